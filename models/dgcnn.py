@@ -1,0 +1,42 @@
+"""DGCNN classification encoder.
+
+Source: Wang et al. 2019, arXiv:1801.07829; layer widths and pooling as in CrossPoint (arXiv:2203.00680).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.edge_conv import EdgeConv, PointwiseConv
+from models.geometry import knn
+
+
+class DGCNN(nn.Module):
+    """Four edge convolutions on dynamic graphs, a per-point projection, global max and mean pooling.
+
+    Shape: points (B, N, 3) -> feature (B, 2 * emb_dims). Coordinates in any unit; CrossPoint trains on clouds of
+    roughly unit size.
+
+    Args:
+        k: neighbours per point in every graph, itself included; needs N >= k.
+        emb_dims: channels of the per-point projection.
+    Raises:
+        ValueError: N < k or non-finite input, at the call.
+    """
+
+    def __init__(self, k: int = 20, emb_dims: int = 1024):
+        super().__init__()
+        self.k = k
+        self.feature_dim = 2 * emb_dims
+        self.conv1 = EdgeConv(3, 64)
+        self.conv2 = EdgeConv(64, 64)
+        self.conv3 = EdgeConv(64, 128)
+        self.conv4 = EdgeConv(128, 256)
+        self.conv5 = PointwiseConv(64 + 64 + 128 + 256, emb_dims)
+
+    def forward(self, points: Tensor) -> Tensor:
+        x, levels = points, []
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = conv(x, knn(x, self.k))
+            levels.append(x)
+        x = self.conv5(torch.cat(levels, dim=-1))  # (B, N, E)
+        return torch.cat([x.amax(dim=1), x.mean(dim=1)], dim=-1)  # (B, 2E)

@@ -1,0 +1,38 @@
+"""Normalised temperature-scaled cross-entropy.
+
+Source: Chen et al. 2020, SimCLR, arXiv:2002.05709, eq. 1; the form of lightly's NTXentLoss that CrossPoint uses.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
+    """Cross-entropy of finding each row's partner among all other rows of both sets, both directions.
+
+    Row i of `a` and row i of `b` are partners; the other 2B - 2 rows, of the same and of the other set, are
+    negatives. Rows are normalised to unit length here. Computed in at least float32, also under autocast.
+
+    Args:
+        a, b: (B, D) embeddings, B >= 2.
+        temperature: > 0, dimensionless; CrossPoint uses 0.1.
+    Returns:
+        Scalar, mean over the 2B rows, in nats; log(2B - 1) when all rows coincide.
+    Raises:
+        ValueError: temperature not positive, shapes differ, or a single pair (it has no negatives).
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature must be > 0, got {temperature}")
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"expected two (B, D) embeddings of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    num_pairs = len(a)
+    if num_pairs < 2:
+        raise ValueError("a contrastive batch needs at least 2 samples; raise --batch_size")
+    with torch.autocast(a.device.type, enabled=False):
+        rows = torch.cat([a, b])
+        rows = F.normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)  # (2B, D)
+        similarity = rows @ rows.T / temperature
+        similarity = similarity.masked_fill(torch.eye(2 * num_pairs, dtype=torch.bool, device=rows.device), -torch.inf)
+        partner = torch.arange(2 * num_pairs, device=rows.device).roll(num_pairs)
+        return F.cross_entropy(similarity, partner)

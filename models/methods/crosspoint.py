@@ -1,0 +1,66 @@
+"""CrossPoint: cross-modal contrastive pre-training of a point encoder.
+
+Source: Afham et al. 2022, arXiv:2203.00680; the loss as implemented by its authors.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.heads import image_head, point_head
+from models.losses.nt_xent import nt_xent
+
+
+class CrossPoint(nn.Module):
+    """Two augmentations of a cloud agree (IMID); their mean agrees with an image of the object (CMID).
+
+    A term of weight 0 is not computed: without CMID the image encoder never runs.
+
+    Args:
+        point_encoder: points (B, N, 3) -> feature (B, point_encoder.feature_dim).
+        image_encoder: images (B, 3, H, W) -> feature (B, image_encoder.feature_dim).
+        imid_weight, cmid_weight: factors of the two terms, >= 0 and not both 0; published: 1 and 1.
+        temperature: of both NT-Xent losses; published: 0.1.
+    Raises:
+        ValueError: a negative weight, or both weights 0.
+    """
+
+    def __init__(
+        self,
+        point_encoder: nn.Module,
+        image_encoder: nn.Module,
+        *,
+        imid_weight: float = 1.0,
+        cmid_weight: float = 1.0,
+        temperature: float = 0.1,
+    ):
+        super().__init__()
+        if min(imid_weight, cmid_weight) < 0 or imid_weight + cmid_weight == 0:
+            raise ValueError(
+                f"--imid_weight {imid_weight} --cmid_weight {cmid_weight}: both must be >= 0 and one of them > 0"
+            )
+        self.point_encoder = point_encoder
+        self.point_head = point_head(point_encoder.feature_dim)
+        self.image_encoder = image_encoder
+        self.image_head = image_head(image_encoder.feature_dim)
+        self.imid_weight = imid_weight
+        self.cmid_weight = cmid_weight
+        self.temperature = temperature
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weighted loss terms of one batch.
+
+        Args:
+            batch: aug_a, aug_b (B, N, 3); image (B, 3, H, W), unused when cmid_weight is 0.
+        Returns:
+            "loss/imid" and "loss/cmid", scalars, only those whose weight is not 0; their sum is the loss.
+        """
+        points = torch.cat([batch["aug_a"], batch["aug_b"]])  # (2B, N, 3)
+        embedding_a, embedding_b = self.point_head(self.point_encoder(points)).chunk(2)
+        terms = {}
+        if self.imid_weight:
+            terms["loss/imid"] = self.imid_weight * nt_xent(embedding_a, embedding_b, self.temperature)
+        if self.cmid_weight:
+            image_embedding = self.image_head(self.image_encoder(batch["image"]))
+            prototype = (embedding_a + embedding_b) / 2
+            terms["loss/cmid"] = self.cmid_weight * nt_xent(prototype, image_embedding, self.temperature)
+        return terms

@@ -1,0 +1,33 @@
+"""PointNet encoder without alignment networks.
+
+Source: Qi et al. 2017, arXiv:1612.00593; the five-layer form that CrossPoint's authors name for their PointNet
+rows (WangYueFt/dgcnn, pytorch/model.py).
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PointNet(nn.Module):
+    """Five shared layers on single points, then a global maximum.
+
+    Shape: points (B, N, 3) -> feature (B, emb_dims).
+
+    Args:
+        emb_dims: width of the last layer and of the feature.
+    """
+
+    def __init__(self, emb_dims: int = 1024):
+        super().__init__()
+        self.feature_dim = emb_dims
+        widths = (3, 64, 64, 64, 128, emb_dims)
+        for i in range(5):
+            conv = nn.Conv1d(widths[i], widths[i + 1], 1, bias=False)
+            setattr(self, f"conv{i + 1}", nn.Sequential(conv, nn.BatchNorm1d(widths[i + 1])))
+
+    def forward(self, points: Tensor) -> Tensor:
+        batch, num_points, _ = points.shape
+        x = points.reshape(batch * num_points, 3)
+        for conv, norm in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
+            x = F.relu(norm(F.linear(x, conv.weight.flatten(1))), inplace=True)
+        return x.reshape(batch, num_points, -1).amax(dim=1)
