@@ -11,11 +11,17 @@ Letters: B batch, N points, K neighbours, C channels in, D channels out, M = B *
 Source: Wang et al. 2019, "Dynamic Graph CNN for Learning on Point Clouds", arXiv:1801.07829.
 """
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.2
+
+with warnings.catch_warnings():  # torch says once per process that its CSR tensors are "in beta state"
+    warnings.filterwarnings("ignore", message="Sparse CSR")
+    torch.sparse_csr_tensor([0, 0], torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1), check_invariants=False)
 
 
 def flat_index(index: Tensor) -> Tensor:
@@ -25,14 +31,29 @@ def flat_index(index: Tensor) -> Tensor:
     return (index + start[:, None, None]).reshape(batch * num_points, k)
 
 
+def _gather_max(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum over each row's neighbours and the row of `u` it came from. Shape: (M, D), (M, K) -> two (M, D)."""
+    flat = index.reshape(-1)
+    offsets = torch.arange(0, flat.numel() + 1, index.shape[1], device=index.device)
+    if u.device.type != "cpu":
+        largest, _, _, argmax = torch.embedding_bag(u, flat, offsets[:-1], mode=2)  # mode 2: maximum
+        return largest, argmax
+    # On the CPU a sparse product with maximum as its reduction is 30 times faster than embedding_bag. It reports
+    # the position of each maximum only for an operand that requires a gradient.
+    with torch.enable_grad():
+        graph = torch.sparse_csr_tensor(
+            offsets, flat, u.new_ones(()).expand(flat.numel()), (len(index), len(u)), check_invariants=False
+        )
+        largest, edge = torch.ops.aten._sparse_mm_reduce_impl(graph, u.detach().requires_grad_(), "amax")
+    return largest.detach(), flat[edge]
+
+
 class _MaxBatchNormAct(torch.autograd.Function):
     """act(batch_norm(max_j(u_j + v_i))) for a non-negative scale, with the statistics of all M * K edges."""
 
     @staticmethod
     def forward(ctx, u, v, scale, shift, index, stats, eps):
-        num_edges = index.numel()
-        offsets = torch.arange(0, num_edges, index.shape[1], device=index.device)
-        largest, _, _, argmax = torch.embedding_bag(u, index.reshape(-1), offsets, mode=2)  # (M, D)
+        largest, argmax = _gather_max(u, index)
         largest = largest + v
         if stats is None:
             neighbour_sum = F.embedding_bag(index, u, mode="sum")

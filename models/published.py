@@ -1,0 +1,187 @@
+"""Weights under CrossPoint's published names: read its checkpoints strictly, write ours the same way.
+
+A published file is a plain state dict of encoder and projection head (`inv_head`). It holds every BatchNorm that
+follows a convolution twice, as `conv1.1.*` and as `bn1.*`; we keep the first and check that the second is equal.
+"""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.encoders import build_encoder
+from models.heads import point_head
+
+# Where the published networks registered a BatchNorm a second time. The part-seg T-Net reassigned its `bn3`: that
+# name is the 512-d BatchNorm after `linear1` and no alias of the one inside `conv3`.
+_ALIASES = {
+    "dgcnn": {f"bn{i}": f"conv{i}.1" for i in range(1, 6)},
+    "dgcnn_seg": {f"bn{i}": f"conv{i}.1" for i in range(1, 11)}
+    | {"transform_net.bn1": "transform_net.conv1.1", "transform_net.bn2": "transform_net.conv2.1"},
+    "pointnet": {},
+}
+# A pre-trained part-seg encoder carries the BatchNorms of a segmentation classifier it does not have.
+_CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
+_HEAD = "inv_head."
+
+
+class LoadReport(NamedTuple):
+    """What became of every tensor of a published file. `str(report)` is one line for people."""
+
+    loaded: list[str]  # tensors copied into the encoder
+    head: list[str]  # tensors of the projection head
+    aliases: list[str]  # second names of loaded tensors, checked equal
+    unused: list[str]  # tensors of the segmentation classifier, which an encoder does not have
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.loaded)} encoder tensors loaded, {len(self.head)} of the projection head, "
+            f"{len(self.aliases)} aliases equal, {len(self.unused)} of a classifier not used"
+        )
+
+
+class PretrainedEncoder(NamedTuple):
+    """A loaded encoder with its head (None if the file had none), name, k as stored (None if not) and report."""
+
+    encoder: nn.Module
+    head: nn.Module | None
+    name: str
+    stored_k: int | None
+    report: LoadReport
+
+
+def detect_encoder(state: dict[str, Tensor]) -> str:
+    """Name of the encoder whose weights these are.
+
+    Raises:
+        ValueError: none of ours.
+    """
+    width = {key: tuple(value.shape) for key, value in state.items() if hasattr(value, "shape")}
+    if any(key.startswith("transform_net.") for key in width):
+        return "dgcnn_seg"
+    first = width.get("conv1.0.weight")
+    names = {(64, 6, 1, 1): "dgcnn", (64, 3, 1): "pointnet"}
+    if first not in names:
+        raise ValueError(f"no point encoder of ours: expected conv1.0.weight of DGCNN or PointNet, found {first}")
+    return names[first]
+
+
+def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: nn.Module | None = None) -> LoadReport:
+    """Copy published weights into `encoder` (and `head`), leaving neither side with a tensor unaccounted for.
+
+    Raises:
+        ValueError: a tensor is missing, unexpected, of another shape, or an alias differs from its tensor.
+    """
+    rest = dict(state)
+    head_state = {key.removeprefix(_HEAD): rest.pop(key) for key in list(rest) if key.startswith(_HEAD)}
+    aliases = _pop_aliases(rest, name)
+    unused = []
+    if name == "dgcnn_seg" and "conv8.0.weight" not in encoder.state_dict():
+        unused = [key for key in rest if key.startswith(_CLASSIFIER)]
+    own = {key: value for key, value in rest.items() if key not in unused}
+    _load_strictly(encoder, own, "encoder")
+    if head is not None:
+        _load_strictly(head, head_state, "projection head")
+    return LoadReport(sorted(own), sorted(head_state), aliases, sorted(unused))
+
+
+def _pop_aliases(state: dict[str, Tensor], name: str) -> list[str]:
+    """Remove second names from `state` after checking that they repeat the first."""
+    found = []
+    for alias, original in _ALIASES[name].items():
+        for key in [key for key in state if key.startswith(alias + ".")]:
+            twin = original + key.removeprefix(alias)
+            if twin not in state:
+                continue
+            if not torch.equal(state[key], state[twin]):
+                raise ValueError(f"{key} and {twin} should be one tensor under two names, but their values differ")
+            found.append(key)
+            del state[key]
+    return sorted(found)
+
+
+def _load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
+    reshaped = sorted(key for key in expected.keys() & found if expected[key] != found[key])
+    if missing or unexpected or reshaped:
+        first = (missing + unexpected + reshaped)[0]
+        raise ValueError(
+            f"weights do not fit the {what}: {len(missing)} tensors missing, {len(unexpected)} unexpected, "
+            f"{len(reshaped)} of another shape (first: {first}); is --model the one that was trained?"
+        )
+    module.load_state_dict(state)
+
+
+def export_state(encoder: nn.Module, name: str, head: nn.Module | None = None, *, k: int | None = None) -> OrderedDict:
+    """State dict under the published names, aliases included; CrossPoint's own code loads it strictly.
+
+    The encoder's name and `k` travel in the state dict's metadata, which other readers ignore.
+    """
+    state = encoder.state_dict()
+    for alias, original in _ALIASES[name].items():
+        for key in [key for key in state if key.startswith(original + ".")]:
+            state[alias + key.removeprefix(original)] = state[key]
+    if head is not None:
+        state.update({_HEAD + key: value for key, value in head.state_dict().items()})
+    state._metadata["crosspoint"] = {"model": name, "k": k}
+    return state
+
+
+def load_encoder(path: str | Path, name: str | None = None, k: int | None = None) -> PretrainedEncoder:
+    """Encoder from a published weight file, ours (`models/best_model.pth`) or its authors'.
+
+    Args:
+        path: file of a plain state dict; also a resumable state of ours (`last.pt`).
+        name: which encoder is expected; None takes whichever the file holds.
+        k: neighbours per point; None takes the stored value, or 15 where the file has none.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not such a file, or of another encoder.
+    """
+    state = read_weights(path)
+    stored = getattr(state, "_metadata", {}).get("crosspoint", {})
+    if "method" in state:
+        stored = {"model": state["config"]["model"], "k": state["config"]["k"]}
+        state = _from_training_state(state["method"])
+    try:
+        found = detect_encoder(state)
+        if name is not None and name != found:
+            raise ValueError(f"these are weights of {found}, not of --model {name}")
+        encoder = build_encoder(found, k if k is not None else stored.get("k") or 15)
+        has_head = any(key.startswith(_HEAD) for key in state)
+        head = point_head(encoder.feature_dim) if has_head else None
+        report = import_state(state, encoder, found, head)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return PretrainedEncoder(encoder, head, found, stored.get("k"), report)
+
+
+def _from_training_state(method: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The point branch of a CrossPoint method, renamed as published."""
+    encoder = {k.removeprefix("point_encoder."): v for k, v in method.items() if k.startswith("point_encoder.")}
+    head = {_HEAD + k.removeprefix("point_head."): v for k, v in method.items() if k.startswith("point_head.")}
+    return encoder | head
+
+
+def read_weights(path: str | Path) -> dict:
+    """Read a checkpoint file without running any code in it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or holding more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen types for damaged or pickled-code files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} is damaged or not a plain weight file ({reason})") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict of tensors")
+    return state
