@@ -1,0 +1,91 @@
+"""Labelled point clouds from HDF5 shards: opened read-only, checked on the way in, closed at once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+
+def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, fix: str) -> list[Path]:
+    """Sorted files matching any of `patterns` in the first of `folders` that holds one.
+
+    Raises:
+        FileNotFoundError: none does; the message names every place looked at and `fix`, the command to run.
+    """
+    for folder in folders:
+        found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+        if found:
+            return found
+    places = ", ".join(str(folder) for folder in folders)
+    raise FileNotFoundError(f"no {what} ({' or '.join(patterns)}) in any of: {places}; run: {fix}")
+
+
+@contextmanager
+def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
+    """Open one HDF5 file read-only and check that it holds `keys`; damage met while reading names the file."""
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [key for key in keys if key not in file]
+            if missing:
+                raise ValueError(
+                    f"{path} has no {' and no '.join(map(repr, missing))}; it holds {sorted(file)}, "
+                    f"expected {list(keys)}; make or download it again"
+                )
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} is not a readable HDF5 file ({error}); make or download it again") from error
+
+
+def check_layout(file: h5py.File, path: Path) -> tuple[int, int]:
+    """Check the shapes of `data`, `label` and, where present, `pid`.
+
+    Returns:
+        Number of clouds M and number of points in each.
+    Raises:
+        ValueError: a shape differs from data (M, N, 3), label (M,) or (M, 1), pid (M, N).
+    """
+    data = file["data"].shape
+    if len(data) != 3 or data[2] != 3 or 0 in data:
+        raise ValueError(f"{path}: data has shape {data}, expected (clouds, points, 3) with x, y, z last")
+    num_clouds, num_points = data[:2]
+    label = file["label"].shape
+    if label not in ((num_clouds,), (num_clouds, 1)):
+        raise ValueError(f"{path}: label has shape {label}, expected ({num_clouds},) or ({num_clouds}, 1)")
+    if "pid" in file and file["pid"].shape != (num_clouds, num_points):
+        raise ValueError(f"{path}: pid has shape {file['pid'].shape}, expected {(num_clouds, num_points)}")
+    return num_clouds, num_points
+
+
+def read_points(file: h5py.File, path: Path, num_points: int) -> np.ndarray:
+    """First `num_points` points of every cloud in file order, (M, num_points, 3) float32, all finite."""
+    stored = check_layout(file, path)[1]
+    if not 1 <= num_points <= stored:
+        raise ValueError(f"{path} holds {stored} points a cloud, {num_points} were asked for; pass 1 to {stored}")
+    points = file["data"][:, :num_points].astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
+    if len(bad):
+        raise ValueError(
+            f"{path}: {len(bad)} of {len(points)} clouds have points that are not finite (first: row {bad[0]}); "
+            "make or download it again"
+        )
+    return points
+
+
+def read_labels(file: h5py.File, path: Path, key: str, num_labels: int, *, fix: str) -> np.ndarray:
+    """One whole-number array as int64, of the stored shape with a trailing 1 removed, values in [0, num_labels)."""
+    stored = file[key][:]
+    labels = stored.astype(np.int64)
+    if not np.array_equal(labels, stored):
+        raise ValueError(f"{path}: {key} holds {stored.dtype} values that are not whole numbers; make it again")
+    outside = np.argwhere((labels < 0) | (labels >= num_labels))
+    if len(outside):
+        row = int(outside[0][0])
+        raise ValueError(
+            f"{path}: {key} {labels[tuple(outside[0])]} in row {row} is outside 0 .. {num_labels - 1} "
+            f"({len(outside)} such values); {fix}"
+        )
+    return labels[:, 0] if labels.shape[1:] == (1,) else labels

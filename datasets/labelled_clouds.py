@@ -1,0 +1,72 @@
+"""What the classification sets have in common: clouds in memory, one label each, class names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datasets.hdf5 import open_shard, read_labels, read_points
+from datasets.point_transforms import unit_sphere
+
+NAMES_FILE = "shape_names.txt"
+
+
+def read_class_names(folders: Sequence[Path], published: tuple[str, ...]) -> tuple[str, ...]:
+    """Lines of the first `shape_names.txt` found in `folders`, else the published names.
+
+    Raises:
+        ValueError: the file names no class, or one twice.
+    """
+    for folder in folders:
+        path = folder / NAMES_FILE
+        if path.is_file():
+            names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+            if not names or len(set(names)) != len(names):
+                raise ValueError(f"{path} must hold one different class name a line, found {len(names)} lines")
+            return names
+    return published
+
+
+class LabelledClouds(Dataset):
+    """Clouds with one class label each, held in memory.
+
+    Attributes:
+        points: (M, N, 3) float32, the first N points of each cloud in file order.
+        labels: (M,) int64 in [0, Y).
+        class_names: Y names.
+        shards: the files read, in order.
+    Items: dict of points (N, 3) and label ().
+    """
+
+    points: Tensor
+    labels: Tensor
+
+    def __init__(self, shards: list[Path], class_names: tuple[str, ...], *, num_points: int, normalize: bool) -> None:
+        """Read every shard; `normalize` centres each cloud and scales it to the unit sphere after the cut to N."""
+        fix = f"correct it, or list every class in {NAMES_FILE} in {shards[0].parent}"
+        points, labels = [], []
+        for path in shards:
+            with open_shard(path, ("data", "label")) as file:
+                clouds = read_points(file, path, num_points)
+                labels.append(read_labels(file, path, "label", len(class_names), fix=fix))
+            points.append(_to_unit_sphere(clouds, path) if normalize else clouds)
+        self.points = torch.from_numpy(np.concatenate(points))
+        self.labels = torch.from_numpy(np.concatenate(labels))
+        self.class_names = class_names
+        self.shards = shards
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"points": self.points[index], "label": self.labels[index]}
+
+
+def _to_unit_sphere(clouds: np.ndarray, path: Path) -> np.ndarray:
+    try:
+        return unit_sphere(clouds)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; make it again or read it with normalize=False") from error

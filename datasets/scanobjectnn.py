@@ -1,0 +1,69 @@
+"""ScanObjectNN: objects cut out of real scans, in the variants of its HDF5 release."""
+
+from pathlib import Path
+
+from datasets.hdf5 import find_shards
+from datasets.labelled_clouds import LabelledClouds, read_class_names
+from datasets.labels import SCANOBJECTNN_CLASSES
+
+FOLDER = "ScanObjectNN"
+FIX = "python -m data.make_shapes --out data/shapes, or: bash data/download_data.sh scanobjectnn"
+
+# variant -> folder, then the file names accepted for each split (CrossPoint's pack says train.h5 and test.h5)
+VARIANTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "obj_bg": (
+        "main_split",
+        {"train": ("training_objectdataset.h5", "train.h5"), "test": ("test_objectdataset.h5", "test.h5")},
+    ),
+    "obj_only": (
+        "main_split_nobg",
+        {"train": ("training_objectdataset.h5", "train.h5"), "test": ("test_objectdataset.h5", "test.h5")},
+    ),
+    "hardest": (
+        "main_split",
+        {
+            "train": ("training_objectdataset_augmentedrot_scale75.h5",),
+            "test": ("test_objectdataset_augmentedrot_scale75.h5",),
+        },
+    ),
+}
+
+
+class ScanObjectNN(LabelledClouds):
+    """Labelled clouds of one variant.
+
+    obj_bg (objects with their background) and obj_only: 2309 train, 581 test; hardest (PB_T50_RS: background, moved
+    by up to half a box, turned and scaled): 11416 train, 2882 test. 15 classes, 2048 points.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        *,
+        variant: str = "obj_bg",
+        num_points: int = 1024,
+        normalize: bool = False,
+    ) -> None:
+        """
+        Args:
+            root: the folder that holds ScanObjectNN/ (or h5_files/), or the one that holds main_split/.
+            split: train or test.
+            variant: obj_bg, obj_only or hardest.
+            num_points: the first so many points of each cloud are read, in file order, as published.
+            normalize: centre each cloud and scale it to the unit sphere; the published protocol does not.
+        Raises:
+            FileNotFoundError: no file of this variant and split below root.
+            ValueError: unknown split or variant, or a file at fault; the message names it.
+        """
+        if variant not in VARIANTS:
+            raise ValueError(f"ScanObjectNN has the variants {', '.join(VARIANTS)}, got {variant!r}")
+        if split not in ("train", "test"):
+            raise ValueError(f"ScanObjectNN has the splits train and test, got {split!r}")
+        folder, file_names = VARIANTS[variant]
+        root = Path(root)
+        bases = [root / FOLDER, root / FOLDER / "h5_files", root / "h5_files", root]
+        what = f"ScanObjectNN {variant} {split} file"
+        shards = find_shards([base / folder for base in bases], file_names[split], what=what, fix=FIX)[:1]
+        names = read_class_names([shards[0].parent, shards[0].parent.parent], SCANOBJECTNN_CLASSES)
+        super().__init__(shards, names, num_points=num_points, normalize=normalize)

@@ -1,0 +1,168 @@
+"""Pre-training pairs of CrossPoint: each cloud augmented twice, with one of its renderings."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datasets.image_transforms import published_image_augment
+from datasets.ply import read_points
+from datasets.point_transforms import published_point_augment, random_subset
+from datasets.views import Colour, background_colour, load_view
+
+CLOUDS, RENDERS = "ShapeNet", "ShapeNetRendering"
+FIX = "python -m data.make_shapes --out data/shapes, or: bash data/download_data.sh shapenet shapenet_render"
+
+
+class Shape(NamedTuple):
+    """One cloud below ROOT/ShapeNet and the names of its views."""
+
+    synset: str
+    shape_id: str
+    views: tuple[str, ...]
+
+
+def list_shapes(root: Path) -> list[Shape]:
+    """Every `ShapeNet/<synset>/<id>.ply` in sorted order, with its sorted views (none when it has no render).
+
+    Raises:
+        FileNotFoundError: no such cloud, or no folder of renders at all.
+    """
+    clouds = list(_list_clouds(root / CLOUDS))
+    if not clouds:
+        raise FileNotFoundError(f"no clouds ({CLOUDS}/<synset>/<id>.ply) in {root}; run: {FIX}")
+    if not (root / RENDERS).is_dir():
+        raise FileNotFoundError(f"no folder {root / RENDERS} beside {root / CLOUDS}; run: {FIX}")
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million names of the full set, yet few different lists
+    shapes = []
+    for synset, shape_id in clouds:
+        views = _list_views(root / RENDERS / synset / shape_id / "rendering")
+        shapes.append(Shape(synset, shape_id, shared.setdefault(views, views)))
+    return shapes
+
+
+class ShapeNetRender(Dataset):
+    """Items are dicts of aug_a (N, 3), aug_b (N, 3), image (3, S, S), all float32, and index.
+
+    Every random choice of an item (view, subset, augmentations) comes from a generator seeded with
+    (seed, epoch, index), so an item does not depend on the number of workers or on the order of access.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        num_points: int | None = None,
+        image_size: int = 224,
+        background: Colour = "black",
+        seed: int = 0,
+        limit: int | None = None,
+        expected_shapes: int | None = None,
+    ) -> None:
+        """
+        Args:
+            root: the folder that holds ShapeNet/ and ShapeNetRendering/.
+            num_points: points an augmentation, a random subset drawn for each; None takes as many as the first
+                cloud holds.
+            image_size: side of the square images, pixels.
+            background: black, white or (r, g, b) under transparent pixels.
+            seed: base of every item's generator, >= 0.
+            limit: keep the first so many shapes; None keeps all.
+            expected_shapes: total number of clouds that must be there, over all synset folders; None takes any.
+        Raises:
+            FileNotFoundError: no clouds or no renders below root.
+            ValueError: clouds without renders, another number of clouds than expected, or a bad argument.
+        """
+        self.root = Path(root)
+        self.shapes = list_shapes(self.root)
+        if expected_shapes is not None and len(self.shapes) != expected_shapes:
+            raise ValueError(f"{self.root} holds {len(self.shapes)} clouds, expected {expected_shapes}; run: {FIX}")
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be at least 1, got {limit}")
+        self.shapes = self.shapes[:limit]
+        _require_views(self.shapes, self.root)
+        self.num_points = num_points or len(read_points(self._cloud_path(self.shapes[0])))
+        self.image_size = image_size
+        self.background = background_colour(background)
+        self.seed = seed
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by workers already running
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the draws of this epoch (0, 1, ...); call it before iterating, persistent workers see it too."""
+        self._epoch.fill_(epoch)
+
+    def files(self, index: int) -> str:
+        """The cloud and the folder of views of one item, for messages."""
+        shape = self.shapes[index]
+        return f"{self._cloud_path(shape)} and {self._view_folder(shape)}"
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor | int]:
+        shape = self.shapes[index]
+        rng = np.random.default_rng((self.seed, int(self._epoch), index))
+        view = shape.views[rng.integers(len(shape.views))]
+        image = load_view(self._view_folder(shape) / view, self.background)
+        points = self._read_cloud(shape)
+        return {
+            "aug_a": self._augment(points, rng, shape),
+            "aug_b": self._augment(points, rng, shape),
+            "image": published_image_augment(image, rng, self.image_size),
+            "index": index,
+        }
+
+    def _augment(self, points: np.ndarray, rng: np.random.Generator, shape: Shape) -> Tensor:
+        subset = random_subset(points, rng, self.num_points)
+        try:
+            return torch.from_numpy(published_point_augment(subset, rng))
+        except ValueError as error:
+            raise ValueError(f"{self._cloud_path(shape)}: {error}; make it again or delete it") from error
+
+    def _read_cloud(self, shape: Shape) -> np.ndarray:
+        path = self._cloud_path(shape)
+        points = read_points(path)
+        if len(points) < self.num_points:
+            raise ValueError(
+                f"{path} holds {len(points)} points, {self.num_points} are needed; "
+                f"pass --num_points {len(points)} or less, or make it again with more points"
+            )
+        return points
+
+    def _cloud_path(self, shape: Shape) -> Path:
+        return self.root / CLOUDS / shape.synset / f"{shape.shape_id}.ply"
+
+    def _view_folder(self, shape: Shape) -> Path:
+        return self.root / RENDERS / shape.synset / shape.shape_id / "rendering"
+
+
+def _list_clouds(folder: Path) -> Iterator[tuple[str, str]]:
+    """(synset, id) of every cloud, sorted."""
+    if not folder.is_dir():
+        return
+    for synset in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
+        for name in sorted(os.listdir(folder / synset)):
+            if name.endswith(".ply"):
+                yield synset, name.removesuffix(".ply")
+
+
+def _list_views(folder: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(name for name in os.listdir(folder) if name.endswith(".png")))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
+def _require_views(shapes: list[Shape], root: Path) -> None:
+    bare = [f"{shape.synset}/{shape.shape_id}" for shape in shapes if not shape.views]
+    if bare:
+        first = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
+        raise ValueError(
+            f"{len(bare)} of {len(shapes)} clouds in {root / CLOUDS} have no picture {RENDERS}/<synset>/<id>/rendering/"
+            f"*.png: {first}; make them: python -m data.render_views MESH_DIR --out {root}, or delete these clouds"
+        )

@@ -1,0 +1,46 @@
+"""Rendered views: finding them and decoding one onto a chosen background."""
+
+import struct
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+Colour = str | tuple[int, int, int]
+
+_COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255)}
+
+
+def background_colour(background: Colour) -> tuple[int, int, int]:
+    """`black`, `white` or a triple of 0..255 as such a triple.
+
+    Raises:
+        ValueError: anything else.
+    """
+    rgb = _COLOURS.get(background, background) if isinstance(background, str) else tuple(background)
+    if isinstance(rgb, str) or len(rgb) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in rgb):
+        raise ValueError(f"background {background!r} is not black, white or three whole numbers from 0 to 255")
+    return rgb
+
+
+def load_view(path: Path, background: Colour = "black") -> Image.Image:
+    """Decode one picture to RGB; transparent pixels take the background, never the colour hidden under them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a picture, or is cut short or damaged.
+    """
+    rgb = background_colour(background)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if not image.has_transparency_data:
+                return image.convert("RGB")
+            rgba = image.convert("RGBA")
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        raise ValueError(f"{path} is not a readable picture ({error}); render or download it again") from error
+    flat = Image.new("RGB", rgba.size, rgb)
+    flat.paste(rgba, mask=rgba.getchannel("A"))
+    return flat
