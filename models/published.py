@@ -24,6 +24,7 @@ _ALIASES = {
 }
 # A pre-trained part-seg encoder carries the BatchNorms of a segmentation classifier it does not have.
 _CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
+_CLASSIFIER_NORMS = {"bn7": 64, "bn8": 256, "bn9": 256, "bn10": 128}
 _HEAD = "inv_head."
 
 
@@ -125,6 +126,9 @@ def export_state(encoder: nn.Module, name: str, head: nn.Module | None = None, *
     for alias, original in _ALIASES[name].items():
         for key in [key for key in state if key.startswith(original + ".")]:
             state[alias + key.removeprefix(original)] = state[key]
+    if name == "dgcnn_seg" and "conv8.0.weight" not in state:
+        for norm, width in _CLASSIFIER_NORMS.items():
+            state.update({f"{norm}.{key}": value for key, value in nn.BatchNorm1d(width).state_dict().items()})
     if head is not None:
         state.update({_HEAD + key: value for key, value in head.state_dict().items()})
     state._metadata["crosspoint"] = {"model": name, "k": k}

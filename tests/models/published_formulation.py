@@ -1,0 +1,37 @@
+"""DGCNN as published, with its (B, 2C, N, K) edge tensor: the slow reference our encoders must equal.
+
+Source: Wang et al. 2019, arXiv:1801.07829, eq. 8 with h(x_i, x_j) = [x_j - x_i, x_i].
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def edge_features(x: Tensor, index: Tensor) -> Tensor:
+    """[neighbour - centre, centre] of every edge. Shape: (B, N, C), (B, N, K) -> (B, 2C, N, K)."""
+    neighbour = torch.stack([cloud[rows] for cloud, rows in zip(x, index, strict=True)])
+    centre = x[:, :, None].expand_as(neighbour)
+    return torch.cat([neighbour - centre, centre], dim=-1).permute(0, 3, 1, 2)
+
+
+def edge_conv(x: Tensor, index: Tensor, layer: nn.Sequential) -> Tensor:
+    """max over K of LeakyReLU(BatchNorm(conv(edges))). Shape: (B, N, C) -> (B, N, D)."""
+    edges = F.leaky_relu(layer[1](layer[0](edge_features(x, index))), 0.2)
+    return edges.amax(dim=-1).transpose(1, 2)
+
+
+def exact_knn(x: Tensor, k: int) -> Tensor:
+    """k nearest rows by distances computed in float64 without cancellation."""
+    distance = torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    return distance.topk(k, largest=False).indices
+
+
+def dgcnn(points: Tensor, encoder: nn.Module, graphs: list[Tensor]) -> Tensor:
+    """Feature of the classification encoder, its weights read from `encoder`, on given neighbour graphs."""
+    x, levels = points, []
+    for layer, index in zip((encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4), graphs, strict=True):
+        x = edge_conv(x, index, layer)
+        levels.append(x)
+    x = F.leaky_relu(encoder.conv5[1](encoder.conv5[0](torch.cat(levels, dim=-1).transpose(1, 2))), 0.2)
+    return torch.cat([x.amax(dim=-1), x.mean(dim=-1)], dim=-1)

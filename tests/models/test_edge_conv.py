@@ -1,0 +1,95 @@
+"""Fused edge convolutions against the published formulation, in float64."""
+
+import copy
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from models.edge_conv import EdgeConv, FirstEdgeConv
+from models.geometry import knn
+from tests.models.published_formulation import edge_conv, edge_features
+
+B, N, C, D, K = 3, 17, 5, 7, 4
+
+
+@pytest.fixture
+def case():
+    """Layer with scales of both signs, input, graph, and a direction in which to take gradients."""
+    torch.manual_seed(0)
+    layer = EdgeConv(C, D).double()
+    with torch.no_grad():
+        layer[1].weight.copy_(torch.randn(D))
+        layer[1].bias.copy_(torch.randn(D))
+        layer[1].running_mean.copy_(torch.randn(D))
+        layer[1].running_var.copy_(torch.rand(D) + 0.5)
+    x = torch.randn(B, N, C, dtype=torch.float64)
+    return layer, x, knn(x, K), torch.randn(B, N, D, dtype=torch.float64)
+
+
+def run(function, layer, x, index, direction):
+    layer, x = copy.deepcopy(layer), x.clone().requires_grad_()
+    out = function(layer, x, index)
+    (out * direction).sum().backward()
+    return [out, x.grad, layer[0].weight.grad, layer[1].weight.grad, layer[1].bias.grad, *layer.buffers()]
+
+
+def assert_same(layer, x, index, direction, tolerance=1e-10):
+    ours = run(lambda f, x, i: f(x, i), layer, x, index, direction)
+    published = run(lambda f, x, i: edge_conv(x, i, f), layer, x, index, direction)
+    for a, b in zip(ours, published, strict=True):
+        assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_equals_the_published_formulation(case, training):
+    layer, x, index, direction = case
+    assert_same(layer.train(training), x, index, direction)
+
+
+def test_equals_it_far_from_the_origin(case):
+    layer, x, index, direction = case
+    assert_same(layer, x + 10, index, direction, tolerance=1e-9)
+
+
+def test_equals_it_when_every_point_is_a_neighbour(case):
+    layer, x, _, direction = case
+    assert_same(layer, x, knn(x, N), direction)
+
+
+def test_equals_it_on_duplicate_points(case):
+    layer, x, _, direction = case
+    x[:, 5:12] = x[:, :1]
+    index = knn(x, K)
+    ours = run(lambda f, x, i: f(x, i), layer, x, index, direction)
+    published = run(lambda f, x, i: edge_conv(x, i, f), layer, x, index, direction)
+    for name, a, b in zip(("out", "dx", "dw", "dgamma", "dbeta"), ours, published, strict=False):
+        if name != "dx":  # which of several equal points receives the gradient is a free choice
+            assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_zero_scale_gives_the_same_output_and_scale_gradient(case):
+    layer, x, index, direction = case
+    with torch.no_grad():
+        layer[1].weight[2] = 0
+    ours = run(lambda f, x, i: f(x, i), layer, x, index, direction)
+    published = run(lambda f, x, i: edge_conv(x, i, f), layer, x, index, direction)
+    for i in (0, 2, 4):  # output, weight gradient, shift gradient; the scale's own depends on the tie
+        assert_close(ours[i], published[i], rtol=1e-10, atol=1e-10)
+
+
+def test_float32_input_far_from_the_origin_keeps_its_gradient(case):
+    layer, x, index, direction = case
+    exact = run(lambda f, x, i: f(x, i), layer, x + 10, index, direction)
+    ours = run(lambda f, x, i: f(x, i), layer.float(), (x + 10).float(), index, direction.float())
+    assert_close(ours[1].double(), exact[1], rtol=1e-3, atol=1e-4)
+
+
+def test_first_edge_conv_keeps_every_edge(case):
+    base, x, index, _ = case
+    layer = FirstEdgeConv(C, D).double()
+    layer.load_state_dict(base.state_dict())
+    twin = copy.deepcopy(layer)
+    edges = torch.nn.functional.leaky_relu(twin[1](twin[0](edge_features(x, index))), 0.2)
+    assert_close(layer(x, index), edges.permute(0, 2, 3, 1).reshape(B * N, K, D), rtol=1e-10, atol=1e-10)
+    assert_close(layer[1].running_var, twin[1].running_var, rtol=1e-10, atol=1e-10)

@@ -1,0 +1,97 @@
+"""Encoders: parameter counts, invariances, equality with the published formulation."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from models import dgcnn as dgcnn_module
+from models.dgcnn import DGCNN
+from models.dgcnn_seg import DGCNNPartSeg, DGCNNSegEncoder
+from models.encoders import ENCODERS, build_encoder
+from models.geometry import knn
+from models.heads import image_head, point_head
+from models.image_resnet import ImageResNet
+from models.pointnet import PointNet
+from tests.models.published_formulation import dgcnn
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (DGCNN, 617_856),
+        (lambda: point_head(2048), 2_362_624),
+        (lambda: DGCNNSegEncoder().transform_net, 801_289),
+        (lambda: point_head(1024), 1_314_048),
+        (DGCNNPartSeg, 1_460_361),
+        (lambda: image_head(2048), 1_180_672),
+    ],
+)
+def test_parameter_count_is_the_published_one(build, expected):
+    assert count(build()) == expected
+
+
+def test_pointnet_has_the_five_published_layers():
+    widths = [tuple(layer[0].weight.shape) for layer in PointNet().children()]
+    assert widths == [(64, 3, 1), (64, 64, 1), (64, 64, 1), (128, 64, 1), (1024, 128, 1)]
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_order_of_points_does_not_matter(name):
+    torch.manual_seed(0)
+    encoder = build_encoder(name, k=5).double().eval()
+    points = torch.randn(2, 37, 3, dtype=torch.float64)
+    assert_close(encoder(points), encoder(points[:, torch.randperm(37)]))
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_feature_width_is_as_declared_even_for_one_cloud(name):
+    encoder = build_encoder(name, k=5).eval()
+    assert encoder(torch.randn(1, 23, 3)).shape == (1, encoder.feature_dim)
+
+
+def test_unknown_encoder_is_an_error_that_lists_the_known():
+    with pytest.raises(ValueError, match="pointnet"):
+        build_encoder("pointnext")
+
+
+def test_dgcnn_equals_the_published_network_with_its_gradients(monkeypatch):
+    torch.manual_seed(0)
+    encoder, twin = DGCNN(k=5, emb_dims=31).double(), DGCNN(k=5, emb_dims=31).double()
+    for layer in encoder.children():
+        torch.nn.init.normal_(layer[1].weight)
+    twin.load_state_dict(encoder.state_dict())
+    graphs = []
+
+    def recorded_knn(x, k):
+        graphs.append(knn(x, k))
+        return graphs[-1]
+
+    monkeypatch.setattr(dgcnn_module, "knn", recorded_knn)
+    points = torch.randn(3, 41, 3, dtype=torch.float64)
+    direction = torch.randn(3, 62, dtype=torch.float64)
+    ours = encoder(points)
+    published = dgcnn(points, twin, graphs)
+    (ours * direction).sum().backward()
+    (published * direction).sum().backward()
+    assert_close(ours, published, rtol=1e-9, atol=1e-9)
+    for (name, a), b in zip(encoder.named_parameters(), twin.parameters(), strict=True):
+        assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+    for a, b in zip(encoder.buffers(), twin.buffers(), strict=True):
+        assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(18, 512), (50, 2048)])
+def test_image_encoder_gives_one_feature_an_image(depth, width):
+    encoder = ImageResNet(depth).eval()
+    assert encoder.feature_dim == width
+    assert encoder(torch.randn(1, 3, 64, 64)).shape == (1, width)
+
+
+def test_image_weights_of_another_depth_are_refused(tmp_path):
+    torch.save(ImageResNet(18).resnet.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="w.pth"):
+        ImageResNet(34, str(tmp_path / "w.pth"))

@@ -1,0 +1,118 @@
+"""Pre-train a point encoder with CrossPoint: two augmentations agree (IMID), their mean agrees with an image (CMID).
+
+    python train_crosspoint.py --model dgcnn --epochs 100 --lr 0.001 --exp_name crosspoint_dgcnn_cls \
+        --batch_size 20 --print_freq 200 --k 15
+
+Reads DATA_ROOT/ShapeNet and DATA_ROOT/ShapeNetRendering; writes checkpoints/<exp_name>/: config.json, run.log,
+metrics.jsonl, last.pt (resume with --resume), results.json, and models/ with weights under the published names.
+Source: Afham et al. 2022, arXiv:2203.00680.
+"""
+
+import argparse
+from pathlib import Path
+
+from datasets.shapenet_render import ShapeNetRender
+from models.encoders import ENCODERS, build_encoder
+from models.image_resnet import DEPTHS, ImageResNet
+from models.methods.crosspoint import CrossPoint
+from models.published import load_encoder
+from utils import engine, log, run, seed
+from utils.cli import run_main
+from utils.loader import EpochLoader
+from utils.pretraining import Pretraining, evaluate_on_test
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Flags as CrossPoint's users type them, then ours. Defaults are the published code's."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--exp_name", default="exp", help="run folder: <output_dir>/<exp_name>")
+    parser.add_argument("--output_dir", default="checkpoints")
+    parser.add_argument("--model", default="dgcnn", choices=list(ENCODERS), help="point encoder")
+    parser.add_argument(
+        "--k", type=int, default=20, help="neighbours per point in DGCNN's graphs; published runs use 15"
+    )
+    parser.add_argument("--num_points", type=int, default=2048, help="points per cloud, a random subset if it has more")
+    parser.add_argument("--epochs", type=int, default=250)
+    parser.add_argument("--batch_size", type=int, default=16, help="shapes per step")
+    parser.add_argument("--lr", type=float, default=0.001, help="initial rate, cosine to 0 over all steps")
+    parser.add_argument("--use_sgd", action=argparse.BooleanOptionalAction, default=False, help="SGD instead of Adam")
+    parser.add_argument("--momentum", type=float, default=0.9, help="of SGD")
+    parser.add_argument(
+        "--amp", choices=list(engine.AMP_DTYPES), default="none", help="autocast; kNN, losses stay float32"
+    )
+    method = parser.add_argument_group("method")
+    method.add_argument("--imid_weight", type=float, default=1.0, help="0 leaves the intra-modal term out")
+    method.add_argument(
+        "--cmid_weight", type=float, default=1.0, help="0 leaves the cross-modal term and the images out"
+    )
+    method.add_argument("--temperature", type=float, default=0.1, help="of both NT-Xent losses")
+    method.add_argument("--image_depth", type=int, choices=DEPTHS, default=50, help="ResNet depth")
+    method.add_argument("--image_weights", default="none", help="none (as published), imagenet, or a torchvision file")
+    method.add_argument("--image_size", type=int, default=224, help="pixels, square")
+    method.add_argument("--background", choices=("black", "white"), default="black", help="behind transparent renders")
+    monitor = parser.add_argument_group("reports, checkpoints, evaluation")
+    monitor.add_argument("--print_freq", type=int, default=50, help="steps between log lines")
+    monitor.add_argument("--save_freq", type=int, default=50, help="epochs between kept copies of the encoder")
+    monitor.add_argument(
+        "--eval_freq", type=int, default=1, help="epochs between linear SVMs on held-out val; 0: never"
+    )
+    monitor.add_argument("--eval_dataset", choices=("auto", "modelnet40", "scanobjectnn"), default="auto")
+    monitor.add_argument("--test_batch_size", type=int, default=16, help="clouds per forward pass in evaluation")
+    monitor.add_argument("--wandb", choices=log.WANDB_MODES, default="off")
+    monitor.add_argument("--resume", action="store_true", help="continue <exp_name> from its last state")
+    monitor.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
+    monitor.add_argument("--eval", action="store_true", help="only evaluate: --model_path, else the run's best model")
+    monitor.add_argument("--model_path", default="", help="encoder weights to start from, or to evaluate with --eval")
+    run.add_common_args(parser)
+    return parser.parse_args(argv)
+
+
+def build_method(args: argparse.Namespace) -> CrossPoint:
+    """The method of these flags, its point branch from --model_path when given."""
+    method = CrossPoint(
+        build_encoder(args.model, args.k),
+        ImageResNet(args.image_depth, args.image_weights),
+        imid_weight=args.imid_weight,
+        cmid_weight=args.cmid_weight,
+        temperature=args.temperature,
+    )
+    if args.model_path:
+        loaded = load_encoder(args.model_path, args.model, args.k)
+        method.point_encoder = loaded.encoder
+        method.point_head = loaded.head or method.point_head
+    return method
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, or with --eval only evaluate."""
+    run_dir = Path(args.output_dir) / args.exp_name
+    device = run.get_device(args.device)
+    if args.eval:
+        evaluate_on_test(args, args.model_path or run_dir / "models" / "best_model.pth", device, report=print)
+        return
+    seed.everything(args.seed)
+    dataset = ShapeNetRender(
+        args.data_root,
+        num_points=args.num_points,
+        image_size=args.image_size,
+        background=args.background,
+        seed=args.seed,
+    )
+    pin_memory = device.type == "cuda"
+    loader = EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, pin_memory=pin_memory)
+    method = build_method(args).to(device)
+    run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
+    reports = log.RunLog(run_dir, wandb_mode=args.wandb, name=args.exp_name, config=vars(args))
+    try:
+        training = Pretraining(args, run_dir, method, loader, device, reports)
+        if args.resume:
+            training.resume()
+        training.fit()
+        evaluate_on_test(args, run_dir / "models" / "best_model.pth", device, reports.line, run_dir / "results.json")
+    finally:
+        reports.close()
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

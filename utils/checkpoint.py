@@ -1,0 +1,86 @@
+"""Files a run writes: weights under published names, and one state from which training resumes exactly."""
+
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+from models.published import read_weights
+
+STATE_FILE = "last.pt"
+REPO = Path(__file__).resolve().parent.parent
+
+
+def save_atomically(value: object, path: Path) -> None:
+    """torch.save to a temporary file in the same folder, flushed to disk, then renamed over `path`.
+
+    A kill or a full disk leaves the previous file as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            torch.save(value, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def provenance() -> dict[str, str]:
+    """What produced a file: git commit (with "+" when the tree has changes), versions, machine."""
+    return {
+        "commit": git_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+    }
+
+
+def git_commit() -> str:
+    """Short commit of this checkout, "+" appended when tracked files differ from it; "unknown" outside git."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def rng_state() -> dict[str, torch.Tensor | list[torch.Tensor]]:
+    """State of torch's generators, the only global ones that training draws from."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"torch": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_rng(state: dict[str, torch.Tensor | list[torch.Tensor]]) -> None:
+    """Put back what `rng_state` returned; CUDA generators only where this machine has as many devices."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def load_state(run_dir: Path) -> dict:
+    """The resumable state of a run.
+
+    Raises:
+        FileNotFoundError: the run has none.
+        ValueError: damaged, or not such a state.
+    """
+    path = run_dir / STATE_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"nothing to resume: no {path}; start without --resume")
+    state = read_weights(path)
+    missing = {"method", "optimizer", "schedule", "next_epoch", "config"} - state.keys()
+    if missing:
+        raise ValueError(f"{path} is no training state of ours: it has no {', '.join(sorted(missing))}")
+    return state

@@ -1,0 +1,75 @@
+"""Where a run reports: console, run.log, metrics.jsonl, and Weights & Biases when asked for."""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+WANDB_MODES = ("off", "disabled", "offline", "online")
+
+
+class RunLog:
+    """One run's reports. Lines go to the console and `run.log`; metrics to `metrics.jsonl` and W&B.
+
+    Args:
+        run_dir: folder of the run; files in it are appended to, never truncated.
+        wandb_mode: "off" (default, W&B not imported), "disabled", "offline" or "online". Only "online" needs an
+            account; a failure to reach W&B is reported and never stops the run.
+        name, config: of the run, for W&B.
+    """
+
+    def __init__(self, run_dir: Path, *, wandb_mode: str = "off", name: str = "", config: dict | None = None):
+        self._lines = open(run_dir / "run.log", "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._metrics = open(run_dir / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+        self._wandb = None
+        if wandb_mode != "off":
+            self._start_wandb(run_dir, wandb_mode, name, config)
+
+    def _start_wandb(self, run_dir: Path, mode: str, name: str, config: dict | None) -> None:
+        try:
+            import wandb
+
+            self._wandb = wandb.init(project="crosspoint", name=name, dir=run_dir, mode=mode, config=config)
+        except Exception as error:  # any fault of the tracker is not a fault of the run
+            self.line(f"warning: W&B is off for this run: {error}")
+
+    def line(self, text: str) -> None:
+        """Print one line and keep it in run.log with the time of day (UTC)."""
+        print(text, flush=True)
+        self._lines.write(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} {text}\n")
+        self._lines.flush()
+
+    def metrics(self, values: dict[str, float | int]) -> None:
+        """Append one object to metrics.jsonl and send it to W&B when that is on."""
+        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.flush()
+        if self._wandb is not None:
+            try:
+                self._wandb.log(values)
+            except Exception as error:  # as above
+                self.line(f"warning: W&B stopped taking metrics: {error}")
+                self._wandb = None
+
+    def close(self) -> None:
+        """Flush and close the files; end the W&B run."""
+        if self._wandb is not None:
+            self._wandb.finish(quiet=True)
+        self._lines.close()
+        self._metrics.close()
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Highest memory so far in MiB: allocated on a CUDA device, else resident in this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def is_terminal() -> bool:
+    """Whether a progress bar would be seen: stderr is a terminal and CI is not set."""
+    return sys.stderr.isatty() and not os.environ.get("CI")
