@@ -29,14 +29,13 @@ def read_points(path: Path) -> np.ndarray:
 
 def _load_vertices(path: Path) -> np.ndarray:
     """(N, 3) float32; N may be 0."""
-    try:
-        cloud = trimesh.load(str(path), file_type="ply", process=False)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # a damaged header ends in KeyError, IndexError, ValueError ... inside the parser
-        raise ValueError(
-            f"{path} is not a readable PLY file ({type(error).__name__}: {error}); make it again or delete it"
-        ) from error
+    with open(path, "rb") as file:
+        try:
+            cloud = trimesh.load(file, file_type="ply", process=False)
+        except Exception as error:  # a damaged header ends in KeyError, IndexError, ValueError ... inside the parser
+            raise ValueError(
+                f"{path} is not a readable PLY file ({type(error).__name__}: {error}); make it again or delete it"
+            ) from error
     points = np.asarray(getattr(cloud, "vertices", np.empty((0, 3))), dtype=np.float32)
     # An ascii file that ends early loads without complaint, so compare with what its header announces.
     announced = cloud.metadata.get("_ply_raw", {}).get("vertex", {}).get("length", len(points))

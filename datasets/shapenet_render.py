@@ -82,11 +82,14 @@ class ShapeNetRender(Dataset):
         self.shapes = list_shapes(self.root)
         if expected_shapes is not None and len(self.shapes) != expected_shapes:
             raise ValueError(f"{self.root} holds {len(self.shapes)} clouds, expected {expected_shapes}; run: {FIX}")
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
+        for name, value in (("limit", limit), ("num_points", num_points), ("image_size", image_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         self.shapes = self.shapes[:limit]
         _require_views(self.shapes, self.root)
-        self.num_points = num_points or len(read_points(self._cloud_path(self.shapes[0])))
+        if num_points is None:
+            num_points = len(read_points(self._cloud_path(self.shapes[0])))
+        self.num_points = num_points
         self.image_size = image_size
         self.background = background_colour(background)
         self.seed = seed
