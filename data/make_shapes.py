@@ -1,0 +1,66 @@
+"""Make the built-in data: procedural shapes of the 16 ShapeNetPart categories, in the layouts of the real sets.
+
+    python -m data.make_shapes --out data/shapes
+
+Below --out it writes
+    ShapeNet/<synset>/<id>.ply, ShapeNetRendering/<synset>/<id>/   clouds and pictures for pre-training
+    modelnet40_ply_hdf5_2048/       clean, aligned clouds, train and test
+    ScanObjectNN/                   the same shapes as a depth sensor sees them: one side, noise, clutter, any turn
+    shapenet_part_seg_hdf5_data/    clouds with part labels, train, val and test
+No shape of an evaluation set is a pre-training shape. The same arguments give the same data on any number of workers.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from data.procedural import manifest
+from data.procedural.tree import TreeSize, write_tree
+from utils.cli import run_main
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the tree; later passed as --data_root")
+    parser.add_argument("--shapes_per_class", type=int, default=80, help="pre-training shapes of each category")
+    parser.add_argument("--train_per_class", type=int, default=80, help="evaluation shapes, split train")
+    parser.add_argument("--val_per_class", type=int, default=10, help="evaluation shapes, split val (parts only)")
+    parser.add_argument("--test_per_class", type=int, default=30, help="evaluation shapes, split test")
+    parser.add_argument("--views", type=int, default=8, help="pictures of each pre-training shape")
+    parser.add_argument("--size", type=int, default=112, help="height and width of the pictures in pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, one thread each")
+    parser.add_argument("--overwrite", action="store_true", help="replace a tree made by other arguments")
+    args = parser.parse_args(argv)
+    counts = ("shapes_per_class", "train_per_class", "val_per_class", "test_per_class", "views", "size", "workers")
+    for name in counts:
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.seed < 0:
+        parser.error(f"--seed must not be negative, got {args.seed}")
+    return args
+
+
+def main(args: argparse.Namespace) -> None:
+    start = time.perf_counter()
+    recipe = {name: value for name, value in vars(args).items() if name not in ("out", "workers", "overwrite")}
+    if not manifest.prepare(args.out, recipe, overwrite=args.overwrite):
+        print(f"{args.out} is complete, made by the same arguments: nothing to do")
+        return
+    size = TreeSize(
+        args.shapes_per_class,
+        args.train_per_class,
+        args.val_per_class,
+        args.test_per_class,
+        num_views=args.views,
+        size_px=args.size,
+    )
+    write_tree(args.out, size, seed=args.seed, workers=args.workers)
+    manifest.finish(args.out, recipe)
+    print(f"wrote {args.out} in {time.perf_counter() - start:.0f} s; check it: python -m data.check_data {args.out}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))
