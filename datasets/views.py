@@ -1,7 +1,6 @@
 """Rendered views: finding them and decoding one onto a chosen background."""
 
 import struct
-import zlib
 from pathlib import Path
 
 from PIL import Image
@@ -39,7 +38,7 @@ def load_view(path: Path, background: Colour = "black") -> Image.Image:
             rgba = image.convert("RGBA")
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable picture ({error}); render or download it again") from error
     flat = Image.new("RGB", rgba.size, rgb)
     flat.paste(rgba, mask=rgba.getchannel("A"))

@@ -22,6 +22,12 @@ def test_shards_are_joined_in_sorted_order_and_cut_to_the_first_points(tmp_path)
     assert dataset.labels.dtype == torch.int64
 
 
+def test_many_shards_are_read_in_the_order_of_their_names(tmp_path):
+    for number in (3, 0, 8, 5, 1, 7, 2, 6, 4):
+        write_h5(tmp_path / f"ply_data_train{number}.h5", **labelled([number]))
+    assert ModelNet40(tmp_path, "train", num_points=5).labels.tolist() == list(range(9))
+
+
 def test_an_item_holds_points_and_label(tmp_path):
     dataset = ModelNet40(write_modelnet40(tmp_path), "test", num_points=97)
     assert len(dataset) == 3
@@ -68,6 +74,14 @@ def test_each_variant_reads_its_own_files(tmp_path, variant):
     )
     assert dataset.labels.tolist() == [14, 0, 7]
     assert dataset.class_names[14] == "toilet"
+
+
+def test_the_folder_name_of_the_official_scan_archive_is_accepted(tmp_path):
+    write_scanobjectnn(tmp_path).rename(tmp_path / "h5_files")
+    assert len(ScanObjectNN(tmp_path, "train", num_points=7)) == 3
+    (tmp_path / "ScanObjectNN").mkdir()
+    (tmp_path / "h5_files").rename(tmp_path / "ScanObjectNN" / "h5_files")
+    assert len(ScanObjectNN(tmp_path, "train", num_points=7)) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,6 +58,21 @@ def test_a_picture_that_is_cut_short_is_named(view, keep):
 def test_a_picture_with_damaged_pixels_is_named(view):
     content = bytearray(view.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
+    view.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"00\.png is not a readable picture"):
+        load_view(view)
+
+
+def test_a_picture_with_a_damaged_chunk_name_is_named(view):
+    view.write_bytes(view.read_bytes().replace(b"IEND", b"\0END"))
+    with pytest.raises(ValueError, match=r"00\.png is not a readable picture"):
+        load_view(view)
+
+
+def test_a_picture_that_announces_an_absurd_size_is_named(view):
+    content = bytearray(view.read_bytes())
+    content[16:24] = (100_000).to_bytes(4, "big") * 2  # width and height in the header chunk
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     view.write_bytes(bytes(content))
     with pytest.raises(ValueError, match=r"00\.png is not a readable picture"):
         load_view(view)
