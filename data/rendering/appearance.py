@@ -1,75 +1,131 @@
-"""What colour a mesh has where a ray hits it: texture, vertex colours, face colours, or neutral grey."""
+"""What colour a mesh has where a ray hits it: texture, vertex colours, face colours, or neutral grey.
+
+Alpha in colours and textures is ignored: surfaces are opaque, so that depth and visibility mean one thing.
+"""
+
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import trimesh
+from PIL import Image
 
 GREY = 0.7
+MAX_TEXTURE_PX = 1024  # finer detail than a view's pixels would only alias
+PARTS = "parts"  # key in the metadata of a mesh merged from several; see data.rendering.meshes
+
+
+class Pattern(Protocol):
+    """A colour that varies within faces. Maps (M,) faces, (M, 3) corner weights to (M, 3) in [0, 1]."""
+
+    def __call__(self, face_index: np.ndarray, weights: np.ndarray) -> np.ndarray: ...
+
+
+class VertexColours(NamedTuple):
+    """Colours (V, 3) uint8 of the vertices, interpolated over `faces` (F, 3)."""
+
+    faces: np.ndarray
+    colours: np.ndarray
+
+    def __call__(self, face_index: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        corners = self.colours[self.faces[face_index]].astype(np.float32)  # (M, 3, 3)
+        return np.einsum("mk,mkc->mc", weights, corners) / 255
+
+
+class Texture(NamedTuple):
+    """Image (h, w, 3) uint8 laid over `faces` (F, 3) by `uv` (V, 2); it repeats, v points up, bilinear."""
+
+    faces: np.ndarray
+    uv: np.ndarray
+    image: np.ndarray
+
+    def __call__(self, face_index: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        height, width = self.image.shape[:2]
+        uv = np.einsum("mk,mkc->mc", weights, self.uv[self.faces[face_index]])
+        column, row = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
+        left, top = np.floor(column), np.floor(row)
+        to_right, to_bottom = (column - left)[:, None], (row - top)[:, None]
+        left, top = left.astype(np.int64) % width, top.astype(np.int64) % height
+        right, bottom = (left + 1) % width, (top + 1) % height
+        upper = self.image[top, left] * (1 - to_right) + self.image[top, right] * to_right
+        lower = self.image[bottom, left] * (1 - to_right) + self.image[bottom, right] * to_right
+        return (upper * (1 - to_bottom) + lower * to_bottom) / 255
 
 
 class Appearance:
-    """Looks up the unlit colour of surface points.
-
-    Alpha in textures and colours is ignored: surfaces are opaque, so that depth and visibility mean one thing.
-    """
+    """The unlit colour of a mesh: `of_faces`, times `of_points` where `varies_within_faces`."""
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
-        self.faces = np.asarray(mesh.faces)
-        self.corner_values: np.ndarray | None = None  # (V, C): rgb per vertex, or uv where there is a texture
-        self.face_colours: np.ndarray | None = None  # (F, 3)
-        self.texture: np.ndarray | None = None  # (h, w, 3)
-        self.uniform = np.full(3, GREY, dtype=np.float32)
-        kind = mesh.visual.kind
-        if kind == "texture":
-            self._read_material(mesh.visual)
-        elif kind == "vertex":
-            self.corner_values = np.asarray(mesh.visual.vertex_colors)[:, :3].astype(np.float32) / 255
-        elif kind == "face":
-            self.face_colours = np.asarray(mesh.visual.face_colors)[:, :3].astype(np.float32) / 255
-
-    def _read_material(self, visual: trimesh.visual.TextureVisuals) -> None:
-        material = visual.material
-        image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-        colour = getattr(material, "baseColorFactor", None)
-        if image is None:
-            colour = material.main_color
-        if colour is not None:
-            self.uniform = np.asarray(colour)[:3].astype(np.float32) / 255
-        if image is not None and visual.uv is not None:
-            if colour is None:
-                self.uniform = np.ones(3, dtype=np.float32)
-            self.texture = np.asarray(image.convert("RGB")).astype(np.float32) / 255
-            self.corner_values = np.asarray(visual.uv, dtype=np.float32)[:, :2]
+        parts = mesh.metadata.get(PARTS, [mesh])
+        self._stops = np.cumsum([len(part.faces) for part in parts])  # part p holds the faces before stop p
+        if self._stops[-1] != len(mesh.faces):
+            raise ValueError(f"mesh has {len(mesh.faces)} faces, the parts it was merged from {self._stops[-1]}")
+        self._patterns = [_pattern(part) for part in parts]
+        self._face_colours = np.concatenate([_face_colours(part) for part in parts])  # (F, 3)
 
     @property
-    def needs_barycentrics(self) -> bool:
-        """Whether the colour varies within a face."""
-        return self.corner_values is not None
+    def varies_within_faces(self) -> bool:
+        """Whether `of_points` differs from 1 anywhere."""
+        return any(pattern is not None for pattern in self._patterns)
 
-    def colour(self, face_index: np.ndarray, barycentrics: np.ndarray | None) -> np.ndarray:
-        """Unlit colours in [0, 1].
+    def of_faces(self, face_index: np.ndarray) -> np.ndarray:
+        """Colour in [0, 1] of whole faces. Shape: (M,) -> (M, 3) float32."""
+        return self._face_colours[face_index]
+
+    def of_points(self, face_index: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Factor in [0, 1] from vertex colours and textures.
 
         Args:
-            face_index: (M,) faces hit.
-            barycentrics: (M, 3) weights of the three corners; may be None unless `needs_barycentrics`.
+            face_index: (M,).
+            u: (M,) barycentric weight of the face's second corner.
+            v: (M,) barycentric weight of the third; the first has the rest.
         Returns:
             (M, 3) float32.
         """
-        if self.face_colours is not None:
-            return self.face_colours[face_index]
-        if self.corner_values is None:
-            return np.broadcast_to(self.uniform, (len(face_index), 3))
-        value = np.einsum("mk,mkc->mc", barycentrics, self.corner_values[self.faces[face_index]])
-        return value if self.texture is None else self.uniform * self._sample_texture(value)
+        factor = np.ones((len(face_index), 3), dtype=np.float32)
+        weights = np.stack([1 - u - v, u, v], axis=1)
+        part_index = np.searchsorted(self._stops, face_index, side="right")
+        for part in np.unique(part_index):
+            if self._patterns[part] is not None:
+                member = np.flatnonzero(part_index == part)
+                first_face = self._stops[part - 1] if part else 0
+                factor[member] = self._patterns[part](face_index[member] - first_face, weights[member])
+        return factor
 
-    def _sample_texture(self, uv: np.ndarray) -> np.ndarray:
-        """Bilinear lookup that repeats outside [0, 1); v points up, image rows down. Shape: (M, 2) -> (M, 3)."""
-        height, width = self.texture.shape[:2]
-        column = uv[:, 0] * width - 0.5
-        row = (1 - uv[:, 1]) * height - 0.5
-        left, top = np.floor(column), np.floor(row)
-        right_share, bottom_share = (column - left)[:, None], (row - top)[:, None]
-        left, top = left.astype(np.int64) % width, top.astype(np.int64) % height
-        right, bottom = (left + 1) % width, (top + 1) % height
-        upper = self.texture[top, left] * (1 - right_share) + self.texture[top, right] * right_share
-        lower = self.texture[bottom, left] * (1 - right_share) + self.texture[bottom, right] * right_share
-        return upper * (1 - bottom_share) + lower * bottom_share
+
+def _pattern(mesh: trimesh.Trimesh) -> Pattern | None:
+    visual = mesh.visual
+    if visual.kind == "vertex":
+        return VertexColours(np.asarray(mesh.faces), np.asarray(visual.vertex_colors)[:, :3])
+    image = _image(visual)
+    if image is None:
+        return None
+    small = image.convert("RGBA").convert("RGB")  # by way of RGBA: palettes with transparency warn otherwise
+    small.thumbnail((MAX_TEXTURE_PX, MAX_TEXTURE_PX), Image.Resampling.BOX)
+    uv = np.nan_to_num(np.asarray(visual.uv, dtype=np.float32)[:, :2])
+    return Texture(np.asarray(mesh.faces), uv, np.asarray(small))
+
+
+def _face_colours(mesh: trimesh.Trimesh) -> np.ndarray:
+    """Colours of whole faces, and white or a tint under a pattern. Shape: -> (F, 3) float32."""
+    visual = mesh.visual
+    if visual.kind == "face":
+        return np.asarray(visual.face_colors)[:, :3].astype(np.float32) / 255
+    colour = np.full(3, GREY)
+    if visual.kind == "vertex":
+        colour = np.ones(3)
+    elif visual.kind == "texture":
+        # glTF multiplies texture and factor; the diffuse colour of OBJ materials is often junk under a texture
+        tint = getattr(visual.material, "baseColorFactor", None)
+        if _image(visual) is not None:
+            colour = np.ones(3) if tint is None else np.asarray(tint)[:3] / 255
+        elif not np.array_equal(visual.material.main_color, trimesh.visual.color.DEFAULT_COLOR):
+            colour = np.asarray(visual.material.main_color)[:3] / 255
+    return np.tile(colour.astype(np.float32), (len(mesh.faces), 1))
+
+
+def _image(visual: trimesh.visual.base.Visuals) -> Image.Image | None:
+    """The picture of a textured visual that also says where it goes."""
+    if visual.kind != "texture" or visual.uv is None:
+        return None
+    material = visual.material
+    return getattr(material, "baseColorTexture", None) or getattr(material, "image", None)

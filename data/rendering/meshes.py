@@ -1,9 +1,12 @@
 """Triangle meshes from files: read, check, normalise, sample."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import trimesh
+
+from data.rendering.appearance import PARTS
 
 SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
 # Rotation about x by -90 degrees: (x, y, z) -> (x, z, -y). Determinant +1; a swap of two axes would mirror the shape.
@@ -25,13 +28,30 @@ def load_mesh(path: Path) -> trimesh.Trimesh:
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: expected one of {', '.join(SUFFIXES)}, found {path.suffix!r}")
     try:
-        mesh = trimesh.load(path, force="mesh", process=False)
+        scene = trimesh.load(path, force="scene", process=False)
+        parts = [part for part in scene.dump() if len(getattr(part, "faces", ())) > 0]
     except Exception as error:  # the parsers raise whatever the broken bytes lead them to
         raise ValueError(f"{path}: not a readable {path.suffix} mesh ({type(error).__name__}: {error})") from error
-    if len(getattr(mesh, "faces", ())) == 0:
+    if not parts:
         raise ValueError(f"{path}: expected triangles, found a file without faces")
+    mesh = parts[0] if len(parts) == 1 else _merge(parts)
     _check_faces(mesh, path)
     return mesh
+
+
+def _merge(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
+    """One mesh of many; `data.rendering.appearance` looks colours up in the parts.
+
+    trimesh would pack the textures into one image, which spoils those that repeat, and drop all colours where
+    textured and coloured parts meet.
+    """
+    first_vertex = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
+    return trimesh.Trimesh(
+        vertices=np.concatenate([part.vertices for part in parts]),
+        faces=np.concatenate([part.faces + first for part, first in zip(parts, first_vertex)]),
+        process=False,
+        metadata={PARTS: parts},
+    )
 
 
 def _check_faces(mesh: trimesh.Trimesh, path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import trimesh
 
 from data.rendering.appearance import Appearance
-from data.rendering.cameras import Camera
-from data.rendering.shading import Lighting
+from data.rendering.cameras import Camera, project
+from data.rendering.shading import brightness, face_planes
 
 try:
     from embreex.mesh_construction import TriangleMesh
@@ -15,14 +15,14 @@ try:
 except ImportError as error:
     raise ImportError(
         f"rendering needs embreex, which does not import here ({error}). It has wheels for x86-64 Linux and Windows "
-        "and for macOS, none for aarch64 Linux; run: pip install embreex, or render on one of those machines"
+        "and for macOS, none for aarch64 Linux. Run: pip install embreex; or render on one of those machines"
     ) from error
 
 VISIBILITY_TOLERANCE = 1e-5  # of the distance; rays and vertices are float32
 
 
 class Hits(NamedTuple):
-    """First hits of the pixel-centre rays: `row`, `column`, `face_index` (M,) int, `depth` (M,) float32 along z."""
+    """Pixels whose centre ray hits: `row`, `column`, `face_index` (M,) int, and `depth` (M,) float32 along z."""
 
     row: np.ndarray
     column: np.ndarray
@@ -34,125 +34,129 @@ class Raycaster:
     """A mesh, prepared for rays. Faces have two sides and their winding does not matter."""
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
-        self.vertices = np.asarray(mesh.vertices, dtype=np.float32)
-        self.faces = np.asarray(mesh.faces, dtype=np.int32)
-        self.corners = self.vertices[self.faces.ravel()].reshape(-1, 3)  # only vertices that faces use
-        self.appearance = Appearance(mesh)
-        self.lighting = Lighting(mesh)
-        self._scene = EmbreeScene(robust=True)  # no light leaks through shared edges
-        self._geometry = TriangleMesh(self._scene, self.vertices, self.faces)
+        vertices = np.asarray(mesh.vertices, dtype=np.float32)
+        faces = np.asarray(mesh.faces, dtype=np.int32)
+        used = np.unique(faces)
+        self._outline = np.vstack([vertices[used].T, np.ones(len(used))])  # (4, V) homogeneous, only what faces use
+        self._appearance = Appearance(mesh)
+        self._planes = face_planes(mesh)
+        self._table_row = np.zeros(len(faces) + 1, dtype=np.int64)  # scratch of _shade
+        self._scene = EmbreeScene(robust=True)  # else 3 rays in a million slip through shared edges
+        self._geometry = TriangleMesh(self._scene, vertices, faces)
 
     def render(self, camera: Camera, *, supersample: int = 2) -> tuple[np.ndarray, np.ndarray]:
         """Picture and depth of one view.
 
         Args:
             camera: the view.
-            supersample: colour and alpha are means over this many rays squared per pixel, and the centre ray.
+            supersample: 1 takes colour and alpha from the centre ray of each pixel; larger values take the mean of
+                the centre ray and a grid of supersample x supersample rays.
         Returns:
             rgba (H, W, 4) uint8, colour not premultiplied, all zero where alpha is zero; depth (H, W) float32 along
             the camera's z axis, exact at the pixel centre and never averaged, inf where the centre ray hits nothing.
         """
         if supersample < 1:
             raise ValueError(f"supersample must be at least 1, got {supersample}")
-        height, width = camera.size
-        rgba = np.zeros((height, width, 4), dtype=np.uint8)
-        depth = np.full((height, width), np.inf, dtype=np.float32)
-        top, bottom, left, right = self._frame(camera)
-        if top >= bottom or left >= right:
+        rgba = np.zeros((*camera.size, 4), dtype=np.uint8)
+        depth = np.full(camera.size, np.inf, dtype=np.float32)
+        rows, columns = self._frame(camera)
+        shape = (len(rows), len(columns))
+        if 0 in shape:
             return rgba, depth
-        shape = (bottom - top, right - left)
-        total = np.zeros((*shape, 4), dtype=np.float32)
-        brightness = self.lighting.corner_brightness(camera)
-        rows, columns = np.arange(top, bottom), np.arange(left, right)
+        window = np.ix_(rows, columns)
 
-        rays = _ray_directions(camera, rows + 0.5, columns + 0.5)
-        colour, centre_depth = self._shade(camera, rays, brightness)
-        depth[top:bottom, left:right] = centre_depth.reshape(shape)
-        total += colour.reshape(*shape, 4)
+        rays = _pixel_rays(camera, rows, columns)
+        hits = self._trace(camera, rays)
+        total = self._shade(camera, hits)
         num_samples = 1
         if supersample > 1:
-            offsets = (np.arange(supersample) + 0.5) / supersample
-            rays = _ray_directions(camera, (rows[:, None] + offsets).ravel(), (columns[:, None] + offsets).ravel())
-            colour, _ = self._shade(camera, rays, brightness)
-            total += colour.reshape(shape[0], supersample, shape[1], supersample, 4).sum(axis=(1, 3))
+            for steps in _subpixel_steps(camera, supersample):
+                total += self._shade(camera, self._trace(camera, rays + steps))
             num_samples += supersample**2
-        rgba[top:bottom, left:right] = _resolve(total, num_samples)
+        depth[window] = np.where(hits["primID"] >= 0, hits["tfar"], np.inf).reshape(shape)
+        rgba[window] = _resolve(total, num_samples).reshape(*shape, 4)
         return rgba, depth
 
     def first_hits(self, camera: Camera) -> Hits:
         """What the pixel-centre rays of a view hit first."""
         height, width = camera.size
-        rays = _ray_directions(camera, np.arange(height) + 0.5, np.arange(width) + 0.5)
-        result = self._scene.run(_origins(camera, len(rays)), rays, output=True)
-        hit = np.flatnonzero(result["primID"] >= 0)
-        row, column = np.divmod(hit, width)
-        return Hits(row, column, result["primID"][hit].astype(np.int64), result["tfar"][hit])
+        hits = self._trace(camera, _pixel_rays(camera, np.arange(height), np.arange(width)))
+        index = np.flatnonzero(hits["primID"] >= 0)
+        return Hits(*np.divmod(index, width), hits["primID"][index].astype(np.int64), hits["tfar"][index])
 
     def visible(self, camera: Camera, points: np.ndarray) -> np.ndarray:
         """Whether the camera sees each surface point: inside the frame and nothing in between (one ray per point).
 
         Shape: (N, 3) -> (N,) bool.
         """
-        origin = camera.position
-        offset = np.asarray(points, dtype=np.float64) - origin
-        # A unit step of the ray parameter is the whole way to the point, so the first hit lies at 1 if it is seen.
-        first = self._scene.run(_origins(camera, len(offset)), offset.astype(np.float32), query="DISTANCE")
-        in_camera = np.asarray(points, dtype=np.float64) @ camera.extrinsics[:3, :3].T + camera.extrinsics[:3, 3]
-        in_front = in_camera[:, 2] > 0
-        pixels = (in_camera @ camera.intrinsics.T)[:, :2] / np.where(in_front, in_camera[:, 2], 1)[:, None]
-        in_frame = ((pixels >= 0) & (pixels < camera.size[::-1])).all(axis=1)
-        return in_front & in_frame & (first >= 1 - VISIBILITY_TOLERANCE)
+        pixels, depth = project(camera, points)
+        in_frame = (depth > 0) & ((pixels >= 0) & (pixels < camera.size[::-1])).all(axis=1)
+        # The ray parameter is 1 at the point itself, so that is where the first hit lies if the point is seen.
+        rays = (np.asarray(points, dtype=np.float64) - camera.position).astype(np.float32)
+        return in_frame & (self._trace(camera, rays)["tfar"] >= 1 - VISIBILITY_TOLERANCE)
 
-    def _frame(self, camera: Camera) -> tuple[int, int, int, int]:
-        """Half-open pixel ranges (top, bottom, left, right) outside which no ray can hit."""
+    def _trace(self, camera: Camera, rays: np.ndarray) -> dict[str, np.ndarray]:
+        """First hits of rays (P, 3) from the camera: primID (-1: none), tfar, u, v of shape (P,)."""
+        origins = np.broadcast_to(camera.position.astype(np.float32), rays.shape)
+        return self._scene.run(origins, rays, output=True)
+
+    def _frame(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the pixels that can see the mesh: its bounding rectangle, one pixel wider."""
         height, width = camera.size
-        rotation = camera.extrinsics[:3, :3].astype(np.float32)
-        in_camera = self.corners @ rotation.T + camera.extrinsics[:3, 3].astype(np.float32)
-        depth = in_camera[:, 2:]
-        if depth.min() <= 0:  # the camera is inside the shape's depth range: no bound
-            return 0, height, 0, width
-        pixels = (in_camera @ camera.intrinsics.T.astype(np.float32))[:, :2] / depth
-        low, high = pixels.min(axis=0) - 1, pixels.max(axis=0) + 1
-        left, top = np.clip(np.floor(low), 0, [width, height]).astype(int)
-        right, bottom = np.clip(np.ceil(high), 0, [width, height]).astype(int)
-        return top, bottom, left, right
+        in_image = camera.intrinsics @ (camera.extrinsics[:3] @ self._outline)  # (3, V)
+        if in_image[2].min() <= 0:  # part of the mesh is beside or behind the camera: no bound
+            return np.arange(height), np.arange(width)
+        pixels = in_image[:2] / in_image[2]
+        low = np.floor(pixels.min(axis=1)).astype(int) - 1
+        high = np.ceil(pixels.max(axis=1)).astype(int) + 1
+        return np.arange(max(low[1], 0), min(high[1], height)), np.arange(max(low[0], 0), min(high[0], width))
 
-    def _shade(self, camera: Camera, rays: np.ndarray, brightness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Colour with coverage (P, 4) in [0, 1], and depth (P,), of each ray."""
-        result = self._scene.run(_origins(camera, len(rays)), rays, output=True)
-        face_index = result["primID"]
-        hit = np.flatnonzero(face_index >= 0)
-        face_index = face_index[hit]
-        u, v = result["u"][hit], result["v"][hit]
-        barycentrics = np.stack([1 - u - v, u, v], axis=1)
-        light = np.einsum("mk,mk->m", barycentrics, brightness[face_index])
-        colour = np.zeros((len(rays), 4), dtype=np.float32)
-        colour[hit, :3] = np.minimum(self.appearance.colour(face_index, barycentrics) * light[:, None], 1)
-        colour[hit, 3] = 1
-        depth = np.full(len(rays), np.inf, dtype=np.float32)
-        depth[hit] = result["tfar"][hit]
-        return colour, depth
+    def _shade(self, camera: Camera, hits: dict[str, np.ndarray]) -> np.ndarray:
+        """Lit colour in [0, 1] and coverage 1 of rays that hit, zeros of the others. Shape: -> (P, 4) float32."""
+        face_index = hits["primID"]
+        is_seen = np.zeros(len(self._table_row), dtype=bool)
+        is_seen[face_index] = True
+        seen = np.flatnonzero(is_seen[:-1])  # light only these: few of the faces of a large mesh are seen
+        table = np.zeros((len(seen) + 1, 4), dtype=np.float32)
+        table[:-1, :3] = brightness(self._planes, camera, seen)[:, None] * self._appearance.of_faces(seen)
+        table[:-1, 3] = 1
+        self._table_row[seen] = np.arange(len(seen))
+        self._table_row[-1] = len(seen)  # a miss is face -1: the last row, which stays zero
+        colour = table[self._table_row[face_index]]
+        if self._appearance.varies_within_faces:
+            hit = np.flatnonzero(face_index >= 0)
+            colour[hit, :3] *= self._appearance.of_points(face_index[hit], hits["u"][hit], hits["v"][hit])
+        return np.minimum(colour, 1, out=colour)
 
 
-def _origins(camera: Camera, num_rays: int) -> np.ndarray:
-    return np.broadcast_to(camera.position.astype(np.float32), (num_rays, 3))
-
-
-def _ray_directions(camera: Camera, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """World directions through image positions, row by row, scaled so that the ray parameter is the depth along z.
+def _pixel_rays(camera: Camera, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """World directions through pixel centres, row by row, scaled so that the ray parameter is the depth along z.
 
     Shape: (R,), (C,) -> (R * C, 3) float32.
     """
-    to_world = camera.extrinsics[:3, :3].T @ np.linalg.inv(camera.intrinsics)
-    by_row = rows[:, None] * to_world[:, 1] + to_world[:, 2]
-    by_column = columns[:, None] * to_world[:, 0]
+    to_world = _pixel_to_world(camera)
+    by_row = (rows[:, None] + 0.5) * to_world[:, 1] + to_world[:, 2]
+    by_column = (columns[:, None] + 0.5) * to_world[:, 0]
     rays = by_row.astype(np.float32)[:, None] + by_column.astype(np.float32)  # (R, C, 3)
     return rays.reshape(-1, 3)
 
 
+def _subpixel_steps(camera: Camera, supersample: int) -> np.ndarray:
+    """What turns a pixel-centre ray into the rays of a grid within that pixel. Shape: -> (supersample^2, 3)."""
+    to_world = _pixel_to_world(camera)
+    offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
+    steps = offsets[:, None, None] * to_world[:, 1] + offsets[:, None] * to_world[:, 0]
+    return steps.reshape(-1, 3).astype(np.float32)
+
+
+def _pixel_to_world(camera: Camera) -> np.ndarray:
+    return camera.extrinsics[:3, :3].T @ np.linalg.inv(camera.intrinsics)
+
+
 def _resolve(total: np.ndarray, num_samples: int) -> np.ndarray:
-    """Sums of colour and coverage (H, W, 4) -> RGBA uint8; the colour is the mean over the samples that hit."""
-    covered = np.maximum(total[..., 3:], 1)
-    rgb = np.rint(total[..., :3] / covered * 255)
-    alpha = np.rint(total[..., 3:] * (255 / num_samples))
-    return np.concatenate([rgb, alpha], axis=-1).astype(np.uint8)
+    """Sums of colour and coverage (P, 4) -> RGBA uint8; the colour is the mean over the samples that hit."""
+    coverage = total[:, 3:]
+    rgba = np.empty(total.shape, dtype=np.uint8)
+    rgba[:, :3] = total[:, :3] * (255 / np.maximum(coverage, 1)) + 0.5
+    rgba[:, 3:] = coverage * (255 / num_samples) + 0.5
+    return rgba
