@@ -13,12 +13,21 @@ try:
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
 except ImportError as error:
-    raise ImportError(
-        f"rendering needs embreex, which does not import here ({error}). It has wheels for x86-64 Linux and Windows "
-        "and for macOS, none for aarch64 Linux. Run: pip install embreex; or render on one of those machines"
-    ) from error
+    IMPORT_ERROR: ImportError | None = error
+else:
+    IMPORT_ERROR = None
 
 VISIBILITY_TOLERANCE = 1e-5  # of the distance; rays and vertices are float32
+
+
+def require_embreex() -> None:
+    """Raise an ImportError that says what to do if embreex does not import on this machine."""
+    if IMPORT_ERROR is not None:
+        raise ImportError(
+            f"rendering needs embreex, which does not import here ({IMPORT_ERROR}). Run: pip install embreex. It has "
+            "wheels for Linux and Windows on x86-64 and for macOS, none for Linux on aarch64: render on one of those "
+            "machines and copy the result"
+        ) from IMPORT_ERROR
 
 
 class Hits(NamedTuple):
@@ -34,6 +43,7 @@ class Raycaster:
     """A mesh, prepared for rays. Faces have two sides and their winding does not matter."""
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
+        require_embreex()
         vertices = np.asarray(mesh.vertices, dtype=np.float32)
         faces = np.asarray(mesh.faces, dtype=np.int32)
         used = np.unique(faces)

@@ -1,6 +1,5 @@
 """One shape on disk in the layout of ShapeNet + ShapeNetRendering, written so that a kill leaves no half shape."""
 
-import os
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -14,6 +13,8 @@ from PIL import Image
 from data.rendering.cameras import Camera
 
 DEPTH_STEPS = 65534  # steps 1..65535 of uint16; 0 is background
+PARTIAL = ".partial"  # folder below the root where shapes grow; safe to delete when no program is writing
+PNG_LEVEL = 3  # measured on 137 px views: 0.49 ms and 3.4 kB; level 1: 0.46 ms, 3.6 kB; level 6: 0.75 ms, 3.5 kB
 
 
 def shape_paths(out: Path, synset: str, shape_id: str) -> tuple[Path, Path]:
@@ -46,23 +47,23 @@ def write_shape(
         cameras: one per view, all of one size.
     """
     cloud, folder = shape_paths(Path(out), synset, shape_id)
-    partial = folder.with_name(f".{shape_id}.{os.getpid()}.partial")
+    partial = Path(out) / PARTIAL / synset / shape_id
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "rendering").mkdir(parents=True)
-    cloud.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        for index, (rgba, _) in enumerate(views):
-            Image.fromarray(rgba).save(partial / "rendering" / f"{index:02d}.png", compress_level=1)
-        _write_npz(partial / "cameras.npz", _camera_arrays(cameras))
-        _write_npz(partial / "depth.npz", encode_depth(np.stack([depth for _, depth in views])))
-        cloud.unlink(missing_ok=True)  # nothing counts as finished from here until the new cloud is in place
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    partial_cloud = cloud.with_name(f".{shape_id}.{os.getpid()}.partial")
-    partial_cloud.write_bytes(trimesh.PointCloud(points).export(file_type="ply"))
-    partial_cloud.replace(cloud)
+    digits = max(2, len(str(len(views) - 1)))  # equal lengths, so that names sort like the rows of cameras.npz
+    for index, (rgba, _) in enumerate(views):
+        picture = partial / "rendering" / f"{index:0{digits}d}.png"
+        Image.fromarray(rgba).save(picture, compress_level=PNG_LEVEL)
+    _write_npz(partial / "cameras.npz", _camera_arrays(cameras))
+    _write_npz(partial / "depth.npz", encode_depth(np.stack([depth for _, depth in views])))
+    (partial / "cloud.ply").write_bytes(trimesh.PointCloud(points).export(file_type="ply"))
+    for parent in (cloud.parent, folder.parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    cloud.unlink(missing_ok=True)  # from here to the last line the shape counts as unfinished
+    shutil.rmtree(folder, ignore_errors=True)
+    partial_cloud = (partial / "cloud.ply").rename(partial.with_suffix(partial.suffix + ".ply"))
+    partial.rename(folder)
+    partial_cloud.rename(cloud)
 
 
 def encode_depth(depth: np.ndarray) -> dict[str, np.ndarray]:

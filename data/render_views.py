@@ -1,0 +1,129 @@
+"""Turn a folder of meshes into point clouds and rendered views in the layout of ShapeNet + ShapeNetRendering.
+
+    python -m data.render_views MESH_DIR --out DIR --views 24 --size 137
+
+Reads OFF, OBJ, PLY, STL and GLB files at any depth. Writes DIR/ShapeNet/<sub-folder>/<name>.ply and
+DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz). Run it again to go on where it
+was stopped. Files that fail are listed at the end; the exit status is then 1.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data.rendering.catalogue import MeshFile, find_meshes
+from data.rendering.convert import Settings, convert_shape
+from data.rendering.raycast import require_embreex
+from data.rendering.store import PARTIAL, is_finished
+from data.rendering.workers import Outcome, run_isolated
+from utils.cli import run_main
+
+RECORD = "render_views.json"
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mesh_dir", type=Path, help="folder of meshes, searched at any depth")
+    parser.add_argument("--out", type=Path, required=True, help="root of both output trees, not inside mesh_dir")
+    parser.add_argument("--views", type=int, default=24, help="pictures per shape")
+    parser.add_argument("--size", type=int, default=137, help="height and width of a picture in pixels")
+    parser.add_argument("--points", type=int, default=2048, help="surface samples per shape")
+    parser.add_argument("--up", choices=("y", "z"), default="y", help="up-axis of the meshes; clouds are written y-up")
+    parser.add_argument(
+        "--supersample", type=int, default=2, help="antialiasing: n x n rays per pixel beside the centre"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of points and cameras, together with each shape's name")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; default: one per core")
+    args = parser.parse_args(argv)
+    for name in ("views", "size", "points", "supersample", "workers"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.seed < 0:
+        parser.error(f"--seed must not be negative, got {args.seed}")
+    return args
+
+
+def main(args: argparse.Namespace) -> int:
+    """Convert every mesh that is not finished; returns the exit status."""
+    try:
+        require_embreex()
+    except ImportError as error:
+        raise OSError(str(error)) from error  # this machine lacks something: a message, not a traceback
+    mesh_files = find_meshes(args.mesh_dir)
+    if args.out.resolve().is_relative_to(args.mesh_dir.resolve()):
+        raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")
+    settings = Settings(args.views, args.size, args.points, args.supersample, args.up, args.seed)
+    _check_record(args.out, {"mesh_dir": str(args.mesh_dir.resolve())} | asdict(settings))
+    to_do = [mesh for mesh in mesh_files if not is_finished(args.out, mesh.synset, mesh.shape_id)]
+    start = time.perf_counter()
+    outcomes = _convert_all(to_do, settings, args.out, args.workers, num_finished=len(mesh_files) - len(to_do))
+    shutil.rmtree(args.out / PARTIAL, ignore_errors=True)
+    return _report(outcomes, len(mesh_files), settings, time.perf_counter() - start)
+
+
+def _check_record(out: Path, record: dict[str, str | int]) -> None:
+    """Refuse to go on with other settings or another source: the finished shapes would not match the new ones."""
+    path = out / RECORD
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(record, indent=2) + "\n")
+        new.replace(path)
+        return
+    before = json.loads(path.read_text())
+    changed = [
+        f"{name} {before.get(name)!r}, now {record[name]!r}" for name in record if before.get(name) != record[name]
+    ]
+    if changed:
+        raise ValueError(f"{out} was begun with {'; '.join(changed)}. Choose another --out, or delete this one first")
+
+
+def _convert_all(
+    mesh_files: Sequence[MeshFile], settings: Settings, out: Path, num_workers: int, *, num_finished: int
+) -> list[Outcome]:
+    outcomes = []
+    convert = partial(convert_shape, settings=settings, out=out)
+    with tqdm(total=len(mesh_files) + num_finished, initial=num_finished, unit="shape", desc="render") as bar:
+        for outcome in run_isolated(convert, mesh_files, num_workers):
+            outcomes.append(outcome)
+            bar.set_postfix(failed=sum(done.error is not None for done in outcomes), refresh=False)
+            bar.update()
+    return outcomes
+
+
+def _report(outcomes: Sequence[Outcome], num_meshes: int, settings: Settings, seconds: float) -> int:
+    """Print speed and failures; 1 if anything failed, else 0."""
+    failed = sorted((done for done in outcomes if done.error is not None), key=lambda done: done.job.path)
+    written = len(outcomes) - len(failed)
+    num_views = written * settings.num_views
+    cpu_seconds = sum(done.result for done in outcomes if done.error is None)
+    print(f"{written} shapes, {num_views} views in {seconds:.1f} s", end="")
+    if written:
+        print(f": {num_views / seconds:.0f} views/s, {num_views / cpu_seconds:.0f} views/s per core", end="")
+    skipped = num_meshes - len(outcomes)
+    print(f"; {skipped} shapes were finished before" if skipped else "")
+    if not failed:
+        return 0
+    for done in failed:
+        reason = done.error.removeprefix(f"{done.job.path}: ")
+        print(f"failed: {done.job.path}: {reason}", file=sys.stderr)
+    print(
+        f"{written + skipped} of {num_meshes} meshes are written, {len(failed)} failed (listed above)", file=sys.stderr
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    try:
+        run_main(lambda: main(parse_args()))
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on from here")

@@ -1,0 +1,73 @@
+"""Which mesh files a folder holds, and what each will be called."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from data.rendering.meshes import SUFFIXES
+
+TOP_LEVEL = "meshes"  # synset of files that lie in no sub-folder
+
+
+class MeshFile(NamedTuple):
+    """One mesh and its place in the output."""
+
+    path: Path
+    synset: str
+    shape_id: str
+
+
+def find_meshes(folder: Path) -> list[MeshFile]:
+    """All mesh files below a folder, sorted; hidden files and folders are left out.
+
+    The synset is the sub-folder, nested ones joined by "__"; the id is the file name without suffix. Where files of a
+    sub-folder differ in nothing but the suffix, each id keeps it: chair.obj, chair.off -> chair_obj, chair_off.
+
+    Raises:
+        FileNotFoundError: no such folder, or no mesh file in it.
+        ValueError: two files would still get the same id.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; give the folder that holds the mesh files")
+    paths, others = _walk(folder)
+    if not paths:
+        endings = ", ".join(f"{count} x {suffix or 'no suffix'}" for suffix, count in others.most_common(5))
+        raise FileNotFoundError(
+            f"{folder}: no mesh files in it or below; looked for {', '.join(SUFFIXES)}, found {endings or 'nothing'}"
+        )
+    by_stem = Counter((path.parent, path.stem) for path in paths)
+    found = []
+    for path in paths:
+        shape_id = path.stem if by_stem[path.parent, path.stem] == 1 else f"{path.stem}_{path.suffix[1:].lower()}"
+        found.append(MeshFile(path, "__".join(path.relative_to(folder).parts[:-1]) or TOP_LEVEL, shape_id))
+    _check_unique(found)
+    return found
+
+
+def _walk(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """Sorted mesh files, and how many other files there are of each suffix."""
+    paths, others = [], Counter()
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(parent, name)
+            if name.startswith("."):  # such as ._chair.obj, which macOS archives put beside chair.obj
+                continue
+            if path.suffix.lower() in SUFFIXES:
+                paths.append(path)
+            else:
+                others[path.suffix.lower()] += 1
+    return sorted(paths), others
+
+
+def _check_unique(found: Sequence[MeshFile]) -> None:
+    """File names that differ only in case count as the same: some file systems cannot hold both."""
+    holders = defaultdict(list)
+    for mesh in found:
+        holders[mesh.synset.lower(), mesh.shape_id.lower()].append(mesh)
+    for clash in holders.values():
+        if len(clash) > 1:
+            names = " and ".join(str(mesh.path) for mesh in clash)
+            raise ValueError(f"{names} would both become {clash[0].synset}/{clash[0].shape_id}; rename one of them")

@@ -1,0 +1,123 @@
+"""Run a function on many jobs in worker processes that may die without taking the rest along."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+class Outcome(NamedTuple):
+    """What became of one job: `result` of the function, or `error`, one line of text, where it failed."""
+
+    job: Any
+    result: Any
+    error: str | None
+
+
+class _Worker(NamedTuple):
+    process: BaseProcess
+    pipe: Connection
+    job: Any
+
+
+def run_isolated(function: Callable[[Any], Any], jobs: Sequence[Any], num_workers: int) -> Iterator[Outcome]:
+    """Yield the outcome of every job, in order of completion.
+
+    An exception fails its job only, and so does the death of a process (a crash in native code, the kernel out of
+    memory): a new process takes its place. Each process uses one thread.
+
+    Args:
+        function: importable at module level; it and its jobs and results must pickle.
+        jobs: one call each.
+        num_workers: > 0; no more processes than jobs are started.
+    """
+    waiting = list(reversed(jobs))
+    workers: dict[Connection, _Worker] = {}
+    try:
+        while waiting and len(workers) < num_workers:
+            _start(function, waiting.pop(), workers)
+        while workers:
+            for pipe in wait(list(workers)):
+                worker = workers.pop(pipe)
+                outcome, is_alive = _receive(worker)
+                if waiting and is_alive:
+                    workers[pipe] = worker._replace(job=waiting.pop())
+                    _send(workers[pipe])
+                else:
+                    _stop(worker)
+                    if waiting:
+                        _start(function, waiting.pop(), workers)
+                yield outcome
+    finally:
+        for worker in workers.values():
+            _stop(worker)
+
+
+def _start(function: Callable[[Any], Any], job: Any, workers: dict[Connection, _Worker]) -> None:
+    """Spawned, not forked: native libraries and their threads do not survive a fork safely."""
+    context = multiprocessing.get_context("spawn")
+    pipe, far_end = context.Pipe()
+    process = context.Process(target=_serve, args=(function, far_end), daemon=True)
+    with _one_thread():
+        process.start()
+    far_end.close()  # so that the death of the process reads as the end of the stream
+    workers[pipe] = _Worker(process, pipe, job)
+    _send(workers[pipe])
+
+
+def _send(worker: _Worker) -> None:
+    with suppress(ConnectionError):  # the process is dead already: _receive will find the stream at its end
+        worker.pipe.send(worker.job)
+
+
+def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
+    """Life of a worker: one job after another, until the parent closes the pipe or kills it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops the workers
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = (function(job), None)
+        except Exception as error:  # the boundary of the isolation: any error belongs to its job
+            name = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+            answer = (None, f"{name}{error}")
+        pipe.send(answer)
+
+
+def _receive(worker: _Worker) -> tuple[Outcome, bool]:
+    """The outcome, and whether the process lives on."""
+    try:
+        result, error = worker.pipe.recv()
+    except (EOFError, ConnectionError):
+        worker.process.join()
+        return Outcome(worker.job, None, f"the process died of it (exit code {worker.process.exitcode})"), False
+    return Outcome(worker.job, result, error), True
+
+
+def _stop(worker: _Worker) -> None:
+    worker.pipe.close()
+    worker.process.terminate()
+    worker.process.join()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Limits of the numeric libraries for processes started within; read when they load, so set from outside."""
+    before = {name: os.environ.get(name) for name in THREAD_LIMITS}
+    os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
