@@ -7,6 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from datasets.labels import NUM_PARTS, SHAPENET_PART
+from datasets.layouts import CLASS_NAMES
+
 
 def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, fix: str) -> list[Path]:
     """Sorted files matching any of `patterns` in the first of `folders` that holds one.
@@ -89,3 +92,36 @@ def read_labels(file: h5py.File, path: Path, key: str, num_labels: int, *, fix: 
             f"({len(outside)} such values); {fix}"
         )
     return labels[:, 0] if labels.shape[1:] == (1,) else labels
+
+
+def read_part_labels(file: h5py.File, path: Path, categories: np.ndarray) -> np.ndarray:
+    """Part labels (M, N) int64 of ShapeNetPart, each checked to be a part of its cloud's category (M,)."""
+    fix = "make or download it again"
+    part_labels = read_labels(file, path, "pid", NUM_PARTS, fix=fix)
+    first = np.array([category.part_labels.start for category in SHAPENET_PART])[categories][:, None]
+    end = np.array([category.part_labels.stop for category in SHAPENET_PART])[categories][:, None]
+    foreign = np.argwhere((part_labels < first) | (part_labels >= end))
+    if len(foreign):
+        row, point = foreign[0]
+        category = SHAPENET_PART[categories[row]]
+        raise ValueError(
+            f"{path}: pid {part_labels[row, point]} in row {row} is no part of {category.name} "
+            f"({category.part_labels.start} .. {category.part_labels.stop - 1}); {fix}"
+        )
+    return part_labels
+
+
+def read_class_names(folders: Sequence[Path], published: tuple[str, ...]) -> tuple[str, ...]:
+    """Lines of the first `shape_names.txt` found in `folders`, else the published names.
+
+    Raises:
+        ValueError: the file names no class, or one twice.
+    """
+    for folder in folders:
+        path = folder / CLASS_NAMES
+        if path.is_file():
+            names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+            if not names or len(set(names)) != len(names):
+                raise ValueError(f"{path} must hold one different class name a line, found {len(names)} lines")
+            return names
+    return published

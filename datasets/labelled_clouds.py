@@ -1,6 +1,5 @@
 """What the classification sets have in common: clouds in memory, one label each, class names."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.hdf5 import open_shard, read_labels, read_points
+from datasets.layouts import CLASS_NAMES
 from datasets.point_transforms import unit_sphere
-
-NAMES_FILE = "shape_names.txt"
-
-
-def read_class_names(folders: Sequence[Path], published: tuple[str, ...]) -> tuple[str, ...]:
-    """Lines of the first `shape_names.txt` found in `folders`, else the published names.
-
-    Raises:
-        ValueError: the file names no class, or one twice.
-    """
-    for folder in folders:
-        path = folder / NAMES_FILE
-        if path.is_file():
-            names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-            if not names or len(set(names)) != len(names):
-                raise ValueError(f"{path} must hold one different class name a line, found {len(names)} lines")
-            return names
-    return published
 
 
 class LabelledClouds(Dataset):
@@ -46,7 +28,7 @@ class LabelledClouds(Dataset):
 
     def __init__(self, shards: list[Path], class_names: tuple[str, ...], *, num_points: int, normalize: bool) -> None:
         """Read every shard; `normalize` centres each cloud and scales it to the unit sphere after the cut to N."""
-        fix = f"correct it, or list every class in {NAMES_FILE} in {shards[0].parent}"
+        fix = f"correct it, or list every class in {CLASS_NAMES} in {shards[0].parent}"
         points, labels = [], []
         for path in shards:
             with open_shard(path, ("data", "label")) as file:

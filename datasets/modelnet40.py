@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from datasets.hdf5 import find_shards
-from datasets.labelled_clouds import LabelledClouds, read_class_names
+from datasets.hdf5 import find_shards, read_class_names
+from datasets.labelled_clouds import LabelledClouds
 from datasets.labels import MODELNET40_CLASSES
-
-FOLDER = "modelnet40_ply_hdf5_2048"
-FIX = "python -m data.make_shapes --out data/shapes, or: bash data/download_data.sh modelnet40"
+from datasets.layouts import fix, modelnet40_folders
 
 
 class ModelNet40(LabelledClouds):
@@ -29,7 +27,11 @@ class ModelNet40(LabelledClouds):
         """
         if split not in ("train", "test"):
             raise ValueError(f"ModelNet40 has the splits train and test, got {split!r}")
-        folders = [Path(root) / FOLDER, Path(root)]
-        shards = find_shards(folders, [f"ply_data_{split}*.h5"], what=f"ModelNet40 {split} shards", fix=FIX)
+        shards = find_shards(
+            modelnet40_folders(Path(root)),
+            [f"ply_data_{split}*.h5"],
+            what=f"ModelNet40 {split} shards",
+            fix=fix("modelnet40"),
+        )
         names = read_class_names([shards[0].parent], MODELNET40_CLASSES)
         super().__init__(shards, names, num_points=num_points, normalize=normalize)

@@ -2,31 +2,10 @@
 
 from pathlib import Path
 
-from datasets.hdf5 import find_shards
-from datasets.labelled_clouds import LabelledClouds, read_class_names
+from datasets.hdf5 import find_shards, read_class_names
+from datasets.labelled_clouds import LabelledClouds
 from datasets.labels import SCANOBJECTNN_CLASSES
-
-FOLDER = "ScanObjectNN"
-FIX = "python -m data.make_shapes --out data/shapes, or: bash data/download_data.sh scanobjectnn"
-
-# variant -> folder, then the file names accepted for each split (CrossPoint's pack says train.h5 and test.h5)
-VARIANTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
-    "obj_bg": (
-        "main_split",
-        {"train": ("training_objectdataset.h5", "train.h5"), "test": ("test_objectdataset.h5", "test.h5")},
-    ),
-    "obj_only": (
-        "main_split_nobg",
-        {"train": ("training_objectdataset.h5", "train.h5"), "test": ("test_objectdataset.h5", "test.h5")},
-    ),
-    "hardest": (
-        "main_split",
-        {
-            "train": ("training_objectdataset_augmentedrot_scale75.h5",),
-            "test": ("test_objectdataset_augmentedrot_scale75.h5",),
-        },
-    ),
-}
+from datasets.layouts import SCANOBJECTNN_VARIANTS, fix, scanobjectnn_bases
 
 
 class ScanObjectNN(LabelledClouds):
@@ -56,14 +35,16 @@ class ScanObjectNN(LabelledClouds):
             FileNotFoundError: no file of this variant and split below root.
             ValueError: unknown split or variant, or a file at fault; the message names it.
         """
-        if variant not in VARIANTS:
-            raise ValueError(f"ScanObjectNN has the variants {', '.join(VARIANTS)}, got {variant!r}")
+        if variant not in SCANOBJECTNN_VARIANTS:
+            raise ValueError(f"ScanObjectNN has the variants {', '.join(SCANOBJECTNN_VARIANTS)}, got {variant!r}")
         if split not in ("train", "test"):
             raise ValueError(f"ScanObjectNN has the splits train and test, got {split!r}")
-        folder, file_names = VARIANTS[variant]
-        root = Path(root)
-        bases = [root / FOLDER, root / FOLDER / "h5_files", root / "h5_files", root]
-        what = f"ScanObjectNN {variant} {split} file"
-        shards = find_shards([base / folder for base in bases], file_names[split], what=what, fix=FIX)[:1]
+        chosen = SCANOBJECTNN_VARIANTS[variant]
+        shards = find_shards(
+            [base / chosen.folder for base in scanobjectnn_bases(Path(root))],
+            chosen.files[split],
+            what=f"ScanObjectNN {variant} {split} file",
+            fix=fix("scanobjectnn"),
+        )[:1]
         names = read_class_names([shards[0].parent, shards[0].parent.parent], SCANOBJECTNN_CLASSES)
         super().__init__(shards, names, num_points=num_points, normalize=normalize)

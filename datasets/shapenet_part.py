@@ -8,17 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.hdf5 import find_shards, open_shard, read_labels, read_points
-from datasets.labels import NUM_PARTS, SHAPENET_PART
-
-FOLDER = "shapenet_part_seg_hdf5_data"
-FIX = "python -m data.make_shapes --out data/shapes, or: bash data/download_data.sh shapenet_part"
+from datasets.hdf5 import find_shards, open_shard, read_labels, read_part_labels, read_points
+from datasets.labels import SHAPENET_PART
+from datasets.layouts import fix, shapenet_part_folders
 
 # trainval is what the published fine-tuning trains on
 SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
-
-_FIRST_PART = np.array([category.part_labels.start for category in SHAPENET_PART])
-_END_PART = np.array([category.part_labels.stop for category in SHAPENET_PART])
 
 
 class ShapeNetPart(Dataset):
@@ -68,23 +63,12 @@ class ShapeNetPart(Dataset):
 
 
 def _find(root: Path, part: str) -> list[Path]:
-    folders = [root / FOLDER, root / FOLDER / "hdf5_data", root / "hdf5_data", root]
-    return find_shards(folders, [f"ply_data_{part}*.h5"], what=f"ShapeNetPart {part} shards", fix=FIX)
+    what = f"ShapeNetPart {part} shards"
+    return find_shards(shapenet_part_folders(root), [f"ply_data_{part}*.h5"], what=what, fix=fix("shapenet_part"))
 
 
 def _read(file: h5py.File, path: Path, num_points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (M, N, 3), categories (M,) and part labels (M, N) of one open shard."""
     points = read_points(file, path, num_points)
-    fix = "make or download it again"
-    categories = read_labels(file, path, "label", len(SHAPENET_PART), fix=fix)
-    part_labels = read_labels(file, path, "pid", NUM_PARTS, fix=fix)[:, :num_points]
-    first, end = _FIRST_PART[categories][:, None], _END_PART[categories][:, None]
-    foreign = np.argwhere((part_labels < first) | (part_labels >= end))
-    if len(foreign):
-        row, point = foreign[0]
-        category = SHAPENET_PART[categories[row]]
-        raise ValueError(
-            f"{path}: pid {part_labels[row, point]} in row {row} is no part of {category.name} "
-            f"({category.part_labels.start} .. {category.part_labels.stop - 1}); {fix}"
-        )
-    return points, categories, part_labels
+    categories = read_labels(file, path, "label", len(SHAPENET_PART), fix="make or download it again")
+    return points, categories, read_part_labels(file, path, categories)[:, :num_points]

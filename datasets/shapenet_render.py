@@ -1,9 +1,6 @@
 """Pre-training pairs of CrossPoint: each cloud augmented twice, with one of its renderings."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,39 +8,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.image_transforms import published_image_augment
+from datasets.layouts import CLOUDS, RENDERS
 from datasets.ply import read_points
 from datasets.point_transforms import published_point_augment, random_subset
+from datasets.shape_files import FIX, Shape, list_shapes
 from datasets.views import Colour, background_colour, load_view
-
-CLOUDS, RENDERS = "ShapeNet", "ShapeNetRendering"
-FIX = "python -m data.make_shapes --out data/shapes, or: bash data/download_data.sh shapenet shapenet_render"
-
-
-class Shape(NamedTuple):
-    """One cloud below ROOT/ShapeNet and the names of its views."""
-
-    synset: str
-    shape_id: str
-    views: tuple[str, ...]
-
-
-def list_shapes(root: Path) -> list[Shape]:
-    """Every `ShapeNet/<synset>/<id>.ply` in sorted order, with its sorted views (none when it has no render).
-
-    Raises:
-        FileNotFoundError: no such cloud, or no folder of renders at all.
-    """
-    clouds = list(_list_clouds(root / CLOUDS))
-    if not clouds:
-        raise FileNotFoundError(f"no clouds ({CLOUDS}/<synset>/<id>.ply) in {root}; run: {FIX}")
-    if not (root / RENDERS).is_dir():
-        raise FileNotFoundError(f"no folder {root / RENDERS} beside {root / CLOUDS}; run: {FIX}")
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million names of the full set, yet few different lists
-    shapes = []
-    for synset, shape_id in clouds:
-        views = _list_views(root / RENDERS / synset / shape_id / "rendering")
-        shapes.append(Shape(synset, shape_id, shared.setdefault(views, views)))
-    return shapes
 
 
 class ShapeNetRender(Dataset):
@@ -88,7 +57,7 @@ class ShapeNetRender(Dataset):
         self.shapes = self.shapes[:limit]
         _require_views(self.shapes, self.root)
         if num_points is None:
-            num_points = len(read_points(self._cloud_path(self.shapes[0])))
+            num_points = len(read_points(self.shapes[0].cloud_path(self.root)))
         self.num_points = num_points
         self.image_size = image_size
         self.background = background_colour(background)
@@ -102,7 +71,7 @@ class ShapeNetRender(Dataset):
     def files(self, index: int) -> str:
         """The cloud and the folder of views of one item, for messages."""
         shape = self.shapes[index]
-        return f"{self._cloud_path(shape)} and {self._view_folder(shape)}"
+        return f"{shape.cloud_path(self.root)} and {shape.view_folder(self.root)}"
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -111,7 +80,7 @@ class ShapeNetRender(Dataset):
         shape = self.shapes[index]
         rng = np.random.default_rng((self.seed, int(self._epoch), index))
         view = shape.views[rng.integers(len(shape.views))]
-        image = load_view(self._view_folder(shape) / view, self.background)
+        image = load_view(shape.view_folder(self.root) / view, self.background)
         points = self._read_cloud(shape)
         return {
             "aug_a": self._augment(points, rng, shape),
@@ -125,10 +94,10 @@ class ShapeNetRender(Dataset):
         try:
             return torch.from_numpy(published_point_augment(subset, rng))
         except ValueError as error:
-            raise ValueError(f"{self._cloud_path(shape)}: {error}; make it again or delete it") from error
+            raise ValueError(f"{shape.cloud_path(self.root)}: {error}; make it again or delete it") from error
 
     def _read_cloud(self, shape: Shape) -> np.ndarray:
-        path = self._cloud_path(shape)
+        path = shape.cloud_path(self.root)
         points = read_points(path)
         if len(points) < self.num_points:
             raise ValueError(
@@ -137,32 +106,9 @@ class ShapeNetRender(Dataset):
             )
         return points
 
-    def _cloud_path(self, shape: Shape) -> Path:
-        return self.root / CLOUDS / shape.synset / f"{shape.shape_id}.ply"
-
-    def _view_folder(self, shape: Shape) -> Path:
-        return self.root / RENDERS / shape.synset / shape.shape_id / "rendering"
-
-
-def _list_clouds(folder: Path) -> Iterator[tuple[str, str]]:
-    """(synset, id) of every cloud, sorted."""
-    if not folder.is_dir():
-        return
-    for synset in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()):
-        for name in sorted(os.listdir(folder / synset)):
-            if name.endswith(".ply"):
-                yield synset, name.removesuffix(".ply")
-
-
-def _list_views(folder: Path) -> tuple[str, ...]:
-    try:
-        return tuple(sorted(name for name in os.listdir(folder) if name.endswith(".png")))
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-
 
 def _require_views(shapes: list[Shape], root: Path) -> None:
-    bare = [f"{shape.synset}/{shape.shape_id}" for shape in shapes if not shape.views]
+    bare = [str(shape) for shape in shapes if not shape.views]
     if bare:
         first = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
         raise ValueError(

@@ -1,0 +1,60 @@
+"""Where each data set lies below a root, under which file names, and how large the published one is.
+
+Sources: the published CrossPoint code for folder names and split sizes; the archives of ModelNet40 (HDF5),
+ScanObjectNN and ShapeNetPart (HDF5) for the file names.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+MAKE = "python -m data.make_shapes --out data/shapes"
+DOWNLOAD = "bash data/download_data.sh"
+
+CLOUDS, RENDERS = "ShapeNet", "ShapeNetRendering"
+MODELNET40 = "modelnet40_ply_hdf5_2048"
+SCANOBJECTNN = "ScanObjectNN"
+SHAPENET_PART = "shapenet_part_seg_hdf5_data"
+CLASS_NAMES = "shape_names.txt"
+
+
+class Variant(NamedTuple):
+    """One variant of ScanObjectNN: its folder, the file names accepted for each split, its published size."""
+
+    folder: str
+    files: dict[str, tuple[str, ...]]
+    published: dict[str, int]
+
+
+# CrossPoint's pack renames the two files of main_split to train.h5 and test.h5.
+_PLAIN_FILES = {"train": ("training_objectdataset.h5", "train.h5"), "test": ("test_objectdataset.h5", "test.h5")}
+_HARDEST_FILES = {
+    "train": ("training_objectdataset_augmentedrot_scale75.h5",),
+    "test": ("test_objectdataset_augmentedrot_scale75.h5",),
+}
+SCANOBJECTNN_VARIANTS: dict[str, Variant] = {
+    "obj_bg": Variant("main_split", _PLAIN_FILES, {"train": 2309, "test": 581}),
+    "obj_only": Variant("main_split_nobg", _PLAIN_FILES, {"train": 2309, "test": 581}),
+    "hardest": Variant("main_split", _HARDEST_FILES, {"train": 11416, "test": 2882}),
+}
+MODELNET40_PUBLISHED = {"train": 9840, "test": 2468}
+SHAPENET_PART_PUBLISHED = {"train": 12137, "val": 1870, "test": 2874}
+
+
+def fix(archive: str) -> str:
+    """The two ways to obtain a data set, for messages; `archive` as data/download_data.sh names it."""
+    return f"{MAKE}, or: {DOWNLOAD} {archive}"
+
+
+def modelnet40_folders(root: Path) -> list[Path]:
+    """Places below root, or root itself, where the shards of ModelNet40 may lie."""
+    return [root / MODELNET40, root]
+
+
+def scanobjectnn_bases(root: Path) -> list[Path]:
+    """Places where main_split/ and main_split_nobg/ may lie; the official archive unpacks to h5_files/."""
+    return [root / SCANOBJECTNN, root / SCANOBJECTNN / "h5_files", root / "h5_files", root]
+
+
+def shapenet_part_folders(root: Path) -> list[Path]:
+    """Places where the shards of ShapeNetPart may lie; the official archive unpacks to hdf5_data/."""
+    return [root / SHAPENET_PART, root / SHAPENET_PART / "hdf5_data", root / "hdf5_data", root]
