@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.edge_conv import EdgeConv, FirstEdgeConv, PointwiseConv
-from models.geometry import knn
+from models.batch_norm import SLOPE, PointwiseConv
+from models.edge_conv import EdgeConv, FirstEdgeConv
+from models.geometry import CloudRows, dense_rows, knn_rows
 
 
 class TransformNet(nn.Module):
-    """Predict a 3x3 matrix that aligns a cloud. Shape: points (B, N, 3), index (B, N, K) -> (B, 3, 3).
+    """Predict a 3x3 matrix that aligns a cloud. Shape: points (B * N, 3), index (B * N, K) -> (B, 3, 3).
 
     The matrix is the identity at initialisation; row vectors are multiplied from the left: points @ matrix.
     """
@@ -31,13 +32,17 @@ class TransformNet(nn.Module):
         with torch.no_grad():
             self.transform.bias.copy_(torch.eye(3).flatten())
 
-    def forward(self, points: Tensor, index: Tensor) -> Tensor:
-        batch, num_points, _ = points.shape
-        x = self.conv2(self.conv1(points, index)).amax(dim=1)  # (B * N, 128)
-        x = self.conv3(x).reshape(batch, num_points, -1).amax(dim=1)  # (B, 1024)
-        x = F.leaky_relu(self.bn3(self.linear1(x)), 0.2)
-        x = F.leaky_relu(self.bn4(self.linear2(x)), 0.2)
+    def forward(self, points: Tensor, index: Tensor, batch: int) -> Tensor:
+        x = _max_over_edges(self.conv2, self.conv1(points, index))  # (B * N, 128)
+        x = self.conv3(x).unflatten(0, (batch, -1)).amax(dim=1)  # (B, 1024)
+        x = F.leaky_relu(self.bn3(self.linear1(x)), SLOPE)
+        x = F.leaky_relu(self.bn4(self.linear2(x)), SLOPE)
         return self.transform(x).reshape(batch, 3, 3)
+
+
+def _max_over_edges(conv: PointwiseConv, edges: Tensor) -> Tensor:
+    """Convolve every edge, then the maximum over each row's edges. Shape: (M, K, C) -> (M, D)."""
+    return conv(edges.flatten(0, 1)).unflatten(0, edges.shape[:2]).amax(dim=1)
 
 
 class DGCNNSegEncoder(nn.Module):
@@ -65,19 +70,24 @@ class DGCNNSegEncoder(nn.Module):
         self.conv6 = PointwiseConv(64 + 64 + 64, emb_dims)
 
     def forward(self, points: Tensor) -> Tensor:
-        return self._pool(self._levels(points))
+        return self._pool(self._levels(points), len(points))
 
     def _levels(self, points: Tensor) -> list[Tensor]:
-        """Per-point features after each block: three tensors (B, N, 64)."""
-        shape = (*points.shape[:2], -1)
-        points = points @ self.transform_net(points, knn(points, self.k)).to(points.dtype)
-        x1 = self.conv2(self.conv1(points, knn(points, self.k))).amax(dim=1).reshape(shape)
-        x2 = self.conv4(self.conv3(x1, knn(x1, self.k))).amax(dim=1).reshape(shape)
-        x3 = self.conv5(x2, knn(x2, self.k))
+        """Per-point features after each block: three tensors (B * N, 64)."""
+        batch = len(points)
+        rows, clouds = dense_rows(points)
+        matrix = self.transform_net(rows, self._graph(rows, clouds), batch)
+        rows = (points @ matrix.to(points.dtype)).flatten(0, 1)
+        x1 = _max_over_edges(self.conv2, self.conv1(rows, self._graph(rows, clouds)))
+        x2 = _max_over_edges(self.conv4, self.conv3(x1, self._graph(x1, clouds)))
+        x3 = self.conv5(x2, self._graph(x2, clouds))
         return [x1, x2, x3]
 
-    def _pool(self, levels: list[Tensor]) -> Tensor:
-        return self.conv6(torch.cat(levels, dim=-1)).amax(dim=1)  # (B, E)
+    def _graph(self, rows: Tensor, clouds: CloudRows) -> Tensor:
+        return knn_rows(rows, clouds, self.k)
+
+    def _pool(self, levels: list[Tensor], batch: int) -> Tensor:
+        return self.conv6(torch.cat(levels, dim=-1)).unflatten(0, (batch, -1)).amax(dim=1)  # (B, E)
 
 
 class DGCNNPartSeg(DGCNNSegEncoder):
@@ -111,11 +121,12 @@ class DGCNNPartSeg(DGCNNSegEncoder):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, points: Tensor, category: Tensor) -> Tensor:
+        batch, num_points, _ = points.shape
         levels = self._levels(points)
         one_hot = F.one_hot(category, self.num_categories).to(levels[0].dtype)
-        context = torch.cat([self._pool(levels), self.conv7(one_hot)], dim=-1)  # (B, E + 64)
-        context = context[:, None].expand(-1, points.shape[1], -1)
+        context = torch.cat([self._pool(levels, batch), self.conv7(one_hot)], dim=-1)  # (B, E + 64)
+        context = context.repeat_interleave(num_points, dim=0)
         x = self.conv8(torch.cat([context, *levels], dim=-1))
         x = self.conv9(self.dropout(x))
         x = self.conv10(self.dropout(x))
-        return F.linear(x, self.conv11.weight.flatten(1))
+        return F.linear(x, self.conv11.weight.flatten(1)).unflatten(0, (batch, num_points))

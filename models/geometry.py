@@ -1,12 +1,53 @@
-"""Neighbour search on point sets. Letters: B batch, N points, K neighbours, C channels."""
+"""Clouds as rows, and neighbour search on them.
+
+Letters: B batch, N points, K neighbours, C channels, M rows = points of all clouds of a batch, one after another.
+"""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
+class CloudRows(NamedTuple):
+    """How the M rows of a batch belong to its clouds.
+
+    `lengths` holds the rows of each cloud (they sum to M). `weight` (M,) says how many equal points a row stands
+    for; None means one each. Only the first row of a cloud may stand for several.
+    """
+
+    lengths: list[int]
+    weight: Tensor | None = None
+
+
+def dense_rows(points: Tensor) -> tuple[Tensor, CloudRows]:
+    """Every point a row of its own. Shape: (B, N, C) -> (B * N, C)."""
+    return points.flatten(0, 1), CloudRows([points.shape[1]] * len(points))
+
+
+def merge_copies(points: Tensor) -> tuple[Tensor, CloudRows]:
+    """Rows without the copies of each cloud's point 0, which `weight` counts instead.
+
+    CrossPoint's random input dropout overwrites 44 % of the points, on average, with point 0. A network that knows
+    the multiplicities computes exactly the same function on the rest.
+
+    Shape: (B, N, C) -> (M, C), M <= B * N.
+    """
+    num_points = points.shape[1]
+    is_kept = (points != points[:, :1]).any(dim=-1)  # (B, N)
+    is_kept[:, 0] = True
+    if is_kept.all():
+        return dense_rows(points)
+    lengths = is_kept.sum(dim=1)  # (B,)
+    rows = points[is_kept]
+    weight = torch.ones(len(rows), dtype=points.dtype, device=points.device)
+    weight[lengths.cumsum(0) - lengths] = (num_points - lengths + 1).to(points.dtype)
+    return rows, CloudRows(lengths.tolist(), weight)
+
+
 @torch.no_grad()
 def knn(x: Tensor, k: int) -> Tensor:
-    """Index of each row's k nearest rows of the same cloud, itself included (its distance is the smallest).
+    """Index of each point's k nearest points of the same cloud, itself included.
 
     Distances are squared Euclidean, always in at least float32, also under autocast: bfloat16 finds the right
     neighbours for only 90-99 % of the points. Clouds are centred first, because |x|^2 - 2xy + |y|^2 cancels
@@ -17,33 +58,81 @@ def knn(x: Tensor, k: int) -> Tensor:
         x: (B, N, C) coordinates or features.
         k: number of neighbours, 1 <= k <= N.
     Returns:
-        (B, N, K) int64, in [0, N), in no particular order.
+        (B, N, K) int64, in [0, N), nearest first.
     Raises:
         ValueError: N < k, or x has non-finite values.
     """
-    num_points = x.shape[1]
-    if num_points < k:
-        raise ValueError(f"clouds have {num_points} points but k = {k}; use more points or a smaller --k")
+    x = _checked(x)
+    _check_size(x.shape[1], k)
+    with torch.autocast(x.device.type, enabled=False):
+        if x.device.type == "cpu":
+            return torch.stack([_nearest(cloud, k) for cloud in x])
+        x = x - x.mean(dim=1, keepdim=True)
+        half_norm = 0.5 * (x * x).sum(dim=-1)
+        score = torch.baddbmm(half_norm[:, None, :], x, x.transpose(1, 2), alpha=-1)  # (B, N, N)
+        return score.topk(k, dim=-1, largest=False).indices
+
+
+@torch.no_grad()
+def knn_rows(x: Tensor, clouds: CloudRows, k: int) -> Tensor:
+    """`knn` on rows: the k nearest points of each row, as rows of the batch; see `knn` for precision and ties.
+
+    A row that stands for several points fills as many of the k places as it has points.
+
+    Shape: (M, C) -> (M, K) int64, in [0, M).
+    Raises:
+        ValueError: a cloud has fewer than k points, or x has non-finite values.
+    """
+    if clouds.weight is None and x.device.type != "cpu":
+        return flat_index(knn(x.unflatten(0, (len(clouds.lengths), -1)), k))
+    x = _checked(x)
+    index, start = [], 0
+    with torch.autocast(x.device.type, enabled=False):
+        for length in clouds.lengths:
+            copies = 1 if clouds.weight is None else int(clouds.weight[start])
+            _check_size(length + copies - 1, k)
+            nearest = _nearest(x[start : start + length], min(k, length))
+            index.append(_repeat_first(nearest, copies, k) + start)
+            start += length
+    return torch.cat(index)
+
+
+def flat_index(index: Tensor) -> Tensor:
+    """Turn per-cloud neighbour indices into rows of the batch. Shape: (B, N, K) -> (B * N, K)."""
+    batch, num_points, _ = index.shape
+    start = torch.arange(batch, device=index.device) * num_points
+    return (index + start[:, None, None]).flatten(0, 1)
+
+
+def _nearest(cloud: Tensor, k: int) -> Tensor:
+    """k nearest rows of one cloud, nearest first. Shape: (N, C) -> (N, K).
+
+    One cloud at a time, its (N, N) distances stay in the processor's cache.
+    """
+    cloud = cloud - cloud.mean(dim=0)
+    half_norm = 0.5 * (cloud * cloud).sum(dim=-1)
+    score = torch.addmm(half_norm, cloud, cloud.T, alpha=-1)  # |y|^2/2 - xy orders as |x - y|^2 does
+    return score.topk(k, dim=-1, largest=False).indices
+
+
+def _repeat_first(nearest: Tensor, copies: int, k: int) -> Tensor:
+    """Let row 0 fill `copies` places of each list and push what follows it back. Shape: (N, K') -> (N, K)."""
+    if copies == 1:
+        return nearest
+    place = torch.arange(k)
+    is_first = nearest == 0
+    found = torch.where(is_first.any(dim=1), is_first.int().argmax(dim=1), k)[:, None]  # place of row 0, or none
+    source = torch.where(place <= found, place, torch.maximum(found, place - (copies - 1)))
+    return nearest.gather(1, source)
+
+
+def _checked(x: Tensor) -> Tensor:
     x = x if x.dtype == torch.float64 else x.float()
     if not torch.isfinite(x).all():
         raise ValueError("neighbour search met non-finite coordinates or features (NaN or infinity)")
-    with torch.autocast(x.device.type, enabled=False):
-        x = x - x.mean(dim=1, keepdim=True)
-        if x.device.type == "cpu":
-            return _knn_by_cloud(x, k)
-        half_norm = 0.5 * (x * x).sum(dim=-1)
-        score = torch.baddbmm(half_norm[:, None, :], x, x.transpose(1, 2), alpha=-1)  # (B, N, N)
-        return score.topk(k, dim=-1, largest=False, sorted=False).indices
+    return x
 
 
-def _knn_by_cloud(x: Tensor, k: int) -> Tensor:
-    """`knn` one cloud at a time in one reused buffer: the (N, N) distances stay in the processor's cache."""
-    batch, num_points, _ = x.shape
-    index = torch.empty(batch, num_points, k, dtype=torch.int64)
-    value = x.new_empty(num_points, k)
-    score = x.new_empty(num_points, num_points)
-    half_norm = 0.5 * (x * x).sum(dim=-1)
-    for b in range(batch):
-        torch.addmm(half_norm[b], x[b], x[b].T, alpha=-1, out=score)  # |y|^2/2 - xy orders as |x - y|^2 does
-        torch.topk(score, k, dim=-1, largest=False, sorted=False, out=(value, index[b]))
-    return index
+def _check_size(num_points: int, k: int) -> None:
+    if num_points < k:
+        raise ValueError(f"clouds have {num_points} points but k = {k}; use more points or a smaller --k")

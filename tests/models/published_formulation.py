@@ -27,11 +27,11 @@ def exact_knn(x: Tensor, k: int) -> Tensor:
     return distance.topk(k, largest=False).indices
 
 
-def dgcnn(points: Tensor, encoder: nn.Module, graphs: list[Tensor]) -> Tensor:
-    """Feature of the classification encoder, its weights read from `encoder`, on given neighbour graphs."""
+def dgcnn(points: Tensor, encoder: nn.Module) -> Tensor:
+    """Feature of the classification encoder, its weights and k read from `encoder`."""
     x, levels = points, []
-    for layer, index in zip((encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4), graphs, strict=True):
-        x = edge_conv(x, index, layer)
+    for layer in (encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4):
+        x = edge_conv(x, exact_knn(x.detach(), encoder.k), layer)
         levels.append(x)
     x = F.leaky_relu(encoder.conv5[1](encoder.conv5[0](torch.cat(levels, dim=-1).transpose(1, 2))), 0.2)
     return torch.cat([x.amax(dim=-1), x.mean(dim=-1)], dim=-1)

@@ -4,11 +4,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models import dgcnn as dgcnn_module
 from models.dgcnn import DGCNN
 from models.dgcnn_seg import DGCNNPartSeg, DGCNNSegEncoder
 from models.encoders import ENCODERS, build_encoder
-from models.geometry import knn
 from models.heads import image_head, point_head
 from models.image_resnet import ImageResNet
 from models.pointnet import PointNet
@@ -58,30 +56,53 @@ def test_unknown_encoder_is_an_error_that_lists_the_known():
         build_encoder("pointnext")
 
 
-def test_dgcnn_equals_the_published_network_with_its_gradients(monkeypatch):
+def random_pair():
+    """Two equal small DGCNNs in float64 with BatchNorm scales of both signs."""
     torch.manual_seed(0)
     encoder, twin = DGCNN(k=5, emb_dims=31).double(), DGCNN(k=5, emb_dims=31).double()
     for layer in encoder.children():
         torch.nn.init.normal_(layer[1].weight)
     twin.load_state_dict(encoder.state_dict())
-    graphs = []
+    return encoder, twin
 
-    def recorded_knn(x, k):
-        graphs.append(knn(x, k))
-        return graphs[-1]
 
-    monkeypatch.setattr(dgcnn_module, "knn", recorded_knn)
-    points = torch.randn(3, 41, 3, dtype=torch.float64)
-    direction = torch.randn(3, 62, dtype=torch.float64)
-    ours = encoder(points)
-    published = dgcnn(points, twin, graphs)
+def assert_same_step(encoder, twin, base, place):
+    """One training step on base[:, place] by our encoder and by the published formulation."""
+    ours_base, published_base = base.clone().requires_grad_(), base.clone().requires_grad_()
+    direction = torch.randn(len(base), 62, dtype=base.dtype)
+    ours = encoder(ours_base[:, place])
+    published = dgcnn(published_base[:, place], twin)
     (ours * direction).sum().backward()
     (published * direction).sum().backward()
     assert_close(ours, published, rtol=1e-9, atol=1e-9)
+    assert_close(ours_base.grad, published_base.grad, rtol=1e-9, atol=1e-9)
     for (name, a), b in zip(encoder.named_parameters(), twin.parameters(), strict=True):
         assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
     for a, b in zip(encoder.buffers(), twin.buffers(), strict=True):
         assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+def test_dgcnn_equals_the_published_network_with_its_gradients(offset):
+    base = torch.randn(3, 41, 3, dtype=torch.float64) + offset
+    assert_same_step(*random_pair(), base, torch.arange(41))
+
+
+@pytest.mark.parametrize("num_copies", [1, 3, 5, 29])  # fewer than k, k, and most of the cloud
+def test_dgcnn_equals_it_on_copies_of_point_0(num_copies):
+    base = torch.randn(3, 41, 3, dtype=torch.float64)
+    place = torch.arange(41)
+    place[torch.randperm(40)[:num_copies] + 1] = 0
+    assert_same_step(*random_pair(), base, place)
+
+
+def test_dgcnn_equals_it_when_clouds_have_unlike_numbers_of_copies():
+    encoder, twin = random_pair()
+    points = torch.randn(3, 41, 3, dtype=torch.float64)
+    points[0, 20:] = points[0, :1]
+    points[2, 1:38] = points[2, :1]
+    for training in (False, True):
+        assert_close(encoder.train(training)(points), dgcnn(points, twin.train(training)), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("depth", "width"), [(18, 512), (50, 2048)])

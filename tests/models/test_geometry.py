@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.geometry import knn
+from models.geometry import CloudRows, dense_rows, flat_index, knn, knn_rows, merge_copies
 from tests.models.published_formulation import exact_knn
 
 
@@ -48,3 +48,27 @@ def test_too_few_points_is_an_error_that_names_both_numbers():
 def test_nan_is_an_error():
     with pytest.raises(ValueError, match="non-finite"):
         knn(torch.full((1, 5, 3), torch.nan), 2)
+
+
+def test_merged_copies_are_counted_by_the_first_row():
+    points = torch.randn(2, 7, 3)
+    points[0, [2, 3, 6]] = points[0, 0].clone()
+    rows, clouds = merge_copies(points)
+    assert clouds.lengths == [4, 7]
+    assert torch.equal(clouds.weight, torch.tensor([4.0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]))
+    assert torch.equal(rows, torch.cat([points[0, [0, 1, 4, 5]], points[1]]))
+
+
+def test_clouds_without_copies_stay_dense():
+    assert merge_copies(torch.randn(2, 7, 3))[1] == CloudRows([7, 7])
+
+
+def test_rows_have_the_neighbours_of_their_cloud():
+    x = torch.randn(3, 19, 4)
+    assert torch.equal(knn_rows(*dense_rows(x), 5), flat_index(knn(x, 5)))
+
+
+def test_a_row_of_several_points_fills_as_many_places():
+    x = torch.tensor([[0.0], [1.0], [2.5], [3.5]])
+    index = knn_rows(x, CloudRows([4], torch.tensor([3.0, 1, 1, 1])), 4)
+    assert index.tolist() == [[0, 0, 0, 1], [1, 0, 0, 0], [2, 3, 1, 0], [3, 2, 1, 0]]
