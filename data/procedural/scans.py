@@ -29,8 +29,8 @@ CLUTTER_SHARE = (0.0, 0.3)  # largest share of the points that may belong to sur
 NUM_HOLES = (0, 2)  # both ends included
 HOLE_RADIUS = (0.06, 0.16)
 TILT_DEG = 3.0  # standard deviation about both horizontal axes: rooms are levelled, not exactly
-SCALE = (1.4, 2.6)  # about 2 brings a shape to the unit sphere
-OFFSET = 0.15  # per axis, in units of the scaled cloud
+SCALE = (1.25, 3.2)  # uniform in its logarithm; 2 brings a shape to about the unit sphere
+OFFSET = 0.4  # per axis, in units of the scaled cloud
 # the hardest variant: the box is moved, turned and resized before it is cut out (T50_RS of the paper)
 BOX_SHIFT = 0.5  # of the box's extent, per axis
 BOX_TURN_DEG = 15.0
@@ -86,7 +86,7 @@ def _pose(rng: np.random.Generator) -> _Pose:
     """Any turn about the up-axis, a slight tilt, a scale and an offset."""
     turn = rotation("y", rng.uniform(0, 360))
     tilt = rotation("x", rng.normal(0, TILT_DEG)) @ rotation("z", rng.normal(0, TILT_DEG))
-    return _Pose(rng.uniform(*SCALE) * tilt @ turn, rng.uniform(-OFFSET, OFFSET, size=3))
+    return _Pose(np.exp(rng.uniform(*np.log(SCALE))) * tilt @ turn, rng.uniform(-OFFSET, OFFSET, size=3))
 
 
 def _sensor(rng: np.random.Generator) -> Camera:

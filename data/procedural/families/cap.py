@@ -7,7 +7,7 @@ from data.procedural.assembly import Assembly
 from data.procedural.curves import smooth
 from data.procedural.dice import Dice
 from data.procedural.solids import Solid, ellipsoid, lathe
-from data.procedural.sweeps import sheet
+from data.procedural.sweeps import ring, sheet
 
 
 def build_cap(dice: Dice) -> Assembly:
@@ -75,6 +75,9 @@ def _peaked(cap, dice, cloth, edge):
     profile = [(1, 0), (1, band), (wide, band + rise * 0.8), (wide * 0.85, band + rise), (0.001, band + rise * 1.05)]
     tilt = dice.between(-12, 0)
     cap.add("crown", _shell(profile).turned("x", tilt), color=cloth)
+    if dice.chance(0.5):
+        badge = ellipsoid(0.12, 0.14, 0.05).moved(y=band * 0.7, z=-1.02)
+        cap.add("crown", badge, color=palette.metal(dice))
     cap.add("brim", _visor(1.0, dice.between(0.35, 0.6), 62, dice.between(0.15, 0.4), 0.05), color=edge)
 
 
@@ -90,6 +93,9 @@ def _brimmed(cap, dice, cloth, edge):
     ]
     long = dice.between(1.0, 1.3)
     cap.add("crown", _shell(profile).scaled(z=long), color=cloth)
+    if dice.chance(0.6):
+        ribbon = ring(1.0, 0.07, axis="y", segments=28).scaled(y=dice.between(0.8, 1.6), z=long)
+        cap.add("crown", ribbon.moved(y=0.12), color=palette.dark(dice))
     roll = dice.pick((0.0, 0.1, 0.5))
     brim = _brim(0.95, dice.between(1.5, 2.2), 0.02, dice.between(-0.05, 0.15), roll=roll, length=long)
     cap.add("brim", brim, color=edge)

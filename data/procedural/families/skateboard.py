@@ -63,7 +63,13 @@ def _add_trucks(board, dice, kind, length, width, ground):
     axle, thick = width * dice.between(0.36, 0.5), dice.between(0.03, 0.05)
     metal = dice.pick((palette.metal, palette.dark, palette.metal))(dice)
     rubber = dice.pick((palette.light, palette.paint, palette.dark))(dice)
+    riser, bolts = dice.chance(0.4), dice.chance(0.5)
     for z, face in ((-at, 1), (at, -1)):
+        if riser:
+            board.add("truck", box(0.055, 0.012, 0.085).moved(y=ground - 0.006, z=z), color=rubber)
+        for x, along in ((0.02, 0.03), (0.02, -0.03)) if bolts else ():
+            bolt = cylinder(0.006, 0.012, segments=8).moved(x, ground + 0.004, z + along)
+            board.add_pair("truck", bolt, color=metal)
         board.add("truck", box(0.06, 0.012, 0.09).moved(y=ground - 0.01, z=z), color=metal)
         board.add("truck", rod((0, ground - 0.01, z + face * 0.03), (0, radius, z), (0.026, 0.016)), color=metal)
         board.add("truck", rod((-axle, radius, z), (axle, radius, z), (0.014, 0.014)), color=metal)
