@@ -22,24 +22,33 @@ def background_colour(background: Colour) -> tuple[int, int, int]:
     return rgb
 
 
-def load_view(path: Path, background: Colour = "black") -> Image.Image:
-    """Decode one picture to RGB; transparent pixels take the background, never the colour hidden under them.
+def open_view(path: Path) -> Image.Image:
+    """Decode one picture as it is stored, of any mode.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a picture, or is cut short or damaged.
     """
-    rgb = background_colour(background)
     try:
         with Image.open(path) as image:
             image.load()
-            if not image.has_transparency_data:
-                return image.convert("RGB")
-            rgba = image.convert("RGBA")
+            return image
     except FileNotFoundError:
         raise
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable picture ({error}); render or download it again") from error
+
+
+def load_view(path: Path, background: Colour = "black") -> Image.Image:
+    """Decode one picture to RGB; transparent pixels take the background, never the colour hidden under them.
+
+    Raises: as `open_view`.
+    """
+    rgb = background_colour(background)
+    image = open_view(path)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
     flat = Image.new("RGB", rgba.size, rgb)
     flat.paste(rgba, mask=rgba.getchannel("A"))
     return flat

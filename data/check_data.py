@@ -1,0 +1,76 @@
+"""Check every data set below a folder: counts, shapes, labels, values, scale, up-axis, pictures, duplicates.
+
+    python -m data.check_data data/shapes
+
+Names every file at fault and the command to run next. Exit status: 0 all is well, 1 something is at fault,
+2 nothing to check.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from data.check_hdf5 import check_hdf5_set
+from data.check_report import Report, render
+from data.check_shapenet import check_shapenet
+from data.cloud_stats import likely_up_axis
+from data.find_sets import LOOKED_FOR, find_hdf5_sets, has_shapenet
+from data.parallel import parallel_map
+from datasets.layouts import fix
+from utils.cli import run_main
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="folder that holds one or more data sets, later --data_root")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; 1 stays in this one")
+    parser.add_argument("--max_listed", type=int, help="entries printed of each list; all when left out")
+    args = parser.parse_args(argv)
+    if args.workers < 1 or (args.max_listed is not None and args.max_listed < 1):
+        parser.error("--workers and --max_listed must be at least 1")
+    return args
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print a report per data set, then the next command; returns the exit status."""
+    reports = check_all(args.root, args.workers)
+    for report in reports:
+        print(render(report, args.max_listed), end="\n\n")
+    for line in _axis_conflicts(reports):
+        print(line)
+    faulty = [report for report in reports if report.faults]
+    for report in faulty:
+        print(f"{report.title}: {len(report.faults)} faults; next: {report.mend}")
+    if not faulty:
+        print(f"no faults; next: {reports[0].use}")
+    return 1 if faulty else 0
+
+
+def check_all(root: Path, workers: int) -> list[Report]:
+    """One report per data set found in root or below it, pre-training pairs first.
+
+    Raises:
+        FileNotFoundError: no such folder, or no data set in it.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"no folder {root}; run: {fix('all')}")
+    hdf5_sets = find_hdf5_sets(root)
+    if not hdf5_sets and not has_shapenet(root):
+        raise FileNotFoundError(f"no data set in {root}; looked for {'; '.join(LOOKED_FOR)}; run: {fix('all')}")
+    with parallel_map(workers) as run:
+        reports = [check_shapenet(root, run)] if has_shapenet(root) else []
+        return reports + [check_hdf5_set(found, run) for found in hdf5_sets]
+
+
+def _axis_conflicts(reports: list[Report]) -> list[str]:
+    """A line when the sets look upright along different axes: features of one then say little about the other."""
+    measured = [(report, likely_up_axis(report.stats)) for report in reports if report.stats is not None]
+    if len({axis for _, axis in measured if axis}) < 2:
+        return []
+    found = ", ".join(f"{report.title} in {report.folder} {axis}" for report, axis in measured if axis)
+    return [f"note: the sets look upright along different axes ({found}); turn one before comparing features"]
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

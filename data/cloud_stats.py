@@ -1,0 +1,98 @@
+"""Measurements of clouds for the validator: scale, centre, likely up-axis, duplicates."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+AXES = "xyz"
+CLEAR_MAJORITY = 0.45  # share of the votes of three axes from which the up-axis is called
+
+_CHUNK = 256  # clouds measured at once, to bound memory on shards of ten thousand
+
+
+class CloudStats(NamedTuple):
+    """One row per cloud.
+
+    `centroid` (M,) distance of the mean from the origin; `radius` (M,) of the farthest point from the mean; `extent`
+    (M, 3) of the bounding box; `up` (M,) the axis along which the cloud is least like its mirror image; `digest` (M,)
+    text that equals another row's exactly when the clouds are equal.
+    """
+
+    centroid: np.ndarray
+    radius: np.ndarray
+    extent: np.ndarray
+    up: np.ndarray
+    digest: np.ndarray
+
+
+def measure(points: np.ndarray) -> CloudStats:
+    """Statistics of M >= 0 finite clouds, (M, N, 3) float32."""
+    chunks = [_measure_chunk(points[i : i + _CHUNK]) for i in range(0, max(len(points), 1), _CHUNK)]
+    return join(chunks)
+
+
+def join(parts: Sequence[CloudStats]) -> CloudStats:
+    """Rows of all parts in order; at least one part."""
+    return CloudStats(*(np.concatenate(columns) for columns in zip(*parts)))
+
+
+def _measure_chunk(clouds: np.ndarray) -> CloudStats:
+    points = clouds.astype(np.float64)  # squares of far coordinates overflow float32
+    mean = points.mean(axis=1)  # (M, 3)
+    low, high = points.min(axis=1), points.max(axis=1)
+    ordered = np.sort(points - (low + high)[:, None] / 2, axis=1)
+    # Things stand on a base and are left-right symmetric, so heights differ most from the heights upside down:
+    # the mean gap between sorted coordinates and sorted mirrored ones, in units of the extent.
+    asymmetry = np.abs(ordered + ordered[:, ::-1]).mean(axis=1) / np.maximum(high - low, np.finfo(np.float64).tiny)
+    return CloudStats(
+        centroid=np.linalg.norm(mean, axis=1),
+        radius=np.linalg.norm(points - mean[:, None], axis=2).max(axis=1),
+        extent=high - low,
+        up=asymmetry.argmax(axis=1),
+        digest=np.array(
+            [hashlib.blake2b(cloud.tobytes(), digest_size=16).hexdigest() for cloud in clouds], dtype="U32"
+        ),
+    )
+
+
+def up_votes(stats: CloudStats) -> np.ndarray:
+    """Share of the clouds that vote for each axis, (3,)."""
+    return np.bincount(stats.up, minlength=3) / len(stats.up)
+
+
+def likely_up_axis(stats: CloudStats) -> str | None:
+    """x, y or z where a clear majority of the clouds agrees, else None; an estimate, for sets of many shapes."""
+    votes = up_votes(stats)
+    return AXES[votes.argmax()] if votes.max() >= CLEAR_MAJORITY else None
+
+
+def describe(stats: CloudStats) -> list[str]:
+    """Lines on scale, extent and up-axis of M >= 1 clouds."""
+    votes = ", ".join(f"{axis} {share:.0%}" for axis, share in zip(AXES, up_votes(stats)))
+    upright = likely_up_axis(stats)
+    extent = (stats.extent / stats.radius[:, None]).mean(axis=0)  # (3,), comparable between sets of any scale
+    extents = ", ".join(f"{axis} {size:.3g}" for axis, size in zip(AXES, extent))
+    return [
+        f"scale: {_scale(stats)}; radius {stats.radius.min():.3g} .. {stats.radius.max():.3g} "
+        f"(median {np.median(stats.radius):.3g}), centroid at most {stats.centroid.max():.3g} from the origin",
+        f"mean extent in radii: {extents}",
+        f"up-axis: {f'probably {upright}' if upright else 'mixed or unclear'} (asymmetry votes {votes})",
+    ]
+
+
+def _scale(stats: CloudStats) -> str:
+    if stats.centroid.max() < 0.01 and np.abs(stats.radius - 1).max() < 0.01:
+        return "unit sphere about the centroid"
+    if np.abs(np.linalg.norm(stats.extent, axis=1) - 1).max() < 0.05:  # samples fall short of the mesh's own box
+        return "unit diagonal of the bounding box"
+    return "not normalised"
+
+
+def duplicates(stats: CloudStats, names: Sequence[str]) -> list[str]:
+    """One text `a = b = ...` for each group of equal clouds, in order of the first."""
+    groups: dict[str, list[str]] = {}
+    for digest, name in zip(stats.digest.tolist(), names):
+        groups.setdefault(digest, []).append(name)
+    return [" = ".join(group) for group in groups.values() if len(group) > 1]

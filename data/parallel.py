@@ -1,0 +1,33 @@
+"""The same function over many items on several processes, with a progress bar."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+
+class Map(Protocol):
+    """Applies a function to every item and returns the results in the order of the items."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> list[Any]: ...
+
+
+@contextmanager
+def parallel_map(workers: int) -> Iterator[Map]:
+    """Yield a `Map` on `workers` processes, or in this process when one is enough.
+
+    Functions and items must be picklable: processes are spawned, for a fork of a threaded process may hang.
+    """
+    if workers <= 1:
+        yield lambda function, items, label: list(tqdm(map(function, items), label, len(items), disable=None))
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+
+        def run(function: Callable[[Any], Any], items: Sequence[Any], label: str) -> list[Any]:
+            chunk = min(64, max(1, len(items) // (8 * workers)))
+            return list(tqdm(pool.map(function, items, chunksize=chunk), label, len(items), disable=None))
+
+        yield run

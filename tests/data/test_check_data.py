@@ -1,0 +1,343 @@
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.check_data import check_all, main, parse_args
+from tests.tiny_trees import (
+    cloud,
+    labelled,
+    write_h5,
+    write_modelnet40,
+    write_ply,
+    write_scanobjectnn,
+    write_shapenet,
+    write_shapenet_part,
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """All four layouts, sound and tiny."""
+    write_shapenet(tmp_path)
+    write_modelnet40(tmp_path)
+    write_scanobjectnn(tmp_path)
+    write_shapenet_part(tmp_path)
+    return tmp_path
+
+
+def check(root, capsys, *flags):
+    """Exit status and printed text of one run in this process."""
+    status = main(parse_args([str(root), "--workers", "1", *flags]))
+    return status, capsys.readouterr().out
+
+
+def report_on(root, title):
+    """The one report whose title starts so."""
+    (report,) = [report for report in check_all(root, workers=1) if report.title.startswith(title)]
+    return report
+
+
+def write_extras(folder, num_views=3, side=16, **changes):
+    """Sound cameras.npz and depth.npz beside the pictures of one shape, with some arrays replaced."""
+    cameras = {
+        "intrinsics": np.ones((num_views, 3, 3)),
+        "extrinsics": np.ones((num_views, 4, 4)),
+        "size": np.array([side, side]),
+    }
+    depth = {"depth": np.ones((num_views, side, side), np.uint16), "scale": np.float64(1), "offset": np.float64(0)}
+    np.savez(folder / "cameras.npz", **{key: changes.get(key, value) for key, value in cameras.items()})
+    np.savez(folder / "depth.npz", **{key: changes.get(key, value) for key, value in depth.items()})
+
+
+def test_a_sound_tree_has_status_zero_and_names_the_training_command(root, capsys):
+    status, text = check(root, capsys)
+    assert status == 0
+    assert f"no faults; next: python train_crosspoint.py --data_root {root}" in text
+    assert "--batch_size 3" in text  # the published 20 would not fit three clouds
+
+
+def test_every_layout_below_the_root_is_found(root):
+    assert [report.title for report in check_all(root, workers=1)] == [
+        "ShapeNet + ShapeNetRendering",
+        "ScanObjectNN obj_bg",
+        "ScanObjectNN obj_only",
+        "ScanObjectNN hardest",
+        "ModelNet40 layout",
+        "ShapeNetPart",
+    ]
+
+
+def test_several_processes_report_the_same_as_one(root):
+    (root / "ShapeNet" / "02" / "a.ply").write_text("ply")
+    alone, together = check_all(root, workers=1), check_all(root, workers=2)
+    assert [(r.facts, r.notes, r.faults) for r in alone] == [(r.facts, r.notes, r.faults) for r in together]
+
+
+def test_a_folder_of_shards_can_be_given_itself(root, capsys):
+    folder = root / "modelnet40_ply_hdf5_2048"
+    status, text = check(folder, capsys)
+    assert status == 0
+    assert f"python -m scripts.eval_svm --random_init --dataset modelnet40 --data_root {folder}" in text
+
+
+def test_clouds_are_counted_and_compared_with_the_published_split(root, monkeypatch):
+    counts = report_on(root, "ModelNet40").facts[0]
+    assert counts.startswith("clouds: train 6, test 3; not the published split (train 9840, test 2468)")
+    monkeypatch.setattr("data.find_sets.MODELNET40_PUBLISHED", {"train": 6, "test": 3})
+    assert report_on(root, "ModelNet40").facts[0] == "clouds: train 6, test 3 (the published split)"
+
+
+@pytest.mark.parametrize(
+    "title, published",
+    [
+        ("ScanObjectNN obj_bg", "(train 2309, test 581)"),
+        ("ScanObjectNN hardest", "(train 11416, test 2882)"),
+        ("ShapeNetPart", "(train 12137, val 1870, test 2874)"),
+    ],
+)
+def test_each_set_knows_its_published_sizes(root, title, published):
+    assert published in report_on(root, title).facts[0]
+
+
+def test_shapes_dtypes_labels_and_the_class_histogram_are_told(root, capsys):
+    text = check(root, capsys)[1]
+    assert "stored: 97 points, data float32, label uint8, pid uint8" in text
+    assert "3 classes, labels 0 .. 2; clouds of each (train/test): cone 2/1, cube 2/1, ball 2/1" in text
+
+
+def test_points_views_and_folders_are_told(root, capsys):
+    text = check(root, capsys)[1]
+    assert "clouds: 3 in 2 folders, points a cloud: 97" in text
+    assert "views a cloud: 3; pictures: 9, sizes (width x height): 16x16" in text
+    assert "shapes by folder: 02 2, 03 1" in text
+
+
+def test_scale_and_extent_are_told(tmp_path):
+    points = np.stack([cloud(seed) for seed in range(4)])
+    points -= points.mean(axis=1, keepdims=True)
+    points /= np.linalg.norm(points, axis=2).max(axis=1)[:, None, None]
+    for split in ("train", "test"):
+        write_h5(tmp_path / f"ply_data_{split}0.h5", data=points, label=np.arange(4))
+    facts = report_on(tmp_path, "ModelNet40").facts
+    assert any("unit sphere about the centroid; radius 1 .. 1 (median 1)" in fact for fact in facts)
+    x, y, z = np.ptp(points, axis=1).mean(axis=0)
+    assert f"mean extent in radii: x {x:.3g}, y {y:.3g}, z {z:.3g}" in facts
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_axis_along_which_clouds_stand_is_the_up_axis(tmp_path, axis):
+    standing = np.stack([cloud(seed) for seed in range(8)]) - [6.0, 0.5, 1.0]
+    standing[..., axis] = standing[..., axis] ** 2  # bottom heavy
+    for split in ("train", "test"):
+        write_h5(tmp_path / f"ply_data_{split}0.h5", data=standing.astype(np.float32), label=np.arange(8))
+    assert any(f"up-axis: probably {'xyz'[axis]}" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
+
+
+def test_sets_that_stand_along_different_axes_are_pointed_out(tmp_path, capsys):
+    standing = np.stack([cloud(seed) for seed in range(8)]) - [6.0, 0.5, 1.0]
+    standing[..., 1] **= 2
+    for folder, points in (("y_up", standing), ("z_up", standing[..., [0, 2, 1]])):
+        for split in ("train", "test"):
+            path = tmp_path / folder / f"ply_data_{split}0.h5"
+            write_h5(path, data=points.astype(np.float32), label=np.arange(8))
+    text = check(tmp_path, capsys)[1]
+    assert f"look upright along different axes (ModelNet40 layout in {tmp_path}/y_up y, " in text
+
+
+def test_equal_clouds_are_noted_and_are_no_fault(root, capsys):
+    shutil.copy(root / "ShapeNet" / "02" / "a.ply", root / "ShapeNet" / "03" / "c.ply")
+    with h5py.File(root / "modelnet40_ply_hdf5_2048" / "ply_data_test0.h5", "r+") as file:
+        file["data"][2] = labelled([0])["data"][0]
+    status, text = check(root, capsys)
+    assert status == 0
+    assert f"note: equal clouds: {root}/ShapeNet/02/a.ply = {root}/ShapeNet/03/c.ply" in text
+    assert "note: equal clouds: ply_data_train0.h5 row 0 = ply_data_test0.h5 row 2" in text
+
+
+def test_renders_without_a_cloud_are_noted(root, capsys):
+    (root / "ShapeNet" / "03" / "c.ply").unlink()
+    status, text = check(root, capsys)
+    assert status == 0
+    assert f"note: {root}/ShapeNetRendering/03/c: renders without a cloud" in text
+
+
+def test_blank_and_opaque_pictures_are_noted(root, capsys):
+    folder = root / "ShapeNetRendering" / "02" / "a" / "rendering"
+    Image.new("RGBA", (16, 16), (9, 9, 9, 0)).save(folder / "00.png")
+    Image.new("RGB", (16, 16)).save(folder / "01.png")
+    status, text = check(root, capsys)
+    assert status == 0
+    assert f"{folder}/00.png: nothing to see" in text
+    assert "note: 1 pictures have no alpha" in text
+
+
+def test_cameras_and_depth_are_counted(root, capsys):
+    write_extras(root / "ShapeNetRendering" / "02" / "a")
+    status, text = check(root, capsys)
+    assert status == 0
+    assert "cameras and depth: cameras.npz for 1 of 3, depth.npz for 1 of 3 shapes" in text
+    assert "note: 2 shapes have no cameras.npz: 02/b, 03/c" in text
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"intrinsics": np.ones((2, 3, 3))}, r"cameras.npz: intrinsics has shape (2, 3, 3), expected (3, 3, 3)"),
+        ({"size": np.array([16, 17])}, "cameras.npz: size is [16, 17], the pictures have [16, 16]"),
+        ({"extrinsics": np.full((3, 4, 4), np.nan)}, "cameras.npz: extrinsics not finite"),
+        ({"depth": np.ones((3, 16, 15), np.uint16)}, "depth.npz: depth has shape (3, 16, 15), expected (3, 16, 16)"),
+    ],
+)
+def test_cameras_and_depth_that_do_not_fit_the_pictures_are_faults(root, changes, message):
+    write_extras(root / "ShapeNetRendering" / "02" / "a", **changes)
+    (fault,) = report_on(root, "ShapeNet +").faults
+    assert message in fault
+
+
+def test_a_damaged_npz_is_a_fault(root):
+    path = root / "ShapeNetRendering" / "02" / "a" / "depth.npz"
+    path.write_bytes(b"PK\x03\x04 no zip")
+    (fault,) = report_on(root, "ShapeNet +").faults
+    assert f"{path} is not a readable npz file" in fault
+
+
+def break_cloud(root):
+    path = root / "ShapeNet" / "02" / "a.ply"
+    path.write_bytes(path.read_bytes()[:-7])
+    return path, "is not a readable PLY file"
+
+
+def break_finite(root):
+    points = cloud(0)
+    points[3, 2] = np.nan
+    return write_ply(root / "ShapeNet" / "02" / "a.ply", points), "not finite"
+
+
+def break_size(root):
+    return write_ply(root / "ShapeNet" / "02" / "a.ply", np.ones((97, 3), np.float32)), "has no size"
+
+
+def break_picture(root):
+    path = root / "ShapeNetRendering" / "03" / "c" / "rendering" / "02.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    return path, "is not a readable picture"
+
+
+def break_views(root):
+    shutil.rmtree(root / "ShapeNetRendering" / "02" / "b" / "rendering")
+    return root / "ShapeNet" / "02" / "b.ply", "no picture in"
+
+
+def break_key(root):
+    path = root / "modelnet40_ply_hdf5_2048" / "ply_data_test0.h5"
+    with h5py.File(path, "r+") as file:
+        del file["label"]
+    return path, "has no 'label'"
+
+
+def break_label(root):
+    path = root / "modelnet40_ply_hdf5_2048" / "ply_data_train1.h5"
+    with h5py.File(path, "r+") as file:
+        file["label"][1] = 3
+    return path, "label 3 in row 1 is outside 0 .. 2"
+
+
+def break_row(root):
+    path = root / "ScanObjectNN" / "main_split_nobg" / "test_objectdataset.h5"
+    with h5py.File(path, "r+") as file:
+        file["data"][2, 5] = np.inf
+    return path, "row 2 has points that are not finite"
+
+
+def break_flat_row(root):
+    path = root / "ScanObjectNN" / "main_split" / "test_objectdataset.h5"
+    with h5py.File(path, "r+") as file:
+        file["data"][1] = 0
+    return path, "row 1 has no size"
+
+
+def break_part(root):
+    path = root / "shapenet_part_seg_hdf5_data" / "ply_data_val0.h5"
+    with h5py.File(path, "r+") as file:
+        file["pid"][0, 0] = 4
+    return path, "pid 4 in row 0 is no part of airplane"
+
+
+def break_shard(root):
+    path = root / "shapenet_part_seg_hdf5_data" / "ply_data_train0.h5"
+    path.write_bytes(path.read_bytes()[:500])
+    return path, "is not a readable HDF5 file"
+
+
+def break_split(root):
+    (root / "shapenet_part_seg_hdf5_data" / "ply_data_test0.h5").unlink()
+    return root / "shapenet_part_seg_hdf5_data", "no file of the split test"
+
+
+BREAKS = [
+    break_cloud,
+    break_finite,
+    break_size,
+    break_picture,
+    break_views,
+    break_key,
+    break_label,
+    break_row,
+    break_flat_row,
+    break_part,
+    break_shard,
+    break_split,
+]
+
+
+@pytest.mark.parametrize("break_it", BREAKS)
+def test_a_file_at_fault_is_named_and_the_status_is_one(root, capsys, break_it):
+    path, problem = break_it(root)
+    status, text = check(root, capsys)
+    (line,) = [line for line in text.splitlines() if line.startswith("  FAULT: ")]
+    assert status == 1
+    assert str(path) in line
+    assert problem in line
+    assert "1 faults; next: " in text
+    assert "no faults" not in text
+
+
+def test_every_fault_of_one_run_is_named(root, capsys):
+    names = [
+        path.name for path, _ in (break_it(root) for break_it in (break_picture, break_views, break_label, break_row))
+    ]
+    faults = [line for line in check(root, capsys)[1].splitlines() if line.startswith("  FAULT: ")]
+    assert len(faults) == 4
+    assert all(any(name in fault for fault in faults) for name in names)
+
+
+def test_max_listed_shortens_the_lists_and_says_so(root, capsys):
+    for view in (root / "ShapeNetRendering" / "02" / "a" / "rendering").iterdir():
+        view.write_bytes(b"")
+    text = check(root, capsys, "--max_listed", "1")[1]
+    assert text.count("FAULT: ") == 2
+    assert "FAULT: and 2 more; list them with --max_listed 3" in text
+
+
+def test_clouds_without_any_render_folder_are_one_fault(root):
+    shutil.rmtree(root / "ShapeNetRendering")
+    (fault,) = report_on(root, "ShapeNet +").faults
+    assert "no folder" in fault
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_nothing_to_check_says_what_was_looked_for_and_what_to_run(tmp_path, exists):
+    with pytest.raises(FileNotFoundError, match=r"python -m data\.make_shapes --out data/shapes") as caught:
+        check_all(tmp_path if exists else tmp_path / "absent", workers=1)
+    assert "bash data/download_data.sh all" in str(caught.value)
+    assert not exists or "ply_data_*.h5" in str(caught.value)
+
+
+def test_real_shards_are_sound(shared, capsys):
+    status, text = check(shared / "realdata" / "h5", capsys)
+    assert status == 0
+    assert "clouds: train 1989, test 494; not the published split" in text
+    assert "69 classes, labels 0 .. 68" in text
