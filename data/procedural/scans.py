@@ -137,11 +137,12 @@ def _measure(scene: Raycaster, num_object_faces: int, camera: Camera, rng: np.ra
 
 
 def _with_holes(seen: _Seen, rng: np.random.Generator) -> _Seen:
-    """Without balls about random object points, as where a scanner gets no answer; never more than half of it."""
+    """Without balls about random object points, as where a scanner gets no answer; half of it at least stays."""
+    num_seen = seen.is_object.sum()
     for _ in range(rng.integers(NUM_HOLES[0], NUM_HOLES[1] + 1)):
         centre = rng.choice(seen.points[seen.is_object])
         keep = np.linalg.norm(seen.points - centre, axis=1) > rng.uniform(*HOLE_RADIUS)
-        if (keep & seen.is_object).sum() > 0.5 * seen.is_object.sum():
+        if (keep & seen.is_object).sum() >= 0.5 * num_seen:
             seen = seen[keep]
     return seen
 
