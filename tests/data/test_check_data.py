@@ -115,36 +115,55 @@ def test_points_views_and_folders_are_told(root, capsys):
     assert "shapes by folder: 02 2, 03 1" in text
 
 
-def test_scale_and_extent_are_told(tmp_path):
+def write_pair(folder, points):
+    """The same clouds as train and test of a set in ModelNet40's layout, one class each."""
+    for split in ("train", "test"):
+        write_h5(folder / f"ply_data_{split}0.h5", data=points.astype(np.float32), label=np.arange(len(points)))
+
+
+def standing(axis):
+    """Eight clouds, bottom heavy along one axis; along the others wide apart and equal to their mirror images."""
+    rng = np.random.default_rng(0)
+    height = rng.random((8, 97, 1)) ** 2
+    wide = rng.choice([0.0, 1.0], (8, 97, 2)) + 0.1 * rng.random((8, 97, 2))
+    points = np.concatenate([height, wide], axis=2)
+    mirrored = np.concatenate([height, 1.1 - wide], axis=2)
+    return np.roll(np.concatenate([points, mirrored], axis=1), axis, axis=2)
+
+
+def test_a_unit_sphere_is_recognised(tmp_path):
     points = np.stack([cloud(seed) for seed in range(4)])
     points -= points.mean(axis=1, keepdims=True)
     points /= np.linalg.norm(points, axis=2).max(axis=1)[:, None, None]
-    for split in ("train", "test"):
-        write_h5(tmp_path / f"ply_data_{split}0.h5", data=points, label=np.arange(4))
+    write_pair(tmp_path, points)
     facts = report_on(tmp_path, "ModelNet40").facts
     assert any("unit sphere about the centroid; radius 1 .. 1 (median 1)" in fact for fact in facts)
-    x, y, z = np.ptp(points, axis=1).mean(axis=0)
-    assert f"mean extent in radii: x {x:.3g}, y {y:.3g}, z {z:.3g}" in facts
+
+
+def test_extents_are_told_in_radii_so_that_scale_does_not_matter(tmp_path):
+    points = np.stack([cloud(seed) for seed in range(4)])
+    write_pair(tmp_path, points * np.array([1, 10, 0.1, 100])[:, None, None])
+    radius = np.linalg.norm(points - points.mean(axis=1, keepdims=True), axis=2).max(axis=1)
+    x, y, z = (np.ptp(points, axis=1) / radius[:, None]).mean(axis=0)
+    assert f"mean extent in radii: x {x:.3g}, y {y:.3g}, z {z:.3g}" in report_on(tmp_path, "ModelNet40").facts
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_axis_along_which_clouds_stand_is_the_up_axis(tmp_path, axis):
-    standing = np.stack([cloud(seed) for seed in range(8)]) - [6.0, 0.5, 1.0]
-    standing[..., axis] = standing[..., axis] ** 2  # bottom heavy
-    for split in ("train", "test"):
-        write_h5(tmp_path / f"ply_data_{split}0.h5", data=standing.astype(np.float32), label=np.arange(8))
+    write_pair(tmp_path, standing(axis))
     assert any(f"up-axis: probably {'xyz'[axis]}" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
 
 
 def test_sets_that_stand_along_different_axes_are_pointed_out(tmp_path, capsys):
-    standing = np.stack([cloud(seed) for seed in range(8)]) - [6.0, 0.5, 1.0]
-    standing[..., 1] **= 2
-    for folder, points in (("y_up", standing), ("z_up", standing[..., [0, 2, 1]])):
-        for split in ("train", "test"):
-            path = tmp_path / folder / f"ply_data_{split}0.h5"
-            write_h5(path, data=points.astype(np.float32), label=np.arange(8))
+    write_pair(tmp_path / "y_up", standing(1))
+    write_pair(tmp_path / "z_up", standing(2))
     text = check(tmp_path, capsys)[1]
     assert f"look upright along different axes (ModelNet40 layout in {tmp_path}/y_up y, " in text
+
+
+def test_class_names_beside_the_folders_of_scanobjectnn_are_used(root, capsys):
+    (root / "ScanObjectNN" / "shape_names.txt").write_text("\n".join(f"thing_{i}" for i in range(16)))
+    assert "16 classes, labels 0 .. 14; clouds of each (train/test): thing_0 1/1, thing_1 0/0" in check(root, capsys)[1]
 
 
 def test_equal_clouds_are_noted_and_are_no_fault(root, capsys):
