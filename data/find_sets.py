@@ -35,7 +35,7 @@ def find_hdf5_sets(root: Path) -> list[HDF5Set]:
     for folder in _folders(root, _DEPTH):
         shards = sorted(folder.glob("ply_data_*.h5"))
         if shards:
-            sets.append(_part_set(folder, shards) if _holds_parts(shards) else _modelnet_set(folder, shards))
+            sets.append(_part_set(folder, shards) if holds_parts(shards) else _modelnet_set(folder, shards))
         sets += _scan_sets(folder)
     return sets
 
@@ -48,8 +48,8 @@ def _folders(folder: Path, depth: int) -> list[Path]:
     return [folder] + [found for path in below for found in _folders(path, depth - 1)]
 
 
-def _holds_parts(shards: list[Path]) -> bool:
-    """Judged by the first file that can be opened; by the folder's name when none can."""
+def holds_parts(shards: list[Path]) -> bool:
+    """Whether shards are of ShapeNetPart: by the first that can be opened, by the folder's name when none can."""
     for path in shards:
         try:
             with open_shard(path, ()) as file:

@@ -1,0 +1,153 @@
+"""Check a downloaded archive, unpack it safely and put each data set it holds where the readers look.
+
+    python -m data.unpack modelnet40.tar.gz --out data
+
+The sets are recognised by what the archive holds, not by its name. It is read to its last byte before anything is
+written; a rerun after a kill starts the unpacking afresh, a rerun after success does nothing.
+"""
+
+import argparse
+import gzip
+import hashlib
+import shutil
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from data.identify import SETS, identify
+from utils.cli import run_main
+
+SUMS = "SHA256SUMS.local"
+ORIGIN = ".unpacked_from"  # in each unpacked folder: sha256 and name of its archive
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archive", type=Path, help="a .tar.gz file")
+    parser.add_argument("--out", type=Path, default=Path("data"), help="folder that receives the data sets")
+    parser.add_argument("--expect", choices=SETS, help="set the archive is said to hold; a difference is pointed out")
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    check_archive(args.archive)
+    digest = sha256(args.archive)
+    print(f"{args.archive}: sha256 {digest}")
+    print(_compare(args.out / SUMS, args.archive.name, digest))
+    found = unpack(args.archive, args.out, digest)
+    _record(args.out / SUMS, args.archive.name, digest)
+    for name in found:
+        print(f"{args.archive.name} holds {name}: {args.out / SETS[name]}")
+    if args.expect and args.expect not in found:
+        print(f"note: it was expected to hold {args.expect}; the published list does not say which link is which")
+
+
+def check_archive(archive: Path) -> None:
+    """Read the archive to its end and judge every member by its name and type.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a gzipped tar file, cut short or damaged, or with a member that could write elsewhere.
+    """
+    with open(archive, "rb") as file:
+        start = file.read(512)
+    if not start.startswith(_GZIP_MAGIC):
+        page = b"<html" in start.lower() or b"<!doctype" in start.lower()
+        kind = "a web page, as Google Drive sends when its quota is used up" if page else "no gzip file"
+        raise ValueError(f"{archive} is {kind}; delete it and download it again later or in a browser")
+    try:
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream) as tar:
+                for member in tqdm(tar, "checking", unit=" files", disable=None):
+                    _check_member(archive, member)
+            while stream.read(1 << 20):  # the checksum of gzip comes last
+                pass
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.ReadError) as error:
+        raise ValueError(f"{archive} is cut short or damaged ({error}); delete it and download it again") from error
+
+
+def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{archive}: member {member.name!r} points outside the folder it is unpacked in; not unpacked")
+    if not (member.isfile() or member.isdir()):
+        raise ValueError(f"{archive}: member {member.name!r} is a link or a device; not unpacked")
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unpack(archive: Path, out: Path, digest: str) -> list[str]:
+    """Unpack a checked archive beside its destination, then move each set into place by one rename.
+
+    Returns:
+        Names of the sets it holds, also of those that an earlier run has unpacked from the same archive.
+    Raises:
+        ValueError: the archive holds no known layout, or a destination holds data of another origin.
+    """
+    done = [name for name in SETS if _origin(out / SETS[name]) == digest]
+    if done and digest in _read_sums(out / SUMS).values():
+        print(f"{archive.name} is unpacked already: nothing to do")
+        return done
+    work = out / f".unpacking_{archive.name}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tqdm(tar, "unpacking", unit=" files", disable=None):
+                tar.extract(member, work, filter="data")
+        found = identify(work)
+        if not found:
+            raise ValueError(f"{archive} holds none of the known sets ({', '.join(SETS)}); unpack it by hand")
+        for name, folder in found.items():
+            _move(folder, out / SETS[name], digest, archive.name)
+        return list(found)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _move(folder: Path, destination: Path, digest: str, archive_name: str) -> None:
+    if _origin(destination) == digest:
+        return
+    if destination.exists():
+        raise ValueError(f"{destination} exists and is of another origin; move it away, or pass another --out")
+    (folder / ORIGIN).write_text(f"{digest}  {archive_name}\n")
+    folder.rename(destination)
+
+
+def _origin(folder: Path) -> str | None:
+    """Checksum of the archive the folder was unpacked from, None when it came otherwise."""
+    path = folder / ORIGIN
+    return path.read_text().split()[0] if path.is_file() else None
+
+
+def _compare(sums: Path, name: str, digest: str) -> str:
+    """What the record of earlier downloads says; nobody has published checksums of these archives."""
+    known = _read_sums(sums).get(name)
+    if known is None:
+        return f"no checksum is published for it; recording this one in {sums}"
+    return f"same as recorded in {sums}" if known == digest else f"note: {sums} records another file: {known}"
+
+
+def _read_sums(sums: Path) -> dict[str, str]:
+    """File name -> sha256, from lines as sha256sum prints them."""
+    if not sums.is_file():
+        return {}
+    return {name: digest for digest, name in (line.split("  ", 1) for line in sums.read_text().splitlines() if line)}
+
+
+def _record(sums: Path, name: str, digest: str) -> None:
+    known = _read_sums(sums) | {name: digest}
+    sums.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(known.items())))
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))
