@@ -69,7 +69,8 @@ def _notes(root: Path, shapes: list[Shape], results: list[ShapeResult]) -> list[
     for name in EXTRAS:
         without = [str(shape) for shape, result in zip(shapes, results) if name not in result.extras]
         if 0 < len(without) < len(shapes):
-            notes.append(f"{len(without)} shapes have no {name}: {', '.join(without)}")
+            first = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
+            notes.append(f"{len(without)} shapes have no {name}: {first}")
     return notes
 
 

@@ -85,7 +85,8 @@ def describe(stats: CloudStats) -> list[str]:
 def _scale(stats: CloudStats) -> str:
     if stats.centroid.max() < 0.01 and np.abs(stats.radius - 1).max() < 0.01:
         return "unit sphere about the centroid"
-    if np.abs(np.linalg.norm(stats.extent, axis=1) - 1).max() < 0.05:  # samples fall short of the mesh's own box
+    diagonal = np.linalg.norm(stats.extent, axis=1)
+    if diagonal.max() < 1.001 and np.median(diagonal) > 0.95:  # samples fall short of the box of their mesh
         return "unit diagonal of the bounding box"
     return "not normalised"
 

@@ -140,6 +140,15 @@ def test_a_unit_sphere_is_recognised(tmp_path):
     assert any("unit sphere about the centroid; radius 1 .. 1 (median 1)" in fact for fact in facts)
 
 
+def test_boxes_of_unit_diagonal_are_recognised_though_samples_fall_short_of_them(tmp_path):
+    points = np.stack([cloud(seed, 4000) - [5.0, -1.0, 0.5] for seed in range(4)]) / 14**0.5  # a box of 2 x 3 x 1
+    points[0] *= 0.5  # one mesh has a far corner that no sample hit
+    write_pair(tmp_path, points)
+    assert any("unit diagonal of the bounding box" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
+    write_pair(tmp_path, points * 1.1)
+    assert any("not normalised" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
+
+
 def test_extents_are_told_in_radii_so_that_scale_does_not_matter(tmp_path):
     points = np.stack([cloud(seed) for seed in range(4)])
     write_pair(tmp_path, points * np.array([1, 10, 0.1, 100])[:, None, None])
