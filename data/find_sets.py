@@ -112,7 +112,7 @@ def _scan_sets(base: Path) -> list[HDF5Set]:
                 read_class_names([folder, base], SCANOBJECTNN_CLASSES),
                 has_parts=False,
                 mend=f"{DOWNLOAD} scanobjectnn, or make these files again",
-                use=f"python -m scripts.eval_svm --random_init --dataset scanobjectnn --data_root {base}",
+                use=f"python -m scripts.eval_svm --random_init --dataset scanobjectnn --variant {name} --data_root {base}",
             )
         )
     return sets

@@ -7,6 +7,8 @@ from datasets.labelled_clouds import LabelledClouds
 from datasets.labels import SCANOBJECTNN_CLASSES
 from datasets.layouts import SCANOBJECTNN_VARIANTS, fix, scanobjectnn_bases
 
+VARIANTS = tuple(SCANOBJECTNN_VARIANTS)
+
 
 class ScanObjectNN(LabelledClouds):
     """Labelled clouds of one variant.
@@ -35,8 +37,8 @@ class ScanObjectNN(LabelledClouds):
             FileNotFoundError: no file of this variant and split below root.
             ValueError: unknown split or variant, or a file at fault; the message names it.
         """
-        if variant not in SCANOBJECTNN_VARIANTS:
-            raise ValueError(f"ScanObjectNN has the variants {', '.join(SCANOBJECTNN_VARIANTS)}, got {variant!r}")
+        if variant not in VARIANTS:
+            raise ValueError(f"ScanObjectNN has the variants {', '.join(VARIANTS)}, got {variant!r}")
         if split not in ("train", "test"):
             raise ValueError(f"ScanObjectNN has the splits train and test, got {split!r}")
         chosen = SCANOBJECTNN_VARIANTS[variant]
