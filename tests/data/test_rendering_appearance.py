@@ -67,8 +67,10 @@ def test_glb_colour_factor_tints_its_texture(tmp_path: Path) -> None:
 
 def test_texture_coordinates_beyond_one_repeat_the_image(tmp_path: Path) -> None:
     mesh = _save(_textured(repeats=2), tmp_path, "tiles.obj")
-    tile = [(-0.375, 0.375), (-0.125, 0.375), (0.125, 0.375), (0.375, 0.375)]
-    assert _hues(mesh, tile) == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]]
+    row = [(-0.375, 0.375), (-0.125, 0.375), (0.125, 0.375), (0.375, 0.375)]
+    column = [(-0.375, 0.375), (-0.375, 0.125), (-0.375, -0.125), (-0.375, -0.375)]
+    assert _hues(mesh, row) == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]]
+    assert _hues(mesh, column) == [[1, 0, 0], [0, 0, 1], [1, 0, 0], [0, 0, 1]]
 
 
 def test_vertex_colours_are_interpolated(tmp_path: Path) -> None:

@@ -161,6 +161,20 @@ def test_a_camera_within_the_mesh_sees_all_around() -> None:
     np.testing.assert_allclose(depth, 2 + 4.5, atol=1e-5)
 
 
+def test_a_floor_that_runs_on_behind_the_camera_fills_the_lower_frame() -> None:
+    corners = [[-50, -0.3, -3], [50, -0.3, -3], [50, -0.3, 5], [-50, -0.3, 5]]
+    rgba, _ = Raycaster(trimesh.Trimesh(corners, [[0, 1, 2], [0, 2, 3]], process=False)).render(_front())
+    assert (rgba[SIZE * 3 // 4 :, :, 3] == 255).all()
+    assert not rgba[: SIZE // 2].any()
+
+
+def test_rays_lie_evenly_about_the_pixel_centre() -> None:
+    """Else the picture of a square in the middle of the frame would lean to one side."""
+    alpha = Raycaster(_square(0.777)).render(_front())[0][..., 3]
+    np.testing.assert_array_equal(alpha, alpha[::-1])
+    np.testing.assert_array_equal(alpha, alpha[:, ::-1])
+
+
 def test_first_hits_agree_with_the_depth_map() -> None:
     caster, camera = Raycaster(_two_spheres()), _front()
     _, depth = caster.render(camera)

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from data.rendering.workers import THREAD_LIMITS, run_isolated
 
 
@@ -21,7 +23,8 @@ def work(job: str) -> str:
     return job * 2
 
 
-def test_errors_and_deaths_fail_their_own_job_only() -> None:
+def test_errors_and_deaths_fail_their_own_job_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     jobs = ["a", "crash", "wrong", "b", "exit", "bug", "c", "crash", "threads"]
     before = {name: os.environ.get(name) for name in THREAD_LIMITS}
     outcomes = list(run_isolated(work, jobs, 2))
