@@ -21,6 +21,8 @@ LOOKED_FOR = (
     "main_split/ or main_split_nobg/ with *_objectdataset*.h5 (ScanObjectNN)",
 )
 
+EVALUATE = "python -m scripts.eval_svm --random_init"
+
 _DEPTH = 3  # a root, the folder of a set in it, the folder its archive adds
 
 
@@ -74,7 +76,7 @@ def _modelnet_set(folder: Path, shards: list[Path]) -> HDF5Set:
         read_class_names([folder], MODELNET40_CLASSES),
         has_parts=False,
         mend=f"{DOWNLOAD} modelnet40, or make these files again",
-        use=f"python -m scripts.eval_svm --random_init --dataset modelnet40 --data_root {folder}",
+        use=f"{EVALUATE} --dataset modelnet40 --data_root {folder}",
     )
 
 
@@ -112,7 +114,7 @@ def _scan_sets(base: Path) -> list[HDF5Set]:
                 read_class_names([folder, base], SCANOBJECTNN_CLASSES),
                 has_parts=False,
                 mend=f"{DOWNLOAD} scanobjectnn, or make these files again",
-                use=f"python -m scripts.eval_svm --random_init --dataset scanobjectnn --variant {name} --data_root {base}",
+                use=f"{EVALUATE} --dataset scanobjectnn --variant {name} --data_root {base}",
             )
         )
     return sets
