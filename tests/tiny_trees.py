@@ -97,3 +97,24 @@ def write_shapenet_part(root: Path) -> Path:
         parts = first + np.arange(97)[None] % np.array([[4], [2], [3]])
         write_h5(folder / f"ply_data_{split}0.h5", **arrays, pid=parts.astype(np.uint8))
     return folder
+
+
+def write_all(root: Path) -> Path:
+    """All four layouts, sound and tiny."""
+    write_shapenet(root)
+    write_modelnet40(root)
+    write_scanobjectnn(root)
+    write_shapenet_part(root)
+    return root
+
+
+def write_extras(folder: Path, num_views: int = 3, side: int = 16, **changes: np.ndarray) -> None:
+    """Sound cameras.npz and depth.npz beside the pictures of one shape, with some arrays replaced."""
+    cameras = {
+        "intrinsics": np.ones((num_views, 3, 3)),
+        "extrinsics": np.ones((num_views, 4, 4)),
+        "size": np.array([side, side]),
+    }
+    depth = {"depth": np.ones((num_views, side, side), np.uint16), "scale": np.float64(1), "offset": np.float64(0)}
+    np.savez(folder / "cameras.npz", **{key: changes.get(key, value) for key, value in cameras.items()})
+    np.savez(folder / "depth.npz", **{key: changes.get(key, value) for key, value in depth.items()})

@@ -5,51 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.check_data import check_all, main, parse_args
-from tests.tiny_trees import (
-    cloud,
-    labelled,
-    write_h5,
-    write_modelnet40,
-    write_ply,
-    write_scanobjectnn,
-    write_shapenet,
-    write_shapenet_part,
-)
+from data.check_data import check_all
+from tests.check_helpers import check, report_on
+from tests.tiny_trees import cloud, labelled, write_all, write_extras, write_h5
 
 
 @pytest.fixture
 def root(tmp_path):
     """All four layouts, sound and tiny."""
-    write_shapenet(tmp_path)
-    write_modelnet40(tmp_path)
-    write_scanobjectnn(tmp_path)
-    write_shapenet_part(tmp_path)
-    return tmp_path
-
-
-def check(root, capsys, *flags):
-    """Exit status and printed text of one run in this process."""
-    status = main(parse_args([str(root), "--workers", "1", *flags]))
-    return status, capsys.readouterr().out
-
-
-def report_on(root, title):
-    """The one report whose title starts so."""
-    (report,) = [report for report in check_all(root, workers=1) if report.title.startswith(title)]
-    return report
-
-
-def write_extras(folder, num_views=3, side=16, **changes):
-    """Sound cameras.npz and depth.npz beside the pictures of one shape, with some arrays replaced."""
-    cameras = {
-        "intrinsics": np.ones((num_views, 3, 3)),
-        "extrinsics": np.ones((num_views, 4, 4)),
-        "size": np.array([side, side]),
-    }
-    depth = {"depth": np.ones((num_views, side, side), np.uint16), "scale": np.float64(1), "offset": np.float64(0)}
-    np.savez(folder / "cameras.npz", **{key: changes.get(key, value) for key, value in cameras.items()})
-    np.savez(folder / "depth.npz", **{key: changes.get(key, value) for key, value in depth.items()})
+    return write_all(tmp_path)
 
 
 def test_a_sound_tree_has_status_zero_and_names_the_training_command(root, capsys):
@@ -208,138 +172,6 @@ def test_cameras_and_depth_are_counted(root, capsys):
     assert status == 0
     assert "cameras and depth: cameras.npz for 1 of 3, depth.npz for 1 of 3 shapes" in text
     assert "note: 2 shapes have no cameras.npz: 02/b, 03/c" in text
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"intrinsics": np.ones((2, 3, 3))}, r"cameras.npz: intrinsics has shape (2, 3, 3), expected (3, 3, 3)"),
-        ({"size": np.array([16, 17])}, "cameras.npz: size is [16, 17], the pictures have [16, 16]"),
-        ({"extrinsics": np.full((3, 4, 4), np.nan)}, "cameras.npz: extrinsics not finite"),
-        ({"depth": np.ones((3, 16, 15), np.uint16)}, "depth.npz: depth has shape (3, 16, 15), expected (3, 16, 16)"),
-    ],
-)
-def test_cameras_and_depth_that_do_not_fit_the_pictures_are_faults(root, changes, message):
-    write_extras(root / "ShapeNetRendering" / "02" / "a", **changes)
-    (fault,) = report_on(root, "ShapeNet +").faults
-    assert message in fault
-
-
-def test_a_damaged_npz_is_a_fault(root):
-    path = root / "ShapeNetRendering" / "02" / "a" / "depth.npz"
-    path.write_bytes(b"PK\x03\x04 no zip")
-    (fault,) = report_on(root, "ShapeNet +").faults
-    assert f"{path} is not a readable npz file" in fault
-
-
-def break_cloud(root):
-    path = root / "ShapeNet" / "02" / "a.ply"
-    path.write_bytes(path.read_bytes()[:-7])
-    return path, "is not a readable PLY file"
-
-
-def break_finite(root):
-    points = cloud(0)
-    points[3, 2] = np.nan
-    return write_ply(root / "ShapeNet" / "02" / "a.ply", points), "not finite"
-
-
-def break_size(root):
-    return write_ply(root / "ShapeNet" / "02" / "a.ply", np.ones((97, 3), np.float32)), "has no size"
-
-
-def break_picture(root):
-    path = root / "ShapeNetRendering" / "03" / "c" / "rendering" / "02.png"
-    path.write_bytes(path.read_bytes()[:-40])
-    return path, "is not a readable picture"
-
-
-def break_views(root):
-    shutil.rmtree(root / "ShapeNetRendering" / "02" / "b" / "rendering")
-    return root / "ShapeNet" / "02" / "b.ply", "no picture in"
-
-
-def break_key(root):
-    path = root / "modelnet40_ply_hdf5_2048" / "ply_data_test0.h5"
-    with h5py.File(path, "r+") as file:
-        del file["label"]
-    return path, "has no 'label'"
-
-
-def break_label(root):
-    path = root / "modelnet40_ply_hdf5_2048" / "ply_data_train1.h5"
-    with h5py.File(path, "r+") as file:
-        file["label"][1] = 3
-    return path, "label 3 in row 1 is outside 0 .. 2"
-
-
-def break_row(root):
-    path = root / "ScanObjectNN" / "main_split_nobg" / "test_objectdataset.h5"
-    with h5py.File(path, "r+") as file:
-        file["data"][2, 5] = np.inf
-    return path, "row 2 has points that are not finite"
-
-
-def break_flat_row(root):
-    path = root / "ScanObjectNN" / "main_split" / "test_objectdataset.h5"
-    with h5py.File(path, "r+") as file:
-        file["data"][1] = 0
-    return path, "row 1 has no size"
-
-
-def break_part(root):
-    path = root / "shapenet_part_seg_hdf5_data" / "ply_data_val0.h5"
-    with h5py.File(path, "r+") as file:
-        file["pid"][0, 0] = 4
-    return path, "pid 4 in row 0 is no part of airplane"
-
-
-def break_shard(root):
-    path = root / "shapenet_part_seg_hdf5_data" / "ply_data_train0.h5"
-    path.write_bytes(path.read_bytes()[:500])
-    return path, "is not a readable HDF5 file"
-
-
-def break_split(root):
-    (root / "shapenet_part_seg_hdf5_data" / "ply_data_test0.h5").unlink()
-    return root / "shapenet_part_seg_hdf5_data", "no file of the split test"
-
-
-BREAKS = [
-    break_cloud,
-    break_finite,
-    break_size,
-    break_picture,
-    break_views,
-    break_key,
-    break_label,
-    break_row,
-    break_flat_row,
-    break_part,
-    break_shard,
-    break_split,
-]
-
-
-@pytest.mark.parametrize("break_it", BREAKS)
-def test_a_file_at_fault_is_named_and_the_status_is_one(root, capsys, break_it):
-    path, problem = break_it(root)
-    status, text = check(root, capsys)
-    (line,) = [line for line in text.splitlines() if line.startswith("  FAULT: ")]
-    assert status == 1
-    assert str(path) in line
-    assert problem in line
-    assert "1 faults; next: " in text
-    assert "no faults" not in text
-
-
-def test_every_fault_of_one_run_is_named(root, capsys):
-    names = [
-        path.name for path, _ in (break_it(root) for break_it in (break_picture, break_views, break_label, break_row))
-    ]
-    faults = [line for line in check(root, capsys)[1].splitlines() if line.startswith("  FAULT: ")]
-    assert len(faults) == 4
-    assert all(any(name in fault for fault in faults) for name in names)
 
 
 def test_max_listed_shortens_the_lists_and_says_so(root, capsys):
