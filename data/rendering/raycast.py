@@ -25,8 +25,8 @@ def require_embreex() -> None:
     if IMPORT_ERROR is not None:
         raise ImportError(
             f"rendering needs embreex, which does not import here ({IMPORT_ERROR}). Run: pip install embreex. It has "
-            "wheels for Linux and Windows on x86-64 and for macOS, none for Linux on aarch64: render on one of those "
-            "machines and copy the result"
+            "wheels for Linux and Windows on x86-64 and for macOS 13 or later, none for Linux on aarch64: render on "
+            "one of those machines and copy the result"
         ) from IMPORT_ERROR
 
 
