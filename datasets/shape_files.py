@@ -33,11 +33,11 @@ class Shape(NamedTuple):
         return self.render_folder(root) / "rendering"
 
 
-def list_shapes(root: Path) -> list[Shape]:
+def list_shapes(root: Path, *, with_views: bool = True) -> list[Shape]:
     """Every `ShapeNet/<synset>/<id>.ply` in sorted order, with its sorted views (none where it has no picture).
 
     Raises:
-        FileNotFoundError: no such cloud, or no folder of renders at all.
+        FileNotFoundError: no such cloud, or no folder of renders at all (unless `with_views` is False).
     """
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million names in the full set, yet few different lists
     shapes = []
@@ -46,7 +46,7 @@ def list_shapes(root: Path) -> list[Shape]:
         shapes.append(Shape(synset, shape_id, shared.setdefault(views, views)))
     if not shapes:
         raise FileNotFoundError(f"no clouds ({CLOUDS}/<synset>/<id>.ply) in {root}; run: {FIX}")
-    if not (root / RENDERS).is_dir():
+    if with_views and not (root / RENDERS).is_dir():
         raise FileNotFoundError(f"no folder {root / RENDERS} beside {root / CLOUDS}; run: {FIX}")
     return shapes
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -29,6 +30,7 @@ class ShapeNetRender(Dataset):
         num_points: int | None = None,
         image_size: int = 224,
         background: Colour = "black",
+        with_images: bool = True,
         seed: int = 0,
         limit: int | None = None,
         expected_shapes: int | None = None,
@@ -40,6 +42,7 @@ class ShapeNetRender(Dataset):
                 cloud holds.
             image_size: side of the square images, pixels.
             background: black, white or (r, g, b) under transparent pixels.
+            with_images: False leaves "image" out of the items and needs no pictures, for training on clouds alone.
             seed: base of every item's generator, >= 0.
             limit: keep the first so many shapes; None keeps all.
             expected_shapes: total number of clouds that must be there, over all synset folders; None takes any.
@@ -48,14 +51,16 @@ class ShapeNetRender(Dataset):
             ValueError: clouds without renders, another number of clouds than expected, or a bad argument.
         """
         self.root = Path(root)
-        self.shapes = list_shapes(self.root)
+        self.shapes = list_shapes(self.root, with_views=with_images)
         if expected_shapes is not None and len(self.shapes) != expected_shapes:
             raise ValueError(f"{self.root} holds {len(self.shapes)} clouds, expected {expected_shapes}; run: {FIX}")
         for name, value in (("limit", limit), ("num_points", num_points), ("image_size", image_size)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.shapes = self.shapes[:limit]
-        _require_views(self.shapes, self.root)
+        self.with_images = with_images
+        if with_images:
+            _require_views(self.shapes, self.root)
         if num_points is None:
             num_points = len(read_points(self.shapes[0].cloud_path(self.root)))
         self.num_points = num_points
@@ -79,15 +84,16 @@ class ShapeNetRender(Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor | int]:
         shape = self.shapes[index]
         rng = np.random.default_rng((self.seed, int(self._epoch), index))
-        view = shape.views[rng.integers(len(shape.views))]
-        image = load_view(shape.view_folder(self.root) / view, self.background)
+        image = self._draw_view(shape, rng) if self.with_images else None
         points = self._read_cloud(shape)
-        return {
-            "aug_a": self._augment(points, rng, shape),
-            "aug_b": self._augment(points, rng, shape),
-            "image": published_image_augment(image, rng, self.image_size),
-            "index": index,
-        }
+        item = {"aug_a": self._augment(points, rng, shape), "aug_b": self._augment(points, rng, shape), "index": index}
+        if image is not None:
+            item["image"] = published_image_augment(image, rng, self.image_size)
+        return item
+
+    def _draw_view(self, shape: Shape, rng: np.random.Generator) -> Image.Image:
+        view = shape.views[rng.integers(len(shape.views))]
+        return load_view(shape.view_folder(self.root) / view, self.background)
 
     def _augment(self, points: np.ndarray, rng: np.random.Generator, shape: Shape) -> Tensor:
         subset = random_subset(points, rng, self.num_points)

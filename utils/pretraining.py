@@ -11,6 +11,7 @@ from utils import checkpoint, optim
 from utils.engine import NonFiniteLoss, Precision, train_one_epoch
 from utils.loader import EpochLoader
 from utils.log import RunLog
+from utils.memory import release_free_pages
 from utils.monitor import Monitor
 
 
@@ -90,6 +91,7 @@ class Pretraining:
             means |= self._monitor(epoch)
             self.log.metrics({"epoch": epoch, **means})
             self._save(epoch)
+            release_free_pages()
 
     def _monitor(self, epoch: int) -> dict[str, float]:
         """Accuracy on held-out data when it is due; keeps the best model."""
