@@ -1,0 +1,190 @@
+"""`python -m scripts.eval_svm` on tiny trees in the real layouts."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from models.encoders import build_encoder
+from models.heads import point_head
+from models.published import export_state
+from scripts import eval_svm
+from tests.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
+from utils.cli import run_main
+
+PROTOCOLS = ["published", "fair", "knn"]
+
+
+@pytest.fixture(scope="module")
+def modelnet(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_modelnet40(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("models") / "best_model.pth"
+    encoder = build_encoder("dgcnn", k=7)
+    torch.save(export_state(encoder, "dgcnn", point_head(encoder.feature_dim), k=7), path)
+    return path
+
+
+def evaluate(*flags, root, num_points=61):
+    flags = [*flags, "--data_root", root, "--num_points", num_points, "--device", "cpu"]
+    eval_svm.main(eval_svm.parse_args([str(flag) for flag in flags]))
+
+
+def report_of(*flags, tmp_path, **options):
+    path = tmp_path / "results.json"
+    evaluate(*flags, "--json", path, **options)
+    return json.loads(path.read_text())
+
+
+def message_of(*flags, capsys, **options):
+    """What the program prints on stderr when it ends with exit status 2."""
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda: evaluate(*flags, **options))
+    assert ended.value.code == 2
+    message = capsys.readouterr().err.strip()
+    assert "Traceback" not in message
+    return message.splitlines()[-1]
+
+
+def test_the_report_holds_every_protocol_with_its_constants(modelnet, checkpoint, tmp_path):
+    report = report_of("--model_path", checkpoint, "--seed", 5, root=modelnet, tmp_path=tmp_path)
+    assert [record["protocol"] for record in report["results"]] == PROTOCOLS
+    for record in report["results"]:
+        assert record["accuracy"] in (0, 1 / 3, 2 / 3, 1)
+        assert (record["dataset"], record["split"]) == ("modelnet40", "test")
+        assert (record["model"], record["k"], record["num_points"], record["normalize"]) == ("dgcnn", 7, 61, False)
+        assert (record["num_train"], record["num_test"], record["num_classes"]) == (6, 3, 3)
+        assert record["checkpoint"] == str(checkpoint)
+        assert record["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+        assert record["seed"] == 5
+    assert report["results"][0]["c"] == 0.1
+    assert report["results"][1]["num_folds"] == 5
+
+
+def test_one_result_line_for_each_protocol_and_every_constant_is_printed(modelnet, checkpoint, capsys):
+    evaluate("--model_path", checkpoint, root=modelnet)
+    printed = capsys.readouterr().out
+    results = [line for line in printed.splitlines() if line.startswith("result ")]
+    assert [line.split("protocol=")[1].split()[0] for line in results] == PROTOCOLS
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    for constant in ("k 7", "num_points 61", "normalize False", "num_train 6", "num_test 3", digest, "c_grid", "c 0.1"):
+        assert constant in printed, constant
+
+
+@pytest.mark.parametrize("model", ["dgcnn", "dgcnn_seg", "pointnet"])
+def test_an_untrained_encoder_of_each_model_is_scored(model, modelnet, tmp_path):
+    report = report_of("--random_init", "--model", model, "--protocol", "knn", root=modelnet, tmp_path=tmp_path)
+    (record,) = report["results"]
+    assert (record["model"], record["weights"], record["checkpoint"]) == (model, "random", None)
+    assert record["k"] == (None if model == "pointnet" else 15)
+
+
+def predictions(monkeypatch, *flags, root):
+    """Features of the train split that the protocols are given."""
+    seen = []
+    monkeypatch.setattr(eval_svm, "run_protocols", lambda features, *rest, **options: seen.append(features) or [])
+    evaluate(*flags, root=root)
+    return seen[0]
+
+
+@pytest.mark.parametrize("flag", [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet")])
+def test_each_flag_of_the_features_changes_them(flag, modelnet, monkeypatch):
+    plain = predictions(monkeypatch, "--random_init", root=modelnet)
+    changed = predictions(monkeypatch, "--random_init", *flag, root=modelnet)
+    assert plain.shape != changed.shape or not np.allclose(plain, changed)
+
+
+def test_the_same_seed_gives_the_same_untrained_encoder_whatever_the_batch(modelnet, monkeypatch):
+    plain = predictions(monkeypatch, "--random_init", root=modelnet)
+    assert np.allclose(plain, predictions(monkeypatch, "--random_init", "--batch_size", 1, root=modelnet), atol=1e-5)
+
+
+def test_the_constant_of_the_published_protocol_can_be_set(modelnet, tmp_path):
+    flags = ("--random_init", "--protocol", "published", "--c", 0.01)
+    assert report_of(*flags, root=modelnet, tmp_path=tmp_path)["results"][0]["c"] == 0.01
+
+
+def test_each_scanobjectnn_variant_is_read(tmp_path):
+    write_scanobjectnn(tmp_path)
+    for variant in ("obj_bg", "obj_only", "hardest"):
+        flags = ("--random_init", "--dataset", "scanobjectnn", "--variant", variant, "--protocol", "knn")
+        (record,) = report_of(*flags, root=tmp_path, tmp_path=tmp_path)["results"]
+        assert (record["dataset"], record["variant"], record["num_classes"]) == ("scanobjectnn", variant, 15)
+
+
+def test_another_k_than_the_trained_one_is_warned_of(modelnet, checkpoint, capsys):
+    evaluate("--model_path", checkpoint, "--k", 11, "--protocol", "knn", root=modelnet)
+    assert f"warning: --k 11, but {checkpoint} was trained with k 7" in capsys.readouterr().err
+
+
+def test_clouds_of_very_unequal_size_are_warned_of_unless_normalised(tmp_path, capsys):
+    train = labelled([0, 1, 0, 1])
+    train["data"][2] *= 1000
+    write_h5(tmp_path / "ply_data_train0.h5", **train)
+    write_h5(tmp_path / "ply_data_test0.h5", **labelled([0, 1]))
+    evaluate("--random_init", "--protocol", "knn", root=tmp_path)
+    assert "clouds differ in size" in capsys.readouterr().err
+    evaluate("--random_init", "--protocol", "knn", "--normalize", root=tmp_path)
+    assert not capsys.readouterr().err
+
+
+def test_a_missing_checkpoint_is_one_message(modelnet, tmp_path, capsys):
+    message = message_of("--model_path", tmp_path / "no.pth", root=modelnet, capsys=capsys)
+    assert message.startswith(f"error: no checkpoint at {tmp_path / 'no.pth'}")
+
+
+def test_a_checkpoint_of_another_model_is_one_message(modelnet, checkpoint, capsys):
+    message = message_of("--model_path", checkpoint, "--model", "pointnet", root=modelnet, capsys=capsys)
+    assert message == f"error: {checkpoint}: these are weights of dgcnn, not of --model pointnet"
+
+
+def test_a_damaged_checkpoint_is_one_message(modelnet, tmp_path, capsys):
+    path = tmp_path / "cut.pth"
+    path.write_bytes(b"PK\x03\x04 cut short")
+    assert "damaged" in message_of("--model_path", path, root=modelnet, capsys=capsys)
+
+
+def test_missing_data_is_one_message_with_the_next_command(tmp_path, capsys):
+    message = message_of("--random_init", root=tmp_path / "nowhere", capsys=capsys)
+    assert message.startswith("error: no ModelNet40 train shards")
+    assert "python -m data.make_shapes" in message
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (("--variant", "obj_bg"), "--variant obj_bg belongs to --dataset scanobjectnn"),
+        (("--k", "0"), "--k must be at least 1"),
+        (("--c", "0"), "--c must be > 0"),
+        (("--batch_size", "0"), "a batch must hold at least 1 cloud"),
+        (("--k", "62"), "k = 62"),
+        (("--device", "tpu9"), "--device tpu9"),
+    ],
+)
+def test_a_flag_out_of_range_is_one_message(flags, expected, modelnet, capsys):
+    flags = ["--random_init", *flags, "--protocol", "published", "--data_root", str(modelnet), "--num_points", "61"]
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda: eval_svm.main(eval_svm.parse_args(flags)))
+    assert ended.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_a_report_at_a_folder_is_refused_before_the_work(modelnet, tmp_path, capsys):
+    message = message_of("--random_init", "--json", tmp_path, root=modelnet, capsys=capsys)
+    assert "is a folder" in message
+
+
+@pytest.mark.parametrize("flags", [[], ["--random_init", "--model_path", "a.pth"]])
+def test_exactly_one_encoder_has_to_be_named(flags, capsys):
+    with pytest.raises(SystemExit) as ended:
+        eval_svm.parse_args(flags)
+    assert ended.value.code == 2
+    assert "--model_path" in capsys.readouterr().err
