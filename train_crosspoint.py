@@ -19,7 +19,8 @@ from models.published import load_encoder
 from utils import engine, log, run, seed
 from utils.cli import run_main
 from utils.loader import EpochLoader
-from utils.pretraining import Pretraining, evaluate_on_test
+from utils.monitor import MONITORED, evaluate_on_test, find_monitor
+from utils.pretraining import Pretraining
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -56,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument(
         "--eval_freq", type=int, default=1, help="epochs between linear SVMs on held-out val; 0: never"
     )
-    monitor.add_argument("--eval_dataset", choices=("auto", "modelnet40", "scanobjectnn"), default="auto")
+    monitor.add_argument("--eval_dataset", choices=("auto", *MONITORED), default="auto")
     monitor.add_argument("--test_batch_size", type=int, default=16, help="clouds per forward pass in evaluation")
     monitor.add_argument("--wandb", choices=log.WANDB_MODES, default="off")
     monitor.add_argument("--resume", action="store_true", help="continue <exp_name> from its last state")
@@ -83,32 +84,41 @@ def build_method(args: argparse.Namespace) -> CrossPoint:
     return method
 
 
-def main(args: argparse.Namespace) -> None:
-    """Train, or with --eval only evaluate."""
-    run_dir = Path(args.output_dir) / args.exp_name
-    device = run.get_device(args.device)
-    if args.eval:
-        evaluate_on_test(args, args.model_path or run_dir / "models" / "best_model.pth", device, report=print)
-        return
-    seed.everything(args.seed)
+def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
+    """Batches of ShapeNetRender as these flags ask for."""
     dataset = ShapeNetRender(
         args.data_root,
         num_points=args.num_points,
         image_size=args.image_size,
         background=args.background,
+        with_images=args.cmid_weight > 0,
         seed=args.seed,
     )
-    pin_memory = device.type == "cuda"
-    loader = EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, pin_memory=pin_memory)
+    return EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, pin_memory=pin_memory)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, then score the best model once on the test split; with --eval only score."""
+    run_dir = Path(args.output_dir) / args.exp_name
+    best = run_dir / "models" / "best_model.pth"
+    device = run.get_device(args.device)
+    if args.eval:
+        evaluate_on_test(args.model_path or best, args, device, report=print)
+        return
+    seed.everything(args.seed)
+    loader = build_loader(args, pin_memory=device.type == "cuda")
     method = build_method(args).to(device)
     run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
     reports = log.RunLog(run_dir, wandb_mode=args.wandb, name=args.exp_name, config=vars(args))
     try:
-        training = Pretraining(args, run_dir, method, loader, device, reports)
+        reports.line(f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch, {args.model} on {device}")
+        monitor = find_monitor(args, device, reports.line)
+        training = Pretraining(args, run_dir, method, loader, device, reports, monitor)
         if args.resume:
             training.resume()
         training.fit()
-        evaluate_on_test(args, run_dir / "models" / "best_model.pth", device, reports.line, run_dir / "results.json")
+        if monitor is not None:
+            evaluate_on_test(best, args, device, report=reports.line, json_file=run_dir / "results.json")
     finally:
         reports.close()
 

@@ -37,7 +37,7 @@ def provenance() -> dict[str, str]:
     return {
         "commit": git_commit(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a str subclass of torch's own is refused by weights_only loading
         "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
     }
 

@@ -57,7 +57,10 @@ class RunLog:
     def close(self) -> None:
         """Flush and close the files; end the W&B run."""
         if self._wandb is not None:
-            self._wandb.finish(quiet=True)
+            try:
+                self._wandb.finish()
+            except Exception as error:  # as above
+                self.line(f"warning: W&B did not take the last metrics: {error}")
         self._lines.close()
         self._metrics.close()
 

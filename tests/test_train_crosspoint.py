@@ -1,0 +1,257 @@
+"""train_crosspoint.py end to end on a tiny tree in the real layouts."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models import resnet18
+
+import train_crosspoint
+from models.published import load_encoder
+from tests.conftest import REPO
+from tests.tiny_trees import cloud, labelled, write_h5, write_ply, write_shapenet
+from utils import checkpoint, engine
+
+SHAPES = [f"02/{i:02d}" for i in range(7)]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Seven shapes with two views, and a ModelNet40 layout of three classes."""
+    folder = write_shapenet(tmp_path_factory.mktemp("tree"), SHAPES, num_points=1100, num_views=2, size=40)
+    shards = folder / "modelnet40_ply_hdf5_2048"
+    write_h5(shards / "ply_data_train0.h5", **labelled([0, 0, 0, 1, 1, 1, 2, 2, 2], num_points=1024))
+    write_h5(shards / "ply_data_test0.h5", **labelled([2, 0, 1], seed=90, num_points=1024))
+    return folder
+
+
+def command(root, out, *extra, model="pointnet"):
+    return [
+        *("--model", model, "--epochs", "2", "--lr", "0.001", "--exp_name", "tiny", "--batch_size", "3"),
+        *("--print_freq", "1", "--k", "5", "--num_points", "64", "--image_depth", "18", "--image_size", "32"),
+        *("--num_workers", "0", "--device", "cpu", "--eval_freq", "0"),
+        *("--data_root", str(root), "--output_dir", str(out), *extra),
+    ]
+
+
+def train(root, out, *extra, **options):
+    train_crosspoint.main(train_crosspoint.parse_args(command(root, out, *extra, **options)))
+    return out / "tiny"
+
+
+def losses(run_dir):
+    return [json.loads(line)["loss/total"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(run_dir):
+    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
+
+
+@pytest.fixture(scope="module")
+def plain(root, tmp_path_factory):
+    """Run folder of the command as it is: PointNet, two epochs."""
+    return train(root, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.mark.parametrize("model", ["dgcnn", "dgcnn_seg", "pointnet"])
+def test_each_encoder_trains_and_its_weights_load(root, tmp_path, model):
+    run_dir = train(root, tmp_path, model=model)
+    for name in ("best_model.pth", "ckpt_epoch_0.pth", "ckpt_epoch_last.pth"):
+        loaded = load_encoder(run_dir / "models" / name)
+        assert (loaded.name, loaded.stored_k) == (model, 5)
+    assert np.isfinite(losses(run_dir)).all()
+    assert json.loads((run_dir / "config.json").read_text())["flags"]["model"] == model
+
+
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch):
+    whole = weights(train(root, tmp_path / "whole", "--epochs", "4"))
+    real_epoch = engine.train_one_epoch
+
+    def interrupted(*args, epoch, **options):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return real_epoch(*args, epoch=epoch, **options)
+
+    monkeypatch.setattr("utils.pretraining.train_one_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(root, tmp_path / "cut", "--epochs", "4")
+    monkeypatch.setattr("utils.pretraining.train_one_epoch", real_epoch)
+    resumed = weights(train(root, tmp_path / "cut", "--epochs", "4", "--resume"))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_the_number_of_workers_changes_nothing(root, plain, tmp_path):
+    assert losses(plain) == losses(train(root, tmp_path, "--num_workers", "2"))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--seed", "2"), ("--lr", "0.01"), ("--use_sgd",), ("--imid_weight", "0"), ("--cmid_weight", "0"),
+        ("--temperature", "0.5"), ("--image_size", "48"), ("--background", "white"), ("--num_points", "32"),
+        ("--amp", "bf16"), ("--image_depth", "34"), ("--batch_size", "2"), ("--epochs", "1"),
+    ],
+)  # fmt: skip
+def test_each_flag_of_training_changes_the_losses(root, plain, tmp_path, flags):
+    assert losses(plain) != losses(train(root, tmp_path, *flags))
+
+
+def test_k_changes_the_losses_of_dgcnn(root, tmp_path):
+    plain = losses(train(root, tmp_path / "a", "--epochs", "1", model="dgcnn"))
+    assert plain != losses(train(root, tmp_path / "b", "--epochs", "1", "--k", "3", model="dgcnn"))
+
+
+def test_momentum_changes_the_losses_of_sgd(root, tmp_path):
+    sgd = losses(train(root, tmp_path / "a", "--use_sgd"))
+    assert sgd != losses(train(root, tmp_path / "b", "--use_sgd", "--momentum", "0"))
+
+
+def test_image_weights_start_the_image_encoder(root, plain, tmp_path):
+    image = torch.load(plain / "models" / "img_model_best.pth", weights_only=True)
+    resnet = {key.removeprefix("resnet."): value for key, value in image.items() if key.startswith("resnet.")}
+    torch.save(resnet18().state_dict() | resnet, tmp_path / "image.pth")
+    assert losses(plain) != losses(train(root, tmp_path, "--image_weights", str(tmp_path / "image.pth")))
+
+
+def test_model_path_starts_the_point_branch_from_those_weights(root, plain, tmp_path):
+    path = plain / "models" / "best_model.pth"
+    assert losses(plain) != losses(train(root, tmp_path, "--model_path", str(path)))
+
+
+def test_save_freq_keeps_copies(root, tmp_path):
+    run_dir = train(root, tmp_path, "--epochs", "3", "--save_freq", "2")
+    kept = sorted(path.name for path in (run_dir / "models").glob("ckpt_epoch_*"))
+    assert kept == ["ckpt_epoch_0.pth", "ckpt_epoch_2.pth", "ckpt_epoch_last.pth"]
+
+
+def test_print_freq_sets_the_number_of_lines(root, plain, tmp_path):
+    seldom = train(root, tmp_path, "--print_freq", "100")
+    assert [(run / "run.log").read_text().count("shapes/s") for run in (plain, seldom)] == [4, 2]
+
+
+def test_held_out_svm_chooses_the_best_model_and_test_is_scored_once(root, tmp_path, capsys):
+    run_dir = train(root, tmp_path, "--eval_freq", "1", "--eval_dataset", "modelnet40")
+    out = capsys.readouterr().out
+    assert out.count("held-out val") == 2
+    results = json.loads((run_dir / "results.json").read_text())["results"]
+    assert {(r["protocol"], r["split"]) for r in results} == {("published", "test"), ("fair", "test"), ("knn", "test")}
+
+
+def test_eval_scores_a_checkpoint_without_training(root, plain, capsys):
+    before = (plain / "last.pt").stat().st_mtime_ns
+    train(root, plain.parent, "--eval")
+    assert "protocol=fair dataset=modelnet40" in capsys.readouterr().out
+    assert (plain / "last.pt").stat().st_mtime_ns == before
+
+
+def test_a_run_is_not_overwritten_unless_asked(root, tmp_path):
+    train(root, tmp_path, "--epochs", "1")
+    with pytest.raises(ValueError, match="already holds a run"):
+        train(root, tmp_path)
+    train(root, tmp_path, "--overwrite")
+
+
+def test_resuming_with_other_settings_is_refused(root, plain):
+    with pytest.raises(ValueError, match="--lr was 0.001, now 0.01"):
+        train(root, plain.parent, "--resume", "--lr", "0.01")
+
+
+def test_nothing_to_resume_is_an_error(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(root, tmp_path, "--resume")
+
+
+def test_a_non_finite_loss_stops_with_step_files_and_saved_state(root, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"epoch 0, step 1(.|\n)*02/0\d.ply"):
+        train(root, tmp_path, "--lr", "1e30", "--use_sgd")
+    state = torch.load(tmp_path / "tiny" / "nonfinite.pt", weights_only=True)
+    assert len(state["failed_batch"]) == 3
+
+
+def test_wandb_offline_needs_no_account(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    code = f"import train_crosspoint as t; t.main(t.parse_args({command(root, tmp_path, '--wandb', 'offline')!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, timeout=120)
+    assert list((tmp_path / "tiny" / "wandb").glob("offline-run-*"))
+
+
+def run_program(*args):
+    """The program as a user runs it."""
+    return subprocess.run(
+        [sys.executable, "train_crosspoint.py", *args], cwd=REPO, capture_output=True, text=True, timeout=120
+    )
+
+
+def break_png(folder):
+    for png in folder.rglob("*.png"):
+        png.write_bytes(png.read_bytes()[:60])
+
+
+def break_ply(folder):
+    path = sorted(folder.rglob("*.ply"))[0]
+    write_ply(path, np.full_like(cloud(0, 1100), np.nan))
+
+
+def drop_renders(folder):
+    for png in (folder / "ShapeNetRendering" / "02" / "03").rglob("*.png"):
+        png.unlink()
+
+
+def empty(folder):
+    for ply in folder.rglob("*.ply"):
+        ply.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(break_png, ".png"), (break_ply, "00.ply"), (drop_renders, "03"), (empty, "no clouds")],
+)
+def test_bad_data_is_one_message_and_exit_status_2(tmp_path, spoil, message):
+    folder = write_shapenet(tmp_path / "data", SHAPES, num_points=1100, num_views=2, size=40)
+    spoil(folder)
+    result = run_program(*command(folder, tmp_path / "out"))
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--data_root", "/nonexistent"), "make_shapes"),
+        (("--batch_size", "8"), "--batch_size 8 is larger than the data set (7 shapes)"),
+        (("--num_points", "5000"), "5000"),
+        (("--model", "dgcnn", "--k", "100"), "k = 100"),
+        (("--model_path", "none.pth"), "none.pth"),
+        (("--device", "cuda:99"), "cuda:99"),
+        (("--imid_weight", "0", "--cmid_weight", "0"), "one of them > 0"),
+        (("--eval_freq", "1", "--eval_dataset", "scanobjectnn"), "ScanObjectNN"),
+    ],
+)
+def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):
+    arguments = train_crosspoint.parse_args(command(root, tmp_path, *flags))
+    with pytest.raises((ValueError, OSError), match=".") as caught:
+        train_crosspoint.main(arguments)
+    assert message in str(caught.value)
+
+
+def test_images_are_not_needed_without_the_cross_modal_term(tmp_path):
+    folder = write_shapenet(tmp_path / "data", SHAPES, num_points=1100, num_views=2, size=40)
+    shutil.rmtree(folder / "ShapeNetRendering")
+    train(folder, tmp_path / "out", "--cmid_weight", "0")
+
+
+def test_a_checkpoint_of_another_model_is_refused(root, plain, tmp_path):
+    with pytest.raises(ValueError, match="weights of pointnet, not of --model dgcnn"):
+        train(root, tmp_path, "--model_path", str(plain / "models" / "best_model.pth"), model="dgcnn")
+
+
+def test_the_last_state_is_whole(plain):
+    state = checkpoint.load_state(plain)
+    assert state["next_epoch"] == 2
+    assert {"method", "optimizer", "schedule", "scaler", "rng", "config", "provenance"} <= state.keys()

@@ -1,0 +1,38 @@
+"""Optimisers and the schedule."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from utils.optim import build_optimizer, cosine_schedule
+
+
+def rates(num_steps, lr=0.5):
+    optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(2))], lr=lr)
+    schedule = cosine_schedule(optimizer, num_steps)
+    seen = []
+    for _ in range(num_steps):
+        seen.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_the_first_step_runs_at_the_initial_rate_and_the_last_above_zero():
+    seen = rates(40)
+    assert seen[0] == 0.5
+    assert seen[-1] > 0
+    assert all(a > b for a, b in itertools.pairwise(seen))
+
+
+def test_rates_follow_the_cosine():
+    assert rates(8)[3] == pytest.approx(0.25 * (1 + math.cos(math.pi * 3 / 8)))
+
+
+@pytest.mark.parametrize(("use_sgd", "kind"), [(False, torch.optim.Adam), (True, torch.optim.SGD)])
+def test_use_sgd_chooses_the_optimiser(use_sgd, kind):
+    optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(2))], lr=0.1, use_sgd=use_sgd, momentum=0.8)
+    assert type(optimizer) is kind
+    assert optimizer.defaults.get("momentum", 0.8) == 0.8
