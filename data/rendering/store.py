@@ -1,5 +1,6 @@
 """One shape on disk in the layout of ShapeNet + ShapeNetRendering, written so that a kill leaves no half shape."""
 
+import os
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ def write_shape(
         cameras: one per view, all of one size.
     """
     cloud, folder = shape_paths(Path(out), synset, shape_id)
-    partial = Path(out) / PARTIAL / synset / shape_id
+    partial = Path(out) / PARTIAL / str(os.getpid()) / synset / shape_id  # a killed run's worker may outlive it
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "rendering").mkdir(parents=True)
     digits = max(2, len(str(len(views) - 1)))  # equal lengths, so that names sort like the rows of cameras.npz
