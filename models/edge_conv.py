@@ -25,7 +25,7 @@ with warnings.catch_warnings():  # torch says once per process that its CSR tens
     torch.sparse_csr_tensor([0, 0], torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1), check_invariants=False)
 
 
-def _gather_max(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+def _gather_max(u: Tensor, index: Tensor, with_argmax: bool) -> tuple[Tensor, Tensor | None]:
     """Maximum over each row's neighbours and the row of `u` it came from. Shape: (M, D), (M, K) -> two (M, D)."""
     flat = index.reshape(-1)
     offsets = torch.arange(0, flat.numel() + 1, index.shape[1], device=index.device)
@@ -33,21 +33,21 @@ def _gather_max(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         largest, _, _, argmax = torch.embedding_bag(u, flat, offsets[:-1], mode=2)  # mode 2: maximum
         return largest, argmax
     # On the CPU a sparse product with maximum as its reduction is several times faster than embedding_bag. It
-    # reports the position of each maximum only for an operand that requires a gradient.
-    with torch.enable_grad():
+    # reports the position of each maximum, ten times slower, for an operand that requires a gradient.
+    with torch.set_grad_enabled(with_argmax):
         graph = torch.sparse_csr_tensor(
             offsets, flat, u.new_ones(()).expand(flat.numel()), (len(index), len(u)), check_invariants=False
         )
-        largest, edge = torch.ops.aten._sparse_mm_reduce_impl(graph, u.detach().requires_grad_(), "amax")
-    return largest.detach(), flat[edge]
+        largest, edge = torch.ops.aten._sparse_mm_reduce_impl(graph, u.detach().requires_grad_(with_argmax), "amax")
+    return largest.detach(), flat[edge] if with_argmax else None
 
 
 class _MaxBatchNormAct(torch.autograd.Function):
     """act(batch_norm(max_j(u_j + v_i))) for a non-negative scale, with the statistics of all edges."""
 
     @staticmethod
-    def forward(ctx, u, v, scale, shift, index, weight, stats, eps):
-        largest, argmax = _gather_max(u, index)
+    def forward(ctx, u, v, scale, shift, index, weight, stats, eps, with_grad):
+        largest, argmax = _gather_max(u, index, with_argmax=with_grad)
         largest += v
         if stats is None:
             k = index.shape[1]
@@ -83,7 +83,7 @@ class _MaxBatchNormAct(torch.autograd.Function):
             centred = v - mean
             grad_v = grad_v - rows * (k * r0 + q * (neighbour_sum + k * centred))
             grad_u -= in_degree[:, None] * (r0 + q * u) + q * _sum_over_centres(rows * centred, index)
-        return grad_u, grad_v, grad_scale, grad_shift, None, None, None, None
+        return grad_u, grad_v, grad_scale, grad_shift, None, None, None, None, None
 
 
 def _edge_statistics(u, v, neighbour_sum, in_degree, weight, k: int, num_edges: int) -> tuple[Tensor, Tensor]:
@@ -125,7 +125,15 @@ class EdgeConv(nn.Sequential):
         stats = None if self.training else (norm.running_mean * sign, norm.running_var)
         dtype = torch.promote_types(u.dtype, torch.float32)
         out, mean, var = _MaxBatchNormAct.apply(
-            u.to(dtype), v.to(dtype), norm.weight * sign, norm.bias, index, weight, stats, norm.eps
+            u.to(dtype),
+            v.to(dtype),
+            norm.weight * sign,
+            norm.bias,
+            index,
+            weight,
+            stats,
+            norm.eps,
+            torch.is_grad_enabled(),
         )
         if self.training:
             num_edges = index.shape[1] * (len(x) if weight is None else int(weight.sum()))
