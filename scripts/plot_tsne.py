@@ -1,0 +1,42 @@
+"""Draw the test features of a random and of a pre-trained encoder side by side, by t-SNE.
+
+    python -m scripts.plot_tsne --model_path checkpoints/quickstart/models/best_model.pth --dataset scanobjectnn \
+        --data_root data/shapes --out tsne.png
+"""
+
+import argparse
+from pathlib import Path
+
+from utils import run
+from utils.cli import run_main
+from utils.comparison import compute_features, encoder_pair
+from utils.evaluation.inputs import add_dataset_args, load_split
+from utils.plots import feature_maps, save_png
+from utils.projection import tsne_map
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_path", required=True, help="weights: of a run here, or published")
+    parser.add_argument("--k", type=int, help="neighbours per point; default: what the checkpoint says")
+    parser.add_argument("--out", type=Path, required=True, help="PNG file")
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights and of t-SNE")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
+    add_dataset_args(parser)
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    device = run.get_device(args.device)
+    encoders = encoder_pair(args.model_path, seed=args.seed, k=args.k)
+    test = load_split(args, "test")
+    features = compute_features(encoders, test, device=device, batch_size=args.batch_size)
+    maps = {name: tsne_map(rows, seed=args.seed) for name, rows in features.items()}
+    save_png(feature_maps(maps, test.labels.numpy(), test.class_names), args.out)
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))
