@@ -1,0 +1,71 @@
+# Sourced from the root of the checkout: makes .venv, installs a requirements file into it, activates it.
+#
+#   source scripts/setup_env.sh requirements.txt
+#
+# PYTHON chooses the interpreter, 3.11 or later. A requirements file is installed again only when it has changed.
+
+# Prints the first interpreter that is recent enough.
+_find_python() {
+  local candidates=(python3 python3.11 python3.12 python3.13 python3.14 python) candidate
+  [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return 0
+    fi
+  done
+  echo "error: Python 3.11 or later is needed, tried: ${candidates[*]} ($("${candidates[0]}" --version 2>&1))." \
+    "Install one, or name it: PYTHON=/path/to/python3.11 bash scripts/..." >&2
+  return 1
+}
+
+# Makes .venv, or mends one whose making was interrupted.
+_make_venv() {
+  local python clear=()
+  python=$(_find_python) || return 1
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    echo "error: $python cannot make virtual environments." \
+      "On Debian and Ubuntu: apt-get install python3-venv; or name another interpreter: PYTHON=..." >&2
+    return 1
+  fi
+  if [ -e .venv ] && ! .venv/bin/python -c '' 2>/dev/null; then
+    clear=(--clear)
+  fi
+  echo "making .venv with $("$python" --version)"
+  "$python" -m venv ${clear[@]+"${clear[@]}"} .venv
+}
+
+# Installs requirements file $1 unless its content, and that of the files it includes, is what was installed last.
+_install() {
+  local stamp=.venv/installed-$1 included quiet=(--quiet) wanted
+  included=$(sed -n 's/^-r  *//p' "$1")
+  wanted=$(cat "$1" $included)
+  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    return 0
+  fi
+  [ ! -t 1 ] || quiet=()
+  echo "installing $1 into .venv (the first time several GB, mostly torch)"
+  rm -f "$stamp"
+  python -m pip install --disable-pip-version-check ${quiet[@]+"${quiet[@]}"} -r "$1" || return 1
+  echo "$wanted" >"$stamp"
+}
+
+_setup_env() {
+  if [ ! -f "$1" ]; then
+    echo "error: no file ${1:-} in $PWD; run: source scripts/setup_env.sh requirements.txt" >&2
+    return 1
+  fi
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    _make_venv || return 1
+  fi
+  if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "error: .venv holds $(.venv/bin/python --version), 3.11 or later is needed; remove it: rm -r .venv" >&2
+    return 1
+  fi
+  # Not bin/activate: that has the folder's name at the time of its making written into it.
+  export VIRTUAL_ENV="$PWD/.venv" PATH="$PWD/.venv/bin:$PATH"
+  unset PYTHONHOME
+  _install "$1"
+}
+
+_setup_env "${1:-}"

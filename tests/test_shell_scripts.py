@@ -1,0 +1,163 @@
+"""The shell scripts run with a `python` that only notes down what it is asked: every command line must parse."""
+
+import importlib
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.conftest import REPO
+
+NOTE_DOWN = r"""#!/usr/bin/env bash
+printf "%s\0" "$@" >>"$COMMANDS"
+echo >>"$COMMANDS"
+{then}
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the shell scripts, whose environment has a `python` that runs nothing."""
+    shutil.copytree(REPO / "scripts", tmp_path / "scripts", ignore=lambda _, names: {"__pycache__"} & set(names))
+    (tmp_path / "scripts" / "setup_env.sh").write_text("")
+    fake_python(tmp_path, then="mkdir -p checkpoints/quickstart checkpoints/quickstart_seed2")
+    return tmp_path
+
+
+def fake_python(checkout, then=""):
+    folder = checkout / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "python").write_text(NOTE_DOWN.format(then=then))
+    (folder / "python").chmod(0o755)
+
+
+def run_script(checkout, name, *arguments, **variables):
+    """The finished process and the argument lists `python` was called with."""
+    commands = checkout / "commands"
+    commands.write_text("")
+    environment = {"PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands), **variables}
+    script = str(checkout / "scripts" / name)
+    done = subprocess.run(["bash", script, *arguments], env=environment, capture_output=True, text=True, timeout=30)
+    return done, [call.split("\0")[:-1] for call in commands.read_text().splitlines()]
+
+
+def parse(call):
+    """(program, its parsed flags); argparse exits when it does not know one."""
+    module, argv = (call[1], call[2:]) if call[0] == "-m" else (call[0].removesuffix(".py"), call[1:])
+    return module, importlib.import_module(module).parse_args(argv)
+
+
+def finish_training(checkout, command, *, results=True):
+    run = checkout / "checkpoints" / "quickstart"
+    (run / "models").mkdir(parents=True)
+    (run / "config.json").write_text(command)
+    for name in ["last.pt", "models/best_model.pth", *(["results.json"] if results else [])]:
+        (run / name).write_text("")
+    return run
+
+
+def test_quickstart_asks_every_program_what_it_understands_in_the_right_order(checkout):
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert done.returncode == 0, done.stderr
+    programs = [parse(call)[0] for call in calls]
+    assert programs == [
+        "data.make_shapes",
+        "train_crosspoint",
+        *["scripts.eval_svm"] * 4,
+        "scripts.plot_run",
+        "scripts.plot_tsne",
+        "scripts.make_results_table",
+    ]
+    assert done.stdout.splitlines()[-1].startswith("total: 0 min")
+
+
+def test_quickstart_compares_both_encoders_on_both_sets_under_one_seed_and_one_network(checkout):
+    calls = [parse(call)[1] for call in run_script(checkout, "quickstart.sh", SEED="2")[1]]
+    training, scores = calls[1], calls[2:6]
+    assert training.exp_name == "quickstart_seed2"
+    assert {(args.seed, args.k, args.data_root) for args in [training, *scores]} == {(2, training.k, "data/shapes")}
+    assert [(args.dataset, args.random_init) for args in scores] == [
+        ("modelnet40", True),
+        ("modelnet40", False),
+        ("scanobjectnn", True),
+        ("scanobjectnn", False),
+    ]
+    assert {args.model_path for args in scores} == {None, "checkpoints/quickstart_seed2/models/best_model.pth"}
+    assert len({args.json for args in scores}) == 4
+
+
+def test_quickstart_reuses_a_finished_run(checkout):
+    calls = run_script(checkout, "quickstart.sh")[1]
+    finish_training(checkout, " ".join(calls[1]))
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert "train_crosspoint.py" not in [call[0] for call in calls]
+    assert "reusing the finished run in checkpoints/quickstart" in done.stdout
+
+
+def test_quickstart_goes_on_with_an_interrupted_run(checkout):
+    first = run_script(checkout, "quickstart.sh")[1][1]
+    finish_training(checkout, " ".join(first), results=False)
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert calls[1] == [*first, "--resume"]
+    assert parse(calls[1])[1].resume
+    assert "going on with the interrupted run" in done.stdout
+
+
+def test_quickstart_refuses_a_run_with_other_settings(checkout):
+    finish_training(checkout, "train_crosspoint.py --exp_name quickstart --epochs 99")
+    done, _ = run_script(checkout, "quickstart.sh")
+    assert done.returncode != 0
+    assert "rm -r checkpoints/quickstart" in done.stderr
+
+
+@pytest.mark.parametrize("data_age, encoder_age", [(50, 40), (40, 50)])
+def test_quickstart_scores_again_only_what_is_older_than_the_encoder_or_the_data(checkout, data_age, encoder_age):
+    run = finish_training(checkout, " ".join(run_script(checkout, "quickstart.sh")[1][1]))
+    (checkout / "data" / "shapes").mkdir(parents=True)
+    ages = {
+        checkout / "data" / "shapes" / "make_shapes.json": data_age,
+        run / "models" / "best_model.pth": encoder_age,
+        run / "svm_modelnet40_random.json": 30,
+        run / "svm_modelnet40_pretrained.json": 45,
+    }
+    for path, age in ages.items():
+        path.write_text("")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    calls = run_script(checkout, "quickstart.sh")[1]
+    scored = [parse(call)[1].json for call in calls if call[:2] == ["-m", "scripts.eval_svm"]]
+    names = ["modelnet40_pretrained", "scanobjectnn_random", "scanobjectnn_pretrained"]
+    assert scored == [f"checkpoints/quickstart/svm_{name}.json" for name in names]
+
+
+def test_quickstart_stops_at_the_first_step_that_fails(checkout):
+    fake_python(checkout, then='[ "$1" != train_crosspoint.py ] || exit 3')
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert done.returncode == 3
+    assert calls[-1][0] == "train_crosspoint.py"
+
+
+def test_test_script_checks_style_first_and_hands_its_arguments_to_pytest(checkout):
+    done, calls = run_script(checkout, "test.sh", "tests/models", "-k", "a and b")
+    assert done.returncode == 0
+    assert calls == [
+        ["-m", "ruff", "check", "."],
+        ["-m", "ruff", "format", "--check", "."],
+        ["-m", "pytest", "tests/models", "-k", "a and b"],
+    ]
+
+
+@pytest.mark.parametrize("fault", ["check", "format", "pytest"])
+def test_test_script_fails_when_any_of_its_checks_does(checkout, fault):
+    fake_python(checkout, then=f'[[ " $* " != *" {fault} "* ]] || exit 1')
+    assert run_script(checkout, "test.sh", "tests")[0].returncode == 1
+
+
+def test_environment_needs_a_recent_interpreter_and_says_which_it_tried(tmp_path):
+    (tmp_path / "requirements.txt").write_text("")
+    command = f"source {REPO / 'scripts' / 'setup_env.sh'} requirements.txt"
+    environment = {"PATH": os.environ["PATH"], "PYTHON": "/nowhere/python2"}
+    done = subprocess.run(["bash", "-ec", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Python 3.11 or later is needed, tried: /nowhere/python2" in done.stderr
+    assert not (tmp_path / ".venv").exists()
