@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 
+class NonFiniteInput(ValueError):
+    """Coordinates or features hold NaN or infinity, so that no point has nearest neighbours."""
+
+
 class CloudRows(NamedTuple):
     """How the M rows of a batch belong to its clouds.
 
@@ -129,7 +133,7 @@ def _repeat_first(nearest: Tensor, copies: int, k: int) -> Tensor:
 def _checked(x: Tensor) -> Tensor:
     x = x if x.dtype == torch.float64 else x.float()
     if not torch.isfinite(x).all():
-        raise ValueError("neighbour search met non-finite coordinates or features (NaN or infinity)")
+        raise NonFiniteInput("neighbour search met non-finite coordinates or features (NaN or infinity)")
     return x
 
 

@@ -76,10 +76,10 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_pa
             raise KeyboardInterrupt
         return real_epoch(*args, epoch=epoch, **options)
 
-    monkeypatch.setattr("utils.pretraining.train_one_epoch", interrupted)
+    monkeypatch.setattr("utils.training.train_one_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(root, tmp_path / "cut", "--epochs", "4")
-    monkeypatch.setattr("utils.pretraining.train_one_epoch", real_epoch)
+    monkeypatch.setattr("utils.training.train_one_epoch", real_epoch)
     resumed = weights(train(root, tmp_path / "cut", "--epochs", "4", "--resume"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 

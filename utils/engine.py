@@ -1,5 +1,6 @@
 """One epoch of training: the only place of the project that calls backward and steps an optimiser for pre-training."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from models.geometry import NonFiniteInput
 from utils.loader import EpochLoader
 from utils.log import is_terminal, peak_memory_mib
 
@@ -90,7 +92,10 @@ def _step(method, batch, optimizer, schedule, device, precision: Precision, step
         key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
     }
     with torch.autocast(device.type, precision.dtype, enabled=precision.dtype is not None):
-        terms = method(on_device)
+        try:
+            terms = method(on_device)
+        except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss
+            raise NonFiniteLoss(step, {"features": math.nan}, batch["index"].tolist()) from error
     loss = torch.stack(list(terms.values())).sum()
     values = {name: term.item() for name, term in terms.items()}
     if not all(map(_is_finite, values.values())):

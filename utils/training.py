@@ -1,0 +1,122 @@
+"""What every training loop here does: epochs, exact resume, and a clear stop when the loss is no number."""
+
+import argparse
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from utils import checkpoint
+from utils.engine import NonFiniteLoss, Precision, train_one_epoch
+from utils.loader import EpochLoader
+from utils.log import RunLog
+from utils.memory import release_free_pages
+
+
+class Training(ABC):
+    """One run of a method over a data set; sub-classes say what follows an epoch.
+
+    Args:
+        args: epochs, print_freq and the rest of the flags, recorded in every state.
+        run_dir: where states and weights go.
+        method: batch -> named loss terms.
+        loader: batches by epoch; its data set names the files of an item.
+        optimizer, schedule: over the method's parameters; the schedule moves once a step.
+        amp: autocast, a key of AMP_DTYPES.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        run_dir: Path,
+        method: nn.Module,
+        loader: EpochLoader,
+        device: torch.device,
+        log: RunLog,
+        *,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        amp: str = "none",
+    ):
+        self.args, self.run_dir, self.method, self.loader = args, run_dir, method, loader
+        self.device, self.log = device, log
+        self.optimizer, self.schedule = optimizer, schedule
+        self.precision = Precision.from_name(amp, device)
+        self.next_epoch = 0
+        self.best = float("-inf")
+
+    @abstractmethod
+    def after_epoch(self, epoch: int) -> dict[str, float]:
+        """Score and keep the model of an epoch that has just ended; the scores go to the run's metrics."""
+
+    def resume(self) -> None:
+        """Continue from the run's last state.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: damaged, or of another method.
+        """
+        state = checkpoint.load_state(self.run_dir)
+        try:
+            self.method.load_state_dict(state["method"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            path = self.run_dir / checkpoint.STATE_FILE
+            raise ValueError(f"{path} is the state of another network: {error}") from error
+        self.schedule.load_state_dict(state["schedule"])
+        self.precision.scaler.load_state_dict(state["scaler"])
+        checkpoint.restore_rng(state["rng"])
+        self.next_epoch, self.best = state["next_epoch"], state["best"]
+        self.log.line(f"resumed at epoch {self.next_epoch}")
+
+    def fit(self) -> None:
+        """Train the remaining epochs.
+
+        Raises:
+            ValueError: the loss became NaN or infinite; the message names step, terms, files and the saved state.
+        """
+        for epoch in range(self.next_epoch, self.args.epochs):
+            try:
+                means = train_one_epoch(
+                    self.method,
+                    self.loader,
+                    self.optimizer,
+                    self.schedule,
+                    epoch=epoch,
+                    device=self.device,
+                    precision=self.precision,
+                    report=self.log.line,
+                    print_freq=self.args.print_freq,
+                )
+            except NonFiniteLoss as error:
+                raise ValueError(self._explain(error, epoch)) from error
+            self.log.metrics({"epoch": epoch, **means, **self.after_epoch(epoch)})
+            self.next_epoch = epoch + 1
+            checkpoint.save_atomically(self._state(), self.run_dir / checkpoint.STATE_FILE)
+            release_free_pages()
+
+    def _state(self) -> dict:
+        return {
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+            "rng": checkpoint.rng_state(),
+            "next_epoch": self.next_epoch,
+            "best": self.best,
+            "config": vars(self.args),
+            "provenance": checkpoint.provenance(),
+        }
+
+    def _explain(self, error: NonFiniteLoss, epoch: int) -> str:
+        """Save the state as it is and say what led to the failure."""
+        path = self.run_dir / "nonfinite.pt"
+        checkpoint.save_atomically(self._state() | {"failed_batch": error.indices, "failed_step": error.step}, path)
+        files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)
+        remedy = "a lower --lr" if self.precision.dtype is None else "a lower --lr or --amp none"
+        return (
+            f"the loss became non-finite in epoch {epoch}, step {error.step}: {error.terms}. The state before it "
+            f"is in {path}; the last whole epoch is in {checkpoint.STATE_FILE}. Try {remedy}, and "
+            f"check this batch:\n  {files}"
+        )
