@@ -13,6 +13,7 @@ from models.published import export_state
 from scripts import eval_svm
 from tests.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
 from utils.cli import run_main
+from utils.evaluation import encoder_scores
 
 PROTOCOLS = ["published", "fair", "knn"]
 
@@ -87,24 +88,24 @@ def test_an_untrained_encoder_of_each_model_is_scored(model, modelnet, tmp_path)
     assert record["k"] == (None if model == "pointnet" else 15)
 
 
-def predictions(monkeypatch, *flags, root):
+def features_given(monkeypatch, *flags, root):
     """Features of the train split that the protocols are given."""
     seen = []
-    monkeypatch.setattr(eval_svm, "run_protocols", lambda features, *rest, **options: seen.append(features) or [])
+    monkeypatch.setattr(encoder_scores, "run_protocols", lambda features, *rest, **options: seen.append(features) or [])
     evaluate(*flags, root=root)
     return seen[0]
 
 
 @pytest.mark.parametrize("flag", [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet")])
 def test_each_flag_of_the_features_changes_them(flag, modelnet, monkeypatch):
-    plain = predictions(monkeypatch, "--random_init", root=modelnet)
-    changed = predictions(monkeypatch, "--random_init", *flag, root=modelnet)
+    plain = features_given(monkeypatch, "--random_init", root=modelnet)
+    changed = features_given(monkeypatch, "--random_init", *flag, root=modelnet)
     assert plain.shape != changed.shape or not np.allclose(plain, changed)
 
 
 def test_the_same_seed_gives_the_same_untrained_encoder_whatever_the_batch(modelnet, monkeypatch):
-    plain = predictions(monkeypatch, "--random_init", root=modelnet)
-    assert np.allclose(plain, predictions(monkeypatch, "--random_init", "--batch_size", 1, root=modelnet), atol=1e-5)
+    plain = features_given(monkeypatch, "--random_init", root=modelnet)
+    assert np.allclose(plain, features_given(monkeypatch, "--random_init", "--batch_size", 1, root=modelnet), atol=1e-5)
 
 
 def test_the_constant_of_the_published_protocol_can_be_set(modelnet, tmp_path):
@@ -112,12 +113,16 @@ def test_the_constant_of_the_published_protocol_can_be_set(modelnet, tmp_path):
     assert report_of(*flags, root=modelnet, tmp_path=tmp_path)["results"][0]["c"] == 0.01
 
 
-def test_each_scanobjectnn_variant_is_read(tmp_path):
+def test_each_scanobjectnn_variant_is_read_and_recorded(tmp_path, monkeypatch):
     write_scanobjectnn(tmp_path)
-    for variant in ("obj_bg", "obj_only", "hardest"):
-        flags = ("--random_init", "--dataset", "scanobjectnn", "--variant", variant, "--protocol", "knn")
-        (record,) = report_of(*flags, root=tmp_path, tmp_path=tmp_path)["results"]
-        assert (record["dataset"], record["variant"], record["num_classes"]) == ("scanobjectnn", variant, 15)
+    flags = ("--random_init", "--dataset", "scanobjectnn", "--protocol", "knn")
+    (record,) = report_of(*flags, "--variant", "hardest", root=tmp_path, tmp_path=tmp_path)["results"]
+    assert (record["dataset"], record["variant"], record["num_classes"]) == ("scanobjectnn", "hardest", 15)
+    variants = ("obj_bg", "obj_only", "hardest")
+    a, b, c = (features_given(monkeypatch, *flags, "--variant", variant, root=tmp_path) for variant in variants)
+    assert not np.allclose(a, b)
+    assert not np.allclose(b, c)
+    assert not np.allclose(a, c)
 
 
 def test_another_k_than_the_trained_one_is_warned_of(modelnet, checkpoint, capsys):
@@ -177,7 +182,8 @@ def test_a_flag_out_of_range_is_one_message(flags, expected, modelnet, capsys):
     assert expected in capsys.readouterr().err
 
 
-def test_a_report_at_a_folder_is_refused_before_the_work(modelnet, tmp_path, capsys):
+def test_a_report_at_a_folder_is_refused_before_the_work(modelnet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(eval_svm, "score_encoder", lambda *args: pytest.fail("the work has begun"))
     message = message_of("--random_init", "--json", tmp_path, root=modelnet, capsys=capsys)
     assert "is a folder" in message
 

@@ -56,10 +56,11 @@ def test_cross_validation_equals_a_pipeline_fitted_in_each_fold(sets):
     assert len(set(slow)) > 3
 
 
-def test_fair_protocol_takes_the_smallest_of_the_best_constants(sets):
-    accuracies = fair_protocol(*sets).constants["cv_accuracies"]
-    chosen = fair_protocol(*sets).constants["c"]
-    assert chosen == min(c for c, accuracy in zip(C_GRID, accuracies, strict=True) if accuracy == max(accuracies))
+def test_fair_protocol_takes_the_smallest_of_the_best_constants():
+    constants = fair_protocol(*make_features(spread=0.1)).constants
+    best = [c for c, value in zip(C_GRID, constants["cv_accuracies"]) if value == max(constants["cv_accuracies"])]
+    assert len(best) > 1
+    assert constants["c"] == best[0]
 
 
 def test_fair_protocol_does_not_choose_by_the_test_split(sets):
