@@ -65,7 +65,8 @@ def detect_encoder(state: dict[str, Tensor]) -> str:
     first = width.get("conv1.0.weight")
     names = {(64, 6, 1, 1): "dgcnn", (64, 3, 1): "pointnet"}
     if first not in names:
-        raise ValueError(f"no point encoder of ours: expected conv1.0.weight of DGCNN or PointNet, found {first}")
+        found = f"shape {first}" if first else f"none among {', '.join(sorted(width)[:3]) or 'no tensor'} ..."
+        raise ValueError(f"no point encoder of ours: expected conv1.0.weight of DGCNN or PointNet, found {found}")
     return names[first]
 
 
@@ -82,7 +83,7 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
     if name == "dgcnn_seg" and "conv8.0.weight" not in encoder.state_dict():
         unused = [key for key in rest if key.startswith(_CLASSIFIER)]
     own = {key: value for key, value in rest.items() if key not in unused}
-    _load_strictly(encoder, own, "encoder")
+    _load_strictly(encoder, own, "network")
     if head is not None:
         _load_strictly(head, head_state, "projection head")
     return LoadReport(sorted(own), sorted(head_state), aliases, sorted(unused))
@@ -109,10 +110,11 @@ def _load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> No
     missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
     reshaped = sorted(key for key in expected.keys() & found if expected[key] != found[key])
     if missing or unexpected or reshaped:
-        first = (missing + unexpected + reshaped)[0]
+        groups = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        names = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in groups if keys)
         raise ValueError(
             f"weights do not fit the {what}: {len(missing)} tensors missing, {len(unexpected)} unexpected, "
-            f"{len(reshaped)} of another shape (first: {first}); is --model the one that was trained?"
+            f"{len(reshaped)} of another shape; is --model the one that was trained? {names}"
         )
     module.load_state_dict(state)
 
