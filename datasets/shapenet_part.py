@@ -47,9 +47,15 @@ class ShapeNetPart(Dataset):
             columns["points"].append(points)
             columns["categories"].append(categories)
             columns["part_labels"].append(part_labels)
+        self._rows = [len(categories) for categories in columns["categories"]]
         self.points = torch.from_numpy(np.concatenate(columns["points"]))
         self.categories = torch.from_numpy(np.concatenate(columns["categories"]))
         self.part_labels = torch.from_numpy(np.concatenate(columns["part_labels"]))
+
+    def files(self, index: int) -> str:
+        """The shard and row of one item, for messages."""
+        shard = int(np.searchsorted(np.cumsum(self._rows), index, side="right"))
+        return f"{self.shards[shard]} row {index - sum(self._rows[:shard])}"
 
     def __len__(self) -> int:
         return len(self.categories)

@@ -1,5 +1,6 @@
 """Files a run writes: weights under published names, and one state from which training resumes exactly."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -30,6 +31,12 @@ def save_atomically(value: object, path: Path) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal digest of a file, by which results name their checkpoint."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def provenance() -> dict[str, str]:

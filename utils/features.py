@@ -39,13 +39,13 @@ def extract_features(
     clouds = torch.as_tensor(points, dtype=torch.float32)
     if clouds.ndim != 3 or clouds.shape[2] != 3 or 0 in clouds.shape:
         raise ValueError(f"expected clouds (M, N, 3) with M, N >= 1, got {tuple(clouds.shape)}")
-    _check_finite(clouds, 0, "point")
+    check_finite(clouds, 0, "point")
     if device is not None:
         encoder.to(device)
     where = next(encoder.parameters()).device
     features = []
     starts = range(0, len(clouds), batch_size)
-    with _eval_mode(encoder), torch.inference_mode():
+    with eval_mode(encoder), torch.inference_mode():
         for start in tqdm(starts, desc=progress, leave=False, disable=not progress or not is_terminal()):
             batch = clouds[start : start + batch_size].to(where)
             features.append(_forward(encoder, batch, start))  # (B, D)
@@ -59,11 +59,12 @@ def _forward(encoder: nn.Module, batch: Tensor, start: int) -> Tensor:
     except ValueError as error:
         raise ValueError(f"clouds {start} to {start + len(batch) - 1}: {error}") from error
     feature = feature.float().cpu()
-    _check_finite(feature, start, "feature")
+    check_finite(feature, start, "feature")
     return feature
 
 
-def _check_finite(values: Tensor, start: int, what: str) -> None:
+def check_finite(values: Tensor, start: int, what: str) -> None:
+    """Raise a ValueError that names the first cloud with a NaN or infinity; `start` is the number of row 0."""
     is_bad = ~torch.isfinite(values.flatten(1)).all(dim=1)
     if is_bad.any():
         first = start + int(is_bad.nonzero()[0])
@@ -72,7 +73,7 @@ def _check_finite(values: Tensor, start: int, what: str) -> None:
 
 
 @contextmanager
-def _eval_mode(encoder: nn.Module) -> Iterator[None]:
+def eval_mode(encoder: nn.Module) -> Iterator[None]:
     """Eval mode inside; afterwards every sub-module's own mode, so that frozen parts of a training net stay frozen."""
     modes = {module: module.training for module in encoder.modules()}
     encoder.eval()

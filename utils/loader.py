@@ -55,6 +55,8 @@ class EpochLoader:
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory,
+            # Its own: each new iterator draws a seed for its workers, by default from the generator dropout uses.
+            generator=torch.Generator(),
         )
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Optimisers and the learning-rate schedule of pre-training."""
+"""Optimisers and learning-rate schedules."""
 
 import math
 from collections.abc import Iterable
@@ -7,17 +7,22 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-WEIGHT_DECAY = 1e-6  # of the published code; the value in its paper could not be verified
+WEIGHT_DECAY = 1e-6  # of the published pre-training; the value in its paper could not be verified
 
 
 def build_optimizer(
-    parameters: Iterable[nn.Parameter], *, lr: float, use_sgd: bool = False, momentum: float = 0.9
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    use_sgd: bool = False,
+    momentum: float = 0.9,
+    weight_decay: float = WEIGHT_DECAY,
 ) -> torch.optim.Optimizer:
     """Adam as published, or SGD with momentum at the same rate (`--use_sgd`)."""
     parameters = [p for p in parameters if p.requires_grad]
     if use_sgd:
-        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=WEIGHT_DECAY, fused=True)
-    return torch.optim.Adam(parameters, lr=lr, weight_decay=WEIGHT_DECAY, fused=True)
+        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def cosine_schedule(optimizer: torch.optim.Optimizer, num_steps: int) -> LambdaLR:
@@ -27,3 +32,32 @@ def cosine_schedule(optimizer: torch.optim.Optimizer, num_steps: int) -> LambdaL
     code steps its schedule before the first epoch, so that its last epoch runs at rate 0 and learns nothing.
     """
     return LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / num_steps, 1))))
+
+
+def published_finetune_schedule(optimizer: torch.optim.Optimizer, name: str, *, epochs: int, steps: int) -> LambdaLR:
+    """The schedules of DGCNN's part segmentation, which CrossPoint fine-tunes with; constant within an epoch.
+
+    "cos" falls from the initial rate r towards 1e-3: epoch e of E runs at 1e-3 + (r - 1e-3) (1 + cos(pi e / E)) / 2,
+    and at r throughout where r is 1e-3 or less. "step" halves the rate every 20 epochs, down to 1e-5.
+
+    Args:
+        optimizer: at the initial rate.
+        name: a key of FINETUNE_SCHEDULES.
+        epochs: E.
+        steps: optimiser steps in an epoch; the schedule moves once a step.
+    """
+    initial = optimizer.param_groups[0]["lr"]
+    rate = FINETUNE_SCHEDULES[name]
+    return LambdaLR(optimizer, lambda step: rate(initial, step // steps, epochs) / initial)
+
+
+def _cosine_to_floor(initial: float, epoch: int, epochs: int) -> float:
+    floor = min(1e-3, initial)
+    return floor + (initial - floor) * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+
+
+def _halved_every_20(initial: float, epoch: int, epochs: int) -> float:
+    return max(initial * 0.5 ** (epoch // 20), min(1e-5, initial))
+
+
+FINETUNE_SCHEDULES = {"cos": _cosine_to_floor, "step": _halved_every_20}

@@ -15,7 +15,7 @@ CONFIG_FILE = "config.json"
 # Flags that may differ when a run is resumed: none of them changes what is learned.
 _FREE_ON_RESUME = {
     "resume", "device", "no_cuda", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size",
-    "overwrite", "eval", "eval_root",
+    "overwrite", "eval", "eval_root", "json",
 }  # fmt: skip
 
 

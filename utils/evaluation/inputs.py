@@ -1,7 +1,6 @@
 """What the evaluation programs read: a frozen encoder and a labelled set of clouds, with the flags that name them."""
 
 import argparse
-import hashlib
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from datasets.scanobjectnn import VARIANTS, ScanObjectNN
 from models.encoders import ENCODERS, build_encoder
 from models.published import load_encoder
 from utils import seed
+from utils.checkpoint import file_sha256
 
 PUBLISHED_K = 15
 # A cloud this many times larger than the median one dominates features that know no scale.
@@ -80,7 +80,7 @@ def load_frozen_encoder(args: argparse.Namespace, device: torch.device) -> Froze
         return _frozen(build_encoder(name, k).to(device), name, k, "untrained weights", seed=args.seed)
     loaded = load_encoder(args.model_path, args.model, args.k)
     k = args.k or loaded.stored_k or PUBLISHED_K
-    digest = _sha256(Path(args.model_path))
+    digest = file_sha256(Path(args.model_path))
     origin = f"{args.model_path}, sha256 {digest}, {loaded.report}"
     frozen = _frozen(loaded.encoder.to(device), loaded.name, k, origin, checkpoint=args.model_path, sha256=digest)
     if loaded.name != "pointnet" and loaded.stored_k not in (None, k):
@@ -103,11 +103,6 @@ def _frozen(
     neighbours = "no graph" if graph is None else f"k {graph}"
     seeded = "" if seed is None else f", seed {seed}"
     return FrozenEncoder(encoder, constants, f"{name}, {neighbours}, {origin}{seeded}", [])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_split(args: argparse.Namespace, split: str) -> LabelledClouds:

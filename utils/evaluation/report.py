@@ -13,6 +13,7 @@ from utils.checkpoint import provenance
 from utils.evaluation.score import Score
 
 _LIBRARIES = ("numpy", "scikit-learn")
+_FIGURES = ("miou_instance", "miou_class", "accuracy", "mean_class_accuracy")
 
 
 def make_record(result: Score, *, dataset: str, split: str, **constants: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def result_line(record: dict[str, Any]) -> str:
     """One line of key=value pairs, starting with the word `result`."""
     keys = ("task", "protocol", "dataset", "variant", "split", "c")
     pairs = [f"{key}={record[key]}" for key in keys if record.get(key) is not None]
-    figures = [f"{key}={record[key]:.4f}" for key in ("accuracy", "mean_class_accuracy")]
+    figures = [f"{key}={record[key]:.4f}" for key in _FIGURES if key in record]
     return " ".join(["result", *pairs, *figures])
 
 
