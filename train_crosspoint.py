@@ -58,6 +58,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--eval_freq", type=int, default=1, help="epochs between linear SVMs on held-out val; 0: never"
     )
     monitor.add_argument("--eval_dataset", choices=("auto", *MONITORED), default="auto")
+    monitor.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="evaluation clouds centred and scaled to the unit sphere; the published protocol does not",
+    )
     monitor.add_argument("--test_batch_size", type=int, default=16, help="clouds per forward pass in evaluation")
     monitor.add_argument("--wandb", choices=log.WANDB_MODES, default="off")
     monitor.add_argument("--resume", action="store_true", help="continue <exp_name> from its last state")

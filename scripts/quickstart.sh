@@ -14,7 +14,7 @@ NAME=quickstart
 RUN=checkpoints/$NAME
 ENCODER=(--model dgcnn --k 15)
 TRAINING=(--exp_name "$NAME" --data_root "$DATA" "${ENCODER[@]}" --seed "$SEED"
-  --num_points 512 --image_size 64 --image_depth 18 --batch_size 32 --epochs 12 --num_workers 1)
+  --num_points 384 --image_size 64 --image_depth 18 --batch_size 32 --epochs 9 --eval_freq 0 --num_workers 1)
 
 # stage TITLE COMMAND...: run the command and say how long it took.
 stage() {
@@ -31,7 +31,7 @@ train() {
     echo "error: $RUN holds a run with other settings; move it away or delete it: rm -r $RUN" >&2
     return 1
   fi
-  if [ -f "$RUN/results.json" ]; then
+  if [ -f "$RUN/models/ckpt_epoch_last.pth" ]; then
     echo "reusing the finished run in $RUN (to train again: rm -r $RUN)"
   elif [ -f "$RUN/last.pt" ]; then
     echo "going on with the interrupted run in $RUN"

@@ -52,7 +52,7 @@ def finish_training(checkout, command, *, results=True):
     run = checkout / "checkpoints" / "quickstart"
     (run / "models").mkdir(parents=True)
     (run / "config.json").write_text(command)
-    for name in ["last.pt", "models/best_model.pth", *(["results.json"] if results else [])]:
+    for name in ["last.pt", "models/best_model.pth", *(["models/ckpt_epoch_last.pth"] if results else [])]:
         (run / name).write_text("")
     return run
 

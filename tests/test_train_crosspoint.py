@@ -141,6 +141,11 @@ def test_held_out_svm_chooses_the_best_model_and_test_is_scored_once(root, tmp_p
     assert {(r["protocol"], r["split"]) for r in results} == {("published", "test"), ("fair", "test"), ("knn", "test")}
 
 
+def test_normalize_reaches_the_scores(root, plain, capsys):
+    train(root, plain.parent, "--eval", "--normalize")
+    assert "normalize True" in capsys.readouterr().out
+
+
 def test_eval_scores_a_checkpoint_without_training(root, plain, capsys):
     before = (plain / "last.pt").stat().st_mtime_ns
     train(root, plain.parent, "--eval")

@@ -11,7 +11,7 @@ from datasets.modelnet40 import ModelNet40
 from datasets.scanobjectnn import ScanObjectNN
 from datasets.splits import stratified_split
 from utils.evaluation.encoder_scores import score_encoder
-from utils.evaluation.inputs import load_frozen_encoder
+from utils.evaluation.inputs import load_frozen_encoder, size_warning
 from utils.evaluation.linear_svm import PUBLISHED_C, LinearProbe
 from utils.evaluation.report import write_report
 
@@ -28,16 +28,17 @@ class Monitor:
         root: data root.
         device: where features are computed.
         batch_size: clouds per forward pass.
+        normalize: centre each cloud and scale it to the unit sphere.
     Raises:
         FileNotFoundError: the data set is not below root.
         ValueError: it is damaged.
     """
 
-    def __init__(self, name: str, root: str | Path, device: torch.device, batch_size: int = 16):
-        train = MONITORED[name](root, "train", num_points=NUM_POINTS)
+    def __init__(self, name: str, root: str | Path, device: torch.device, batch_size: int = 16, *, normalize=False):
+        train = MONITORED[name](root, "train", num_points=NUM_POINTS, normalize=normalize)
         fit, val = stratified_split(train.labels, val_fraction=VAL_FRACTION, seed=0)
-        self.name = name
         self.description = f"linear SVM on {name}: {len(fit)} train clouds fit, {len(val)} held out of train"
+        self.warning = None if normalize else size_warning(train.points)
         self._probe = LinearProbe(
             train.points[fit], train.labels[fit], train.points[val], train.labels[val], name, device, batch_size
         )
@@ -56,13 +57,15 @@ def find_monitor(args: argparse.Namespace, device: torch.device, report: Callabl
         report("--eval_freq 0: no held-out SVM; the last model counts as the best")
         return None
     try:
-        monitor = Monitor(_first_found(args), args.data_root, device, args.test_batch_size)
+        monitor = Monitor(_first_found(args), args.data_root, device, args.test_batch_size, normalize=args.normalize)
     except FileNotFoundError:
         if args.eval_dataset != "auto":
             raise
         report(f"warning: no labelled data in {args.data_root}: no held-out SVM; the last model counts as the best")
         return None
     report(monitor.description)
+    if monitor.warning:
+        report(f"warning: {monitor.warning}")
     return monitor
 
 
@@ -81,7 +84,7 @@ def evaluate_on_test(
         ValueError: damaged weights or data, or weights of another --model.
     """
     flags = {"model_path": str(path), "random_init": False, "model": args.model, "k": args.k, "seed": args.seed}
-    flags |= {"dataset": _first_found(args), "data_root": args.data_root, "variant": None, "normalize": False}
+    flags |= {"dataset": _first_found(args), "data_root": args.data_root, "variant": None, "normalize": args.normalize}
     flags |= {"num_points": NUM_POINTS, "batch_size": args.test_batch_size, "protocol": "all", "c": PUBLISHED_C}
     options = argparse.Namespace(**flags)
     records = score_encoder(options, load_frozen_encoder(options, device), device, report, report)
