@@ -1,0 +1,84 @@
+"""Table of accuracies, random against pre-trained encoder, from the JSON files that scripts.eval_svm writes.
+
+    python -m scripts.make_results_table random.json pretrained.json
+    python -m scripts.make_results_table random.json pretrained.json --csv benchmarks/results.csv --append \
+        --run quickstart --data built-in --hours 0.1
+    python -m scripts.make_results_table --csv benchmarks/results.csv
+
+The first prints a Markdown table. The second keeps the files' results in the CSV, and then, like the third, writes
+the tables of all results in the CSV into README.md, between its two markers.
+"""
+
+import argparse
+from pathlib import Path
+
+from utils.cli import run_main
+from utils.results import merge, read_csv, read_report, results_table, runs_table, write_csv
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+NOTHING_YET = "No run is recorded yet. The quickstart prints the table of your own machine."
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reports", type=Path, nargs="*", metavar="FILE.json", help="written by an evaluation program")
+    parser.add_argument("--csv", type=Path, help="recorded results: write their tables into the README")
+    parser.add_argument("--append", action="store_true", help="record the results of the JSON files in the CSV first")
+    parser.add_argument("--run", default="", help="with --append: name of the pre-training, the same for all its seeds")
+    parser.add_argument("--data", default="", help="with --append: name of the data, such as built-in")
+    parser.add_argument("--hours", type=float, help="with --append: hours one pre-training took")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    args = parser.parse_args(argv)
+    if args.append and not (args.csv and args.reports and args.run and args.data):
+        parser.error("--append needs FILE.json ..., --csv, --run and --data")
+    if not args.append and bool(args.csv) == bool(args.reports):
+        parser.error("give FILE.json ... to print a table, --csv to write the README, or both with --append")
+    return args
+
+
+def readme_section(rows: list[dict]) -> str:
+    """What stands between the markers."""
+    if not rows:
+        return NOTHING_YET
+    note = "Accuracy in percent; mean ± sample standard deviation where there are several seeds."
+    return "\n\n".join([note, results_table(rows), runs_table(rows)])
+
+
+def replace_section(text: str, section: str) -> str:
+    """`text` with what stands between its markers replaced.
+
+    Raises:
+        ValueError: not exactly one pair of markers.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(f"expected one line {BEGIN} and below it one line {END}")
+    return text[: text.index(BEGIN) + len(BEGIN)] + f"\n{section}\n" + text[text.index(END) :]
+
+
+def record(args: argparse.Namespace) -> None:
+    """Add the reports' results to the CSV."""
+    old = read_csv(args.csv) if args.csv.exists() else []
+    hours = "" if args.hours is None else f"{args.hours:g}"
+    new = [row for path in args.reports for row in read_report(path, run=args.run, data=args.data, hours=hours)]
+    rows = merge(old, new)
+    write_csv(args.csv, rows)
+    print(f"{args.csv}: {len(new)} results added, {len(old) + len(new) - len(rows)} older ones replaced")
+
+
+def main(args: argparse.Namespace) -> None:
+    if args.csv is None:
+        print(results_table([row for path in args.reports for row in read_report(path)]))
+        return
+    if args.append:
+        record(args)
+    try:
+        text = replace_section(args.readme.read_text(encoding="utf-8"), readme_section(read_csv(args.csv)))
+    except ValueError as error:
+        raise ValueError(f"{args.readme}: {error}") from error
+    args.readme.write_text(text, encoding="utf-8")
+    print(f"wrote the tables of {args.csv} into {args.readme}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

@@ -1,0 +1,142 @@
+import json
+
+import pytest
+
+from scripts.make_results_table import BEGIN, END, main, parse_args, readme_section, replace_section
+from tests.conftest import REPO
+from utils.results import COLUMNS, read_csv
+
+RANDOM = {"published": 0.1, "fair": 0.6, "knn": 0.5}
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Writes a report of eval_svm: report(name, weights, seed, accuracies by protocol)."""
+
+    def write(name, weights="random", seed=1, accuracies=RANDOM, **extra):
+        checkpoint = weights == "checkpoint"
+        common = {
+            "task": "t", "dataset": "modelnet40", "variant": None, "split": "test", "model": "dgcnn", "k": 15,
+            "num_points": 1024, "normalize": False, "weights": weights, "seed": seed,
+            "checkpoint": str(tmp_path / "run" / "models" / "best_model.pth") if checkpoint else None,
+            "checkpoint_sha256": f"{seed}abc" if checkpoint else None,
+        }  # fmt: skip
+        constants = {"published": {"c": 0.1}, "fair": {"c": 0.01 * seed}, "knn": {}}
+        results = [common | constants[p] | {"protocol": p, "accuracy": a} | extra for p, a in accuracies.items()]
+        origin = {"commit": "c0ffee", "machine": "m", "command": "python -m scripts.eval_svm", "results": results}
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(origin))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def readme(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{BEGIN}\nold figures\n{END}\nafter\n")
+    return path
+
+
+def run(*argv):
+    main(parse_args([str(word) for word in argv]))
+
+
+def append(tmp_path, readme, *reports, name="quick"):
+    run(*reports, "--csv", tmp_path / "r.csv", "--append", "--run", name, "--data", "built-in", "--readme", readme)
+    return read_csv(tmp_path / "r.csv")
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_printed_table_has_a_line_for_each_protocol_with_both_encoders_and_the_gain(report, capsys):
+    pretrained = report("b", "checkpoint", accuracies={"published": 0.7, "fair": 0.55, "knn": 0.625})
+    run(report("a"), pretrained)
+    lines = [cells(line) for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [line[2].split(":")[0].split(",")[0] for line in lines] == ["linear SVM"] * 2 + ["nearest neighbour"]
+    assert [line[3:] for line in lines] == [
+        ["10.0", "70.0", "+60.0", "1"],
+        ["60.0", "55.0", "-5.0", "1"],
+        ["50.0", "62.5", "+12.5", "1"],
+    ]
+
+
+def test_several_seeds_become_their_mean_and_sample_deviation_whatever_c_the_fair_protocol_chose(report, capsys):
+    run(*(report(f"{s}", seed=s, accuracies={"fair": 0.5 + 0.1 * s}) for s in (1, 2, 3)))
+    (line,) = capsys.readouterr().out.splitlines()[2:]
+    assert cells(line)[3:] == ["70.0 ± 10.0", "-", "-", "3"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"dataset": "scanobjectnn"}, {"num_points": 512}, {"normalize": True}, {"c": 0.01}, {"k": 5}, {"model": "x"}],
+)
+def test_figures_under_different_conditions_are_never_averaged(report, capsys, other):
+    one = {"published": 0.5}
+    run(report("a", accuracies=one), report("b", seed=2, accuracies=one, **other))
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_append_keeps_every_result_with_its_origin_and_writes_the_readme(report, readme, tmp_path):
+    rows = append(tmp_path, readme, report("a"), report("b", "checkpoint"))
+    assert [row["encoder"] for row in rows] == ["random"] * 3 + ["pretrained"] * 3
+    assert {(row["run"], row["data"], row["commit"], row["machine"]) for row in rows} == {
+        ("quick", "built-in", "c0ffee", "m")
+    }
+    text = readme.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"\n{END}\nafter\n")
+    assert "old figures" not in text
+    assert "| quick | built-in |" in text
+
+
+def test_append_records_what_trained_the_checkpoint_and_its_seed(report, readme, tmp_path):
+    (tmp_path / "run").mkdir()
+    config = {"command": "train_crosspoint.py --epochs 1", "flags": {"seed": 7}}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    rows = append(tmp_path, readme, report("b", "checkpoint", seed=0))
+    assert {(row["train_command"], row["seed"]) for row in rows} == {("train_crosspoint.py --epochs 1", "7")}
+    assert "`train_crosspoint.py --epochs 1`" in readme.read_text()
+
+
+def test_a_measurement_made_again_replaces_the_older_one_of_the_same_run_only(report, readme, tmp_path):
+    append(tmp_path, readme, report("a", accuracies={"fair": 0.5}))
+    append(tmp_path, readme, report("a", accuracies={"fair": 0.5}), name="other")
+    rows = append(tmp_path, readme, report("a", accuracies={"fair": 0.75}))
+    assert [(row["run"], row["accuracy"]) for row in rows] == [("other", "0.500000"), ("quick", "0.750000")]
+
+
+def test_readme_without_its_markers_is_refused_by_name(readme, tmp_path):
+    readme.write_text("no markers")
+    (tmp_path / "r.csv").write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(ValueError, match="README.md.*expected one line"):
+        run("--csv", tmp_path / "r.csv", "--readme", readme)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n" + "nan," * (len(COLUMNS) - 1) + "1\n"])
+def test_a_damaged_csv_is_refused_by_name(readme, tmp_path, text):
+    (tmp_path / "r.csv").write_text(text)
+    with pytest.raises(ValueError, match="r.csv"):
+        run("--csv", tmp_path / "r.csv", "--readme", readme)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"results": []}'])
+def test_a_file_that_is_no_report_is_refused_by_name(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError, match=r"x\.json is no report"):
+        run(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("argv", [[], ["--append", "a.json"], ["a.json", "--csv", "r.csv"]])
+def test_flags_that_do_not_say_what_to_do_are_refused(argv):
+    with pytest.raises(SystemExit):
+        parse_args(argv)
+
+
+def test_the_tables_of_the_readme_are_those_of_the_recorded_results():
+    text = (REPO / "README.md").read_text(encoding="utf-8")
+    section = readme_section(read_csv(REPO / "benchmarks" / "results.csv"))
+    message = "run: python -m scripts.make_results_table --csv benchmarks/results.csv"
+    assert replace_section(text, section) == text, message

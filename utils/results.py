@@ -1,0 +1,175 @@
+"""Records of evaluations: rows from the JSON reports, the CSV that keeps them, their mean and deviation as a table."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+Row = dict[str, Any]
+
+# date: UTC day of the evaluation. run, data: names given when recorded, such as "quickstart" and "built-in".
+# encoder: random or pretrained. seed: of the weights or of the pre-training. hours: of pre-training on `machine`.
+# train_command: what pre-trained the checkpoint.
+COLUMNS = (
+    *("date", "run", "data", "dataset", "variant", "split", "task", "protocol", "encoder", "seed", "accuracy"),
+    *("mean_class_accuracy", "c", "model", "k", "num_points", "normalize", "num_train", "num_test", "num_classes"),
+    *("machine", "commit", "hours", "checkpoint", "sha256", "command", "train_command"),
+)
+_GROUP = ("run", "data", "dataset", "variant", "split", "model", "k", "num_points", "normalize", "task", "protocol")
+_PROTOCOLS = {
+    "published": "linear SVM, published: C {c}, unscaled",
+    "fair": "linear SVM, fair: scaled, C by cross-validation",
+    "knn": "nearest neighbour, cosine",
+}
+
+
+def read_report(path: Path, *, run: str = "", data: str = "", hours: str = "") -> list[Row]:
+    """Rows of one JSON report of an evaluation program.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not such a report.
+    """
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        origin = {"run": run, "data": data, "machine": report["machine"], "commit": report["commit"]}
+        origin |= {"command": report["command"], "date": f"{_day(path)}"}
+        return [_row(record, origin, hours) for record in report["results"]]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is no report of scripts.eval_svm --json ({type(error).__name__}: {error}); make it again"
+        ) from error
+
+
+def _row(record: Row, origin: Row, hours: str) -> Row:
+    row = {name: _text(record.get(name)) for name in COLUMNS} | {name: _text(value) for name, value in origin.items()}
+    row["encoder"] = {"random": "random", "checkpoint": "pretrained"}[record["weights"]]
+    row["accuracy"] = f"{record['accuracy']:.6f}"
+    row["sha256"] = _text(record["checkpoint_sha256"])
+    if row["encoder"] == "pretrained":
+        row |= {"hours": hours, **_training(Path(record["checkpoint"]))}
+    return row
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _day(path: Path) -> str:
+    return datetime.fromtimestamp(os.stat(path).st_mtime, UTC).date().isoformat()
+
+
+def _training(checkpoint: Path) -> Row:
+    """Command line and seed of the run that a checkpoint <run>/models/<file> came from, if that run recorded them."""
+    path = checkpoint.parent.parent / "config.json"
+    if not path.is_file():
+        return {}
+    config = json.loads(path.read_text(encoding="utf-8"))
+    return {"train_command": config["command"], "seed": _text(config["flags"]["seed"])}
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Rows of the CSV of records, all values as text.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: other columns than COLUMNS, or an accuracy that is no number in [0, 1].
+    """
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"{path} has the columns {reader.fieldnames}, expected {', '.join(COLUMNS)}")
+        rows = list(reader)
+    for number, row in enumerate(rows, start=2):
+        try:
+            is_share = 0 <= float(row["accuracy"]) <= 1
+        except (TypeError, ValueError):
+            is_share = False
+        if not is_share:
+            raise ValueError(f"{path} record {number}: accuracy {row['accuracy']!r} is no number from 0 to 1")
+    return rows
+
+
+def write_csv(path: Path, rows: Iterable[Row]) -> None:
+    """Write the records, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)
+
+
+def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """`old` followed by `new`; a measurement made again (same group, encoder and seed) replaces the older one."""
+    fresh = {_key(row) for row in new}
+    return [row for row in old if _key(row) not in fresh] + list(new)
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return (*_group(row), row["encoder"], row["seed"])
+
+
+def _group(row: Row) -> tuple[str, ...]:
+    """What a random and a pre-trained figure must share to be compared, and the seeds of a mean too."""
+    fixed_c = row["c"] if row["protocol"] == "published" else ""  # the fair protocol chooses its C each time
+    return (*(row[name] for name in _GROUP), fixed_c)
+
+
+def results_table(rows: Sequence[Row]) -> str:
+    """Markdown: one line for each test set and protocol, random and pre-trained accuracy in percent.
+
+    Mean over seeds, with the sample standard deviation where there are several.
+    """
+    named = any(row["run"] or row["data"] for row in rows)
+    header = [*(["pre-training", "data"] if named else []), "test set", "encoder", "protocol"]
+    header += ["random (%)", "pre-trained (%)", "gain", "seeds"]
+    lines = [header, ["---"] * len(header)]
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_group(row), []).append(row)
+    for group in groups.values():
+        cells = [group[0]["run"], group[0]["data"]] if named else []
+        lines.append([*cells, *_describe(group[0]), *_figures(group)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _describe(row: Row) -> list[str]:
+    dataset = row["dataset"] + (f" {row['variant']}" if row["variant"] else "")
+    if row["normalize"] == "True":
+        dataset += ", normalised"
+    encoder = f"{row['model']}, {row['num_points']} points"
+    return [dataset, encoder, _PROTOCOLS.get(row["protocol"], row["protocol"]).format(c=row["c"])]
+
+
+def _figures(group: Sequence[Row]) -> list[str]:
+    """Cells random, pre-trained, gain, seeds: one number, or "of random / of pre-trained" where they differ."""
+    random, pretrained = (
+        [100 * float(row["accuracy"]) for row in group if row["encoder"] == name] for name in ("random", "pretrained")
+    )
+    gain = f"{mean(pretrained) - mean(random):+.1f}" if random and pretrained else "-"
+    counts = {str(len(values)): None for values in (random, pretrained) if values}
+    return [_mean_and_deviation(random), _mean_and_deviation(pretrained), gain, " / ".join(counts)]
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def runs_table(rows: Sequence[Row]) -> str:
+    """Markdown: one line for each pre-trained checkpoint: what made it, where, in how long."""
+    header = ["pre-training", "seed", "machine", "hours", "commit", "checkpoint sha256", "command"]
+    lines = {}
+    for row in rows:
+        if row["encoder"] == "pretrained":
+            command = f"`{row['train_command']}`" if row["train_command"] else "-"
+            digest = f"`{row['sha256'][:12]}…`"
+            cells = (row["run"], row["seed"], row["machine"], row["hours"] or "-", row["commit"], digest, command)
+            lines[row["run"], row["sha256"]] = cells
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines.values()])
