@@ -8,14 +8,15 @@ import pytest
 
 from tests.conftest import REPO
 
-LAYERS = ("datasets", "models", "utils", "data", "scripts")
-ENTRY_PROGRAMS = tuple(path.stem for path in sorted(REPO.glob("*.py")))
+LAYERS = ("datasets", "models", "utils", "data", "scripts", "benchmarks")
+ENTRY_PROGRAMS = (*(path.stem for path in sorted(REPO.glob("*.py"))), "benchmarks", "tests")
 FORBIDDEN = {
     "datasets": {"models", "utils", "data", "scripts", *ENTRY_PROGRAMS},
     "models": {"datasets", "utils", "data", "scripts", "argparse", *ENTRY_PROGRAMS},
     "utils": {"data", "scripts", *ENTRY_PROGRAMS},
     "data": {"scripts", *ENTRY_PROGRAMS},
     "scripts": {"data", "scripts", *ENTRY_PROGRAMS},
+    "benchmarks": {"data", "scripts", *ENTRY_PROGRAMS},
 }
 
 

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from models.encoders import build_encoder
+from models.published import export_state
+from scripts import plot_run, plot_shapes, plot_tsne
+from tests.tiny_trees import write_modelnet40, write_shapenet
+from utils.comparison import encoder_pair
+
+
+def run(program, *argv):
+    program.main(program.parse_args([str(word) for word in argv]))
+
+
+def write_metrics(folder, *records):
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    torch.manual_seed(0)
+    torch.save(export_state(build_encoder("dgcnn"), "dgcnn", k=7), tmp_path / "best_model.pth")
+    return tmp_path / "best_model.pth"
+
+
+def test_plot_run_writes_a_picture_into_the_folder_of_the_run(tmp_path):
+    write_metrics(tmp_path, {"epoch": 0, "loss/imid": 1.0, "svm/modelnet40_val": 0.5})
+    run(plot_run, tmp_path)
+    with Image.open(tmp_path / "loss_curve.png") as image:
+        assert image.size == (700, 520)
+
+
+def test_an_epoch_trained_again_after_an_interruption_counts_once(tmp_path):
+    write_metrics(
+        tmp_path, {"epoch": 0, "loss/imid": 1.0}, {"epoch": 1, "loss/imid": 9.0}, {"epoch": 1, "loss/imid": 2.0}
+    )
+    assert [record["loss/imid"] for record in plot_run.read_metrics(tmp_path)] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("text", ["", "no JSON\n", '{"loss/imid": 1.0}\n'])
+def test_metrics_without_an_epoch_are_refused_by_name(tmp_path, text):
+    (tmp_path / "metrics.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=r"metrics\.jsonl"):
+        run(plot_run, tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_refused_by_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no .*nothing/metrics\.jsonl"):
+        run(plot_run, tmp_path / "nothing")
+
+
+def test_plot_shapes_writes_one_column_a_shape(tmp_path):
+    write_shapenet(tmp_path)
+    run(plot_shapes, tmp_path, "--out", tmp_path / "two.png", "--num_shapes", 2)
+    run(plot_shapes, tmp_path, "--out", tmp_path / "three.png", "--num_shapes", 3)
+    with Image.open(tmp_path / "two.png") as two, Image.open(tmp_path / "three.png") as three:
+        assert three.width - two.width == 135
+
+
+def test_plot_tsne_draws_the_test_split_by_both_encoders(tmp_path, checkpoint, monkeypatch):
+    shards = write_modelnet40(tmp_path / "data")
+    (shards / "ply_data_train0.h5").rename(shards / "ply_data_test1.h5")  # four more test clouds
+    drawn = []
+    monkeypatch.setattr(plot_tsne, "feature_maps", lambda *given: drawn.append(given) or Figure(figsize=(1, 1)))
+    arguments = ["--model_path", checkpoint, "--data_root", tmp_path / "data", "--num_points", 61]
+    run(plot_tsne, *arguments, "--out", tmp_path / "new" / "tsne.png")
+    ((maps, labels, class_names),) = drawn
+    assert {name: points.shape for name, points in maps.items()} == {"random": (7, 2), "pre-trained": (7, 2)}
+    assert labels.tolist() == [2, 0, 1, 0, 1, 2, 2]
+    assert class_names == ("cone", "cube", "ball")
+    assert (tmp_path / "new" / "tsne.png").is_file()
+
+
+def test_the_random_encoder_of_a_pair_is_the_same_network_with_other_weights_given_by_the_seed(checkpoint):
+    first, again, other = (encoder_pair(checkpoint, seed=seed) for seed in (1, 1, 2))
+    assert first["random"].k == first["pre-trained"].k == 7
+    weight = [pair["random"].conv5[0].weight for pair in (first, again, other)]
+    assert torch.equal(weight[0], weight[1])
+    assert not torch.equal(weight[0], weight[2])
+    assert not torch.equal(weight[0], first["pre-trained"].conv5[0].weight)
