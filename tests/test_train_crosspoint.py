@@ -225,6 +225,14 @@ def test_bad_data_is_one_message_and_exit_status_2(tmp_path, spoil, message):
     assert "Traceback" not in result.stderr
 
 
+def test_a_fault_met_by_a_loader_process_is_the_same_message(tmp_path):
+    folder = write_shapenet(tmp_path / "data", SHAPES, num_points=1100, num_views=2, size=40)
+    break_png(folder)
+    with pytest.raises(ValueError, match=r"\.png") as caught:
+        train(folder, tmp_path / "out", "--num_workers", "2")
+    assert "Traceback" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -66,4 +66,15 @@ class EpochLoader:
         """Batches of that epoch."""
         self.sampler.epoch = epoch
         self.dataset.set_epoch(epoch)
-        return iter(self.loader)
+        try:
+            yield from self.loader
+        except (ValueError, OSError) as error:
+            raise _without_worker_traceback(error) from error
+
+
+def _without_worker_traceback(error: Exception) -> Exception:
+    """The error as the data set raised it: a loader process wraps its message in a traceback."""
+    name = type(error).__name__
+    if f"Caught {name} in DataLoader worker process" not in str(error):
+        return error
+    return type(error)(str(error).rsplit(f"\n{name}: ", 1)[-1].strip())
