@@ -83,7 +83,7 @@ def evaluate_on_test(
         FileNotFoundError: no weights there, or no labelled data set below the data root.
         ValueError: damaged weights or data, or weights of another --model.
     """
-    flags = {"model_path": str(path), "random_init": False, "model": args.model, "k": args.k, "seed": args.seed}
+    flags = {"model_path": str(path), "random_init": False, "model": None, "k": None, "seed": args.seed}
     flags |= {"dataset": _first_found(args), "data_root": args.data_root, "variant": None, "normalize": args.normalize}
     flags |= {"num_points": NUM_POINTS, "batch_size": args.test_batch_size, "protocol": "all", "c": PUBLISHED_C}
     options = argparse.Namespace(**flags)
