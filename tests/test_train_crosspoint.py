@@ -157,7 +157,7 @@ def test_a_run_is_not_overwritten_unless_asked(root, tmp_path):
     train(root, tmp_path, "--epochs", "1")
     with pytest.raises(ValueError, match="already holds a run"):
         train(root, tmp_path)
-    train(root, tmp_path, "--overwrite")
+    assert len(losses(train(root, tmp_path, "--overwrite"))) == 2
 
 
 def test_resuming_with_other_settings_is_refused(root, plain):
@@ -239,6 +239,8 @@ def test_a_fault_met_by_a_loader_process_is_the_same_message(tmp_path):
         (("--data_root", "/nonexistent"), "make_shapes"),
         (("--batch_size", "8"), "--batch_size 8 is larger than the data set (7 shapes)"),
         (("--num_points", "5000"), "5000"),
+        (("--print_freq", "0"), "--print_freq must be at least 1"),
+        (("--epochs", "0"), "--epochs must be at least 1"),
         (("--model", "dgcnn", "--k", "100"), "k = 100"),
         (("--model_path", "none.pth"), "none.pth"),
         (("--device", "cuda:99"), "cuda:99"),

@@ -68,7 +68,8 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
         return
     run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        (run_dir / STATE_FILE).unlink(missing_ok=True)
+        for name in (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt"):
+            (run_dir / name).unlink(missing_ok=True)
     record = {"command": shlex.join(sys.argv), "flags": config, **provenance()}
     path.write_text(json.dumps(record, indent=2) + "\n")
 
