@@ -105,9 +105,7 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
 
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
-    for name in ("epochs", "batch_size", "print_freq", "k", "num_points", "image_size", "test_batch_size"):
-        if getattr(args, name) < 1:
-            raise ValueError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    run.require_positive(args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size", "test_batch_size")
     run_dir = Path(args.output_dir) / args.exp_name
     best = run_dir / "models" / "best_model.pth"
     device = run.get_device(args.device)

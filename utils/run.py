@@ -32,6 +32,17 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--num_workers", type=int, default=2, help="loader processes; 0 loads in this one")
 
 
+def require_positive(args: argparse.Namespace, *names: str) -> None:
+    """Refuse counts below 1.
+
+    Raises:
+        ValueError: names the first such flag.
+    """
+    for name in names:
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {getattr(args, name)}")
+
+
 def get_device(name: str) -> torch.device:
     """The torch device of `--device`; "auto" takes CUDA where there is one.
 

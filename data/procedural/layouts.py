@@ -7,10 +7,9 @@ import h5py
 import numpy as np
 
 from datasets.labels import SHAPENET_PART
+from datasets.layouts import MODELNET40, SCANOBJECTNN
+from datasets.layouts import SHAPENET_PART as SHAPENET_PART_FOLDER
 
-MODELNET40 = "modelnet40_ply_hdf5_2048"
-SCANOBJECTNN = "ScanObjectNN"
-SHAPENET_PART_FOLDER = "shapenet_part_seg_hdf5_data"
 CLASS_NAMES = tuple(category.name for category in SHAPENET_PART)
 
 _SHARD_ROWS = 2048  # clouds a ModelNet40 or ShapeNetPart shard holds, as published
