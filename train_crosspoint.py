@@ -11,6 +11,7 @@ Source: Afham et al. 2022, arXiv:2203.00680.
 import argparse
 from pathlib import Path
 
+from datasets.point_transforms import ROTATIONS, PointAugment
 from datasets.shapenet_render import ShapeNetRender
 from models.encoders import ENCODERS, build_encoder
 from models.image_resnet import DEPTHS, ImageResNet
@@ -51,6 +52,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     method.add_argument("--image_weights", default="none", help="none (as published), imagenet, or a torchvision file")
     method.add_argument("--image_size", type=int, default=224, help="pixels, square")
     method.add_argument("--background", choices=("black", "white"), default="black", help="behind transparent renders")
+    augment = parser.add_argument_group("augmentation of the clouds", "defaults are the published ones")
+    augment.add_argument("--rotation", choices=ROTATIONS, default="y", help="so3 for shapes whose up axes differ")
+    augment.add_argument("--max_scale", type=float, default=2.0, help="scaled by a factor from 1 / this to this")
+    augment.add_argument("--translation", type=float, default=0.5, help="shifted by up to this share of the extent")
+    augment.add_argument("--max_dropout", type=float, default=0.875, help="up to this share of points is dropped")
     monitor = parser.add_argument_group("reports, checkpoints, evaluation")
     monitor.add_argument("--print_freq", type=int, default=50, help="steps between log lines")
     monitor.add_argument("--save_freq", type=int, default=50, help="epochs between kept copies of the encoder")
@@ -97,6 +103,7 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
         num_points=args.num_points,
         image_size=args.image_size,
         background=args.background,
+        point_augment=PointAugment(args.rotation, args.max_scale, args.translation, args.max_dropout),
         with_images=args.cmid_weight > 0,
         seed=args.seed,
     )

@@ -7,8 +7,11 @@ Source: Afham et al. 2022, arXiv:2203.00680, and its published code for the exac
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+
+ROTATIONS = ("y", "so3", "none")
 
 
 def unit_sphere(points: np.ndarray) -> np.ndarray:
@@ -42,6 +45,20 @@ def rotate_y(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return points @ rotation.T
 
 
+def rotate_so3(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn by a rotation uniform over all orientations, drawn as a unit quaternion."""
+    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ],
+        dtype=np.float32,
+    )
+    return points @ rotation.T
+
+
 def translate(points: np.ndarray, rng: np.random.Generator, fraction: float = 0.5) -> np.ndarray:
     """Shift each axis by U(-fraction, fraction) of the extent of the bounding box along it."""
     extent = points.max(axis=0) - points.min(axis=0)  # (3,)
@@ -68,11 +85,42 @@ def random_subset(points: np.ndarray, rng: np.random.Generator, num_points: int)
     return points[rng.choice(len(points), size=num_points, replace=False)]
 
 
-def published_point_augment(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The chain of CrossPoint's pre-training; nothing is normalised again after the first step."""
-    points = unit_sphere(points)
-    points = random_scale(points, rng)
-    points = rotate_y(points, rng)
-    points = translate(points, rng)
-    points = jitter(points, rng)
-    return input_dropout(points, rng)
+@dataclass(frozen=True)
+class PointAugment:
+    """The chain of CrossPoint's pre-training, its defaults as published; nothing is normalised again after step one.
+
+    Args:
+        rotation: "y" turns about the up axis, "so3" about any axis (for shapes whose up axes differ), "none" not.
+        max_scale: one factor from U(1 / max_scale, max_scale) for all axes, >= 1.
+        translation: shift of each axis, at most this share of the cloud's extent along it, >= 0.
+        max_dropout: at most this share of the points becomes copies of point 0, in [0, 1).
+    Raises:
+        ValueError: a value outside these ranges.
+    """
+
+    rotation: str = "y"
+    max_scale: float = 2.0
+    translation: float = 0.5
+    max_dropout: float = 0.875
+
+    def __post_init__(self) -> None:
+        if self.rotation not in ROTATIONS:
+            raise ValueError(f"rotation {self.rotation!r} is none of {', '.join(ROTATIONS)}")
+        if not (1 <= self.max_scale < math.inf and 0 <= self.translation < math.inf and 0 <= self.max_dropout < 1):
+            raise ValueError(
+                f"--max_scale {self.max_scale} must be at least 1, --translation {self.translation} at least 0, "
+                f"--max_dropout {self.max_dropout} in [0, 1)"
+            )
+
+    def __call__(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A new augmented cloud. Shape: (N, 3) -> (N, 3), float32."""
+        points = unit_sphere(points)
+        points = random_scale(points, rng, 1 / self.max_scale, self.max_scale)
+        if self.rotation != "none":
+            points = rotate_y(points, rng) if self.rotation == "y" else rotate_so3(points, rng)
+        points = translate(points, rng, self.translation)
+        points = jitter(points, rng)
+        return input_dropout(points, rng, self.max_dropout)
+
+
+PUBLISHED_AUGMENT = PointAugment()

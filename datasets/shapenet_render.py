@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from datasets.image_transforms import published_image_augment
 from datasets.layouts import CLOUDS, RENDERS
 from datasets.ply import read_points
-from datasets.point_transforms import published_point_augment, random_subset
+from datasets.point_transforms import PUBLISHED_AUGMENT, PointAugment, random_subset
 from datasets.shape_files import FIX, Shape, list_shapes
 from datasets.views import Colour, background_colour, load_view
 
@@ -30,6 +30,7 @@ class ShapeNetRender(Dataset):
         num_points: int | None = None,
         image_size: int = 224,
         background: Colour = "black",
+        point_augment: PointAugment = PUBLISHED_AUGMENT,
         with_images: bool = True,
         seed: int = 0,
         limit: int | None = None,
@@ -42,6 +43,7 @@ class ShapeNetRender(Dataset):
                 cloud holds.
             image_size: side of the square images, pixels.
             background: black, white or (r, g, b) under transparent pixels.
+            point_augment: makes each of the two augmented clouds; the default is the published one.
             with_images: False leaves "image" out of the items and needs no pictures, for training on clouds alone.
             seed: base of every item's generator, >= 0.
             limit: keep the first so many shapes; None keeps all.
@@ -66,6 +68,7 @@ class ShapeNetRender(Dataset):
         self.num_points = num_points
         self.image_size = image_size
         self.background = background_colour(background)
+        self.point_augment = point_augment
         self.seed = seed
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by workers already running
 
@@ -98,7 +101,7 @@ class ShapeNetRender(Dataset):
     def _augment(self, points: np.ndarray, rng: np.random.Generator, shape: Shape) -> Tensor:
         subset = random_subset(points, rng, self.num_points)
         try:
-            return torch.from_numpy(published_point_augment(subset, rng))
+            return torch.from_numpy(self.point_augment(subset, rng))
         except ValueError as error:
             raise ValueError(f"{shape.cloud_path(self.root)}: {error}; make it again or delete it") from error
 

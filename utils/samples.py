@@ -6,7 +6,7 @@ import numpy as np
 
 from datasets.labels import SHAPENET_PART
 from datasets.ply import read_points
-from datasets.point_transforms import published_point_augment
+from datasets.point_transforms import PUBLISHED_AUGMENT
 from datasets.shape_files import Shape, list_shapes
 from datasets.views import load_view
 from utils.plots import PanelColumn
@@ -51,6 +51,6 @@ def _column(shape: Shape, root: Path, rng: np.random.Generator) -> PanelColumn:
     view = shape.views[rng.integers(len(shape.views))]
     return PanelColumn(
         title=_NAMES.get(shape.synset, shape.synset),
-        clouds=[points, published_point_augment(points, rng), published_point_augment(points, rng)],
+        clouds=[points, PUBLISHED_AUGMENT(points, rng), PUBLISHED_AUGMENT(points, rng)],
         images=[np.asarray(load_view(shape.view_folder(root) / view, "white"))],
     )

@@ -9,11 +9,13 @@ from tests.tiny_trees import cloud
 RANDOM = [
     T.random_scale,
     T.rotate_y,
+    T.rotate_so3,
     T.translate,
     T.jitter,
     T.input_dropout,
     lambda points, rng: T.random_subset(points, rng, 41),
-    T.published_point_augment,
+    T.PointAugment(),
+    T.PointAugment("so3", 1.25, 0.1, 0.5),
 ]
 DRAWS = 2000
 
@@ -100,6 +102,22 @@ def test_jitter_is_normal_with_sigma_one_hundredth_for_every_coordinate():
     assert (np.abs(noise) < 0.01).mean() == pytest.approx(0.6827, abs=0.005)
 
 
+def test_so3_keeps_distances_and_handedness():
+    points = np.concatenate([np.eye(3), cloud(0)]).astype(np.float32)
+    turned = T.rotate_so3(points, np.random.default_rng(0))
+    np.testing.assert_allclose(turned @ turned.T, points @ points.T, atol=1e-5)
+    assert np.linalg.det(turned[:3]) == pytest.approx(1, abs=1e-5)
+
+
+def test_so3_is_uniform_over_orientations():
+    axes = draws(T.rotate_so3, np.eye(3, dtype=np.float32))
+    for coordinate in axes.reshape(DRAWS, 9).T:  # each coordinate of a uniform direction is uniform (Archimedes)
+        assert_uniform(coordinate, -1, 1)
+    trace = np.trace(axes, axis1=1, axis2=2)
+    assert trace.mean() == pytest.approx(0, abs=4 / math.sqrt(DRAWS))  # a character of SO(3)
+    assert trace.var() == pytest.approx(1, abs=0.2)
+
+
 def test_jitter_is_limited_to_five_hundredths():
     noise = T.jitter(np.zeros((5000, 3), np.float32), np.random.default_rng(0), sigma=0.05)
     assert np.abs(noise).max() == pytest.approx(0.05)
@@ -161,6 +179,45 @@ def published_chain_in_float64(points, rng):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_chain_equals_a_slow_restatement(seed):
-    fast = T.published_point_augment(cloud(seed), np.random.default_rng(seed))
+    fast = T.PointAugment()(cloud(seed), np.random.default_rng(seed))
     slow = published_chain_in_float64(cloud(seed), np.random.default_rng(seed))
     np.testing.assert_allclose(fast, slow, atol=1e-5)
+
+
+def test_without_rotation_scale_translation_and_dropout_only_the_jitter_is_left():
+    points = cloud(0)
+    result = T.PointAugment("none", max_scale=1, translation=0, max_dropout=0)(points, np.random.default_rng(0))
+    moved = np.abs(result - T.unit_sphere(points))
+    assert 0 < moved.max() <= 0.05 + 1e-6
+
+
+@pytest.mark.parametrize(("field", "value"), [("max_scale", 1.5), ("translation", 0.2), ("max_dropout", 0.3)])
+def test_each_setting_reaches_its_own_step(field, value):
+    quiet = {"rotation": "none", "max_scale": 1, "translation": 0, "max_dropout": 0}
+    points = T.unit_sphere(cloud(0, 2000))
+    result = draws(T.PointAugment(**quiet | {field: value}), points, 400)
+    if field == "max_scale":
+        size = np.linalg.norm(result, axis=2).mean(axis=1) / np.linalg.norm(points, axis=1).mean()
+        assert_uniform(size, 1 / 1.5, 1.5)
+    elif field == "translation":
+        assert_uniform(((result - points).mean(axis=1) / np.ptp(points, axis=0))[:, 0], -0.2, 0.2)
+    else:
+        shares = (result[:, 1:] == result[:, :1]).all(axis=2).mean(axis=1)
+        assert shares.max() < 0.3 + 0.03
+        assert_uniform(np.clip(shares, 0, 0.3), 0, 0.3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rotation": "z"},
+        {"max_scale": 0.9},
+        {"max_scale": math.nan},
+        {"translation": -0.1},
+        {"translation": math.inf},
+        {"max_dropout": 1.0},
+    ],
+)
+def test_settings_outside_their_range_are_refused(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        T.PointAugment(**settings)

@@ -8,7 +8,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from datasets.image_transforms import published_image_augment
-from datasets.point_transforms import published_point_augment
+from datasets.point_transforms import PointAugment
 from datasets.shapenet_render import ShapeNetRender
 from datasets.views import load_view
 from tests.tiny_trees import cloud, write_ply, write_shapenet
@@ -30,7 +30,7 @@ def test_an_item_is_two_augmentations_one_view_and_the_index(root):
     rng = np.random.default_rng((4, 0, 1))
     view = root / "ShapeNetRendering" / "02" / "b" / "rendering" / f"{rng.integers(3):02d}.png"
     for name in ("aug_a", "aug_b"):
-        np.testing.assert_array_equal(item[name], published_point_augment(cloud(1), rng))
+        np.testing.assert_array_equal(item[name], PointAugment()(cloud(1), rng))
     torch.testing.assert_close(item["image"], published_image_augment(load_view(view), rng, 13), rtol=0, atol=0)
     assert item["index"] == 1
 
@@ -80,9 +80,8 @@ def test_persistent_workers_follow_the_epoch_and_equal_no_workers(root):
             assert torch.equal(torch.cat([batch[name] for batch in loader]), expected)
 
 
-def test_each_augmentation_draws_its_own_subset(root, monkeypatch):
-    monkeypatch.setattr("datasets.shapenet_render.published_point_augment", lambda points, rng: points)
-    item = ShapeNetRender(root, num_points=41, image_size=8)[0]
+def test_each_augmentation_draws_its_own_subset(root):
+    item = ShapeNetRender(root, num_points=41, image_size=8, point_augment=lambda points, rng: points)[0]
     rows = {tuple(row) for row in cloud(0).tolist()}
     subsets = [{tuple(row) for row in item[name].tolist()} for name in ("aug_a", "aug_b")]
     assert [len(subset) for subset in subsets] == [41, 41]
