@@ -9,6 +9,7 @@ Source: Afham et al. 2022, arXiv:2203.00680.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from datasets.point_transforms import ROTATIONS, PointAugment
@@ -64,6 +65,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--eval_freq", type=int, default=1, help="epochs between linear SVMs on held-out val; 0: never"
     )
     monitor.add_argument("--eval_dataset", choices=("auto", *MONITORED), default="auto")
+    monitor.add_argument("--eval_num_points", type=int, default=1024, help="the first so many of each labelled cloud")
     monitor.add_argument(
         "--normalize",
         action=argparse.BooleanOptionalAction,
@@ -80,8 +82,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build_method(args: argparse.Namespace) -> CrossPoint:
-    """The method of these flags, its point branch from --model_path when given."""
+def build_method(args: argparse.Namespace, report: Callable[[str], None]) -> CrossPoint:
+    """The method of these flags, its point branch from --model_path when given; `report` is told of another k."""
     method = CrossPoint(
         build_encoder(args.model, args.k),
         ImageResNet(args.image_depth, args.image_weights),
@@ -91,6 +93,8 @@ def build_method(args: argparse.Namespace) -> CrossPoint:
     )
     if args.model_path:
         loaded = load_encoder(args.model_path, args.model, args.k)
+        if args.model != "pointnet" and loaded.stored_k not in (None, args.k):
+            report(f"warning: {args.model_path} was trained with k {loaded.stored_k}, this run has --k {args.k}")
         method.point_encoder = loaded.encoder
         method.point_head = loaded.head or method.point_head
     return method
@@ -112,7 +116,9 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
 
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
-    run.require_positive(args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size", "test_batch_size")
+    run.require_positive(args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size")
+    run.require_positive(args, "test_batch_size", "eval_num_points")
+    run.require_not_negative(args, "eval_freq", "save_freq", "num_workers", "seed")
     run_dir = Path(args.output_dir) / args.exp_name
     best = run_dir / "models" / "best_model.pth"
     device = run.get_device(args.device)
@@ -121,12 +127,15 @@ def main(args: argparse.Namespace) -> None:
         return
     seed.everything(args.seed)
     loader = build_loader(args, pin_memory=device.type == "cuda")
-    method = build_method(args).to(device)
+    notes: list[str] = []
+    method = build_method(args, notes.append).to(device)
+    monitor = find_monitor(args, device, notes.append)  # before anything is written: its data may be at fault
     run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
     reports = log.RunLog(run_dir, wandb_mode=args.wandb, name=args.exp_name, config=vars(args))
     try:
         reports.line(f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch, {args.model} on {device}")
-        monitor = find_monitor(args, device, reports.line)
+        for note in notes:
+            reports.line(note)
         training = Pretraining(args, run_dir, method, loader, device, reports, monitor)
         if args.resume:
             training.resume()

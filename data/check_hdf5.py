@@ -14,7 +14,10 @@ from datasets.hdf5 import check_layout, open_shard, read_labels, read_part_label
 
 
 class HDF5Set(NamedTuple):
-    """The files of one data set: `splits` maps a split to its files, `published` to its published size."""
+    """The files of one data set: `splits` maps a split to its files, `published` to its published size.
+
+    `strays` are files beside them whose names say no split.
+    """
 
     title: str
     folder: Path
@@ -24,6 +27,7 @@ class HDF5Set(NamedTuple):
     has_parts: bool
     mend: str
     use: str
+    strays: tuple[Path, ...] = ()
 
 
 class _Job(NamedTuple):
@@ -47,6 +51,10 @@ class _Shard(NamedTuple):
 def check_hdf5_set(found: HDF5Set, run: Map) -> Report:
     """Read every file of the set once and report."""
     report = Report(found.title, found.folder, mend=found.mend, use=found.use)
+    expected = " or ".join(f"ply_data_{split}*.h5" for split in found.published)
+    report.faults += [f"{path}: of no split, expected {expected}; rename it" for path in found.strays]
+    if not found.splits:
+        return report
     jobs = [_Job(path, len(found.class_names), found.has_parts) for paths in found.splits.values() for path in paths]
     shards = dict(zip((job.path for job in jobs), run(_check_shard, jobs, found.title)))
     counts = {split: sum(shards[path].num_clouds for path in paths) for split, paths in found.splits.items()}

@@ -67,29 +67,38 @@ def _splits(shards: list[Path], published: dict[str, int]) -> dict[str, list[Pat
     return {split: paths for split, paths in found.items() if paths}
 
 
+def _strays(shards: list[Path], splits: dict[str, list[Path]]) -> tuple[Path, ...]:
+    """Shards of no split, which no reader would find."""
+    return tuple(path for path in shards if not any(path in paths for paths in splits.values()))
+
+
 def _modelnet_set(folder: Path, shards: list[Path]) -> HDF5Set:
+    splits = _splits(shards, MODELNET40_PUBLISHED)
     return HDF5Set(
         "ModelNet40 layout",
         folder,
-        _splits(shards, MODELNET40_PUBLISHED),
+        splits,
         MODELNET40_PUBLISHED,
         read_class_names([folder], MODELNET40_CLASSES),
         has_parts=False,
         mend=f"{DOWNLOAD} modelnet40, or make these files again",
         use=f"{EVALUATE} --dataset modelnet40 --data_root {folder}",
+        strays=_strays(shards, splits),
     )
 
 
 def _part_set(folder: Path, shards: list[Path]) -> HDF5Set:
+    splits = _splits(shards, SHAPENET_PART_PUBLISHED)
     return HDF5Set(
         "ShapeNetPart",
         folder,
-        _splits(shards, SHAPENET_PART_PUBLISHED),
+        splits,
         SHAPENET_PART_PUBLISHED,
         tuple(category.name for category in SHAPENET_PART),
         has_parts=True,
         mend=f"{DOWNLOAD} shapenet_part, or make these files again",
         use=f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)",
+        strays=_strays(shards, splits),
     )
 
 

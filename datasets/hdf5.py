@@ -27,7 +27,7 @@ def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, 
 
 @contextmanager
 def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
-    """Open one HDF5 file read-only and check that it holds `keys`; damage met while reading names the file."""
+    """Open one HDF5 file read-only and check that `keys` are arrays of numbers; damage met while reading names it."""
     try:
         with h5py.File(path, "r") as file:
             missing = [key for key in keys if key not in file]
@@ -36,6 +36,9 @@ def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
                     f"{path} has no {' and no '.join(map(repr, missing))}; it holds {sorted(file)}, "
                     f"expected {list(keys)}; make or download it again"
                 )
+            for key in keys:
+                if not isinstance(file[key], h5py.Dataset) or file[key].dtype.kind not in "iuf":
+                    raise ValueError(f"{path}: {key} is no array of numbers ({file[key]}); make or download it again")
             yield file
     except FileNotFoundError:
         raise

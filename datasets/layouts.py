@@ -46,8 +46,21 @@ def fix(archive: str) -> str:
 
 
 def modelnet40_folders(root: Path) -> list[Path]:
-    """Places below root, or root itself, where the shards of ModelNet40 may lie."""
-    return [root / MODELNET40, root]
+    """Places where the shards of ModelNet40, or of a set in its layout, lie or may lie.
+
+    root/modelnet40_ply_hdf5_2048 and root itself; where neither holds a shard also the one folder in root that does.
+
+    Raises:
+        ValueError: several such folders, so that one of them must be named.
+    """
+    folders = [root / MODELNET40, root]
+    if any(any(folder.glob("ply_data_*.h5")) for folder in folders):
+        return folders
+    others = sorted({path.parent for path in root.glob("*/ply_data_*.h5")} - set(shapenet_part_folders(root)))
+    if len(others) > 1:
+        names = ", ".join(str(folder) for folder in others)
+        raise ValueError(f"{root} holds several sets of clouds: {names}; pass one of them as --data_root")
+    return folders + others
 
 
 def scanobjectnn_bases(root: Path) -> list[Path]:

@@ -23,15 +23,20 @@ class ModelNet40(LabelledClouds):
             normalize: centre each cloud and scale it to the unit sphere (the published set already is).
         Raises:
             FileNotFoundError: no shard of this split below root.
-            ValueError: unknown split, or a shard at fault; the message names it.
+            ValueError: unknown split, a shard at fault (the message names it), or several sets below root.
         """
+        shards = self.find(root, split)
+        names = read_class_names([shards[0].parent], MODELNET40_CLASSES)
+        super().__init__(shards, names, num_points=num_points, normalize=normalize)
+
+    @staticmethod
+    def find(root: str | Path, split: str) -> list[Path]:
+        """The shards of a split, without opening them; raises as the constructor does."""
         if split not in ("train", "test"):
             raise ValueError(f"ModelNet40 has the splits train and test, got {split!r}")
-        shards = find_shards(
+        return find_shards(
             modelnet40_folders(Path(root)),
             [f"ply_data_{split}*.h5"],
             what=f"ModelNet40 {split} shards",
             fix=fix("modelnet40"),
         )
-        names = read_class_names([shards[0].parent], MODELNET40_CLASSES)
-        super().__init__(shards, names, num_points=num_points, normalize=normalize)

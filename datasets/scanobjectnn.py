@@ -37,16 +37,21 @@ class ScanObjectNN(LabelledClouds):
             FileNotFoundError: no file of this variant and split below root.
             ValueError: unknown split or variant, or a file at fault; the message names it.
         """
+        shards = self.find(root, split, variant)
+        names = read_class_names([shards[0].parent, shards[0].parent.parent], SCANOBJECTNN_CLASSES)
+        super().__init__(shards, names, num_points=num_points, normalize=normalize)
+
+    @staticmethod
+    def find(root: str | Path, split: str, variant: str = "obj_bg") -> list[Path]:
+        """The file of a split, without opening it, in a list; raises as the constructor does."""
         if variant not in VARIANTS:
             raise ValueError(f"ScanObjectNN has the variants {', '.join(VARIANTS)}, got {variant!r}")
         if split not in ("train", "test"):
             raise ValueError(f"ScanObjectNN has the splits train and test, got {split!r}")
         chosen = SCANOBJECTNN_VARIANTS[variant]
-        shards = find_shards(
+        return find_shards(
             [base / chosen.folder for base in scanobjectnn_bases(Path(root))],
             chosen.files[split],
             what=f"ScanObjectNN {variant} {split} file",
             fix=fix("scanobjectnn"),
         )[:1]
-        names = read_class_names([shards[0].parent, shards[0].parent.parent], SCANOBJECTNN_CLASSES)
-        super().__init__(shards, names, num_points=num_points, normalize=normalize)

@@ -116,12 +116,13 @@ class EdgeConv(nn.Sequential):
         norm: nn.BatchNorm2d = self[1]
         weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)  # (D, C) each
         sign = torch.where(norm.weight < 0, -1.0, 1.0).to(weight_a.dtype)
-        # Edge values are invariant to a shift of x up to a constant that training-mode BatchNorm removes; without
-        # the shift, inputs far from the origin round u and v so coarsely that the maximum flips.
-        shift = x.detach().mean(dim=0) if self.training else torch.zeros_like(x[0])
+        # Edges are u_j + v_i of the shifted x, plus a constant that training-mode BatchNorm removes. Without the
+        # shift, inputs far from the origin round u and v so coarsely that the maximum flips.
+        shift = x.detach().mean(dim=0)
         x = x - shift
         u = F.linear(x, weight_a * sign[:, None])  # (M, D)
-        v = F.linear(x, (weight_b - weight_a) * sign[:, None])
+        constant = None if self.training else F.linear(shift, weight_b) * sign
+        v = F.linear(x, (weight_b - weight_a) * sign[:, None], constant)
         stats = None if self.training else (norm.running_mean * sign, norm.running_var)
         dtype = torch.promote_types(u.dtype, torch.float32)
         out, mean, var = _MaxBatchNormAct.apply(
@@ -151,7 +152,9 @@ class FirstEdgeConv(EdgeConv):
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)
-        u, v = F.linear(x, weight_a), F.linear(x, weight_b - weight_a)
+        shift = x.detach().mean(dim=0)  # as in EdgeConv: u_j + v_i would cancel for x far from the origin
+        x = x - shift
+        u, v = F.linear(x, weight_a), F.linear(x, weight_b - weight_a, F.linear(shift, weight_b))
         edges = F.embedding(index, u) + v[:, None]  # (M, K, D)
         norm: nn.BatchNorm2d = self[1]
         rows = F.batch_norm(

@@ -6,6 +6,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from models.published import check_tensors, read_weights
+
 DEPTHS = (18, 34, 50)
 
 
@@ -38,9 +40,11 @@ class ImageResNet(nn.Module):
     def _load(self, path: Path) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"no image weights at {path}; pass none, imagenet or a torchvision state dict")
+        state = read_weights(path)
         try:
-            self.resnet.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except RuntimeError as error:
+            check_tensors(state)
+            self.resnet.load_state_dict(state)
+        except (RuntimeError, ValueError) as error:
             raise ValueError(f"{path} does not hold torchvision weights of this ResNet: {error}") from error
 
     def forward(self, images: Tensor) -> Tensor:

@@ -150,10 +150,10 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
     """
     state = read_weights(path)
     stored = getattr(state, "_metadata", {}).get("crosspoint", {})
-    if "method" in state:
-        stored = {"model": state["config"]["model"], "k": state["config"]["k"]}
-        state = _from_training_state(state["method"])
     try:
+        if "method" in state:
+            state, stored = _from_training_state(state)
+        check_tensors(state)
         found = detect_encoder(state)
         if name is not None and name != found:
             raise ValueError(f"these are weights of {found}, not of --model {name}")
@@ -166,11 +166,26 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
     return PretrainedEncoder(encoder, head, found, stored.get("k"), report)
 
 
-def _from_training_state(method: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The point branch of a CrossPoint method, renamed as published."""
+def _from_training_state(state: dict) -> tuple[dict[str, Tensor], dict]:
+    """The point branch of a CrossPoint method, renamed as published, with the encoder's name and k."""
+    method, config = state["method"], state.get("config")
+    if not isinstance(method, dict) or not isinstance(config, dict) or not {"model", "k"} <= config.keys():
+        raise ValueError("no training state of ours: its method or config is missing")
+    check_tensors(method)
     encoder = {k.removeprefix("point_encoder."): v for k, v in method.items() if k.startswith("point_encoder.")}
     head = {_HEAD + k.removeprefix("point_head."): v for k, v in method.items() if k.startswith("point_head.")}
-    return encoder | head
+    return encoder | head, {"model": config["model"], "k": config["k"]}
+
+
+def check_tensors(state: dict) -> None:
+    """Refuse a state dict that maps anything but names to tensors.
+
+    Raises:
+        ValueError: names the first other entry.
+    """
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"no state dict of tensors: it holds a {type(value).__name__} under {key!r}")
 
 
 def read_weights(path: str | Path) -> dict:

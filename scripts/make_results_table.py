@@ -2,7 +2,7 @@
 
     python -m scripts.make_results_table random.json pretrained.json
     python -m scripts.make_results_table random.json pretrained.json --csv benchmarks/results.csv --append \
-        --run quickstart --data built-in --hours 0.1
+        --run quickstart --data built-in
     python -m scripts.make_results_table --csv benchmarks/results.csv
 
 The first prints a Markdown table. The second keeps the files' results in the CSV, and then, like the third, writes
@@ -26,7 +26,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--append", action="store_true", help="record the results of the JSON files in the CSV first")
     parser.add_argument("--run", default="", help="with --append: name of the pre-training, the same for all its seeds")
     parser.add_argument("--data", default="", help="with --append: name of the data, such as built-in")
-    parser.add_argument("--hours", type=float, help="with --append: hours one pre-training took")
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     args = parser.parse_args(argv)
     if args.append and not (args.csv and args.reports and args.run and args.data):
@@ -58,8 +57,7 @@ def replace_section(text: str, section: str) -> str:
 def record(args: argparse.Namespace) -> None:
     """Add the reports' results to the CSV."""
     old = read_csv(args.csv) if args.csv.exists() else []
-    hours = "" if args.hours is None else f"{args.hours:g}"
-    new = [row for path in args.reports for row in read_report(path, run=args.run, data=args.data, hours=hours)]
+    new = [row for path in args.reports for row in read_report(path, run=args.run, data=args.data)]
     rows = merge(old, new)
     write_csv(args.csv, rows)
     print(f"{args.csv}: {len(new)} results added, {len(old) + len(new) - len(rows)} older ones replaced")

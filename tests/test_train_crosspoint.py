@@ -1,6 +1,7 @@
 """train_crosspoint.py end to end on a tiny tree in the real layouts."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import torch
 from torchvision.models import resnet18
 
 import train_crosspoint
+from models.methods import crosspoint
 from models.published import load_encoder
 from tests.conftest import REPO
 from tests.tiny_trees import cloud, labelled, write_h5, write_ply, write_shapenet
@@ -122,6 +124,22 @@ def test_model_path_starts_the_point_branch_from_those_weights(root, plain, tmp_
     assert losses(plain) != losses(train(root, tmp_path, "--model_path", str(path)))
 
 
+def test_weights_trained_with_another_k_are_warned_of(root, tmp_path):
+    first = train(root, tmp_path, "--epochs", "1", model="dgcnn")
+    start = ("--model_path", str(first / "models" / "best_model.pth"), "--epochs", "1")
+    again = train(root, tmp_path / "same", *start, model="dgcnn")
+    other = train(root, tmp_path / "other", *start, "--k", "4", model="dgcnn")
+    assert "was trained with k" not in (again / "run.log").read_text()
+    assert "was trained with k 5, this run has --k 4" in (other / "run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "flags", [("--rotation", "so3"), ("--max_scale", "1.5"), ("--translation", "0"), ("--max_dropout", "0")]
+)
+def test_each_flag_of_the_augmentation_changes_the_losses(root, plain, tmp_path, flags):
+    assert losses(plain) != losses(train(root, tmp_path, *flags))
+
+
 def test_save_freq_keeps_copies(root, tmp_path):
     run_dir = train(root, tmp_path, "--epochs", "3", "--save_freq", "2")
     kept = sorted(path.name for path in (run_dir / "models").glob("ckpt_epoch_*"))
@@ -141,6 +159,30 @@ def test_held_out_svm_chooses_the_best_model_and_test_is_scored_once(root, tmp_p
     assert {(r["protocol"], r["split"]) for r in results} == {("published", "test"), ("fair", "test"), ("knn", "test")}
 
 
+def test_scores_of_small_clouds_need_only_their_number_of_points(root, tmp_path):
+    run_dir = train(root, tmp_path, "--eval_freq", "1", "--eval_num_points", "50")
+    assert json.loads((run_dir / "results.json").read_text())["results"][0]["num_points"] == 50
+
+
+def test_without_scores_the_run_says_so(plain):
+    assert "--eval_freq 0: no held-out SVM, no test score at the end" in (plain / "run.log").read_text()
+
+
+@pytest.mark.parametrize("spoil", ["missing", "damaged", "single"])
+def test_labelled_data_at_fault_stop_the_run_before_it_writes_anything(root, tmp_path, spoil):
+    folder = shutil.copytree(root, tmp_path / "data")
+    shards = folder / "modelnet40_ply_hdf5_2048"
+    if spoil == "single":
+        write_h5(shards / "ply_data_train0.h5", **labelled([0, 1, 2], num_points=1024))
+    else:
+        (shards / "ply_data_test0.h5").unlink()
+    if spoil == "damaged":
+        (shards / "ply_data_test0.h5").write_bytes(b"no HDF5")
+    with pytest.raises((ValueError, OSError), match="or pass --eval_freq 0"):
+        train(folder, tmp_path, "--eval_freq", "1")
+    assert not (tmp_path / "tiny").exists()
+
+
 def test_normalize_reaches_the_scores(root, plain, capsys):
     train(root, plain.parent, "--eval", "--normalize")
     assert "normalize True" in capsys.readouterr().out
@@ -157,7 +199,21 @@ def test_a_run_is_not_overwritten_unless_asked(root, tmp_path):
     train(root, tmp_path, "--epochs", "1")
     with pytest.raises(ValueError, match="already holds a run"):
         train(root, tmp_path)
-    assert len(losses(train(root, tmp_path, "--overwrite"))) == 2
+    run_dir = train(root, tmp_path, "--overwrite", "--save_freq", "0")
+    assert len(losses(run_dir)) == 2
+    assert not (run_dir / "models" / "ckpt_epoch_0.pth").exists()
+
+
+def test_hours_are_those_of_the_whole_run(root, tmp_path):
+    train(root, tmp_path, "--epochs", "1")
+    config = tmp_path / "tiny" / "config.json"
+    config.write_text(config.read_text().replace('"epochs": 1', '"epochs": 2'))
+    state = torch.load(tmp_path / "tiny" / "last.pt", weights_only=True)
+    torch.save(state | {"seconds": 3600.0}, tmp_path / "tiny" / "last.pt")
+    run_dir = train(root, tmp_path, "--resume")
+    hours = [json.loads(line)["hours"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert 0 < hours[0] < 0.1
+    assert 1 < hours[1] < 1.1
 
 
 def test_resuming_with_other_settings_is_refused(root, plain):
@@ -175,6 +231,22 @@ def test_a_non_finite_loss_stops_with_step_files_and_saved_state(root, tmp_path,
         train(root, tmp_path, "--lr", "1e30", "--use_sgd")
     state = torch.load(tmp_path / "tiny" / "nonfinite.pt", weights_only=True)
     assert len(state["failed_batch"]) == 3
+    assert all(torch.isfinite(value).all() for name, value in state["method"].items() if "running" not in name)
+
+
+def test_a_non_finite_gradient_stops_before_it_reaches_the_weights(root, tmp_path, monkeypatch):
+    real_loss = crosspoint.nt_xent
+    poison = iter([1.0, 1.0, math.nan])
+
+    def loss(a, b, temperature):
+        a.register_hook(lambda grad: grad * next(poison, 1.0))
+        return real_loss(a, b, temperature)
+
+    monkeypatch.setattr(crosspoint, "nt_xent", loss)
+    with pytest.raises(ValueError, match=r"epoch 0, step 1(.|\n)*gradient norm(.|\n)*no epoch was finished before"):
+        train(root, tmp_path)
+    state = torch.load(tmp_path / "tiny" / "nonfinite.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in state["method"].values())
 
 
 def test_wandb_offline_needs_no_account(root, tmp_path, monkeypatch):
@@ -245,7 +317,16 @@ def test_a_fault_met_by_a_loader_process_is_the_same_message(tmp_path):
         (("--model_path", "none.pth"), "none.pth"),
         (("--device", "cuda:99"), "cuda:99"),
         (("--imid_weight", "0", "--cmid_weight", "0"), "one of them > 0"),
+        (("--imid_weight", "nan"), "--imid_weight nan"),
+        (("--temperature", "0"), "--temperature must be > 0"),
+        (("--max_dropout", "1"), "--max_dropout 1.0 in [0, 1)"),
+        (("--device", "mps"), "--device mps: only cpu and cuda"),
+        (("--eval_freq", "-1"), "--eval_freq must be at least 0"),
+        (("--save_freq", "-1"), "--save_freq must be at least 0"),
+        (("--seed", "-1"), "--seed must be at least 0"),
+        (("--image_weights", __file__), "test_train_crosspoint.py"),
         (("--eval_freq", "1", "--eval_dataset", "scanobjectnn"), "ScanObjectNN"),
+        (("--eval_freq", "1", "--eval_num_points", "1025"), "--eval_num_points 1025"),
     ],
 )
 def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):

@@ -45,8 +45,19 @@ def provenance() -> dict[str, str]:
         "commit": git_commit(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a str subclass of torch's own is refused by weights_only loading
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
     }
+
+
+def _processor() -> str:
+    """Name of the processor and the cores this process may use; only the architecture where the name is not known."""
+    name = platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = [line.partition(":") for line in cpuinfo.read_text().splitlines()]
+        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
 
 
 def git_commit() -> str:

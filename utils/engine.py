@@ -17,10 +17,13 @@ AMP_DTYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class NonFiniteLoss(RuntimeError):
-    """The loss became NaN or infinite. Attributes: step in epoch, terms, and `indices` of the batch's samples."""
+    """The loss or its gradient became NaN or infinite.
+
+    Attributes: step in epoch, terms, and `indices` of the batch's samples.
+    """
 
     def __init__(self, step: int, terms: dict[str, float], indices: list[int]):
-        super().__init__(f"loss is not finite at step {step}: {terms}")
+        super().__init__(f"not finite at step {step}: {terms}")
         self.step = step
         self.terms = terms
         self.indices = indices
@@ -102,6 +105,10 @@ def _step(method, batch, optimizer, schedule, device, precision: Precision, step
         raise NonFiniteLoss(step, values, batch["index"].tolist())
     optimizer.zero_grad(set_to_none=True)
     precision.scaler.scale(loss).backward()
+    if not precision.scaler.is_enabled():  # the scaler of float16 looks itself, and skips such steps
+        norm = nn.utils.get_total_norm(p.grad for p in method.parameters() if p.grad is not None).item()
+        if not _is_finite(norm):
+            raise NonFiniteLoss(step, values | {"gradient norm": norm}, batch["index"].tolist())
     precision.scaler.step(optimizer)
     precision.scaler.update()
     schedule.step()

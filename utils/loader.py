@@ -70,6 +70,12 @@ class EpochLoader:
             yield from self.loader
         except (ValueError, OSError) as error:
             raise _without_worker_traceback(error) from error
+        except RuntimeError as error:
+            if "DataLoader worker (pid" not in str(error):
+                raise
+            raise OSError(
+                f"a loader process was killed ({error}); was memory short? Lower --num_workers, or pass --num_workers 0"
+            ) from error
 
 
 def _without_worker_traceback(error: Exception) -> Exception:

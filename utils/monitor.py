@@ -17,26 +17,43 @@ from utils.evaluation.report import write_report
 
 MONITORED = {"modelnet40": ModelNet40, "scanobjectnn": ScanObjectNN}
 VAL_FRACTION = 0.2
-NUM_POINTS = 1024
+SPLITS = ("train", "test")
 
 
 class Monitor:
-    """Accuracy of a linear SVM on the held-out fifth of a data set's train split; test is never read.
+    """Accuracy of a linear SVM on the held-out fifth of a data set's train split.
+
+    The test split is opened too, so that a fault of it shows before the training and not after, but never scored.
 
     Args:
         name: key of MONITORED.
         root: data root.
         device: where features are computed.
+        num_points: the first so many of each cloud.
         batch_size: clouds per forward pass.
         normalize: centre each cloud and scale it to the unit sphere.
     Raises:
-        FileNotFoundError: the data set is not below root.
-        ValueError: it is damaged.
+        FileNotFoundError: a split of the data set is not below root.
+        ValueError: it is damaged, or too small to hold a part of each class out.
     """
 
-    def __init__(self, name: str, root: str | Path, device: torch.device, batch_size: int = 16, *, normalize=False):
-        train = MONITORED[name](root, "train", num_points=NUM_POINTS, normalize=normalize)
+    def __init__(
+        self,
+        name: str,
+        root: str | Path,
+        device: torch.device,
+        *,
+        num_points: int = 1024,
+        batch_size: int = 16,
+        normalize: bool = False,
+    ):
+        train, _ = (MONITORED[name](root, split, num_points=num_points, normalize=normalize) for split in SPLITS)
         fit, val = stratified_split(train.labels, val_fraction=VAL_FRACTION, seed=0)
+        if len(val) == 0 or len(train.labels[fit].unique()) < 2:
+            raise ValueError(
+                f"{train.shards[0].parent} cannot be split for held-out scores: its {len(train)} train clouds must "
+                "be of two classes or more, one of them with two clouds"
+            )
         self.description = f"linear SVM on {name}: {len(fit)} train clouds fit, {len(val)} held out of train"
         self.warning = None if normalize else size_warning(train.points)
         self._probe = LinearProbe(
@@ -52,17 +69,33 @@ def find_monitor(args: argparse.Namespace, device: torch.device, report: Callabl
     """The monitor of `--eval_dataset`; "auto" takes the first data set found below the data root.
 
     None, said in a line, when --eval_freq is 0 or nothing was found: then the last model counts as the best.
+
+    Raises:
+        FileNotFoundError: the data set named is not there.
+        ValueError: the data set is damaged or too small.
     """
+    without = "no held-out SVM, no test score at the end; the last model counts as the best"
     if args.eval_freq == 0:
-        report("--eval_freq 0: no held-out SVM; the last model counts as the best")
+        report(f"--eval_freq 0: {without}")
         return None
+    if args.eval_dataset == "auto" and not _found(args.data_root):
+        report(f"warning: no labelled data in {args.data_root}: {without}")
+        return None
+    name = _first_found(args)
     try:
-        monitor = Monitor(_first_found(args), args.data_root, device, args.test_batch_size, normalize=args.normalize)
-    except FileNotFoundError:
-        if args.eval_dataset != "auto":
-            raise
-        report(f"warning: no labelled data in {args.data_root}: no held-out SVM; the last model counts as the best")
-        return None
+        monitor = Monitor(
+            name,
+            args.data_root,
+            device,
+            num_points=args.eval_num_points,
+            batch_size=args.test_batch_size,
+            normalize=args.normalize,
+        )
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(
+            f"the labelled data that score the run (--eval_dataset {name}, --eval_num_points {args.eval_num_points}): "
+            f"{error}; or pass --eval_freq 0 to train without scores"
+        ) from error
     report(monitor.description)
     if monitor.warning:
         report(f"warning: {monitor.warning}")
@@ -85,8 +118,8 @@ def evaluate_on_test(
     """
     flags = {"model_path": str(path), "random_init": False, "model": None, "k": None, "seed": args.seed}
     flags |= {"dataset": _first_found(args), "data_root": args.data_root, "variant": None, "normalize": args.normalize}
-    flags |= {"num_points": NUM_POINTS, "batch_size": args.test_batch_size, "protocol": "all", "c": PUBLISHED_C}
-    options = argparse.Namespace(**flags)
+    flags |= {"num_points": args.eval_num_points, "batch_size": args.test_batch_size}
+    options = argparse.Namespace(**flags, protocol="all", c=PUBLISHED_C)
     records = score_encoder(options, load_frozen_encoder(options, device), device, report, report)
     if json_file is not None:
         write_report(json_file, records)
@@ -96,13 +129,22 @@ def _first_found(args: argparse.Namespace) -> str:
     """The data set of `--eval_dataset`; "auto" is the first whose train split is below the data root."""
     if args.eval_dataset != "auto":
         return args.eval_dataset
+    found = _found(args.data_root)
+    if not found:
+        raise FileNotFoundError(
+            f"no labelled data set in {args.data_root} (looked for {', '.join(MONITORED)}); pass --data_root, or make "
+            "the built-in data: python -m data.make_shapes --out data/shapes"
+        )
+    return found[0]
+
+
+def _found(root: str | Path) -> list[str]:
+    """Names of the data sets whose train split lies below root."""
+    names = []
     for name, dataset in MONITORED.items():
         try:
-            dataset(args.data_root, "train", num_points=NUM_POINTS)
+            dataset.find(root, "train")
         except FileNotFoundError:
             continue
-        return name
-    raise FileNotFoundError(
-        f"no labelled data set in {args.data_root} (looked for {', '.join(MONITORED)}); pass --data_root, or make the "
-        "built-in data: python -m data.make_shapes --out data/shapes"
-    )
+        names.append(name)
+    return names

@@ -13,11 +13,11 @@ Row = dict[str, Any]
 
 # date: UTC day of the evaluation. run, data: names given when recorded, such as "quickstart" and "built-in".
 # encoder: random or pretrained. seed: of the weights or of the pre-training. hours: of pre-training on `machine`.
-# train_command: what pre-trained the checkpoint.
+# commit: of the evaluation. train_command, train_commit: what pre-trained the checkpoint.
 COLUMNS = (
     *("date", "run", "data", "dataset", "variant", "split", "task", "protocol", "encoder", "seed", "accuracy"),
     *("mean_class_accuracy", "c", "model", "k", "num_points", "normalize", "num_train", "num_test", "num_classes"),
-    *("machine", "commit", "hours", "checkpoint", "sha256", "command", "train_command"),
+    *("machine", "commit", "hours", "checkpoint", "sha256", "command", "train_command", "train_commit"),
 )
 _GROUP = ("run", "data", "dataset", "variant", "split", "model", "k", "num_points", "normalize", "task", "protocol")
 _PROTOCOLS = {
@@ -27,7 +27,7 @@ _PROTOCOLS = {
 }
 
 
-def read_report(path: Path, *, run: str = "", data: str = "", hours: str = "") -> list[Row]:
+def read_report(path: Path, *, run: str = "", data: str = "") -> list[Row]:
     """Rows of one JSON report of an evaluation program.
 
     Raises:
@@ -38,20 +38,20 @@ def read_report(path: Path, *, run: str = "", data: str = "", hours: str = "") -
         report = json.loads(Path(path).read_text(encoding="utf-8"))
         origin = {"run": run, "data": data, "machine": report["machine"], "commit": report["commit"]}
         origin |= {"command": report["command"], "date": f"{_day(path)}"}
-        return [_row(record, origin, hours) for record in report["results"]]
+        return [_row(record, origin) for record in report["results"]]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is no report of scripts.eval_svm --json ({type(error).__name__}: {error}); make it again"
         ) from error
 
 
-def _row(record: Row, origin: Row, hours: str) -> Row:
+def _row(record: Row, origin: Row) -> Row:
     row = {name: _text(record.get(name)) for name in COLUMNS} | {name: _text(value) for name, value in origin.items()}
     row["encoder"] = {"random": "random", "checkpoint": "pretrained"}[record["weights"]]
     row["accuracy"] = f"{record['accuracy']:.6f}"
     row["sha256"] = _text(record["checkpoint_sha256"])
     if row["encoder"] == "pretrained":
-        row |= {"hours": hours, **_training(Path(record["checkpoint"]))}
+        row |= _training(Path(record["checkpoint"]))
     return row
 
 
@@ -64,12 +64,17 @@ def _day(path: Path) -> str:
 
 
 def _training(checkpoint: Path) -> Row:
-    """Command line and seed of the run that a checkpoint <run>/models/<file> came from, if that run recorded them."""
-    path = checkpoint.parent.parent / "config.json"
+    """What the run that a checkpoint <run>/models/<file> came from recorded of itself."""
+    run_dir = checkpoint.parent.parent
+    path = run_dir / "config.json"
     if not path.is_file():
         return {}
     config = json.loads(path.read_text(encoding="utf-8"))
-    return {"train_command": config["command"], "seed": _text(config["flags"]["seed"])}
+    row = {"train_command": config["command"], "train_commit": config["commit"], "seed": _text(config["flags"]["seed"])}
+    metrics = run_dir / "metrics.jsonl"
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
+    hours = json.loads(lines[-1]).get("hours") if lines else None
+    return row if hours is None else row | {"hours": f"{hours:.2f}"}
 
 
 def read_csv(path: Path) -> list[Row]:
@@ -170,6 +175,7 @@ def runs_table(rows: Sequence[Row]) -> str:
         if row["encoder"] == "pretrained":
             command = f"`{row['train_command']}`" if row["train_command"] else "-"
             digest = f"`{row['sha256'][:12]}…`"
-            cells = (row["run"], row["seed"], row["machine"], row["hours"] or "-", row["commit"], digest, command)
+            commit = row["train_commit"] or "-"
+            cells = (row["run"], row["seed"], row["machine"], row["hours"] or "-", commit, digest, command)
             lines[row["run"], row["sha256"]] = cells
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines.values()])

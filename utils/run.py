@@ -43,11 +43,22 @@ def require_positive(args: argparse.Namespace, *names: str) -> None:
             raise ValueError(f"--{name} must be at least 1, got {getattr(args, name)}")
 
 
+def require_not_negative(args: argparse.Namespace, *names: str) -> None:
+    """Refuse counts below 0.
+
+    Raises:
+        ValueError: names the first such flag.
+    """
+    for name in names:
+        if getattr(args, name) < 0:
+            raise ValueError(f"--{name} must be at least 0, got {getattr(args, name)}")
+
+
 def get_device(name: str) -> torch.device:
     """The torch device of `--device`; "auto" takes CUDA where there is one.
 
     Raises:
-        ValueError: a CUDA device this machine does not have, or an unknown name.
+        ValueError: a CUDA device this machine does not have, or another kind of device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -55,6 +66,8 @@ def get_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"--device {name}: only cpu and cuda are supported; use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu"
@@ -79,8 +92,9 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
         return
     run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        for name in (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt"):
-            (run_dir / name).unlink(missing_ok=True)
+        stale = [run_dir / name for name in (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt")]
+        for path in [*stale, *(run_dir / "models").glob("*.pth")]:
+            path.unlink(missing_ok=True)
     record = {"command": shlex.join(sys.argv), "flags": config, **provenance()}
     path.write_text(json.dumps(record, indent=2) + "\n")
 

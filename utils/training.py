@@ -1,6 +1,7 @@
 """What every training loop here does: epochs, exact resume, and a clear stop when the loss is no number."""
 
 import argparse
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Training(ABC):
         self.optimizer, self.schedule = optimizer, schedule
         self.precision = Precision.from_name(amp, device)
         self.next_epoch = 0
+        self.seconds = 0.0  # of training and held-out scoring so far, over all sessions of the run
         self.best = float("-inf")
 
     @abstractmethod
@@ -68,15 +70,18 @@ class Training(ABC):
         self.precision.scaler.load_state_dict(state["scaler"])
         checkpoint.restore_rng(state["rng"])
         self.next_epoch, self.best = state["next_epoch"], state["best"]
+        self.seconds = state.get("seconds", 0.0)
         self.log.line(f"resumed at epoch {self.next_epoch}")
 
     def fit(self) -> None:
         """Train the remaining epochs.
 
         Raises:
-            ValueError: the loss became NaN or infinite; the message names step, terms, files and the saved state.
+            ValueError: the loss or its gradient became NaN or infinite; the message names step, terms, files and the
+                saved state.
         """
         for epoch in range(self.next_epoch, self.args.epochs):
+            start = time.perf_counter()
             try:
                 means = train_one_epoch(
                     self.method,
@@ -91,7 +96,9 @@ class Training(ABC):
                 )
             except NonFiniteLoss as error:
                 raise ValueError(self._explain(error, epoch)) from error
-            self.log.metrics({"epoch": epoch, **means, **self.after_epoch(epoch)})
+            scores = self.after_epoch(epoch)
+            self.seconds += time.perf_counter() - start
+            self.log.metrics({"epoch": epoch, **means, **scores, "hours": self.seconds / 3600})
             self.next_epoch = epoch + 1
             checkpoint.save_atomically(self._state(), self.run_dir / checkpoint.STATE_FILE)
             release_free_pages()
@@ -105,18 +112,21 @@ class Training(ABC):
             "rng": checkpoint.rng_state(),
             "next_epoch": self.next_epoch,
             "best": self.best,
+            "seconds": self.seconds,
             "config": vars(self.args),
             "provenance": checkpoint.provenance(),
         }
 
     def _explain(self, error: NonFiniteLoss, epoch: int) -> str:
-        """Save the state as it is and say what led to the failure."""
+        """Save the state as it is and say what led to the failure; the failed step has moved no weight."""
         path = self.run_dir / "nonfinite.pt"
         checkpoint.save_atomically(self._state() | {"failed_batch": error.indices, "failed_step": error.step}, path)
         files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)
         remedy = "a lower --lr" if self.precision.dtype is None else "a lower --lr or --amp none"
+        last = self.run_dir / checkpoint.STATE_FILE
+        before = f"the last whole epoch is in {last}" if last.is_file() else "no epoch was finished before"
         return (
-            f"the loss became non-finite in epoch {epoch}, step {error.step}: {error.terms}. The state before it "
-            f"is in {path}; the last whole epoch is in {checkpoint.STATE_FILE}. Try {remedy}, and "
-            f"check this batch:\n  {files}"
+            f"the loss or its gradient became non-finite in epoch {epoch}, step {error.step}: {error.terms}. The "
+            f"weights before that step are in {path} (BatchNorm's running statistics include it); {before}. Try "
+            f"{remedy}, and check this batch:\n  {files}"
         )

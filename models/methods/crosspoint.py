@@ -3,6 +3,8 @@
 Source: Afham et al. 2022, arXiv:2203.00680; the loss as implemented by its authors.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ class CrossPoint(nn.Module):
         imid_weight, cmid_weight: factors of the two terms, >= 0 and not both 0; published: 1 and 1.
         temperature: of both NT-Xent losses; published: 0.1.
     Raises:
-        ValueError: a negative weight, or both weights 0.
+        ValueError: a weight that is negative or no number, both weights 0, or a temperature that is not positive.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class CrossPoint(nn.Module):
         temperature: float = 0.1,
     ):
         super().__init__()
-        if min(imid_weight, cmid_weight) < 0 or imid_weight + cmid_weight == 0:
+        if not (min(imid_weight, cmid_weight) >= 0 and 0 < imid_weight + cmid_weight < math.inf):
             raise ValueError(
                 f"--imid_weight {imid_weight} --cmid_weight {cmid_weight}: both must be >= 0 and one of them > 0"
             )
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"--temperature must be > 0, got {temperature}")
         self.point_encoder = point_encoder
         self.point_head = point_head(point_encoder.feature_dim)
         self.image_encoder = image_encoder

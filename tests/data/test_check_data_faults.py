@@ -146,3 +146,17 @@ def test_every_fault_of_one_run_is_named(root, capsys):
     faults = [line for line in check(root, capsys)[1].splitlines() if line.startswith("  FAULT: ")]
     assert len(faults) == 4
     assert all(any(name in fault for fault in faults) for name in names)
+
+
+def test_a_shard_of_no_split_is_a_fault(root):
+    folder = root / "modelnet40_ply_hdf5_2048"
+    (folder / "ply_data_train1.h5").rename(folder / "ply_data_extra.h5")
+    (fault,) = report_on(root, "ModelNet40").faults
+    assert "ply_data_extra.h5: of no split, expected ply_data_train*.h5 or ply_data_test*.h5" in fault
+
+
+def test_a_set_whose_shards_are_all_of_no_split_is_reported(root):
+    folder = root / "modelnet40_ply_hdf5_2048"
+    for path in folder.glob("*.h5"):
+        path.rename(folder / path.name.replace("ply_data_", "ply_data_my_"))
+    assert len(report_on(root, "ModelNet40").faults) == 3

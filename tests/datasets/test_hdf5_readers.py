@@ -241,3 +241,32 @@ def test_part_labels_of_another_shape_are_an_error(tmp_path):
 def test_an_unknown_split_or_variant_lists_the_known_ones(tmp_path, make, allowed):
     with pytest.raises(ValueError, match=allowed):
         make(tmp_path)
+
+
+def test_the_root_may_hold_a_folder_of_shards_of_any_name(tmp_path):
+    write_modelnet40(tmp_path).rename(tmp_path / "mine")
+    assert len(ModelNet40(tmp_path, "test", num_points=5)) == 3
+
+
+def test_of_several_such_folders_one_must_be_named(tmp_path):
+    for name in ("mine", "yours"):
+        write_modelnet40(tmp_path).rename(tmp_path / name)
+    with pytest.raises(ValueError, match=r"several sets of clouds: .*mine, .*yours; pass one of them"):
+        ModelNet40(tmp_path, "test")
+    assert len(ModelNet40(tmp_path / "mine", "test", num_points=5)) == 3
+
+
+def test_shards_of_shapenet_part_are_no_classification_set(tmp_path):
+    with pytest.raises(ValueError, match=r"ply_data_test0.h5 holds part labels .*train_partseg"):
+        ModelNet40(write_shapenet_part(tmp_path), "test")
+
+
+@pytest.mark.parametrize("key", ["data", "label"])
+@pytest.mark.parametrize("kind", ["group", "text"])
+def test_a_key_that_holds_no_array_of_numbers_is_refused(tmp_path, key, kind):
+    path = write_modelnet40(tmp_path) / "ply_data_test0.h5"
+    with h5py.File(path, "r+") as file:
+        del file[key]
+        file.create_group(key) if kind == "group" else file.create_dataset(key, data=["a", "b", "c"])
+    with pytest.raises(ValueError, match=rf"ply_data_test0.h5: {key} is no array of numbers"):
+        ModelNet40(tmp_path, "test", num_points=5)

@@ -89,6 +89,24 @@ def test_float32_input_far_from_the_origin_keeps_its_gradient(case):
     assert_close(ours[1].double(), exact[1], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", [EdgeConv, FirstEdgeConv])
+def test_float32_far_from_the_origin_rounds_no_coarser_than_the_published_form(case, kind, training):
+    base, x, index, _ = case
+    layer = kind(C, D).double().train(training)
+    layer.load_state_dict(base.state_dict())
+    x, rows = (x + 300).flatten(0, 1), flat_index(index)
+    exact = layer(x, rows)
+    single = copy.deepcopy(layer).float()
+    x32 = x.float().unflatten(0, (B, N))
+    published = torch.nn.functional.leaky_relu(single[1](single[0](edge_features(x32, index))), 0.2)
+    published = published.amax(dim=-1).transpose(1, 2) if kind is EdgeConv else published.permute(0, 2, 3, 1)
+    layer.float().load_state_dict(base.state_dict())
+    ours = layer(x.float(), rows)
+    error, theirs = ((out.double() - exact).abs().mean() for out in (ours, published.reshape(exact.shape)))
+    assert error < 2 * theirs + 1e-6
+
+
 def test_first_edge_conv_keeps_every_edge(case):
     base, x, index, _ = case
     layer = FirstEdgeConv(C, D).double()

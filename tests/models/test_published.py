@@ -136,3 +136,21 @@ def test_a_damaged_file_is_refused(tmp_path):
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.pth"):
         load_encoder(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"conv1.0.weight": "text"},
+        {1: torch.zeros(1)},
+        {"conv1.0.weight": [torch.zeros(64, 6, 1, 1)]},
+        {"method": {"point_encoder.conv1.0.weight": torch.zeros(64, 6, 1, 1)}},
+        {"method": 3, "config": {"model": "dgcnn", "k": 5}},
+        {"method": {"point_encoder.a": 1}, "config": {"model": "dgcnn", "k": 5}},
+        {"method": {}, "config": {}},
+    ],
+)
+def test_a_file_of_other_contents_is_refused_by_name(tmp_path, content):
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=r"odd\.pth"):
+        load_encoder(tmp_path / "odd.pth")

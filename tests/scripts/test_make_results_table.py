@@ -94,10 +94,14 @@ def test_append_keeps_every_result_with_its_origin_and_writes_the_readme(report,
 
 def test_append_records_what_trained_the_checkpoint_and_its_seed(report, readme, tmp_path):
     (tmp_path / "run").mkdir()
-    config = {"command": "train_crosspoint.py --epochs 1", "flags": {"seed": 7}}
+    config = {"command": "train_crosspoint.py --epochs 1", "commit": "facade", "flags": {"seed": 7}}
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"hours": 0.5}\n{"hours": 1.25}\n')
     rows = append(tmp_path, readme, report("b", "checkpoint", seed=0))
-    assert {(row["train_command"], row["seed"]) for row in rows} == {("train_crosspoint.py --epochs 1", "7")}
+    keys = ("train_command", "seed", "train_commit", "hours", "commit")
+    expected = ("train_crosspoint.py --epochs 1", "7", "facade", "1.25", "c0ffee")
+    assert {tuple(row[key] for key in keys) for row in rows} == {expected}
+    assert "| 7 | m | 1.25 | facade |" in readme.read_text()
     assert "`train_crosspoint.py --epochs 1`" in readme.read_text()
 
 

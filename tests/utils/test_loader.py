@@ -1,5 +1,8 @@
 """Order and content of batches depend on seed and epoch alone."""
 
+import os
+import signal
+
 import pytest
 import torch
 from torch.utils.data import Dataset
@@ -59,3 +62,22 @@ def test_the_last_incomplete_batch_is_dropped():
 def test_a_batch_larger_than_the_data_is_an_error():
     with pytest.raises(ValueError, match="--batch_size 8 is larger than the data set \\(7 shapes\\)"):
         EpochLoader(Counting(), 8, seed=0, num_workers=0, pin_memory=False)
+
+
+class Deadly(Dataset):
+    """Kills the process that reads it."""
+
+    def __len__(self):
+        return 4
+
+    def set_epoch(self, epoch):
+        pass
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_loader_process_is_one_message():
+    loader = EpochLoader(Deadly(), 2, seed=0, num_workers=1, pin_memory=False)
+    with pytest.raises(OSError, match="a loader process was killed .*--num_workers"):
+        next(loader.epoch(0))
