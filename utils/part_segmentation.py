@@ -60,12 +60,9 @@ def load_part_seg(path: str | Path, name: str, k: int) -> DGCNNPartSeg:
 class PartSegTraining(Training):
     """One fine-tuning run, its best epoch chosen on validation clouds.
 
-    Args:
-        args: epochs, lr, use_sgd, momentum, scheduler, print_freq, test_batch_size, model, k and the rest of the
-            flags, recorded in every state.
-        run_dir: where states and weights go.
-        method: with `network`; batch -> named loss terms.
-        loader: batches by epoch.
+    Args, beside those of Training:
+        args: also lr, use_sgd, momentum, scheduler, test_batch_size, model and k.
+        method: also has `network`.
         val: clouds that choose the best epoch; None keeps the last.
     """
 

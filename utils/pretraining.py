@@ -17,12 +17,9 @@ from utils.training import Training
 class Pretraining(Training):
     """One run of a pre-training method over a data set.
 
-    Args:
-        args: epochs, lr, use_sgd, momentum, amp, print_freq, save_freq, eval_freq, model, k and the rest of the
-            flags, recorded in every state.
-        run_dir: where states and weights go.
-        method: with `point_encoder`, `point_head`, `image_encoder`, `image_head`; batch -> named loss terms.
-        loader: batches by epoch.
+    Args, beside those of Training:
+        args: also lr, use_sgd, momentum, amp, save_freq, eval_freq, model and k.
+        method: also has `point_encoder`, `point_head`, `image_encoder` and `image_head`.
         monitor: encoder -> accuracy on data held out of train, or None for no monitoring.
     """
 
