@@ -104,7 +104,7 @@ def test_float32_far_from_the_origin_rounds_no_coarser_than_the_published_form(c
     layer.float().load_state_dict(base.state_dict())
     ours = layer(x.float(), rows)
     error, theirs = ((out.double() - exact).abs().mean() for out in (ours, published.reshape(exact.shape)))
-    assert error < 2 * theirs + 1e-6
+    assert error < 1.2 * theirs
 
 
 def test_first_edge_conv_keeps_every_edge(case):
