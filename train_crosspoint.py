@@ -24,6 +24,8 @@ from utils.loader import EpochLoader
 from utils.monitor import MONITORED, evaluate_on_test, find_monitor
 from utils.pretraining import Pretraining
 
+MAX_IMAGE_SIZE = 4096
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Flags as CrossPoint's users type them, then ours. Defaults are the published code's."""
@@ -118,7 +120,9 @@ def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
     run.require_positive(args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size")
     run.require_positive(args, "test_batch_size", "eval_num_points")
-    run.require_not_negative(args, "eval_freq", "save_freq", "num_workers", "seed")
+    run.require_not_negative(args, "eval_freq", "save_freq", "num_workers")
+    if args.image_size > MAX_IMAGE_SIZE:
+        raise ValueError(f"--image_size must be at most {MAX_IMAGE_SIZE}, got {args.image_size}")
     run_dir = Path(args.output_dir) / args.exp_name
     best = run_dir / "models" / "best_model.pth"
     device = run.get_device(args.device)

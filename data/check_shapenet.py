@@ -1,5 +1,6 @@
 """Report on ShapeNet clouds and their ShapeNetRendering pictures, cameras and depth."""
 
+import shlex
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -13,26 +14,36 @@ from datasets.layouts import CLOUDS, RENDERS
 from datasets.shape_files import Shape, list_renders, list_shapes
 
 PUBLISHED_BATCH = 20
+TRAIN_POINTS = 2048  # what train_crosspoint.py draws unless told otherwise
+RENDER = "python -m data.render_views MESH_DIR --out"
 
 
 def check_shapenet(root: Path, run: Map) -> Report:
     """Read every cloud and every picture below root once and report."""
-    mend = f"make the files above again, or delete their shapes: python -m data.render_views MESH_DIR --out {root}"
+    mend = f"make the files above again, or delete their shapes: {RENDER} {shlex.quote(str(root))}"
     report = Report(f"{CLOUDS} + {RENDERS}", root, mend=mend, use="")
     try:
         shapes = list_shapes(root)
     except FileNotFoundError as error:
         report.faults.append(str(error))
         return report
-    # The published batch of 20 does not fit a smaller set.
-    batch = f" --batch_size {len(shapes)}" if len(shapes) < PUBLISHED_BATCH else ""
-    report.use = f"python train_crosspoint.py --data_root {root} --model dgcnn --exp_name crosspoint{batch}"
     results = run(partial(check_shape, root), shapes, report.title)
+    report.use = _next_command(root, shapes, results)
     report.facts += _facts(shapes, results)
     report.notes += _notes(root, shapes, results)
     report.faults += [fault for result in results for fault in result.faults]
     _add_statistics(report, root, shapes, results)
     return report
+
+
+def _next_command(root: Path, shapes: list[Shape], results: list[ShapeResult]) -> str:
+    """Pre-training on these shapes, with what the defaults ask too much of lowered."""
+    if len(shapes) < 2:
+        return f"{RENDER} {shlex.quote(str(root))} (more shapes: pre-training compares at least 2)"
+    flags = f" --batch_size {len(shapes)}" if len(shapes) < PUBLISHED_BATCH else ""
+    fewest = min((result.num_points for result in results if result.num_points), default=TRAIN_POINTS)
+    flags += f" --num_points {fewest}" if fewest < TRAIN_POINTS else ""
+    return f"python train_crosspoint.py --data_root {shlex.quote(str(root))} --model dgcnn --exp_name crosspoint{flags}"
 
 
 def _facts(shapes: list[Shape], results: list[ShapeResult]) -> list[str]:

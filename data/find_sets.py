@@ -1,5 +1,6 @@
 """Finding which data sets lie below a folder."""
 
+import shlex
 from pathlib import Path
 
 from data.check_hdf5 import HDF5Set
@@ -82,7 +83,7 @@ def _modelnet_set(folder: Path, shards: list[Path]) -> HDF5Set:
         read_class_names([folder], MODELNET40_CLASSES),
         has_parts=False,
         mend=f"{DOWNLOAD} modelnet40, or make these files again",
-        use=f"{EVALUATE} --dataset modelnet40 --data_root {folder}",
+        use=f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}",
         strays=_strays(shards, splits),
     )
 
@@ -123,7 +124,7 @@ def _scan_sets(base: Path) -> list[HDF5Set]:
                 read_class_names([folder, base], SCANOBJECTNN_CLASSES),
                 has_parts=False,
                 mend=f"{DOWNLOAD} scanobjectnn, or make these files again",
-                use=f"{EVALUATE} --dataset scanobjectnn --variant {name} --data_root {base}",
+                use=f"{EVALUATE} --dataset scanobjectnn --variant {name} --data_root {shlex.quote(str(base))}",
             )
         )
     return sets

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data.procedural import manifest
 from data.procedural.tree import TreeSize, write_tree
-from utils.cli import run_main
+from utils.cli import run_main, seed_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,7 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--test_per_class", type=int, default=30, help="evaluation shapes, split test")
     parser.add_argument("--views", type=int, default=8, help="pictures of each pre-training shape")
     parser.add_argument("--size", type=int, default=112, help="height and width of the pictures in pixels")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed_number, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, one thread each")
     parser.add_argument("--overwrite", action="store_true", help="replace a tree made by other arguments")
     args = parser.parse_args(argv)
@@ -37,8 +37,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name in counts:
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
-    if args.seed < 0:
-        parser.error(f"--seed must not be negative, got {args.seed}")
     return args
 
 

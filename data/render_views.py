@@ -25,7 +25,7 @@ from data.rendering.convert import Settings, convert_shape
 from data.rendering.raycast import require_embreex
 from data.rendering.store import PARTIAL, is_finished
 from data.rendering.workers import Outcome, run_isolated
-from utils.cli import run_main
+from utils.cli import run_main, seed_number
 
 RECORD = "render_views.json"
 
@@ -41,14 +41,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--supersample", type=int, default=2, help="antialiasing: n x n rays per pixel beside the centre"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of points and cameras, together with each shape's name")
+    parser.add_argument(
+        "--seed", type=seed_number, default=0, help="of points and cameras, together with each shape's name"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; default: one per core")
     args = parser.parse_args(argv)
     for name in ("views", "size", "points", "supersample", "workers"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
-    if args.seed < 0:
-        parser.error(f"--seed must not be negative, got {args.seed}")
     return args
 
 
@@ -79,7 +79,10 @@ def _check_record(out: Path, record: dict[str, str | int]) -> None:
         new.write_text(json.dumps(record, indent=2) + "\n")
         new.replace(path)
         return
-    before = json.loads(path.read_text())
+    try:
+        before = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete {out}, or choose another --out") from error
     changed = [
         f"{name} {before.get(name)!r}, now {record[name]!r}" for name in record if before.get(name) != record[name]
     ]

@@ -116,13 +116,13 @@ class EdgeConv(nn.Sequential):
         norm: nn.BatchNorm2d = self[1]
         weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)  # (D, C) each
         sign = torch.where(norm.weight < 0, -1.0, 1.0).to(weight_a.dtype)
-        # Edges are u_j + v_i of the shifted x, plus a constant that training-mode BatchNorm removes. Without the
-        # shift, inputs far from the origin round u and v so coarsely that the maximum flips.
-        shift = x.detach().mean(dim=0)
+        # Edge values are invariant to a shift of x up to a constant that training-mode BatchNorm removes; without
+        # the shift, inputs far from the origin round u and v so coarsely that the maximum flips. Not in eval mode,
+        # where a cloud's feature must not depend on the others of its batch.
+        shift = x.detach().mean(dim=0) if self.training else torch.zeros_like(x[0])
         x = x - shift
         u = F.linear(x, weight_a * sign[:, None])  # (M, D)
-        constant = None if self.training else F.linear(shift, weight_b) * sign
-        v = F.linear(x, (weight_b - weight_a) * sign[:, None], constant)
+        v = F.linear(x, (weight_b - weight_a) * sign[:, None])
         stats = None if self.training else (norm.running_mean * sign, norm.running_var)
         dtype = torch.promote_types(u.dtype, torch.float32)
         out, mean, var = _MaxBatchNormAct.apply(
@@ -139,7 +139,8 @@ class EdgeConv(nn.Sequential):
         if self.training:
             num_edges = index.shape[1] * (len(x) if weight is None else int(weight.sum()))
             with torch.no_grad():
-                update_running(norm, mean * sign + weight_b @ shift.to(weight_b.dtype), var, num_edges)
+                constant = (weight_b * shift).sum(dim=1)  # no matrix product: autocast would round it
+                update_running(norm, mean * sign + constant, var, num_edges)
         return out
 
 
@@ -152,9 +153,7 @@ class FirstEdgeConv(EdgeConv):
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)
-        shift = x.detach().mean(dim=0)  # as in EdgeConv: u_j + v_i would cancel for x far from the origin
-        x = x - shift
-        u, v = F.linear(x, weight_a), F.linear(x, weight_b - weight_a, F.linear(shift, weight_b))
+        u, v = F.linear(x, weight_a), F.linear(x, weight_b - weight_a)
         edges = F.embedding(index, u) + v[:, None]  # (M, K, D)
         norm: nn.BatchNorm2d = self[1]
         rows = F.batch_norm(

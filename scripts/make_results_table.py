@@ -58,6 +58,12 @@ def record(args: argparse.Namespace) -> None:
     """Add the reports' results to the CSV."""
     old = read_csv(args.csv) if args.csv.exists() else []
     new = [row for path in args.reports for row in read_report(path, run=args.run, data=args.data)]
+    unknown = {row["checkpoint"] for row in new if row["encoder"] == "pretrained" and not row["train_command"]}
+    if unknown:
+        raise ValueError(
+            f"no config.json of the training beside {', '.join(sorted(unknown))}, which says its seed and command; "
+            "record the result where the checkpoint was trained"
+        )
     rows = merge(old, new)
     write_csv(args.csv, rows)
     print(f"{args.csv}: {len(new)} results added, {len(old) + len(new) - len(rows)} older ones replaced")
@@ -65,7 +71,7 @@ def record(args: argparse.Namespace) -> None:
 
 def main(args: argparse.Namespace) -> None:
     if args.csv is None:
-        print(results_table([row for path in args.reports for row in read_report(path)]))
+        print(results_table(merge([], [row for path in args.reports for row in read_report(path)])))
         return
     if args.append:
         record(args)

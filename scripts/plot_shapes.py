@@ -6,7 +6,7 @@ python -m scripts.plot_shapes data/shapes --out shapes.png
 import argparse
 from pathlib import Path
 
-from utils.cli import run_main
+from utils.cli import run_main, seed_number
 from utils.plots import save_png, shape_panel
 from utils.samples import ROW_NAMES, sample_columns
 
@@ -16,7 +16,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("data_root", type=Path, help="folder that holds ShapeNet/ and ShapeNetRendering/")
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     parser.add_argument("--num_shapes", type=int, default=8, help="columns, of as many categories as there are")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of shapes, augmentations and views")
+    parser.add_argument("--seed", type=seed_number, default=0, help="of the choice of shapes, augmentations and views")
     args = parser.parse_args(argv)
     if args.num_shapes < 1:
         parser.error(f"--num_shapes must be at least 1, got {args.num_shapes}")

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from utils import run
-from utils.cli import run_main
+from utils.cli import run_main, seed_number
 from utils.comparison import compute_features, encoder_pair
 from utils.evaluation.inputs import add_dataset_args, load_split
 from utils.plots import feature_maps, save_png
@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model_path", required=True, help="weights: of a run here, or published")
     parser.add_argument("--k", type=int, help="neighbours per point; default: what the checkpoint says")
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
-    parser.add_argument("--seed", type=int, default=0, help="of the random weights and of t-SNE")
+    parser.add_argument("--seed", type=seed_number, default=0, help="of the random weights and of t-SNE")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
     add_dataset_args(parser)

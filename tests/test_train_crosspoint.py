@@ -199,21 +199,50 @@ def test_a_run_is_not_overwritten_unless_asked(root, tmp_path):
     train(root, tmp_path, "--epochs", "1")
     with pytest.raises(ValueError, match="already holds a run"):
         train(root, tmp_path)
-    run_dir = train(root, tmp_path, "--overwrite", "--save_freq", "0")
+    run_dir = train(root, tmp_path, "--overwrite", "--save_freq", "0", "--seed", "7")
     assert len(losses(run_dir)) == 2
     assert not (run_dir / "models" / "ckpt_epoch_0.pth").exists()
+    assert json.loads((run_dir / "config.json").read_text())["flags"]["seed"] == 7
+    assert load_encoder(run_dir / "models" / "best_model.pth").name == "pointnet"
+
+
+def test_resume_and_overwrite_exclude_each_other(root, plain):
+    with pytest.raises(ValueError, match="pass one of them"):
+        train(root, plain.parent, "--resume", "--overwrite")
+    assert (plain / "last.pt").is_file()
+
+
+def test_a_resumed_run_records_each_session(root, tmp_path):
+    train(root, tmp_path)
+    run_dir = train(root, tmp_path, "--resume")
+    record = json.loads((run_dir / "config.json").read_text())
+    assert [set(session) for session in record["sessions"]] == [{"command", "commit", "machine", "python", "torch"}]
+
+
+def test_resuming_without_the_record_still_knows_the_settings(root, tmp_path):
+    run_dir = train(root, tmp_path)
+    (run_dir / "config.json").unlink()
+    with pytest.raises(ValueError, match="--temperature was 0.1, now 0.5"):
+        train(root, tmp_path, "--resume", "--temperature", "0.5")
+    train(root, tmp_path, "--resume")
+    assert json.loads((run_dir / "config.json").read_text())["flags"]["temperature"] == 0.1
+
+
+def test_resuming_on_another_number_of_shapes_is_refused(root, tmp_path):
+    train(root, tmp_path)
+    folder = write_shapenet(tmp_path / "data", SHAPES[:5], num_points=1100, num_views=2, size=40)
+    with pytest.raises(ValueError, match="was trained on 7 samples, --data_root holds 5"):
+        train(folder, tmp_path, "--resume")
 
 
 def test_hours_are_those_of_the_whole_run(root, tmp_path):
-    train(root, tmp_path, "--epochs", "1")
-    config = tmp_path / "tiny" / "config.json"
-    config.write_text(config.read_text().replace('"epochs": 1', '"epochs": 2'))
+    train(root, tmp_path)
     state = torch.load(tmp_path / "tiny" / "last.pt", weights_only=True)
-    torch.save(state | {"seconds": 3600.0}, tmp_path / "tiny" / "last.pt")
+    torch.save(state | {"seconds": 3600.0, "next_epoch": 1}, tmp_path / "tiny" / "last.pt")
     run_dir = train(root, tmp_path, "--resume")
     hours = [json.loads(line)["hours"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    assert 0 < hours[0] < 0.1
-    assert 1 < hours[1] < 1.1
+    assert 0 < hours[0] < hours[1] < 0.1
+    assert 1 < hours[2] < 1.1
 
 
 def test_resuming_with_other_settings_is_refused(root, plain):
@@ -323,7 +352,11 @@ def test_a_fault_met_by_a_loader_process_is_the_same_message(tmp_path):
         (("--device", "mps"), "--device mps: only cpu and cuda"),
         (("--eval_freq", "-1"), "--eval_freq must be at least 0"),
         (("--save_freq", "-1"), "--save_freq must be at least 0"),
-        (("--seed", "-1"), "--seed must be at least 0"),
+        (("--image_size", "5000"), "--image_size must be at most 4096"),
+        (
+            ("--eval_freq", "1", "--eval_num_points", "4", "--model", "dgcnn"),
+            "--eval_num_points 4 must be at least --k 5",
+        ),
         (("--image_weights", __file__), "test_train_crosspoint.py"),
         (("--eval_freq", "1", "--eval_dataset", "scanobjectnn"), "ScanObjectNN"),
         (("--eval_freq", "1", "--eval_num_points", "1025"), "--eval_num_points 1025"),
@@ -336,6 +369,13 @@ def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("seed", ["-1", "2147483648", "1.5", "x"])
+def test_a_seed_no_generator_can_start_from_is_refused(root, tmp_path, seed, capsys):
+    with pytest.raises(SystemExit):
+        train_crosspoint.parse_args(command(root, tmp_path, "--seed", seed))
+    assert "--seed: must be a whole number from 0 to 2147483647" in capsys.readouterr().err
+
+
 def test_images_are_not_needed_without_the_cross_modal_term(tmp_path):
     folder = write_shapenet(tmp_path / "data", SHAPES, num_points=1100, num_views=2, size=40)
     shutil.rmtree(folder / "ShapeNetRendering")
@@ -345,6 +385,10 @@ def test_images_are_not_needed_without_the_cross_modal_term(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(root, plain, tmp_path):
     with pytest.raises(ValueError, match="weights of pointnet, not of --model dgcnn"):
         train(root, tmp_path, "--model_path", str(plain / "models" / "best_model.pth"), model="dgcnn")
+
+
+def test_others_may_read_the_weights(plain):
+    assert (plain / "models" / "best_model.pth").stat().st_mode & 0o444 == 0o444
 
 
 def test_the_last_state_is_whole(plain):

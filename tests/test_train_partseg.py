@@ -305,3 +305,9 @@ def test_the_order_of_points_depends_on_seed_epoch_and_index_and_keeps_labels_wi
     assert not torch.equal(first[0]["points"], ShuffledParts(clouds, seed=4)[0]["points"])
     assert "ply_data_train0.h5 row 7" in first.files(7)
     assert "ply_data_val0.h5 row 1" in first.files(9)
+
+
+@pytest.mark.parametrize("value", ["nan", "1", "-0.1"])
+def test_a_dropout_out_of_range_is_refused(root, tmp_path, value):
+    with pytest.raises(ValueError, match=r"--dropout must be in \[0, 1\)"):
+        train(root, tmp_path, "--dropout", value)

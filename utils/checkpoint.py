@@ -27,6 +27,7 @@ def save_atomically(value: object, path: Path) -> None:
             torch.save(value, stream)
             stream.flush()
             os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp hides its files from other users; weights are for them too
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -82,6 +82,8 @@ def find_monitor(args: argparse.Namespace, device: torch.device, report: Callabl
         report(f"warning: no labelled data in {args.data_root}: {without}")
         return None
     name = _first_found(args)
+    if args.model != "pointnet" and args.eval_num_points < args.k:
+        raise ValueError(f"--eval_num_points {args.eval_num_points} must be at least --k {args.k}")
     try:
         monitor = Monitor(
             name,
@@ -114,7 +116,7 @@ def evaluate_on_test(
 
     Raises:
         FileNotFoundError: no weights there, or no labelled data set below the data root.
-        ValueError: damaged weights or data, or weights of another --model.
+        ValueError: damaged weights or data. Which model and k it is, the weights say.
     """
     flags = {"model_path": str(path), "random_init": False, "model": None, "k": None, "seed": args.seed}
     flags |= {"dataset": _first_found(args), "data_root": args.data_root, "variant": None, "normalize": args.normalize}

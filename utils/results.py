@@ -12,12 +12,13 @@ from typing import Any
 Row = dict[str, Any]
 
 # date: UTC day of the evaluation. run, data: names given when recorded, such as "quickstart" and "built-in".
-# encoder: random or pretrained. seed: of the weights or of the pre-training. hours: of pre-training on `machine`.
-# commit: of the evaluation. train_command, train_commit: what pre-trained the checkpoint.
+# encoder: random or pretrained. seed: of the weights or of the pre-training. hours: of pre-training.
+# machine, commit, command: of the evaluation. train_machine, train_commit, train_command: of the pre-training.
 COLUMNS = (
     *("date", "run", "data", "dataset", "variant", "split", "task", "protocol", "encoder", "seed", "accuracy"),
     *("mean_class_accuracy", "c", "model", "k", "num_points", "normalize", "num_train", "num_test", "num_classes"),
-    *("machine", "commit", "hours", "checkpoint", "sha256", "command", "train_command", "train_commit"),
+    *("machine", "commit", "hours", "checkpoint", "sha256", "command"),
+    *("train_command", "train_commit", "train_machine"),
 )
 _GROUP = ("run", "data", "dataset", "variant", "split", "model", "k", "num_points", "normalize", "task", "protocol")
 _PROTOCOLS = {
@@ -36,10 +37,11 @@ def read_report(path: Path, *, run: str = "", data: str = "") -> list[Row]:
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
-        origin = {"run": run, "data": data, "machine": report["machine"], "commit": report["commit"]}
+        origin = {"run": run, "machine": report["machine"], "commit": report["commit"]}
+        origin |= {"data": data} if data else {}
         origin |= {"command": report["command"], "date": f"{_day(path)}"}
         return [_row(record, origin) for record in report["results"]]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no report of scripts.eval_svm --json ({type(error).__name__}: {error}); make it again"
         ) from error
@@ -51,7 +53,7 @@ def _row(record: Row, origin: Row) -> Row:
     row["accuracy"] = f"{record['accuracy']:.6f}"
     row["sha256"] = _text(record["checkpoint_sha256"])
     if row["encoder"] == "pretrained":
-        row |= _training(Path(record["checkpoint"]))
+        row |= training_record(Path(record["checkpoint"]))
     return row
 
 
@@ -63,17 +65,27 @@ def _day(path: Path) -> str:
     return datetime.fromtimestamp(os.stat(path).st_mtime, UTC).date().isoformat()
 
 
-def _training(checkpoint: Path) -> Row:
-    """What the run that a checkpoint <run>/models/<file> came from recorded of itself."""
-    run_dir = checkpoint.parent.parent
-    path = run_dir / "config.json"
-    if not path.is_file():
+def training_record(checkpoint: Path) -> Row:
+    """What the run that a checkpoint came from recorded of itself; nothing where its config.json is not found.
+
+    Args:
+        checkpoint: <run>/models/<file> or <run>/last.pt.
+    Raises:
+        ValueError: the run's config.json or metrics.jsonl is damaged.
+    """
+    found = [folder for folder in (checkpoint.parent, checkpoint.parent.parent) if (folder / "config.json").is_file()]
+    if not found:
         return {}
-    config = json.loads(path.read_text(encoding="utf-8"))
-    row = {"train_command": config["command"], "train_commit": config["commit"], "seed": _text(config["flags"]["seed"])}
-    metrics = run_dir / "metrics.jsonl"
-    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
-    hours = json.loads(lines[-1]).get("hours") if lines else None
+    try:
+        config = json.loads((found[0] / "config.json").read_text(encoding="utf-8"))
+        sessions = [config, *config.get("sessions", [])]
+        row = {"train_command": config["command"], "seed": _text(config["flags"]["seed"])}
+        row |= {f"train_{name}": ", ".join(dict.fromkeys(s[name] for s in sessions)) for name in ("commit", "machine")}
+        metrics = found[0] / "metrics.jsonl"
+        lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
+        hours = json.loads(lines[-1]).get("hours") if lines else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the records in {found[0]} are damaged ({type(error).__name__}: {error})") from error
     return row if hours is None else row | {"hours": f"{hours:.2f}"}
 
 
@@ -111,12 +123,13 @@ def write_csv(path: Path, rows: Iterable[Row]) -> None:
 
 def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
     """`old` followed by `new`; a measurement made again (same group, encoder and seed) replaces the older one."""
-    fresh = {_key(row) for row in new}
-    return [row for row in old if _key(row) not in fresh] + list(new)
+    fresh = {_key(row): row for row in new}
+    return [row for row in old if _key(row) not in fresh] + list(fresh.values())
 
 
 def _key(row: Row) -> tuple[str, ...]:
-    return (*_group(row), row["encoder"], row["seed"])
+    # Without a record of its training, a checkpoint's seed is not known: only its content tells it from others.
+    return (*_group(row), row["encoder"], row["seed"], "" if row["train_command"] else row["sha256"])
 
 
 def _group(row: Row) -> tuple[str, ...]:
@@ -130,7 +143,7 @@ def results_table(rows: Sequence[Row]) -> str:
 
     Mean over seeds, with the sample standard deviation where there are several.
     """
-    named = any(row["run"] or row["data"] for row in rows)
+    named = any(row["run"] for row in rows)
     header = [*(["pre-training", "data"] if named else []), "test set", "encoder", "protocol"]
     header += ["random (%)", "pre-trained (%)", "gain", "seeds"]
     lines = [header, ["---"] * len(header)]
@@ -176,6 +189,6 @@ def runs_table(rows: Sequence[Row]) -> str:
             command = f"`{row['train_command']}`" if row["train_command"] else "-"
             digest = f"`{row['sha256'][:12]}…`"
             commit = row["train_commit"] or "-"
-            cells = (row["run"], row["seed"], row["machine"], row["hours"] or "-", commit, digest, command)
+            cells = (row["run"], row["seed"], row["train_machine"] or "-", row["hours"] or "-", commit, digest, command)
             lines[row["run"], row["sha256"]] = cells
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines.values()])

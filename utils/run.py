@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 
 from utils.checkpoint import STATE_FILE, provenance
+from utils.cli import seed_number
 
 CONFIG_FILE = "config.json"
-# Flags that may differ when a run is resumed: none of them changes what is learned.
+# Flags that may differ when a run is resumed: none of them changes what is learned. The data may have moved; that they
+# are as many as before is checked by utils.training.
 _FREE_ON_RESUME = {
-    "resume", "device", "no_cuda", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size",
-    "overwrite", "eval", "eval_root", "json",
+    "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size", "overwrite",
+    "eval", "json",
 }  # fmt: skip
 
 
@@ -28,7 +30,7 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
         help="folder of the data sets (default: the environment variable CROSSPOINT_DATA, else data)",
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    group.add_argument("--seed", type=int, default=1, help="weights, data order and augmentations")
+    group.add_argument("--seed", type=seed_number, default=1, help="weights, data order and augmentations")
     group.add_argument("--num_workers", type=int, default=2, help="loader processes; 0 loads in this one")
 
 
@@ -79,28 +81,63 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
     """Create the run folder and record its configuration, or check that a resumed run goes on as it began.
 
     Raises:
-        ValueError: the folder holds a run and neither `resume` nor `overwrite` is set, or a resumed run differs in a
-            flag that changes what is learned.
+        ValueError: the folder holds a run and neither `resume` nor `overwrite` is set, both are, or a resumed run
+            differs in a flag that changes what is learned.
+        FileNotFoundError: nothing to resume.
     """
-    path = run_dir / CONFIG_FILE
-    if (run_dir / STATE_FILE).exists() and not resume and not overwrite:
+    if resume and overwrite:
+        raise ValueError("--resume continues a run, --overwrite starts it anew: pass one of them")
+    state, record = run_dir / STATE_FILE, run_dir / CONFIG_FILE
+    if state.exists() and not resume and not overwrite:
         raise ValueError(
             f"{run_dir} already holds a run; continue it with --resume, choose another --exp_name, or --overwrite it"
         )
-    if resume and path.is_file():
-        _check_same(json.loads(path.read_text())["flags"], config, path)
+    if resume and not state.exists():
+        raise FileNotFoundError(f"nothing to resume: no {state}; start without --resume")
+    if resume:
+        check_same(_read_config(record)["flags"] if record.is_file() else {}, config, record)
         return
     run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        stale = [run_dir / name for name in (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt")]
-        for path in [*stale, *(run_dir / "models").glob("*.pth")]:
-            path.unlink(missing_ok=True)
-    record = {"command": shlex.join(sys.argv), "flags": config, **provenance()}
-    path.write_text(json.dumps(record, indent=2) + "\n")
+        names = (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt")
+        for stale in [*(run_dir / name for name in names), *(run_dir / "models").glob("*.pth")]:
+            stale.unlink(missing_ok=True)
+    _write_config(record, {**_session(), "flags": config})
 
 
-def _check_same(before: dict, now: dict, path: Path) -> None:
+def add_session(run_dir: Path, config: dict) -> None:
+    """Record that the run was continued: with which command, by which commit, on which machine."""
+    path = run_dir / CONFIG_FILE
+    record = _read_config(path) if path.is_file() else {**_session(), "flags": config}
+    _write_config(path, record | {"sessions": [*record.get("sessions", []), _session()]})
+
+
+def check_same(before: dict, now: dict, path: Path) -> None:
+    """Compare the flags of a run, recorded in `path`, with those it is to be continued with.
+
+    Raises:
+        ValueError: one that changes what is learned differs.
+    """
     changed = [key for key in before.keys() & now.keys() - _FREE_ON_RESUME if before[key] != now[key]]
     if changed:
         difference = ", ".join(f"--{key} was {before[key]}, now {now[key]}" for key in sorted(changed))
         raise ValueError(f"cannot resume with other settings than {path}: {difference}")
+
+
+def _session() -> dict[str, str]:
+    return {"command": shlex.join(sys.argv), **provenance()}
+
+
+def _read_config(path: Path) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["flags"].keys()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it: {STATE_FILE} knows the settings too") from error
+    return record
+
+
+def _write_config(path: Path, record: dict) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from utils import checkpoint
+from utils import checkpoint, run
 from utils.engine import NonFiniteLoss, Precision, train_one_epoch
 from utils.loader import EpochLoader
 from utils.log import RunLog
@@ -57,9 +57,15 @@ class Training(ABC):
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: damaged, or of another method.
+            ValueError: damaged, of another method, of other settings, or of another number of samples.
         """
         state = checkpoint.load_state(self.run_dir)
+        run.check_same(state["config"], vars(self.args), self.run_dir / checkpoint.STATE_FILE)
+        if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
+            raise ValueError(
+                f"{self.run_dir} was trained on {state['num_samples']} samples, --data_root holds "
+                f"{len(self.loader.dataset)}: resume on the same data, or start anew under another --exp_name"
+            )
         try:
             self.method.load_state_dict(state["method"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -71,6 +77,7 @@ class Training(ABC):
         checkpoint.restore_rng(state["rng"])
         self.next_epoch, self.best = state["next_epoch"], state["best"]
         self.seconds = state.get("seconds", 0.0)
+        run.add_session(self.run_dir, vars(self.args))
         self.log.line(f"resumed at epoch {self.next_epoch}")
 
     def fit(self) -> None:
@@ -113,6 +120,7 @@ class Training(ABC):
             "next_epoch": self.next_epoch,
             "best": self.best,
             "seconds": self.seconds,
+            "num_samples": len(self.loader.dataset),
             "config": vars(self.args),
             "provenance": checkpoint.provenance(),
         }

@@ -1,3 +1,4 @@
+import shlex
 import shutil
 
 import h5py
@@ -5,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import train_crosspoint
 from data.check_data import check_all
 from tests.check_helpers import check, report_on
-from tests.tiny_trees import cloud, labelled, write_all, write_extras, write_h5
+from tests.tiny_trees import cloud, labelled, write_all, write_extras, write_h5, write_shapenet
 
 
 @pytest.fixture
@@ -20,7 +22,19 @@ def test_a_sound_tree_has_status_zero_and_names_the_training_command(root, capsy
     status, text = check(root, capsys)
     assert status == 0
     assert f"no faults; next: python train_crosspoint.py --data_root {root}" in text
-    assert "--batch_size 3" in text  # the published 20 would not fit three clouds
+    assert "--batch_size 3 --num_points 97" in text  # the published 20 and 2048 would not fit three clouds of 97
+
+
+def test_the_training_command_runs_for_a_folder_with_a_space(tmp_path, capsys):
+    root = write_shapenet(tmp_path / "my data", ["02/a", "02/b"], num_points=64, size=32)
+    command = shlex.split(check(root, capsys)[1].split("next: python ")[1].splitlines()[0])
+    assert command[0] == "train_crosspoint.py"
+    args = train_crosspoint.parse_args([*command[1:], "--image_size", "32", "--num_workers", "0"])
+    assert len(train_crosspoint.build_loader(args, pin_memory=False)) == 1
+
+
+def test_one_shape_alone_is_not_sent_to_training(tmp_path, capsys):
+    assert "train_crosspoint" not in check(write_shapenet(tmp_path, ["02/a"]), capsys)[1]
 
 
 def test_every_layout_below_the_root_is_found(root):

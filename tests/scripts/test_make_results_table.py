@@ -13,7 +13,7 @@ RANDOM = {"published": 0.1, "fair": 0.6, "knn": 0.5}
 def report(tmp_path):
     """Writes a report of eval_svm: report(name, weights, seed, accuracies by protocol)."""
 
-    def write(name, weights="random", seed=1, accuracies=RANDOM, **extra):
+    def write(name, weights="random", seed=1, accuracies=RANDOM, trained=True, **extra):
         checkpoint = weights == "checkpoint"
         common = {
             "task": "t", "dataset": "modelnet40", "variant": None, "split": "test", "model": "dgcnn", "k": 15,
@@ -26,6 +26,10 @@ def report(tmp_path):
         origin = {"commit": "c0ffee", "machine": "m", "command": "python -m scripts.eval_svm", "results": results}
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(origin))
+        if checkpoint and trained:
+            (tmp_path / "run").mkdir(exist_ok=True)
+            config = {"command": "train.py", "commit": "facade", "machine": "big", "flags": {"seed": seed}}
+            (tmp_path / "run" / "config.json").write_text(json.dumps(config))
         return str(path)
 
     return write
@@ -92,17 +96,41 @@ def test_append_keeps_every_result_with_its_origin_and_writes_the_readme(report,
     assert "| quick | built-in |" in text
 
 
-def test_append_records_what_trained_the_checkpoint_and_its_seed(report, readme, tmp_path):
+@pytest.mark.parametrize("where", ["run/models/best_model.pth", "run/last.pt"])
+def test_append_records_what_trained_the_checkpoint_and_its_seed(report, readme, tmp_path, where):
     (tmp_path / "run").mkdir()
-    config = {"command": "train_crosspoint.py --epochs 1", "commit": "facade", "flags": {"seed": 7}}
+    first, later = ({"command": "c", "commit": commit, "machine": "big"} for commit in ("facade", "decade"))
+    config = first | {"command": "train_crosspoint.py --epochs 1", "flags": {"seed": 7}, "sessions": [first, later]}
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     (tmp_path / "run" / "metrics.jsonl").write_text('{"hours": 0.5}\n{"hours": 1.25}\n')
-    rows = append(tmp_path, readme, report("b", "checkpoint", seed=0))
+    rows = append(tmp_path, readme, report("b", "checkpoint", seed=0, trained=False, checkpoint=str(tmp_path / where)))
     keys = ("train_command", "seed", "train_commit", "hours", "commit")
-    expected = ("train_crosspoint.py --epochs 1", "7", "facade", "1.25", "c0ffee")
+    expected = ("train_crosspoint.py --epochs 1", "7", "facade, decade", "1.25", "c0ffee")
     assert {tuple(row[key] for key in keys) for row in rows} == {expected}
-    assert "| 7 | m | 1.25 | facade |" in readme.read_text()
+    assert "| 7 | big | 1.25 | facade, decade |" in readme.read_text()
     assert "`train_crosspoint.py --epochs 1`" in readme.read_text()
+
+
+def test_a_checkpoint_whose_training_is_not_known_is_not_recorded(report, readme, tmp_path):
+    with pytest.raises(ValueError, match=r"no config.json of the training beside .*best_model.pth"):
+        append(tmp_path, readme, report("b", "checkpoint", trained=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("config.json", "{"), ("metrics.jsonl", '{"hours": 1'), ("config.json", "[]")]
+)
+def test_damaged_records_of_the_training_are_named(report, readme, tmp_path, name, text):
+    path = report("b", "checkpoint")
+    (tmp_path / "run" / name).write_text(text)
+    with pytest.raises(ValueError, match=r"run are damaged"):
+        append(tmp_path, readme, path)
+
+
+def test_the_same_report_twice_is_one_seed_and_another_data_folder_another_line(report, capsys):
+    run(report("a", accuracies={"fair": 0.5}, data="x"), report("b", accuracies={"fair": 0.5}, data="x"))
+    run(report("a", accuracies={"fair": 0.5}, data="x"), report("b", accuracies={"fair": 0.1}, data="y"))
+    lines = [cells(line)[-1] for line in capsys.readouterr().out.splitlines() if "linear" in line]
+    assert lines == ["1", "1", "1"]
 
 
 def test_a_measurement_made_again_replaces_the_older_one_of_the_same_run_only(report, readme, tmp_path):
@@ -126,7 +154,9 @@ def test_a_damaged_csv_is_refused_by_name(readme, tmp_path, text):
         run("--csv", tmp_path / "r.csv", "--readme", readme)
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", '{"results": []}'])
+@pytest.mark.parametrize(
+    "text", ["no JSON", "[]", '{"results": []}', '{"machine": 1, "commit": 1, "command": 1, "results": ["x"]}']
+)
 def test_a_file_that_is_no_report_is_refused_by_name(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(ValueError, match=r"x\.json is no report"):

@@ -16,6 +16,7 @@ from models.encoders import ENCODERS, build_encoder
 from models.published import load_encoder
 from utils import seed
 from utils.checkpoint import file_sha256
+from utils.cli import seed_number
 
 PUBLISHED_K = 15
 # A cloud this many times larger than the median one dominates features that know no scale.
@@ -43,7 +44,7 @@ def add_encoder_args(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    group.add_argument("--seed", type=int, default=0, help="of the untrained weights and of every draw")
+    group.add_argument("--seed", type=seed_number, default=0, help="of the untrained weights and of every draw")
 
 
 def add_dataset_args(parser: argparse.ArgumentParser) -> None:
