@@ -102,7 +102,8 @@ def unpack(archive: Path, out: Path, digest: str) -> list[str]:
     try:
         with tarfile.open(archive) as tar:
             for member in tqdm(tar, "unpacking", unit=" files", disable=None):
-                tar.extract(member, work, filter="data")
+                _check_member(archive, member)
+                _extract(tar, member, work)
         found = identify(work)
         if not found:
             raise ValueError(f"{archive} holds none of the known sets ({', '.join(SETS)}); unpack it by hand")
@@ -111,6 +112,17 @@ def unpack(archive: Path, out: Path, digest: str) -> list[str]:
         return list(found)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write one folder or file, with the permissions any new file gets (tarfile's filters came with Python 3.11.4)."""
+    target = folder / member.name
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tar.extractfile(member) as source, open(target, "wb") as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def _move(folder: Path, destination: Path, digest: str, archive_name: str) -> None:
