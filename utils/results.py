@@ -148,12 +148,18 @@ def results_table(rows: Sequence[Row]) -> str:
     header += ["random (%)", "pre-trained (%)", "gain", "seeds"]
     lines = [header, ["---"] * len(header)]
     groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
+    for row in sorted(rows, key=_place):
         groups.setdefault(_group(row), []).append(row)
     for group in groups.values():
         cells = [group[0]["run"], group[0]["data"]] if named else []
         lines.append([*cells, *_describe(group[0]), *_figures(group)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _place(row: Row) -> tuple[str | int, ...]:
+    """Order in the tables: what belongs together stands together, protocols in the order of _PROTOCOLS."""
+    protocol = list(_PROTOCOLS).index(row["protocol"]) if row["protocol"] in _PROTOCOLS else len(_PROTOCOLS)
+    return (*(row[name] for name in ("run", "data", "dataset", "variant")), int(row["num_points"] or 0), protocol)
 
 
 def _describe(row: Row) -> list[str]:
@@ -184,7 +190,7 @@ def runs_table(rows: Sequence[Row]) -> str:
     """Markdown: one line for each pre-trained checkpoint: what made it, where, in how long."""
     header = ["pre-training", "seed", "machine", "hours", "commit", "checkpoint sha256", "command"]
     lines = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row["run"], row["seed"])):
         if row["encoder"] == "pretrained":
             command = f"`{row['train_command']}`" if row["train_command"] else "-"
             digest = f"`{row['sha256'][:12]}…`"
