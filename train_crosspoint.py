@@ -39,6 +39,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--num_points", type=int, default=2048, help="points per cloud, a random subset if it has more")
     parser.add_argument("--epochs", type=int, default=250)
     parser.add_argument("--batch_size", type=int, default=16, help="shapes per step")
+    parser.add_argument(
+        "--micro_batch",
+        type=int,
+        default=0,
+        help="shapes in memory at once while all of --batch_size are contrasted; BatchNorm sees these; 0: all",
+    )
     parser.add_argument("--lr", type=float, default=0.001, help="initial rate, cosine to 0 over all steps")
     parser.add_argument("--use_sgd", action=argparse.BooleanOptionalAction, default=False, help="SGD instead of Adam")
     parser.add_argument("--momentum", type=float, default=0.9, help="of SGD")
@@ -121,6 +127,8 @@ def main(args: argparse.Namespace) -> None:
     run.require_positive(args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size")
     run.require_positive(args, "test_batch_size", "eval_num_points")
     run.require_not_negative(args, "eval_freq", "save_freq", "num_workers")
+    if args.micro_batch < 0 or args.micro_batch == 1:
+        raise ValueError(f"--micro_batch must be 0 or at least 2, got {args.micro_batch}")
     if args.image_size > MAX_IMAGE_SIZE:
         raise ValueError(f"--image_size must be at most {MAX_IMAGE_SIZE}, got {args.image_size}")
     run_dir = Path(args.output_dir) / args.exp_name

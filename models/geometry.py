@@ -6,7 +6,10 @@ Letters: B batch, N points, K neighbours, C channels, M rows = points of all clo
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+GROUP = 8  # columns from which a neighbour search takes the minimum first
 
 
 class NonFiniteInput(ValueError):
@@ -115,8 +118,17 @@ def _nearest(cloud: Tensor, k: int) -> Tensor:
     """
     cloud = cloud - cloud.mean(dim=0)
     half_norm = 0.5 * (cloud * cloud).sum(dim=-1)
-    score = torch.addmm(half_norm, cloud, cloud.T, alpha=-1)  # |y|^2/2 - xy orders as |x - y|^2 does
-    return score.topk(k, dim=-1, largest=False).indices
+    padding = -len(cloud) % GROUP if len(cloud) >= 2 * k * GROUP else 0
+    targets, half_norm = F.pad(cloud, (0, 0, 0, padding)), F.pad(half_norm, (0, padding), value=torch.inf)
+    score = torch.addmm(half_norm, cloud, targets.T, alpha=-1)  # |y|^2/2 - xy orders as |x - y|^2 does
+    if len(cloud) < 2 * k * GROUP:
+        return score.topk(k, dim=-1, largest=False).indices
+    # The k smallest of a row are in the k groups whose minima are smallest: two small selections for a large one.
+    num_groups = len(targets) // GROUP  # column c is in group c % num_groups
+    minima = score.unflatten(1, (GROUP, num_groups)).amin(dim=1)
+    groups = minima.topk(k, dim=-1, largest=False, sorted=False).indices  # (N, K)
+    members = (groups[:, None] + torch.arange(0, len(targets), num_groups)[:, None]).flatten(1)  # (N, GROUP * K)
+    return members.gather(1, score.gather(1, members).topk(k, dim=-1, largest=False).indices)
 
 
 def _repeat_first(nearest: Tensor, copies: int, k: int) -> Tensor:

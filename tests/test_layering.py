@@ -16,7 +16,7 @@ FORBIDDEN = {
     "utils": {"data", "scripts", *ENTRY_PROGRAMS},
     "data": {"scripts", *ENTRY_PROGRAMS},
     "scripts": {"data", "scripts", *ENTRY_PROGRAMS},
-    "benchmarks": {"data", "scripts", *ENTRY_PROGRAMS},
+    "benchmarks": {"data", "scripts", *ENTRY_PROGRAMS} - {"benchmarks"},
 }
 
 

@@ -102,6 +102,15 @@ def test_each_flag_of_training_changes_the_losses(root, plain, tmp_path, flags):
     assert losses(plain) != losses(train(root, tmp_path, *flags))
 
 
+def test_a_micro_batch_of_the_whole_batch_changes_nothing(root, plain, tmp_path):
+    assert losses(plain) == pytest.approx(losses(train(root, tmp_path, "--micro_batch", "3")), rel=1e-4)
+
+
+def test_smaller_micro_batches_change_what_batch_norm_sees(root, tmp_path):
+    whole = losses(train(root, tmp_path / "a", "--batch_size", "4"))
+    assert whole != losses(train(root, tmp_path / "b", "--batch_size", "4", "--micro_batch", "2"))
+
+
 def test_k_changes_the_losses_of_dgcnn(root, tmp_path):
     plain = losses(train(root, tmp_path / "a", "--epochs", "1", model="dgcnn"))
     assert plain != losses(train(root, tmp_path / "b", "--epochs", "1", "--k", "3", model="dgcnn"))
@@ -347,6 +356,7 @@ def test_a_fault_met_by_a_loader_process_is_the_same_message(tmp_path):
         (("--device", "cuda:99"), "cuda:99"),
         (("--imid_weight", "0", "--cmid_weight", "0"), "one of them > 0"),
         (("--imid_weight", "nan"), "--imid_weight nan"),
+        (("--micro_batch", "1"), "--micro_batch must be 0 or at least 2"),
         (("--temperature", "0"), "--temperature must be > 0"),
         (("--max_dropout", "1"), "--max_dropout 1.0 in [0, 1)"),
         (("--device", "mps"), "--device mps: only cpu and cuda"),

@@ -1,8 +1,9 @@
-"""One epoch of training: the only place of the project that calls backward and steps an optimiser for pre-training."""
+"""One epoch of training: the only place of the project that steps an optimiser."""
 
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.geometry import NonFiniteInput
+from utils.gradient_cache import cached_backward
 from utils.loader import EpochLoader
 from utils.log import is_terminal, peak_memory_mib
 
@@ -52,11 +54,13 @@ def train_one_epoch(
     precision: Precision,
     report: Callable[[str], None],
     print_freq: int = 200,
+    micro_batch: int = 0,
 ) -> dict[str, float]:
     """Minimise the sum of the method's loss terms over one epoch.
 
     Args:
         method: batch dict -> dict of named, weighted loss terms.
+        micro_batch: samples whose activations are in memory at once, see utils.gradient_cache; 0 takes all.
         report: called with one line every `print_freq` steps and at the epoch's last step.
     Returns:
         Means over the epoch: every term, "loss/total", "shapes_per_s", "data_wait" (share of the time spent waiting
@@ -74,7 +78,7 @@ def train_one_epoch(
     for step, batch in enumerate(batches):
         waited += time.perf_counter() - last_wait_end
         lr = schedule.get_last_lr()[0]
-        terms = _step(method, batch, optimizer, schedule, device, precision, step)
+        terms = _step(method, batch, optimizer, schedule, device, precision, step, micro_batch)
         num_shapes += len(batch["index"])
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value
@@ -89,22 +93,31 @@ def train_one_epoch(
     return means
 
 
-def _step(method, batch, optimizer, schedule, device, precision: Precision, step: int) -> dict[str, float]:
+def _step(method, batch, optimizer, schedule, device, precision: Precision, step: int, micro_batch) -> dict[str, float]:
     """Forward, backward, update, schedule; returns the loss terms as numbers."""
     on_device = {
         key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
     }
-    with torch.autocast(device.type, precision.dtype, enabled=precision.dtype is not None):
-        try:
-            terms = method(on_device)
-        except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss
-            raise NonFiniteLoss(step, {"features": math.nan}, batch["index"].tolist()) from error
-    loss = torch.stack(list(terms.values())).sum()
-    values = {name: term.item() for name, term in terms.items()}
-    if not all(map(_is_finite, values.values())):
-        raise NonFiniteLoss(step, values, batch["index"].tolist())
+    values: dict[str, float] = {}
+
+    def check(terms: dict[str, Tensor]) -> None:
+        values.update({name: term.item() for name, term in terms.items()})
+        if not all(map(_is_finite, values.values())):
+            raise NonFiniteLoss(step, values, batch["index"].tolist())
+
+    autocast = partial(torch.autocast, device.type, precision.dtype, enabled=precision.dtype is not None)
+    scale = precision.scaler.scale
     optimizer.zero_grad(set_to_none=True)
-    precision.scaler.scale(loss).backward()
+    try:
+        if micro_batch:
+            cached_backward(method, on_device, micro_batch, context=autocast, scale=scale, check=check)
+        else:
+            with autocast():
+                terms = method(on_device)
+            check(terms)
+            scale(torch.stack(list(terms.values())).sum()).backward()
+    except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss
+        raise NonFiniteLoss(step, {"features": math.nan}, batch["index"].tolist()) from error
     if not precision.scaler.is_enabled():  # the scaler of float16 looks itself, and skips such steps
         norm = nn.utils.get_total_norm(p.grad for p in method.parameters() if p.grad is not None).item()
         if not _is_finite(norm):

@@ -18,7 +18,7 @@ class Pretraining(Training):
     """One run of a pre-training method over a data set.
 
     Args, beside those of Training:
-        args: also lr, use_sgd, momentum, amp, save_freq, eval_freq, model and k.
+        args: also lr, use_sgd, momentum, amp, micro_batch, save_freq, eval_freq, model and k.
         method: also has `point_encoder`, `point_head`, `image_encoder` and `image_head`.
         monitor: encoder -> accuracy on data held out of train, or None for no monitoring.
     """
@@ -36,7 +36,16 @@ class Pretraining(Training):
         optimizer = optim.build_optimizer(method.parameters(), lr=args.lr, use_sgd=args.use_sgd, momentum=args.momentum)
         schedule = optim.cosine_schedule(optimizer, args.epochs * len(loader))
         super().__init__(
-            args, run_dir, method, loader, device, log, optimizer=optimizer, schedule=schedule, amp=args.amp
+            args,
+            run_dir,
+            method,
+            loader,
+            device,
+            log,
+            optimizer=optimizer,
+            schedule=schedule,
+            amp=args.amp,
+            micro_batch=args.micro_batch,
         )
         self.monitor = monitor
 

@@ -25,6 +25,7 @@ class Training(ABC):
         loader: batches by epoch; its data set names the files of an item.
         optimizer, schedule: over the method's parameters; the schedule moves once a step.
         amp: autocast, a key of AMP_DTYPES.
+        micro_batch: samples whose activations are in memory at once; 0 takes the whole batch.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Training(ABC):
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         amp: str = "none",
+        micro_batch: int = 0,
     ):
         self.args, self.run_dir, self.method, self.loader = args, run_dir, method, loader
         self.device, self.log = device, log
         self.optimizer, self.schedule = optimizer, schedule
         self.precision = Precision.from_name(amp, device)
+        self.micro_batch = micro_batch
         self.next_epoch = 0
         self.seconds = 0.0  # of training and held-out scoring so far, over all sessions of the run
         self.best = float("-inf")
@@ -100,6 +103,7 @@ class Training(ABC):
                     precision=self.precision,
                     report=self.log.line,
                     print_freq=self.args.print_freq,
+                    micro_batch=self.micro_batch,
                 )
             except NonFiniteLoss as error:
                 raise ValueError(self._explain(error, epoch)) from error

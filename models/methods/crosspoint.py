@@ -51,20 +51,33 @@ class CrossPoint(nn.Module):
         self.temperature = temperature
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted loss terms of one batch.
+        """Weighted loss terms of one batch: `loss` of its `embed`."""
+        return self.loss(self.embed(batch))
+
+    def embed(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Embeddings of one batch, each (B, D), one row a shape.
 
         Args:
             batch: aug_a, aug_b (B, N, 3); image (B, 3, H, W), unused when cmid_weight is 0.
         Returns:
-            "loss/imid" and "loss/cmid", scalars, only those whose weight is not 0; their sum is the loss.
+            "aug_a", "aug_b" and, unless cmid_weight is 0, "image".
         """
         points = torch.cat([batch["aug_a"], batch["aug_b"]])  # (2B, N, 3)
-        embedding_a, embedding_b = self.point_head(self.point_encoder(points)).chunk(2)
+        embeddings = dict(zip(("aug_a", "aug_b"), self.point_head(self.point_encoder(points)).chunk(2), strict=True))
+        if self.cmid_weight:
+            embeddings["image"] = self.image_head(self.image_encoder(batch["image"]))
+        return embeddings
+
+    def loss(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weighted loss terms: every shape of `embed`'s result is contrasted with all others in it.
+
+        Returns:
+            "loss/imid" and "loss/cmid", scalars, only those whose weight is not 0; their sum is the loss.
+        """
+        a, b = embeddings["aug_a"], embeddings["aug_b"]
         terms = {}
         if self.imid_weight:
-            terms["loss/imid"] = self.imid_weight * nt_xent(embedding_a, embedding_b, self.temperature)
+            terms["loss/imid"] = self.imid_weight * nt_xent(a, b, self.temperature)
         if self.cmid_weight:
-            image_embedding = self.image_head(self.image_encoder(batch["image"]))
-            prototype = (embedding_a + embedding_b) / 2
-            terms["loss/cmid"] = self.cmid_weight * nt_xent(prototype, image_embedding, self.temperature)
+            terms["loss/cmid"] = self.cmid_weight * nt_xent((a + b) / 2, embeddings["image"], self.temperature)
         return terms

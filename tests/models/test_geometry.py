@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.geometry import CloudRows, dense_rows, flat_index, knn, knn_rows, merge_copies
+from models.geometry import GROUP, CloudRows, dense_rows, flat_index, knn, knn_rows, merge_copies
 from tests.models.published_formulation import exact_knn
 
 
@@ -12,6 +12,14 @@ def test_finds_the_nearest_points(channels):
     torch.manual_seed(1)
     x = torch.randn(2, 53, channels, dtype=torch.float64)
     assert torch.equal(knn(x, 7).sort().values, exact_knn(x, 7).sort().values)
+
+
+@pytest.mark.parametrize("num_points", [2 * 7 * GROUP - 1, 2 * 7 * GROUP, 2 * 7 * GROUP + 5, 331])
+def test_large_clouds_are_searched_by_groups_with_the_same_result_nearest_first(num_points):
+    torch.manual_seed(1)
+    x = torch.randn(2, num_points, 3, dtype=torch.float64)
+    index = knn(x, 7)
+    assert torch.equal(index, exact_knn(x, 7))  # distances are distinct: the order is the only right one
 
 
 def test_finds_them_far_from_the_origin_in_float32():
