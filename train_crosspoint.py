@@ -124,9 +124,9 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
 
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
-    run.require_positive(args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size")
-    run.require_positive(args, "test_batch_size", "eval_num_points")
-    run.require_not_negative(args, "eval_freq", "save_freq", "num_workers")
+    run.require_at_least(1, args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size")
+    run.require_at_least(1, args, "test_batch_size", "eval_num_points")
+    run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers")
     if args.micro_batch < 0 or args.micro_batch == 1:
         raise ValueError(f"--micro_batch must be 0 or at least 2, got {args.micro_batch}")
     if args.image_size > MAX_IMAGE_SIZE:

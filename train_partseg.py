@@ -65,10 +65,10 @@ def check_flags(args: argparse.Namespace) -> None:
         raise ValueError("--pretrained_path starts a training; with --eval pass the fine-tuned network as --model_path")
     if not args.eval and args.batch_size < 2:
         raise ValueError(f"--batch_size must be at least 2 for BatchNorm, got {args.batch_size}")
-    run.require_not_negative(args, "num_workers")
+    run.require_at_least(0, args, "num_workers")
     if not 0 <= args.dropout < 1:
         raise ValueError(f"--dropout must be in [0, 1), got {args.dropout}")
-    run.require_positive(args, "epochs", "test_batch_size", "print_freq", "k", "num_points")
+    run.require_at_least(1, args, "epochs", "test_batch_size", "print_freq", "k", "num_points")
     if args.json:
         check_report_path(args.json)
 

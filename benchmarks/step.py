@@ -42,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--memory_of", choices=list(SIDES), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    run.require_positive(args, "k", "rounds")
+    run.require_at_least(1, args, "k", "rounds")
     return args
 
 

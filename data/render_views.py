@@ -26,6 +26,7 @@ from data.rendering.raycast import require_embreex
 from data.rendering.store import PARTIAL, is_finished
 from data.rendering.workers import Outcome, run_isolated
 from utils.cli import run_main, seed_number
+from utils.files import write_text
 
 RECORD = "render_views.json"
 
@@ -74,10 +75,7 @@ def _check_record(out: Path, record: dict[str, str | int]) -> None:
     """Refuse to go on with other settings or another source: the finished shapes would not match the new ones."""
     path = out / RECORD
     if not path.is_file():
-        out.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(record, indent=2) + "\n")
-        new.replace(path)
+        write_text(path, json.dumps(record, indent=2) + "\n")
         return
     try:
         before = dict(json.loads(path.read_text()))

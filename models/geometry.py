@@ -118,10 +118,11 @@ def _nearest(cloud: Tensor, k: int) -> Tensor:
     """
     cloud = cloud - cloud.mean(dim=0)
     half_norm = 0.5 * (cloud * cloud).sum(dim=-1)
-    padding = -len(cloud) % GROUP if len(cloud) >= 2 * k * GROUP else 0
+    is_large = len(cloud) >= 2 * k * GROUP
+    padding = -len(cloud) % GROUP if is_large else 0
     targets, half_norm = F.pad(cloud, (0, 0, 0, padding)), F.pad(half_norm, (0, padding), value=torch.inf)
     score = torch.addmm(half_norm, cloud, targets.T, alpha=-1)  # |y|^2/2 - xy orders as |x - y|^2 does
-    if len(cloud) < 2 * k * GROUP:
+    if not is_large:
         return score.topk(k, dim=-1, largest=False).indices
     # The k smallest of a row are in the k groups whose minima are smallest: two small selections for a large one.
     num_groups = len(targets) // GROUP  # column c is in group c % num_groups

@@ -137,6 +137,11 @@ def export_state(encoder: nn.Module, name: str, head: nn.Module | None = None, *
     return state
 
 
+def stored_origin(state: dict) -> dict:
+    """What `export_state` put beside the tensors: model and k; empty for files of others."""
+    return getattr(state, "_metadata", {}).get("crosspoint", {})
+
+
 def load_encoder(path: str | Path, name: str | None = None, k: int | None = None) -> PretrainedEncoder:
     """Encoder from a published weight file, ours (`models/best_model.pth`) or its authors'.
 
@@ -149,7 +154,7 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
         ValueError: not such a file, or of another encoder.
     """
     state = read_weights(path)
-    stored = getattr(state, "_metadata", {}).get("crosspoint", {})
+    stored = stored_origin(state)
     try:
         if "method" in state:
             state, stored = _from_training_state(state)

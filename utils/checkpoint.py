@@ -4,34 +4,20 @@ import hashlib
 import os
 import platform
 import subprocess
-import tempfile
 from pathlib import Path
 
 import torch
 
 from models.published import read_weights
+from utils.files import write_atomically
 
 STATE_FILE = "last.pt"
 REPO = Path(__file__).resolve().parent.parent
 
 
 def save_atomically(value: object, path: Path) -> None:
-    """torch.save to a temporary file in the same folder, flushed to disk, then renamed over `path`.
-
-    A kill or a full disk leaves the previous file as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            torch.save(value, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp hides its files from other users; weights are for them too
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """torch.save by `write_atomically`: a kill or a full disk leaves the previous file as it was."""
+    write_atomically(path, lambda stream: torch.save(value, stream))
 
 
 def file_sha256(path: Path) -> str:

@@ -78,10 +78,11 @@ def find_monitor(args: argparse.Namespace, device: torch.device, report: Callabl
     if args.eval_freq == 0:
         report(f"--eval_freq 0: {without}")
         return None
-    if args.eval_dataset == "auto" and not _found(args.data_root):
+    try:
+        name = _first_found(args)
+    except FileNotFoundError:
         report(f"warning: no labelled data in {args.data_root}: {without}")
         return None
-    name = _first_found(args)
     if args.model != "pointnet" and args.eval_num_points < args.k:
         raise ValueError(f"--eval_num_points {args.eval_num_points} must be at least --k {args.k}")
     try:
@@ -131,22 +132,13 @@ def _first_found(args: argparse.Namespace) -> str:
     """The data set of `--eval_dataset`; "auto" is the first whose train split is below the data root."""
     if args.eval_dataset != "auto":
         return args.eval_dataset
-    found = _found(args.data_root)
-    if not found:
-        raise FileNotFoundError(
-            f"no labelled data set in {args.data_root} (looked for {', '.join(MONITORED)}); pass --data_root, or make "
-            "the built-in data: python -m data.make_shapes --out data/shapes"
-        )
-    return found[0]
-
-
-def _found(root: str | Path) -> list[str]:
-    """Names of the data sets whose train split lies below root."""
-    names = []
     for name, dataset in MONITORED.items():
         try:
-            dataset.find(root, "train")
+            dataset.find(args.data_root, "train")
         except FileNotFoundError:
             continue
-        names.append(name)
-    return names
+        return name
+    raise FileNotFoundError(
+        f"no labelled data set in {args.data_root} (looked for {', '.join(MONITORED)}); pass --data_root, or make the "
+        "built-in data: python -m data.make_shapes --out data/shapes"
+    )

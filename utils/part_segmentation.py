@@ -10,7 +10,7 @@ from torch import nn
 
 from datasets.shapenet_part import ShapeNetPart
 from models.dgcnn_seg import DGCNNPartSeg
-from models.published import LoadReport, export_state, import_state, load_encoder, read_weights
+from models.published import LoadReport, export_state, import_state, load_encoder, read_weights, stored_origin
 from utils import checkpoint, optim
 from utils.evaluation.part_seg import PartScore, category_table, part_record, score_parts
 from utils.evaluation.report import result_line, write_report
@@ -51,7 +51,7 @@ def load_part_seg(path: str | Path, name: str, k: int) -> DGCNNPartSeg:
         import_state(state, network, name)
     except ValueError as error:
         raise ValueError(f"{path} is no fine-tuned part segmentation network of --model {name}: {error}") from error
-    stored_k = getattr(state, "_metadata", {}).get("crosspoint", {}).get("k")
+    stored_k = stored_origin(state).get("k")
     if stored_k not in (None, k):
         raise ValueError(f"{path} was trained with k {stored_k}, got --k {k}; pass --k {stored_k}")
     return network

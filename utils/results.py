@@ -1,6 +1,7 @@
 """Records of evaluations: rows from the JSON reports, the CSV that keeps them, their mean and deviation as a table."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+
+from utils.files import write_text
+from utils.run import CONFIG_FILE, read_config
 
 Row = dict[str, Any]
 
@@ -73,11 +77,11 @@ def training_record(checkpoint: Path) -> Row:
     Raises:
         ValueError: the run's config.json or metrics.jsonl is damaged.
     """
-    found = [folder for folder in (checkpoint.parent, checkpoint.parent.parent) if (folder / "config.json").is_file()]
+    found = [folder for folder in (checkpoint.parent, checkpoint.parent.parent) if (folder / CONFIG_FILE).is_file()]
     if not found:
         return {}
     try:
-        config = json.loads((found[0] / "config.json").read_text(encoding="utf-8"))
+        config = read_config(found[0] / CONFIG_FILE)
         sessions = [config, *config.get("sessions", [])]
         row = {"train_command": config["command"], "seed": _text(config["flags"]["seed"])}
         row |= {f"train_{name}": ", ".join(dict.fromkeys(s[name] for s in sessions)) for name in ("commit", "machine")}
@@ -113,12 +117,11 @@ def read_csv(path: Path) -> list[Row]:
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
     """Write the records, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, stream.getvalue())
 
 
 def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:

@@ -11,6 +11,7 @@ import torch
 
 from utils.checkpoint import STATE_FILE, provenance
 from utils.cli import seed_number
+from utils.files import write_text
 
 CONFIG_FILE = "config.json"
 # Flags that may differ when a run is resumed: none of them changes what is learned. The data may have moved; that they
@@ -34,26 +35,15 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--num_workers", type=int, default=2, help="loader processes; 0 loads in this one")
 
 
-def require_positive(args: argparse.Namespace, *names: str) -> None:
-    """Refuse counts below 1.
+def require_at_least(least: int, args: argparse.Namespace, *names: str) -> None:
+    """Refuse numbers below `least`.
 
     Raises:
         ValueError: names the first such flag.
     """
     for name in names:
-        if getattr(args, name) < 1:
-            raise ValueError(f"--{name} must be at least 1, got {getattr(args, name)}")
-
-
-def require_not_negative(args: argparse.Namespace, *names: str) -> None:
-    """Refuse counts below 0.
-
-    Raises:
-        ValueError: names the first such flag.
-    """
-    for name in names:
-        if getattr(args, name) < 0:
-            raise ValueError(f"--{name} must be at least 0, got {getattr(args, name)}")
+        if getattr(args, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
 
 
 def get_device(name: str) -> torch.device:
@@ -95,7 +85,7 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
     if resume and not state.exists():
         raise FileNotFoundError(f"nothing to resume: no {state}; start without --resume")
     if resume:
-        check_same(_read_config(record)["flags"] if record.is_file() else {}, config, record)
+        check_same(read_config(record)["flags"] if record.is_file() else {}, config, record)
         return
     run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
@@ -108,7 +98,7 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
 def add_session(run_dir: Path, config: dict) -> None:
     """Record that the run was continued: with which command, by which commit, on which machine."""
     path = run_dir / CONFIG_FILE
-    record = _read_config(path) if path.is_file() else {**_session(), "flags": config}
+    record = read_config(path) if path.is_file() else {**_session(), "flags": config}
     _write_config(path, record | {"sessions": [*record.get("sessions", []), _session()]})
 
 
@@ -128,7 +118,12 @@ def _session() -> dict[str, str]:
     return {"command": shlex.join(sys.argv), **provenance()}
 
 
-def _read_config(path: Path) -> dict:
+def read_config(path: Path) -> dict:
+    """What a run recorded of itself: its command, flags, commit and machine, and each later session's.
+
+    Raises:
+        ValueError: damaged.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         record["flags"].keys()
@@ -138,6 +133,4 @@ def _read_config(path: Path) -> dict:
 
 
 def _write_config(path: Path, record: dict) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(record, indent=2) + "\n")

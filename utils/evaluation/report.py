@@ -1,16 +1,15 @@
 """Results of evaluation programs as lines for people and grep, and as a JSON file."""
 
 import json
-import os
 import shlex
 import sys
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from utils.checkpoint import provenance
 from utils.evaluation.score import Score
+from utils.files import write_text
 
 _LIBRARIES = ("numpy", "scikit-learn")
 _FIGURES = ("miou_instance", "miou_class", "accuracy", "mean_class_accuracy")
@@ -75,12 +74,4 @@ def write_report(path: str | Path, results: list[dict[str, Any]]) -> None:
     versions = {name: origin.pop(name) for name in ("python", "torch")} | {name: version(name) for name in _LIBRARIES}
     report = {**origin, "versions": versions, "command": shlex.join(sys.orig_argv), "results": results}
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp hides its files from other users; a report is for them too
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_text(path, text)
