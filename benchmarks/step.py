@@ -184,6 +184,7 @@ def compare(size: str, args: argparse.Namespace, device: torch.device) -> dict:
 
 def main(args: argparse.Namespace) -> None:
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     if args.memory_of:
         print_memory(args, device)
         return
@@ -204,5 +205,4 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    keep_freed_memory(arguments.device)
     run_main(lambda: main(arguments))

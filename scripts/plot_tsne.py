@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from utils import run
+from utils.allocator import keep_freed_memory
 from utils.cli import run_main, seed_number
 from utils.comparison import compute_features, encoder_pair
 from utils.evaluation.inputs import add_dataset_args, load_split
@@ -29,6 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     encoders = encoder_pair(args.model_path, seed=args.seed, k=args.k)
     test = load_split(args, "test")
     features = compute_features(encoders, test, device=device, batch_size=args.batch_size)
