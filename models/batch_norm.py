@@ -153,6 +153,11 @@ class _NormActPool(torch.autograd.Function):
             is_positive = (row > threshold.to(x.dtype)).double()
             sums += copies[:, None] * torch.stack([row.double(), row * is_positive, is_positive])
             points = points + copies[:, None]
+        is_flat = norm.gain == 0  # all points are equal there: the first is taken, as the published network does
+        if is_flat.any():
+            lengths = torch.tensor(clouds.lengths, device=x.device)
+            argmax[:, is_flat] = (lengths.cumsum(0) - lengths)[:, None]
+            largest = x.gather(0, argmax)
         all_x, positive_x, positive = sums
         gain, offset = norm.gain, norm.offset
         average = SLOPE * (gain * all_x + offset * points) + (1 - SLOPE) * (gain * positive_x + offset * positive)

@@ -42,7 +42,7 @@ class TransformNet(nn.Module):
 
 def _max_over_edges(conv: PointwiseConv, edges: Tensor) -> Tensor:
     """Convolve every edge, then the maximum over each row's edges. Shape: (M, K, C) -> (M, D)."""
-    return conv(edges.flatten(0, 1)).unflatten(0, edges.shape[:2]).amax(dim=1)
+    return conv(edges.flatten(0, 1)).unflatten(0, edges.shape[:2]).max(dim=1).values
 
 
 class DGCNNSegEncoder(nn.Module):

@@ -150,11 +150,12 @@ def _gather_argmax(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 class _MaxAct(torch.autograd.Function):
     """act(max_j u_j + v_i). Shape: (M, D), (M, D), (M, K) -> (M, D).
 
-    One cloud after another, whose rows stay in the processor's cache.
+    One cloud after another, whose rows stay in the processor's cache. In channels that are flat, (D,) bool, all
+    neighbours are equal: the first is taken, as the published network does.
     """
 
     @staticmethod
-    def forward(ctx, u, v, index, lengths, with_grad):
+    def forward(ctx, u, v, index, lengths, is_flat, with_grad):
         out = torch.empty_like(u)
         argmax = torch.empty(u.shape, dtype=torch.int32, device=u.device) if with_grad else None
         start = 0
@@ -168,6 +169,8 @@ class _MaxAct(torch.autograd.Function):
                 largest = _gather_max(u[rows], local)
             F.leaky_relu_(torch.add(largest, v[rows], out=out[rows]), SLOPE)
             start += length
+        if with_grad and is_flat.any():
+            argmax[:, is_flat] = index[:, :1].int()
         ctx.save_for_backward(out, argmax)
         return out
 
@@ -177,7 +180,7 @@ class _MaxAct(torch.autograd.Function):
         out, argmax = ctx.saved_tensors
         # LeakyReLU keeps the sign, so its result tells its slope.
         grad = torch.ops.aten.leaky_relu_backward(grad_out, out, SLOPE, True)
-        return torch.zeros_like(grad).scatter_add_(0, argmax.long(), grad), grad, None, None, None
+        return torch.zeros_like(grad).scatter_add_(0, argmax.long(), grad), grad, None, None, None, None
 
 
 class EdgeConv(nn.Sequential):
@@ -192,7 +195,8 @@ class EdgeConv(nn.Sequential):
 
     def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
         u, v = self._project(x, index, clouds.weight)
-        return _MaxAct.apply(u, v, index, clouds.lengths, torch.is_grad_enabled())
+        is_flat = self[1].weight == 0
+        return _MaxAct.apply(u, v, index, clouds.lengths, is_flat, torch.is_grad_enabled())
 
     def _project(self, x: Tensor, index: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training."""
