@@ -32,11 +32,11 @@ def provenance() -> dict[str, str]:
         "commit": git_commit(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a str subclass of torch's own is refused by weights_only loading
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name(),
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """Name of the processor and the cores this process may use; only the architecture where the name is not known."""
     name = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")

@@ -9,6 +9,7 @@ from torch import nn
 from datasets.labelled_clouds import LabelledClouds
 from models.encoders import build_encoder
 from models.published import load_encoder
+from utils import markdown
 from utils import seed as seeding
 from utils.evaluation.classification import run_protocols
 from utils.evaluation.inputs import PUBLISHED_K
@@ -65,6 +66,5 @@ def score_pair(
 def scores_table(scores: dict[str, dict[str, Score]]) -> str:
     """Accuracies of `score_pair` in percent as a Markdown table, one line for each protocol."""
     protocols = list(next(iter(scores.values())))
-    lines = [["protocol", *scores], ["---"] * (1 + len(scores))]
-    lines += [[name, *(f"{100 * by[name].accuracy:.1f}" for by in scores.values())] for name in protocols]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[name, *(f"{100 * by[name].accuracy:.1f}" for by in scores.values())] for name in protocols]
+    return markdown.table(["protocol", *scores], rows)
