@@ -50,7 +50,7 @@ evaluate() {
     return 0
   fi
   python -m scripts.eval_svm "$@" "${ENCODER[@]}" --dataset "$dataset" --data_root "$DATA" \
-    --protocol all --seed "$SEED" --json "$json"
+    --protocol all --seed "$SEED" --json "$json" --feature_cache "$RUN/features"
 }
 
 evaluate_all() {

@@ -14,7 +14,7 @@ from utils import seed as seeding
 from utils.evaluation.classification import run_protocols
 from utils.evaluation.inputs import PUBLISHED_K
 from utils.evaluation.score import Score
-from utils.features import extract_features
+from utils.feature_cache import FeatureCache
 
 
 def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None) -> dict[str, nn.Module]:
@@ -36,11 +36,16 @@ def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None)
 
 
 def compute_features(
-    encoders: dict[str, nn.Module], clouds: LabelledClouds, *, device: torch.device | None = None, batch_size: int = 32
+    encoders: dict[str, nn.Module],
+    clouds: LabelledClouds,
+    cache: FeatureCache,
+    *,
+    device: torch.device | None = None,
+    batch_size: int = 32,
 ) -> dict[str, np.ndarray]:
     """Features (M, D) of every cloud by every encoder, under the encoders' names."""
     return {
-        name: extract_features(encoder, clouds.points, batch_size=batch_size, device=device, progress=name)
+        name: cache.extract(encoder, clouds.points, batch_size=batch_size, device=device, progress=name)
         for name, encoder in encoders.items()
     }
 
