@@ -42,7 +42,7 @@ def most_kept():
 
     def measure(size, micro):
         batch = {"aug_a": torch.randn(size, 24, 3), "aug_b": torch.randn(size, 24, 3)}
-        batch["image"] = torch.randn(size, 3, 32, 32)
+        batch["image"] = torch.randn(size, 3, 64, 64)
         Kept.now = Kept.most = 0
         with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
             micro_batch.step(method, batch, micro)
@@ -58,7 +58,7 @@ def test_what_is_kept_does_not_grow_with_the_batch_in_micro_batches(most_kept):
 @pytest.mark.parametrize("sizes", [[(8, 2), (8, 4), (8, 8)], [(2, 0), (4, 0), (8, 0)]])
 def test_what_is_kept_grows_with_the_micro_batch_or_in_one_piece_with_the_batch(most_kept, sizes):
     two, four, eight = (most_kept(*size) for size in sizes)
-    assert four > 1.5 * two
+    assert four - two > 0.5 * two  # beside it stay a few copies of weights
     assert eight - four == pytest.approx(2 * (four - two), rel=0.05)
 
 
