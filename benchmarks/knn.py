@@ -104,6 +104,7 @@ def main(args: argparse.Namespace) -> None:
     if max(args.k) > min(args.points):
         raise ValueError(f"--k {max(args.k)}: a cloud of --points {min(args.points)} has fewer neighbours")
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     recorder = Recorder(args, "knn", device)
     for num_points, channels, k in itertools.product(args.points, args.channels, args.k):
         figures = compare(num_points, channels, k, args, device)
@@ -113,5 +114,4 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    keep_freed_memory(arguments.device)
     run_main(lambda: main(arguments))

@@ -106,6 +106,7 @@ def print_slopes(usage: dict[tuple[int, int], float]) -> None:
 def main(args: argparse.Namespace) -> None:
     check(args)
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     if args.alone:
         print_step(args, device)
         return
@@ -124,5 +125,4 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    keep_freed_memory(arguments.device)
     run_main(lambda: main(arguments))
