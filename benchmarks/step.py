@@ -4,10 +4,10 @@
     python -m benchmarks.step --growth --record
 
 Both sides have the same weights and clouds and first show that they compute the same function. Times are taken
-A B A B ..., medians of the rounds; the peak memory of each side comes from a process of its own, and a side that runs
-out of memory there is said to. A training step is forward and backward of the encoder. Clouds are distinct random
-points, or with --dropout those of pre-training, of which up to 7/8 are copies of point 0. The published formulation
-needs about 20 GiB at 64x2048.
+A B A B ..., medians of the rounds; the peak memory of each side comes from a process of its own, and a side for which
+it is not enough is recorded as out of memory and not timed. A training step is forward and backward of the encoder.
+Clouds are distinct random points, or with --dropout those of pre-training, of which up to 7/8 are copies of point 0.
+The published formulation needs about 20 GiB at 64x2048.
 """
 
 import argparse
