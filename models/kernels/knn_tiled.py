@@ -2,8 +2,7 @@
 
 A program keeps ROWS query points and goes through the cloud COLUMNS points at a time. While any of its rows has a
 candidate below the row's k-th smallest, every such row lets its smallest candidate take the place of that k-th. Few
-candidates do, k (1 + ln(N / k)) of N in random order, so most of a block costs one comparison. Equal distances keep what
-came first.
+candidates do, k (1 + ln(N / k)) of N in random order, so most of a block costs one comparison.
 """
 
 from typing import NamedTuple
@@ -12,6 +11,8 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from models.kernels.tiles import OPTIONS
 
 
 class Blocks(NamedTuple):
@@ -112,6 +113,6 @@ def nearest_tiled(x: Tensor, k: int, precision: str = "ieee", block: Blocks = _B
         _knn_kernel[(num_clouds * triton.cdiv(num_points, block.rows),)](
             x, norm, index, num_points, channels, K=k, SLOTS=max(triton.next_power_of_2(k), 2), FEW=few,
             PRECISION=precision, ROWS=block.rows, COLUMNS=block.columns, CHANNELS=channels if few else CHANNELS,
-            num_warps=block.warps,
+            num_warps=block.warps, **OPTIONS,
         )  # fmt: skip
     return index

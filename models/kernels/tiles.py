@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+# a * b + c as one operation: the default of triton until 3.9, which says that the next one's will be otherwise.
+OPTIONS = {"enable_fp_fusion": True}
 WARPS = 4  # of every program
 MAX_COLUMNS = 256  # a tile spans all channels up to this, so that the neighbours of a row are read once
 STEPS = 8  # tiles that a program goes through, and adds up where it has sums
@@ -18,7 +20,8 @@ def tile_shape(width: int, dtype: torch.dtype, max_columns: int = MAX_COLUMNS) -
     """Launch options for rows of `width` channels: 16 contiguous bytes for every thread."""
     columns = min(triton.next_power_of_2(width), max_columns)
     elements = WARPS * 32 * 16 // dtype.itemsize
-    return {"ROWS": max(elements // columns, 1), "COLUMNS": columns, "STEPS": STEPS, "num_warps": WARPS}
+    rows = max(elements // columns, 1)
+    return {"ROWS": rows, "COLUMNS": columns, "STEPS": STEPS, "num_warps": WARPS, **OPTIONS}
 
 
 def count_blocks(num_rows: int, width: int, shape: dict[str, int]) -> tuple[int, int]:
@@ -62,6 +65,5 @@ def load_normalisation(table, column, in_columns, width):
 @triton.jit
 def store_sums(partial, first, second, block, blocks, column, in_columns, width):
     """Column sums of two tiles, into rows `block` of a (2, blocks, width) table."""
-    place = partial + block * width + column
-    tl.store(place, tl.sum(first, axis=0), mask=in_columns)
-    tl.store(place + blocks.to(tl.int64) * width, tl.sum(second, axis=0), mask=in_columns)
+    tl.store(partial + block * width + column, tl.sum(first, axis=0), mask=in_columns)
+    tl.store(partial + (blocks + block) * width + column, tl.sum(second, axis=0), mask=in_columns)
