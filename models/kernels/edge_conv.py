@@ -60,7 +60,7 @@ def max_batch_norm_act(
         uv: (M, 2D), u and v of the rows side by side; bfloat16 or float16 under autocast. Sums are taken in at
             least float32.
         scale, shift: (D,) BatchNorm's, scale >= 0.
-        index: (M, K) int64, rows of u, K <= 256.
+        index: (M, K) integers, rows of u, K <= 256.
         weight: (M,) equal points each row stands for, or None.
         stats: mean and variance to normalise with; None takes those of all edges.
         dtype: of the result.

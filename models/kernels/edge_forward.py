@@ -53,7 +53,7 @@ def _edge_kernel(
         total = tl.zeros((ROWS, COLUMNS), WIDE)
         square = tl.zeros((ROWS, COLUMNS), WIDE)
         for j in tl.range(K, loop_unroll_factor=4):  # several rows of u on their way at once
-            neighbour = tl.load(index + row * K + j, mask=in_rows, other=0)
+            neighbour = tl.load(index + row * K + j, mask=in_rows, other=0).to(tl.int64)
             value = tl.load(u + neighbour[:, None] * u_stride + column[None, :], mask=mask, other=0).to(WIDE)
             is_new = (value > best) | (value != value)  # NaN stays the maximum, as in torch
             best = tl.where(is_new, value, best)
@@ -103,7 +103,7 @@ def edge_forward(
 
     Args:
         u, v: (M, D), one type; rows may be strided, channels may not.
-        index: (M, K) int64, rows of u, contiguous, K <= 256.
+        index: (M, K) integers, rows of u, contiguous, K <= 256.
         weight: (M,) equal points each row stands for.
         need_statistics: fill edge_sum and sums.
         with_argmax: fill argmax.
