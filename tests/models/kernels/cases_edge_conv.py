@@ -184,3 +184,12 @@ def test_nan_is_not_hidden_by_the_maximum(device):
     ones = torch.ones(7, device=device)
     out, _, _ = kernels.max_batch_norm_act(uv, ones, ones, index, None, stats, 1e-5, torch.float32)
     assert out.isnan().nonzero().tolist() == [[4, 3]]
+
+
+def test_inference_gives_the_same_output(device):
+    layer, x, _ = make(device, 7)
+    index = exact_knn(x, K)
+    layer.eval()
+    with torch.inference_mode():
+        out, _, _ = fused(layer, x, index)
+    assert_close(out, published(layer, x, index)[0], **EXACT)
