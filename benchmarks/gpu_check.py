@@ -22,7 +22,7 @@ from benchmarks.inputs import make_clouds
 from benchmarks.published_dgcnn import SLOPE, PublishedDGCNN, edge_tensor, nearest
 from models.dgcnn import DGCNN
 from models.edge_conv import EdgeConv
-from models.geometry import flat_index, knn
+from models.geometry import CloudRows, flat_index, knn
 from utils import run
 from utils.cli import run_main
 
@@ -77,7 +77,8 @@ def published_layer(layer: EdgeConv, x: Tensor, index: Tensor) -> Tensor:
 
 
 def our_layer(layer: EdgeConv, x: Tensor, index: Tensor) -> Tensor:
-    return layer(x.flatten(0, 1), flat_index(index)).unflatten(0, x.shape[:2])
+    clouds = CloudRows([x.shape[1]] * len(x))
+    return layer(x.flatten(0, 1), flat_index(index), clouds).unflatten(0, x.shape[:2])
 
 
 def quantities(function, layer: EdgeConv, x: Tensor, index: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:

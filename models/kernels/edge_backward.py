@@ -120,6 +120,23 @@ def incoming_edges(index: Tensor, num_rows: int) -> Incoming:
     return Incoming(order, torch.searchsorted(target, rows))
 
 
+def max_gradient(grad: Tensor, argmax: Tensor, index: Tensor) -> Tensor:
+    """Sum, for every row j, of grad[i] over the rows i and channels whose maximum was j. Shape: (M, D) -> (M, D).
+
+    Args:
+        grad: (M, D) contiguous; argmax: (M, D) uint8 and index: (M, K), as in `edge_forward`.
+    """
+    num_rows, width = grad.shape
+    shape, incoming, out = tile_shape(width, grad.dtype), incoming_edges(index, num_rows), torch.empty_like(grad)
+    del shape["STEPS"]  # one row for each program
+    with torch.cuda.device_of(grad):
+        _gather_gradient_kernel[(num_rows * triton.cdiv(width, shape["COLUMNS"]),)](
+            incoming.order, incoming.offsets, grad, argmax, None, None, None, None, None, None, out, width, 0, 0, width,
+            K=index.shape[1], WITH_SUMS=False, WEIGHTED=False, WIDE=wide_tl(grad.dtype), **shape,
+        )  # fmt: skip
+    return out
+
+
 def gradient_sums(grad_out: Tensor, largest: Tensor, table: Tensor) -> Tensor:
     """Sums over rows of the gradient before the activation, and of it times (largest - mean), in float64.
 

@@ -20,7 +20,7 @@ class EdgeForward(NamedTuple):
     """What `edge_forward` finds of e_ij = u_j + v_i.
 
     Attributes:
-        largest: (M, D) max_j e_ij, in at least float32.
+        largest: (M, D) max_j e_ij, in at least float32; or its activation.
         argmax: (M, D) uint8, place of that neighbour among the K, the first of equal ones; or None.
         edge_sum: (M, D) sum_j e_ij in u's type; or None. Not sum_j u_j: u and v largely cancel in it, which
             bfloat16 has to see.
@@ -36,8 +36,9 @@ class EdgeForward(NamedTuple):
 @triton.jit
 def _edge_kernel(
     u, v, index, weight, largest, argmax, edge_sum, partial, num_rows, width, u_stride, v_stride, blocks,
-    K: tl.constexpr, WITH_ARGMAX: tl.constexpr, WITH_SUMS: tl.constexpr, WEIGHTED: tl.constexpr,
-    WIDE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+    K: tl.constexpr, SLOPE: tl.constexpr, ACTIVATE: tl.constexpr, WITH_ARGMAX: tl.constexpr,
+    WITH_SUMS: tl.constexpr, WEIGHTED: tl.constexpr, WIDE: tl.constexpr, ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     block, column, in_columns = block_of(tl.program_id(0), width, COLUMNS)
     if WITH_SUMS:
@@ -64,7 +65,10 @@ def _edge_kernel(
                 total += edge
                 square += edge * edge
         out = row[:, None] * width + column[None, :]
-        tl.store(largest + out, best + centre, mask=mask)
+        best += centre
+        if ACTIVATE:
+            best = tl.where(best > 0, best, best * SLOPE)
+        tl.store(largest + out, best.to(largest.dtype.element_ty), mask=mask)
         if WITH_ARGMAX:
             tl.store(argmax + out, place.to(tl.uint8), mask=mask)
         if WITH_SUMS:
@@ -95,31 +99,39 @@ def _activate_kernel(
 
 
 def edge_forward(
-    u: Tensor, v: Tensor, index: Tensor, weight: Tensor | None = None, *, need_statistics: bool, with_argmax: bool
+    u: Tensor,
+    v: Tensor,
+    index: Tensor,
+    weight: Tensor | None = None,
+    *,
+    need_statistics: bool,
+    with_argmax: bool,
+    activated: torch.dtype | None = None,
 ) -> EdgeForward:
     """Maximum over each row's neighbours of u_j + v_i, and the sums that BatchNorm's statistics need.
 
     The sums are taken around 0 in blocks of u's accumulation type, then in float64: u and v come from a centred x.
 
     Args:
-        u, v: (M, D), one type; rows may be strided, channels may not.
+        u, v: (M, D); rows may be strided, channels may not.
         index: (M, K) integers, rows of u, contiguous, K <= 256.
         weight: (M,) equal points each row stands for.
         need_statistics: fill edge_sum and sums.
         with_argmax: fill argmax.
+        activated: store LeakyReLU of the maximum, in this type, in place of the maximum.
     """
     (num_rows, width), k = u.shape, index.shape[1]
     shape = tile_shape(width, u.dtype)
     blocks, programs = count_blocks(num_rows, width, shape)
-    largest = u.new_empty(num_rows, width, dtype=wide(u.dtype))
+    largest = u.new_empty(num_rows, width, dtype=activated or wide(u.dtype))
     argmax = u.new_empty(num_rows, width, dtype=torch.uint8) if with_argmax else None
     edge_sum = u.new_empty(num_rows, width) if need_statistics else None
-    partial = largest.new_empty(2, blocks, width) if need_statistics else None
+    partial = u.new_empty(2, blocks, width, dtype=wide(u.dtype)) if need_statistics else None
     with torch.cuda.device_of(u):
         _edge_kernel[(programs,)](
             u, v, index, weight, largest, argmax, edge_sum, partial, num_rows, width, u.stride(0), v.stride(0), blocks,
-            K=k, WITH_ARGMAX=with_argmax, WITH_SUMS=need_statistics, WEIGHTED=weight is not None,
-            WIDE=wide_tl(u.dtype), **shape,
+            K=k, SLOPE=SLOPE, ACTIVATE=activated is not None, WITH_ARGMAX=with_argmax,
+            WITH_SUMS=need_statistics, WEIGHTED=weight is not None, WIDE=wide_tl(u.dtype), **shape,
         )  # fmt: skip
     sums = partial.sum(dim=1, dtype=torch.float64) if need_statistics else None
     return EdgeForward(largest, argmax, edge_sum, sums)

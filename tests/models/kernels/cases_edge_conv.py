@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from models.edge_conv import EdgeConv
 from models.geometry import flat_index
 from models.kernels import edge_conv as kernels
+from models.kernels.max_act import max_act
 from tests.models.published_formulation import edge_conv, exact_knn
 
 B, N, C, K = 2, 11, 5, 4
@@ -193,3 +194,25 @@ def test_inference_gives_the_same_output(device):
     with torch.inference_mode():
         out, _, _ = fused(layer, x, index)
     assert_close(out, published(layer, x, index)[0], **EXACT)
+
+
+@pytest.mark.parametrize("width", [7, 300])
+def test_the_activated_maximum_equals_torch(device, width):
+    u, v = torch.randn(2, B * N, width, dtype=torch.float64, device=device).requires_grad_()
+    index = torch.stack([torch.randperm(B * N)[:K] for _ in range(B * N)]).to(device)
+    direction = torch.randn(B * N, width, dtype=torch.float64, device=device)
+    ours, exact = max_act(u, v, index, torch.float64), F.leaky_relu(F.embedding(index, u).amax(dim=1) + v, 0.2)
+    assert_close(ours, exact, **EXACT)
+    gradients = [torch.autograd.grad((out * direction).sum(), (u, v)) for out in (ours, exact)]
+    assert_close(*gradients, **EXACT)
+
+
+def test_the_activated_maximum_takes_u_in_bfloat16_and_v_in_float32(device):
+    u, v = torch.randn(2, B * N, 16, device=device)
+    u, v = u.bfloat16().requires_grad_(), v.requires_grad_()
+    index = torch.stack([torch.randperm(B * N)[:K] for _ in range(B * N)]).to(device)
+    out = max_act(u, v, index, torch.float32)
+    assert_close(out, F.leaky_relu(F.embedding(index, u.float()).amax(dim=1) + v, 0.2))
+    grad_u, grad_v = torch.autograd.grad(out.sum(), (u, v))
+    assert (grad_u.dtype, grad_v.dtype) == (torch.bfloat16, torch.float32)
+    assert_close(grad_u.double().sum(), grad_v.double().sum(), rtol=1e-2, atol=0.0)

@@ -9,7 +9,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
 
-from models.kernels import edge_conv, knn_tiled, pooled_batch_norm
+from models.kernels import edge_conv, knn_tiled, max_act, pooled_batch_norm
 
 
 class Hopper:
@@ -57,6 +57,8 @@ JITFunction.__getitem__ = compile_instead
 edge_conv_step(torch.bfloat16, 999, 256, None, train=True)
 edge_conv_step(torch.float32, 3, 7, torch.ones(3), train=True)  # one block: counts of 1 become constants
 edge_conv_step(torch.float32, 999, 64, None, train=False)
+rows = torch.zeros(999, 64, requires_grad=True)
+max_act.max_act(rows.bfloat16(), rows, torch.zeros(999, 20, dtype=torch.int64), torch.float32).sum().backward()
 pool_step(torch.bfloat16, 5, 1024)
 for channels in (3, 64):
     knn_tiled.nearest_tiled(torch.zeros(2, 100, channels), 20)
