@@ -11,7 +11,7 @@ def test_every_table_is_measured(tmp_path, monkeypatch, device):
     monkeypatch.setattr(kernels, "can_run", lambda x: True)
     monkeypatch.setattr(gpu_kernels, "BLOCKS", ((16, 32, 4), (32, 64, 4)))
     monkeypatch.setattr(gpu_kernels, "WARPS", (4,))
-    flags = "--clouds 1 --points 20 --channels 3 --k 3 --widths 16 --rounds 1".split()
+    flags = "--clouds 1 --points 12 --channels 3 --k 3 --widths 8 --rounds 1".split()
     gpu_kernels.main(gpu_kernels.parse_args([*flags, f"--device={device}", f"--json={path}"]))
     rows = json.loads(path.read_text())
     count = {table: sum(row["table"] == table for row in rows) for table in {row["table"] for row in rows}}

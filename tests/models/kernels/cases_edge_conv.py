@@ -196,7 +196,7 @@ def test_inference_gives_the_same_output(device):
     assert_close(out, published(layer, x, index)[0], **EXACT)
 
 
-@pytest.mark.parametrize("width", [7, 300])
+@pytest.mark.parametrize("width", [7, 64])
 def test_the_activated_maximum_equals_torch(device, width):
     u, v = torch.randn(2, B * N, width, dtype=torch.float64, device=device).requires_grad_()
     index = torch.stack([torch.randperm(B * N)[:K] for _ in range(B * N)]).to(device)
