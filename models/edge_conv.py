@@ -26,6 +26,7 @@ from torch.autograd.function import once_differentiable
 
 from models.batch_norm import SLOPE, update_running
 from models.geometry import CloudRows
+from models.kernels import can_run
 from models.sync import is_synchronised, total
 
 BLOCK = 512  # rows summed in the precision of the input
@@ -192,10 +193,17 @@ class EdgeConv(nn.Sequential):
 
     def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
         u, v = self._project(x, index, clouds.weight)
-        return _MaxAct.apply(u, v, index, clouds.lengths, torch.is_grad_enabled())
+        if can_run(x):
+            from models.kernels.max_act import max_act
+
+            return max_act(u, v, index, v.dtype)
+        return _MaxAct.apply(u.to(v.dtype), v, index, clouds.lengths, torch.is_grad_enabled())
 
     def _project(self, x: Tensor, index: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training."""
+        """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training.
+
+        u has autocast's type, v is at least float32.
+        """
         norm: nn.BatchNorm2d = self[1]
         weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)  # (D, C) each
         of_centre = weight_b - weight_a
@@ -215,7 +223,7 @@ class EdgeConv(nn.Sequential):
         gain = (norm.weight * torch.rsqrt(var + norm.eps))[:, None]
         offset = norm.bias - gain[:, 0] * mean
         dtype = torch.promote_types(x.dtype, torch.float32)
-        u = F.linear(x, (gain * weight_a).to(x.dtype)).to(dtype)
+        u = F.linear(x, (gain * weight_a).to(x.dtype))
         v = F.linear(x, (gain * of_centre).to(x.dtype)).to(dtype)
         return u, v + offset.to(dtype)
 
@@ -237,4 +245,4 @@ class FirstEdgeConv(EdgeConv):
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         u, v = self._project(x, index, None)
-        return F.leaky_relu_(F.embedding(index, u) + v[:, None], SLOPE)  # (M, K, D)
+        return F.leaky_relu_(F.embedding(index, u.to(v.dtype)) + v[:, None], SLOPE)  # (M, K, D)
