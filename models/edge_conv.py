@@ -110,7 +110,8 @@ def edge_moments(x: Tensor, index: Tensor, weight: Tensor | None = None, *, sync
     round coarsely.
     """
     num_edges = index.shape[1] * (len(x) if weight is None else int(weight.sum()))
-    mean, second = _MomentSums.apply(x, index, weight)
+    with torch.autocast(x.device.type, enabled=False):  # which would take the products in bfloat16
+        mean, second = _MomentSums.apply(x, index, weight)
     if sync:
         num_edges = int(total(torch.tensor(num_edges, device=x.device)))
         mean, second = total(mean), total(second)
