@@ -17,12 +17,12 @@ def nearest(x: Tensor, k: int) -> Tensor:
     return negative.topk(k, dim=-1).indices
 
 
-def edge_tensor(x: Tensor, k: int) -> Tensor:
-    """[neighbour - centre, centre] of every edge. Shape: (B, C, N) -> (B, 2C, N, K)."""
-    batch, channels, num_points = x.shape
+def edge_tensor(x: Tensor, index: Tensor) -> Tensor:
+    """[neighbour - centre, centre] of every edge. Shape: (B, C, N), (B, N, K) -> (B, 2C, N, K)."""
+    (batch, channels, num_points), k = x.shape, index.shape[-1]
     start = torch.arange(batch, device=x.device)[:, None, None] * num_points
     rows = x.transpose(1, 2).reshape(-1, channels)
-    neighbour = rows[(nearest(x, k) + start).flatten()].view(batch, num_points, k, channels)
+    neighbour = rows[(index + start).flatten()].view(batch, num_points, k, channels)
     centre = rows.view(batch, num_points, 1, channels).expand(-1, -1, k, -1)
     return torch.cat([neighbour - centre, centre], dim=-1).permute(0, 3, 1, 2).contiguous()
 
@@ -41,7 +41,7 @@ class PublishedDGCNN(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         x, levels = points.transpose(1, 2), []
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = F.leaky_relu(layer(edge_tensor(x, self.k)), SLOPE).max(dim=-1).values
+            x = F.leaky_relu(layer(edge_tensor(x, nearest(x, self.k))), SLOPE).max(dim=-1).values
             levels.append(x)
         x = F.leaky_relu(self.conv5(torch.cat(levels, dim=1)), SLOPE)
         return torch.cat([F.adaptive_max_pool1d(x, 1), F.adaptive_avg_pool1d(x, 1)], dim=1).squeeze(-1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from models.geometry import CloudRows
+from models.kernels import can_run
 from models.sync import is_synchronised, total
 
 SLOPE = 0.2  # of every LeakyReLU in DGCNN
@@ -261,12 +262,26 @@ class PooledConv(PointwiseConv):
 
     def forward(self, x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
         norm = self[1]
+        if can_run(x) and clouds.weight is None and not is_synchronised(norm):
+            return self._by_kernels(x, len(clouds.lengths))
         # A negative scale would turn maxima into minima: its channel is negated before, and the scale with it.
         sign = torch.where(norm.weight < 0, -1.0, 1.0).to(norm.weight.dtype)
         x = _linear(x, self[0].weight.flatten(1) * sign[:, None])
         mean, var, count = self._statistics(x, clouds, sign)
         scale = norm.weight * sign
         return _NormActPool.apply(x, scale, norm.bias, mean, var, count, clouds, norm.eps, is_synchronised(norm))
+
+    def _by_kernels(self, x: Tensor, num_clouds: int) -> tuple[Tensor, Tensor]:
+        """As `forward`, for clouds of equal size."""
+        from models.kernels.pooled_batch_norm import pooled_batch_norm_act
+
+        norm = self[1]
+        y = F.linear(x, self[0].weight.flatten(1)).unflatten(0, (num_clouds, -1))  # (B, N, D)
+        stats = None if self.training else (norm.running_mean, norm.running_var)
+        largest, average, mean, var = pooled_batch_norm_act(y, norm.weight, norm.bias, stats, norm.eps)
+        if self.training:
+            update_running(norm, mean, var, len(x))
+        return largest, average
 
 
 def _linear(x: Tensor, weight: Tensor) -> Tensor:

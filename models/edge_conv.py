@@ -26,6 +26,7 @@ from torch.autograd.function import once_differentiable
 
 from models.batch_norm import SLOPE, update_running
 from models.geometry import CloudRows
+from models.kernels import can_run
 from models.sync import is_synchronised, total
 
 BLOCK = 512  # rows summed in the precision of the input
@@ -109,7 +110,8 @@ def edge_moments(x: Tensor, index: Tensor, weight: Tensor | None = None, *, sync
     round coarsely.
     """
     num_edges = index.shape[1] * (len(x) if weight is None else int(weight.sum()))
-    mean, second = _MomentSums.apply(x, index, weight)
+    with torch.autocast(x.device.type, enabled=False):  # which would take the products in bfloat16
+        mean, second = _MomentSums.apply(x, index, weight)
     if sync:
         num_edges = int(total(torch.tensor(num_edges, device=x.device)))
         mean, second = total(mean), total(second)
@@ -195,11 +197,18 @@ class EdgeConv(nn.Sequential):
 
     def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
         u, v = self._project(x, index, clouds.weight)
+        if can_run(x):
+            from models.kernels.max_act import max_act
+
+            return max_act(u, v, index, v.dtype)
         is_flat = self[1].weight == 0
-        return _MaxAct.apply(u, v, index, clouds.lengths, is_flat, torch.is_grad_enabled())
+        return _MaxAct.apply(u.to(v.dtype), v, index, clouds.lengths, is_flat, torch.is_grad_enabled())
 
     def _project(self, x: Tensor, index: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training."""
+        """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training.
+
+        u has autocast's type, v is at least float32.
+        """
         norm: nn.BatchNorm2d = self[1]
         weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)  # (D, C) each
         of_centre = weight_b - weight_a
@@ -219,7 +228,7 @@ class EdgeConv(nn.Sequential):
         gain = (norm.weight * torch.rsqrt(var + norm.eps))[:, None]
         offset = norm.bias - gain[:, 0] * mean
         dtype = torch.promote_types(x.dtype, torch.float32)
-        u = F.linear(x, (gain * weight_a).to(x.dtype)).to(dtype)
+        u = F.linear(x, (gain * weight_a).to(x.dtype))
         v = F.linear(x, (gain * of_centre).to(x.dtype)).to(dtype)
         return u, v + offset.to(dtype)
 
@@ -241,4 +250,4 @@ class FirstEdgeConv(EdgeConv):
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
         u, v = self._project(x, index, None)
-        return F.leaky_relu_(F.embedding(index, u) + v[:, None], SLOPE)  # (M, K, D)
+        return F.leaky_relu_(F.embedding(index, u.to(v.dtype)) + v[:, None], SLOPE)  # (M, K, D)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from models.kernels.knn import nearest
+
 GROUP = 8  # columns from which a neighbour search takes the minimum first
 TREE = 1024  # points in space from which a tree is faster than all distances: benchmarks.knn
 
@@ -77,10 +79,7 @@ def knn(x: Tensor, k: int) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         if x.device.type == "cpu":
             return torch.stack([_nearest(cloud, k) for cloud in x])
-        x = x - x.mean(dim=1, keepdim=True)
-        half_norm = 0.5 * (x * x).sum(dim=-1)
-        score = torch.baddbmm(half_norm[:, None, :], x, x.transpose(1, 2), alpha=-1)  # (B, N, N)
-        return score.topk(k, dim=-1, largest=False).indices
+        return nearest(x, k)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.edge_conv import EdgeConv, FirstEdgeConv
+from models.edge_conv import EdgeConv, FirstEdgeConv, edge_moments
 from models.geometry import CloudRows, flat_index, knn
 from tests.models.published_formulation import edge_conv, edge_features
 
@@ -144,3 +144,12 @@ def test_first_edge_conv_keeps_every_edge(case):
         atol=1e-10,
     )
     assert_close(layer[1].running_var, twin[1].running_var, rtol=1e-10, atol=1e-10)
+
+
+def test_autocast_does_not_round_the_moments():
+    x, index = torch.randn(600, 8), torch.randint(0, 600, (600, 4))
+    exact = edge_moments(x, index)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = edge_moments(x, index)
+    assert torch.equal(ours.second, exact.second)
+    assert torch.equal(ours.mean, exact.mean)

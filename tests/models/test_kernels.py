@@ -1,0 +1,40 @@
+"""The Triton kernels, in processes of their own: how triton runs is decided when it is imported.
+
+Their cases are in tests/models/kernels. On a CUDA device they run there, elsewhere under Triton's interpreter.
+"""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from tests.conftest import REPO
+
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+
+
+def run_python(*arguments: str, **variables: str) -> str:
+    """Output of a python process, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=REPO, env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_kernels_equal_the_published_formulation():
+    interpret = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
+    cases = sorted(str(path) for path in (REPO / "tests/models/kernels").glob("cases_*.py"))
+    assert " passed" in run_python("-m", "pytest", *cases, **interpret)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here they run")
+def test_kernels_compile_for_a_hopper_gpu(tmp_path):
+    output = run_python(
+        "-m", "tests.models.kernels.compile_for_hopper", TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0"
+    )
+    kernels = {"edge", "activate", "gradient_sums", "row_gradient", "gather_gradient", "column_sums", "pool"}
+    assert {f"_{name}_kernel" for name in {*kernels, "pool_gradient", "knn"}} == set(output.split())
