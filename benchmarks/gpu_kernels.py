@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmarks.timing import in_turns
 from models import kernels
 from models.edge_conv import edge_moments
+from models.geometry import Edges
 from models.kernels import knn
 from utils import run
 from utils.cli import run_main
@@ -95,38 +96,35 @@ def time_blocks(args: argparse.Namespace, device: torch.device) -> Iterator[Row]
 
 
 def time_edge_conv(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
-    """Forward and backward of both fused edge convolutions, with other numbers of warps in a program.
+    """Parts of an edge convolution, with other numbers of warps in a program.
 
-    "batch_norm" takes the statistics from the edges as it goes; "max" has BatchNorm in its weights, and the moments
-    that needs in "moments", of half as many channels.
+    "max" has BatchNorm in its weights, and "moments", of half as many channels, are what those need. The backward
+    passes of both share one "sort" of the edges.
     """
     from models.kernels import tiles
-    from models.kernels.edge_conv import max_batch_norm_act
     from models.kernels.max_act import max_act
 
     num_points, k = args.points[len(args.points) // 2], args.k[len(args.k) // 2]
     start = torch.arange(args.clouds, device=device)[:, None, None] * num_points
-    index = (knn.nearest(make_features(args, num_points, 3, device), k) + start).flatten(0, 1)
-    rest = (index, None, None, 1e-5, torch.float32)
+    edges = Edges((knn.nearest(make_features(args, num_points, 3, device), k) + start).flatten(0, 1))
+    rows = len(edges.index)
     for width, dtype, warps in itertools.product(args.widths, (torch.float32, torch.bfloat16), WARPS):
-        uv = torch.randn(len(index), 2 * width, device=device).to(dtype).requires_grad_()
-        scale = torch.ones(width, device=device, requires_grad=True)
-        u, v = (half.detach().contiguous().requires_grad_() for half in uv.chunk(2, dim=1))
-        x = torch.randn(len(index), width // 2, device=device, requires_grad=True)
-        calls = {}
+        u, v = torch.randn(2, rows, width, device=device)
+        u, v = u.to(dtype).requires_grad_(), v.requires_grad_()
+        x = torch.randn(rows, width // 2, device=device, requires_grad=True)
+        calls = {"sort": lambda: Edges(edges.index).by_neighbour}
         with patch.object(tiles, "WARPS", warps):
             for name, forward, inputs in (
-                ("batch_norm", lambda *a: max_batch_norm_act(*a, *rest)[0], (uv, scale, scale)),
-                ("max", lambda *a: max_act(*a, index, torch.float32), (u, v)),
-                ("moments", lambda x: edge_moments(x, index).second, (x,)),
+                ("max", lambda u, v: max_act(u, v, edges, torch.float32), (u, v)),
+                ("moments", lambda x: edge_moments(x, edges).second, (x,)),
             ):
                 out = forward(*inputs)
                 calls[f"{name} forward"] = partial(forward, *inputs)
                 calls[f"{name} backward"] = partial(
-                    torch.autograd.grad, out, list(dict.fromkeys(inputs)), torch.randn_like(out), retain_graph=True
+                    torch.autograd.grad, out, inputs, torch.randn_like(out), retain_graph=True
                 )
             times = in_turns(calls, args.rounds, device)
-        setting = {"table": "edge_conv", "rows": len(index), "k": k, "width": width, "dtype": str(dtype)}
+        setting = {"table": "edge_conv", "rows": rows, "k": k, "width": width, "dtype": str(dtype)}
         yield from (setting | {"warps": warps, "form": name, "ms": 1e3 * value} for name, value in times.items())
 
 

@@ -35,11 +35,7 @@ def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = F
         sync: over the rows of all processes.
     """
     origin = x[0]  # sums around it do not cancel
-    sums = x.new_zeros(2, x.shape[1], dtype=torch.float64)
-    for block in blocks(x):
-        centred = block - origin
-        sums[0] += centred.sum(dim=0)
-        sums[1] += centred.square_().sum(dim=0)
+    sums = _sums_around(origin, x)
     count = len(x)
     if clouds is not None and clouds.weight is not None:
         first, copies = first_rows(clouds)
@@ -56,6 +52,20 @@ def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = F
     )
     mean, square = sums / count
     return mean, (square - mean * mean).clamp_min(0), count
+
+
+def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
+    """Sums over rows of x - origin and of its square, in float64. Shape: (D,), (M, D) -> (2, D)."""
+    if can_run(x):
+        from models.kernels.batch_norm import column_sums
+
+        return column_sums(x, origin)
+    sums = x.new_zeros(2, x.shape[1], dtype=torch.float64)
+    for block in blocks(x):
+        centred = block - origin
+        sums[0] += centred.sum(dim=0)
+        sums[1] += centred.square_().sum(dim=0)
+    return sums
 
 
 def first_rows(clouds: CloudRows) -> tuple[Tensor, Tensor]:
@@ -79,7 +89,7 @@ def update_running(norm: nn.Module, mean: Tensor, var: Tensor, count: int) -> No
     norm.running_var.lerp_((var * count / (count - 1)).to(norm.running_var.dtype), norm.momentum)
 
 
-class _Affine:
+class Affine:
     """BatchNorm as gain * x + offset per channel, and what its backward pass needs. All float64."""
 
     def __init__(self, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, eps: float):
@@ -102,7 +112,7 @@ class _NormAct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, scale, shift, mean, var, count, eps, sync):
-        norm = _Affine(scale, shift, mean, var, eps)
+        norm = Affine(scale, shift, mean, var, eps)
         ctx.save_for_backward(x)
         ctx.norm, ctx.count, ctx.sync = norm, count, sync
         gain, offset = norm.gain.to(x.dtype), norm.offset.to(x.dtype)
@@ -142,7 +152,7 @@ class _NormActPool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, scale, shift, mean, var, count, clouds, eps, sync):
-        norm = _Affine(scale, shift, mean, var, eps)
+        norm = Affine(scale, shift, mean, var, eps)
         # act(gain x + offset) has slope 1 above this x
         threshold = torch.where(norm.gain > 0, -norm.offset / norm.gain, torch.copysign(norm.gain + torch.inf, -shift))
         sums = torch.stack([_cloud_sums(rows, threshold.to(x.dtype)) for rows in x.split(clouds.lengths)], dim=1)
@@ -262,7 +272,7 @@ class PooledConv(PointwiseConv):
 
     def forward(self, x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
         norm = self[1]
-        if can_run(x) and clouds.weight is None and not is_synchronised(norm):
+        if can_run(x) and clouds.are_equal:
             return self._by_kernels(x, len(clouds.lengths))
         # A negative scale would turn maxima into minima: its channel is negated before, and the scale with it.
         sign = torch.where(norm.weight < 0, -1.0, 1.0).to(norm.weight.dtype)
@@ -273,15 +283,13 @@ class PooledConv(PointwiseConv):
 
     def _by_kernels(self, x: Tensor, num_clouds: int) -> tuple[Tensor, Tensor]:
         """As `forward`, for clouds of equal size."""
-        from models.kernels.pooled_batch_norm import pooled_batch_norm_act
+        from models.kernels.batch_norm import pooled_batch_norm_act
 
         norm = self[1]
-        y = F.linear(x, self[0].weight.flatten(1)).unflatten(0, (num_clouds, -1))  # (B, N, D)
-        stats = None if self.training else (norm.running_mean, norm.running_var)
-        largest, average, mean, var = pooled_batch_norm_act(y, norm.weight, norm.bias, stats, norm.eps)
-        if self.training:
-            update_running(norm, mean, var, len(x))
-        return largest, average
+        y = F.linear(x, self[0].weight.flatten(1))
+        mean, var, count = self._statistics(y)
+        y = y.unflatten(0, (num_clouds, -1))  # (B, N, D)
+        return pooled_batch_norm_act(y, norm.weight, norm.bias, mean, var, count, norm.eps, is_synchronised(norm))
 
 
 def _linear(x: Tensor, weight: Tensor) -> Tensor:

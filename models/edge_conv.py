@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from models.batch_norm import SLOPE, update_running
-from models.geometry import CloudRows
+from models.geometry import CloudRows, Edges
 from models.kernels import can_run
 from models.sync import is_synchronised, total
 
@@ -52,12 +52,13 @@ class _MomentSums(torch.autograd.Function):
     """Sums over all edges of [x_j, x_i] and its products. Shape: x (M, C) -> (2C,), (2C, 2C), float64."""
 
     @staticmethod
-    def forward(ctx, x, index, weight):
-        k = index.shape[1]
+    def forward(ctx, x, edges, weight):
+        index, k = edges.index, edges.index.shape[1]
         neighbour_sum = F.embedding_bag(index, x, mode="sum")  # (M, C)
         edge_weight = None if weight is None else weight.repeat_interleave(k)
         in_degree = torch.bincount(index.reshape(-1), edge_weight, minlength=len(x))  # (M,)
-        ctx.save_for_backward(x, index, weight, neighbour_sum, in_degree)
+        ctx.save_for_backward(x, weight, neighbour_sum, in_degree)
+        ctx.edges = edges
         weighted = x if weight is None else x * weight[:, None]
         sums = neighbour_sum if weight is None else neighbour_sum * weight[:, None]
         as_neighbour = x * in_degree[:, None].to(x.dtype)
@@ -69,8 +70,13 @@ class _MomentSums(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_mean, grad_second):
-        x, index, weight, neighbour_sum, in_degree = ctx.saved_tensors
-        k, channels = index.shape[1], x.shape[1]
+        with torch.autocast(grad_mean.device.type, enabled=False):  # as in the forward pass
+            return _MomentSums._gradient(ctx, grad_mean, grad_second), None, None
+
+    @staticmethod
+    def _gradient(ctx, grad_mean, grad_second):
+        x, weight, neighbour_sum, in_degree = ctx.saved_tensors
+        k, channels = ctx.edges.index.shape[1], x.shape[1]
         grad_mean = grad_mean.to(x.dtype)
         second = (grad_second + grad_second.T).to(x.dtype)  # (2C, 2C): both places of every product
         to_neighbour, to_centre = second[:channels], second[channels:]
@@ -81,14 +87,13 @@ class _MomentSums(torch.autograd.Function):
         if weight is not None:
             at_sum, centre = at_sum * weight[:, None], centre * weight[:, None]
         own = (x @ to_neighbour[:, :channels]).mul_(in_degree[:, None].to(x.dtype))
-        return centre.add_(own).add_(_sum_over_centres(at_sum, index)), None, None
+        return centre.add_(own).add_(_sum_over_centres(at_sum, ctx.edges))
 
 
-def _sum_over_centres(v: Tensor, index: Tensor) -> Tensor:
+def _sum_over_centres(v: Tensor, edges: Edges) -> Tensor:
     """For each row j, the sum of v_i over the rows i that have j as a neighbour. Shape: (M, D) -> (M, D)."""
-    target, order = torch.sort(index.reshape(-1))
-    offsets = torch.searchsorted(target, torch.arange(len(v), device=v.device))
-    return F.embedding_bag(order // index.shape[1], v, offsets, mode="sum")
+    order, offsets = edges.by_neighbour
+    return F.embedding_bag(order // edges.index.shape[1], v, offsets, mode="sum", include_last_offset=True)
 
 
 def _gram(a: Tensor, b: Tensor) -> Tensor:
@@ -103,15 +108,15 @@ def _sum(x: Tensor) -> Tensor:
     return _gram(x.new_ones(len(x), 1), x)[0]
 
 
-def edge_moments(x: Tensor, index: Tensor, weight: Tensor | None = None, *, sync: bool = False) -> EdgeMoments:
+def edge_moments(x: Tensor, edges: Edges, weight: Tensor | None = None, *, sync: bool = False) -> EdgeMoments:
     """Moments of the edges of a graph, with `sync` of the graphs of all processes, which need the same centre of x.
 
-    Shape: x (M, C), index (M, K), weight (M,) or None. Centre x first: products of coordinates far from the origin
-    round coarsely.
+    Shape: x (M, C), edges between M rows, weight (M,) or None. Centre x first: products of coordinates far from the
+    origin round coarsely.
     """
-    num_edges = index.shape[1] * (len(x) if weight is None else int(weight.sum()))
+    num_edges = edges.index.shape[1] * (len(x) if weight is None else int(weight.sum()))
     with torch.autocast(x.device.type, enabled=False):  # which would take the products in bfloat16
-        mean, second = _MomentSums.apply(x, index, weight)
+        mean, second = _MomentSums.apply(x, edges, weight)
     if sync:
         num_edges = int(total(torch.tensor(num_edges, device=x.device)))
         mean, second = total(mean), total(second)
@@ -196,15 +201,16 @@ class EdgeConv(nn.Sequential):
         super().__init__(nn.Conv2d(2 * in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
-        u, v = self._project(x, index, clouds.weight)
+        edges = Edges(index)
+        u, v = self._project(x, edges, clouds.weight)
         if can_run(x):
             from models.kernels.max_act import max_act
 
-            return max_act(u, v, index, v.dtype)
+            return max_act(u, v, edges, v.dtype)
         is_flat = self[1].weight == 0
         return _MaxAct.apply(u.to(v.dtype), v, index, clouds.lengths, is_flat, torch.is_grad_enabled())
 
-    def _project(self, x: Tensor, index: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _project(self, x: Tensor, edges: Edges, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training.
 
         u has autocast's type, v is at least float32.
@@ -219,7 +225,7 @@ class EdgeConv(nn.Sequential):
             sync = is_synchronised(norm)
             shift = _mean_row(x.detach(), sync)
             x = x - shift
-            moments = edge_moments(x, index, weight, sync=sync)
+            moments = edge_moments(x, edges, weight, sync=sync)
             mean, var = _projected(moments, torch.cat([weight_a, of_centre], dim=1))
             constant = (weight_b.detach() * shift).sum(dim=1)  # no matrix product: autocast would round it
             update_running(norm, mean.detach() + constant, var.detach(), moments.num_edges)
@@ -249,5 +255,5 @@ class FirstEdgeConv(EdgeConv):
     """
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
-        u, v = self._project(x, index, None)
+        u, v = self._project(x, Edges(index), None)
         return F.leaky_relu_(F.embedding(index, u.to(v.dtype)) + v[:, None], SLOPE)  # (M, K, D)

@@ -3,6 +3,7 @@
 Letters: B batch, N points, K neighbours, C channels, M rows = points of all clouds of a batch, one after another.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,33 @@ class CloudRows(NamedTuple):
 
     lengths: list[int]
     weight: Tensor | None = None
+
+    @property
+    def are_equal(self) -> bool:
+        """Whether all clouds have as many rows, each of one point: (B, N, C) holds them."""
+        return self.weight is None and len(set(self.lengths)) == 1
+
+
+class Edges:
+    """Edges from each of M rows to its K neighbours; number i * K + place leads from row i to `index[i, place]`.
+
+    Attributes:
+        index: (M, K) integers in [0, M).
+    """
+
+    def __init__(self, index: Tensor):
+        self.index = index.contiguous()
+
+    @cached_property
+    def by_neighbour(self) -> tuple[Tensor, Tensor]:
+        """Edges sorted by the row they lead to, those of one row in their order: one sort serves a backward pass.
+
+        Returns:
+            order (M * K,), offsets (M + 1,): the edges `order[offsets[j] : offsets[j + 1]]` lead to row j.
+        """
+        neighbour, order = torch.sort(self.index.flatten().int(), stable=True)
+        rows = torch.arange(len(self.index) + 1, dtype=torch.int32, device=order.device)
+        return order, torch.searchsorted(neighbour, rows)
 
 
 def dense_rows(points: Tensor) -> tuple[Tensor, CloudRows]:
@@ -92,7 +120,7 @@ def knn_rows(x: Tensor, clouds: CloudRows, k: int) -> Tensor:
     Raises:
         ValueError: a cloud has fewer than k points, or x has non-finite values.
     """
-    if clouds.weight is None and x.device.type != "cpu":
+    if clouds.are_equal and x.device.type != "cpu":
         return flat_index(knn(x.unflatten(0, (len(clouds.lengths), -1)), k))
     x = _checked(x)
     index, start = [], 0
@@ -134,7 +162,9 @@ def _nearest(cloud: Tensor, k: int) -> Tensor:
     num_groups = len(targets) // GROUP  # column c is in group c % num_groups
     minima = score.unflatten(1, (GROUP, num_groups)).amin(dim=1)
     groups = minima.topk(k, dim=-1, largest=False, sorted=False).indices  # (N, K)
-    members = (groups[:, None] + torch.arange(0, len(targets), num_groups)[:, None]).flatten(1)  # (N, GROUP * K)
+    members = (groups[:, None] + torch.arange(0, len(targets), num_groups, device=cloud.device)[:, None]).flatten(
+        1
+    )  # (N, GROUP * K)
     return members.gather(1, score.gather(1, members).topk(k, dim=-1, largest=False).indices)
 
 
@@ -142,7 +172,7 @@ def _repeat_first(nearest: Tensor, copies: int, k: int) -> Tensor:
     """Let row 0 fill `copies` places of each list and push what follows it back. Shape: (N, K') -> (N, K)."""
     if copies == 1:
         return nearest
-    place = torch.arange(k)
+    place = torch.arange(k, device=nearest.device)
     is_first = nearest == 0
     found = torch.where(is_first.any(dim=1), is_first.int().argmax(dim=1), k)[:, None]  # place of row 0, or none
     source = torch.where(place <= found, place, torch.maximum(found, place - (copies - 1)))

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.kernels import can_run
+
 # One of FORMS. Change it when `bash benchmarks/gpu.sh` has measured another to be faster (table "knn" of its JSON).
 FORM = "topk"
 SCORE_BYTES = 2**28  # of the N x N scores of the clouds that are searched at once
@@ -18,12 +20,27 @@ def nearest(x: Tensor, k: int, form: str | None = None) -> Tensor:
     Args:
         x: finite float32 or float64; the caller has switched autocast off.
         k: at most N.
-        form: a key of FORMS; None takes FORM. float64 has no tiled form and takes "topk".
+        form: a key of FORMS; None takes FORM, or "cdist" where the user lets float32 products round to TF32.
+            "topk" takes the place of "tiled" for float64, which that does not know, and where triton does not run.
     """
-    form = form or FORM
+    form = form or _default_form(x)
     if form == "tiled" and x.dtype != torch.float32:
         form = "topk"
     return FORMS[form](x - x.mean(dim=1, keepdim=True), k)
+
+
+def _default_form(x: Tensor) -> str:
+    if FORM == "tiled" and can_run(x):
+        return FORM
+    if x.dtype == torch.float32 and _allows_tf32():
+        return "cdist"
+    return "topk" if FORM == "tiled" else FORM
+
+
+def _allows_tf32() -> bool:
+    """Whether CUDA's float32 products may have TF32's 10 bits, with which other neighbours would be the nearest."""
+    matmul = torch.backends.cuda.matmul
+    return matmul.fp32_precision == "tf32" if hasattr(matmul, "fp32_precision") else matmul.allow_tf32
 
 
 def _by_chunks(search: Callable[[Tensor, Tensor, int], Tensor], x: Tensor, k: int) -> Tensor:
@@ -55,6 +72,12 @@ def _grouped(x: Tensor, half_norm: Tensor, k: int) -> Tensor:
     return members.gather(2, score.gather(2, members).topk(k, dim=-1, largest=False).indices)
 
 
+def _cdist(x: Tensor, _half_norm: Tensor, k: int) -> Tensor:
+    """Distances one by one, without a product of matrices."""
+    distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
+    return distance.topk(k, dim=-1, largest=False).indices
+
+
 def _tiled(x: Tensor, k: int) -> Tensor:
     from models.kernels.knn_tiled import nearest_tiled  # the only form that needs triton
 
@@ -64,5 +87,6 @@ def _tiled(x: Tensor, k: int) -> Tensor:
 FORMS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "topk": lambda x, k: _by_chunks(_topk, x, k),
     "grouped": lambda x, k: _by_chunks(_grouped, x, k),
+    "cdist": lambda x, k: _by_chunks(_cdist, x, k),
     "tiled": _tiled,
 }

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from models.kernels.tiles import OPTIONS
+from models.kernels.tiles import OPTIONS, launch_on
 
 
 class Blocks(NamedTuple):
@@ -96,6 +96,7 @@ def _knn_kernel(
         best = tl.where(is_slot, float("inf"), best)
 
 
+@torch.compiler.disable
 def nearest_tiled(x: Tensor, k: int, precision: str = "ieee", block: Blocks = _BLOCKS) -> Tensor:
     """k nearest points of the same cloud, nearest first. Shape: (B, N, C) float32 -> (B, N, K) int64.
 
@@ -109,7 +110,7 @@ def nearest_tiled(x: Tensor, k: int, precision: str = "ieee", block: Blocks = _B
     norm = 0.5 * (x * x).sum(dim=-1)
     index = torch.empty(num_clouds, num_points, k, dtype=torch.int64, device=x.device)
     few = channels <= MAX_UNROLLED
-    with torch.cuda.device_of(x):
+    with launch_on(x):
         _knn_kernel[(num_clouds * triton.cdiv(num_points, block.rows),)](
             x, norm, index, num_points, channels, K=k, SLOTS=max(triton.next_power_of_2(k), 2), FEW=few,
             PRECISION=precision, ROWS=block.rows, COLUMNS=block.columns, CHANNELS=channels if few else CHANNELS,

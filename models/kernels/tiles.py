@@ -1,13 +1,18 @@
-"""What all kernels share: the tile of a program, partial sums, the form of the normalisation.
+"""What all kernels share: the tile of a program, the types of sums, the launch.
 
 A program owns STEPS tiles of ROWS x COLUMNS elements, one below the other; programs are numbered with the column blocks
 fastest. Rows are 64-bit, because they are multiplied by strides.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from models.kernels import SWITCH
 
 # a * b + c as one operation: the default of triton until 3.9, which says that the next one's will be otherwise.
 OPTIONS = {"enable_fp_fusion": True}
@@ -40,9 +45,22 @@ def wide_tl(dtype: torch.dtype) -> tl.dtype:
     return tl.float64 if dtype == torch.float64 else tl.float32
 
 
-def normalisation(mean: Tensor, gain: Tensor, shift: Tensor, dtype: torch.dtype) -> Tensor:
-    """(x - mean) * gain + shift as kernels read it: a table (3, D) of three (D,)."""
-    return torch.stack([mean.double(), gain.double(), shift.double()]).to(wide(dtype))
+@contextmanager
+def launch_on(x: Tensor) -> Iterator[None]:
+    """Launch kernels on the device of a tensor.
+
+    Raises:
+        RuntimeError: triton could not build or start one; says how to do without.
+    """
+    with torch.cuda.device_of(x):
+        try:
+            yield
+        except Exception as error:  # of many types: no compiler, no Python headers, a device that triton does not know
+            raise RuntimeError(
+                f"a triton kernel could not be built or started ({type(error).__name__}: {error}); triton needs a C "
+                f"compiler (gcc or clang), Python's header files, and a device it supports. With {SWITCH}=0 in the "
+                "environment torch's own operations compute the same, more slowly"
+            ) from error
 
 
 @triton.jit
@@ -51,19 +69,3 @@ def block_of(program, width, COLUMNS: tl.constexpr):
     column_blocks = tl.cdiv(width, COLUMNS)
     column = (program % column_blocks) * COLUMNS + tl.arange(0, COLUMNS)
     return (program // column_blocks).to(tl.int64), column, column < width
-
-
-@triton.jit
-def load_normalisation(table, column, in_columns, width):
-    """Rows of `normalisation`, each (1, COLUMNS)."""
-    mean = tl.load(table + column, mask=in_columns, other=0)
-    gain = tl.load(table + width + column, mask=in_columns, other=0)
-    shift = tl.load(table + 2 * width + column, mask=in_columns, other=0)
-    return mean[None, :], gain[None, :], shift[None, :]
-
-
-@triton.jit
-def store_sums(partial, first, second, block, blocks, column, in_columns, width):
-    """Column sums of two tiles, into rows `block` of a (2, blocks, width) table."""
-    tl.store(partial + block * width + column, tl.sum(first, axis=0), mask=in_columns)
-    tl.store(partial + (blocks + block) * width + column, tl.sum(second, axis=0), mask=in_columns)

@@ -68,7 +68,7 @@ def test_every_form_of_the_search_is_timed(tmp_path):
     flags = "--clouds 2 --points 64 --channels 3 --k 2 4 --rounds 1 --device cpu --json".split()
     gpu_kernels.main(gpu_kernels.parse_args([*flags, str(path)]))
     rows = json.loads(path.read_text())
-    assert [(row["k"], row["form"]) for row in rows] == [(k, name) for k in (2, 4) for name in list(knn.FORMS)[:2]]
+    assert [(row["k"], row["form"]) for row in rows] == [(k, name) for k in (2, 4) for name in list(knn.FORMS)[:-1]]
     assert all(abs(row["excess"]) < 1e-5 for row in rows)
 
 

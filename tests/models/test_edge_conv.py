@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from models.edge_conv import EdgeConv, FirstEdgeConv, edge_moments
-from models.geometry import CloudRows, flat_index, knn
+from models.geometry import CloudRows, Edges, flat_index, knn
 from tests.models.published_formulation import edge_conv, edge_features
 
 B, N, C, D, K = 3, 17, 5, 7, 4
@@ -147,9 +147,9 @@ def test_first_edge_conv_keeps_every_edge(case):
 
 
 def test_autocast_does_not_round_the_moments():
-    x, index = torch.randn(600, 8), torch.randint(0, 600, (600, 4))
-    exact = edge_moments(x, index)
+    x, edges = torch.randn(600, 8), Edges(torch.randint(0, 600, (600, 4)))
+    exact = edge_moments(x, edges)
     with torch.autocast("cpu", torch.bfloat16):
-        ours = edge_moments(x, index)
+        ours = edge_moments(x, edges)
     assert torch.equal(ours.second, exact.second)
     assert torch.equal(ours.mean, exact.mean)

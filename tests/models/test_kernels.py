@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from models.kernels import SWITCH, can_run
 from tests.conftest import REPO
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
@@ -36,5 +38,13 @@ def test_kernels_compile_for_a_hopper_gpu(tmp_path):
     output = run_python(
         "-m", "tests.models.kernels.compile_for_hopper", TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0"
     )
-    kernels = {"edge", "activate", "gradient_sums", "row_gradient", "gather_gradient", "column_sums", "pool"}
-    assert {f"_{name}_kernel" for name in {*kernels, "pool_gradient", "knn"}} == set(output.split())
+    kernels = {"max_act", "gather_gradient", "column_sums", "pool", "pool_gradient", "knn"}
+    assert {f"_{name}_kernel" for name in kernels} == set(output.split())
+
+
+def test_kernels_run_on_cuda_tensors_unless_they_are_switched_off(monkeypatch):
+    on_device, on_cpu = SimpleNamespace(is_cuda=True), torch.empty(0)
+    monkeypatch.delenv(SWITCH, raising=False)
+    assert (can_run(on_device), can_run(on_cpu)) == (True, False)
+    monkeypatch.setenv(SWITCH, "0")
+    assert not can_run(on_device)

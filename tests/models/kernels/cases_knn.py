@@ -25,7 +25,7 @@ def assert_nearest(x, index, k):
 
 
 @pytest.mark.parametrize("form", knn.FORMS)
-@pytest.mark.parametrize("shape, k", [((2, 77, 3), 5), ((1, 131, 40), 20), ((1, 33, 64), 33), ((1, 65, 3), 1)])
+@pytest.mark.parametrize("shape, k", [((2, 85, 3), 5), ((1, 36, 40), 9), ((1, 66, 3), 66), ((1, 35, 3), 1)])
 def test_finds_the_nearest_points_nearest_first(device, form, shape, k):
     x = torch.randn(shape, device=device)
     assert_nearest(x, knn.nearest(x, k, form), k)
@@ -33,10 +33,10 @@ def test_finds_the_nearest_points_nearest_first(device, form, shape, k):
 
 @pytest.mark.parametrize("form", knn.FORMS)
 def test_finds_them_among_copies_and_far_from_the_origin(device, form):
-    x = torch.rand(1, 90, 3, device=device)
-    x[:, 20:60] = x[:, :1]
+    x = torch.rand(1, 65, 3, device=device)
+    x[:, 20:40] = x[:, :1]
     x += 100  # uncentred, |y|^2 / 2 - xy would be rounded by a thousandth of the cloud's size
-    assert_nearest(x, knn.nearest(x, 8, form), 8)
+    assert_nearest(x, knn.nearest(x, 4, form), 4)
 
 
 def test_chunks_of_a_batch_give_what_one_piece_gives(device, monkeypatch):
@@ -47,10 +47,45 @@ def test_chunks_of_a_batch_give_what_one_piece_gives(device, monkeypatch):
 
 
 def test_other_blocks_find_the_same(device):
-    x = torch.randn(1, 70, 20, device=device)
+    x = torch.randn(1, 40, 20, device=device)
     assert_nearest(x, nearest_tiled(x - x.mean(dim=1, keepdim=True), 6, block=Blocks(16, 32, 1)), 6)
 
 
 def test_float64_is_searched_in_float64(device):
     x = torch.randn(1, 50, 3, dtype=torch.float64, device=device)
     assert torch.equal(knn.nearest(x, 5, "tiled"), exact_knn(x, 5))
+
+
+@pytest.fixture
+def _tf32():
+    """The user lets float32 products be rounded."""
+    torch.set_float32_matmul_precision("high")
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """Names of the forms that `nearest` calls, which then do nothing."""
+    calls = []
+    for name in knn.FORMS:
+        monkeypatch.setitem(knn.FORMS, name, lambda x, k, name=name: calls.append(name))
+    return calls
+
+
+@pytest.mark.usefixtures("_tf32")
+@pytest.mark.parametrize("form", ["topk", "grouped"])
+def test_products_that_may_be_rounded_to_tf32_are_not_used(monkeypatch, chosen, form):
+    monkeypatch.setattr(knn, "FORM", form)
+    for dtype in (torch.float32, torch.float64):
+        knn.nearest(torch.zeros(1, 9, 3, dtype=dtype), 2)
+    assert chosen == ["cdist", form]
+
+
+@pytest.mark.parametrize("form", ["topk", "grouped", "tiled"])
+def test_the_form_of_choice_is_taken_where_it_runs(monkeypatch, chosen, form):
+    monkeypatch.setattr(knn, "FORM", form)
+    for can_run in (False, True):
+        monkeypatch.setattr(knn, "can_run", lambda x, can_run=can_run: can_run)
+        knn.nearest(torch.zeros(1, 9, 3), 2)
+    assert chosen == ["topk" if form == "tiled" else form, form]

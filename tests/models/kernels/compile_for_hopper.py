@@ -1,7 +1,7 @@
 """Compile every kernel for an H200 on a machine without a GPU, as the launchers would launch them.
 
-The interpreter accepts what the compiler does not. Here each launch compiles to machine code instead; what the
-kernels would have written is left as it is. Prints the names of the kernels.
+The interpreter accepts what the compiler does not. Here each launch compiles to machine code instead, and leaves
+zeros. Prints the names of the kernels.
 """
 
 import torch
@@ -9,7 +9,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
 
-from models.kernels import edge_conv, knn_tiled, max_act, pooled_batch_norm
+from models.geometry import Edges
+from models.kernels.batch_norm import column_sums, pooled_batch_norm_act
+from models.kernels.knn_tiled import nearest_tiled
+from models.kernels.max_act import max_act
 
 
 class Hopper:
@@ -29,36 +32,35 @@ def compile_instead(self: JITFunction, grid: tuple[int]):
     def launch(*args, **kwargs) -> None:
         kernel = self.warmup(*args, grid=grid, **kwargs)
         assert "cubin" in kernel.asm
+        for tensor in filter(torch.is_tensor, args):
+            tensor.zero_()
         print(self.__name__)
 
     return launch
 
 
-def edge_conv_step(dtype: torch.dtype, num_rows: int, width: int, weight: torch.Tensor | None, *, train: bool) -> None:
-    real = torch.promote_types(dtype, torch.float32)
-    uv = torch.zeros(num_rows, 2 * width, dtype=dtype, requires_grad=True)
-    index = torch.zeros(num_rows, 20, dtype=torch.int64)
-    ones = torch.ones(width, dtype=real, requires_grad=True)
-    stats = None if train else (ones.detach(), ones.detach())
-    out, *_ = edge_conv.max_batch_norm_act(uv, ones, ones, index, weight, stats, 1e-5, real)
-    out.sum().backward()
+def max_act_step(dtype: torch.dtype, num_rows: int, width: int) -> None:
+    u = torch.zeros(num_rows, width, requires_grad=True)
+    edges = Edges(torch.zeros(num_rows, 20, dtype=torch.int64))
+    max_act(u.to(dtype), u, edges, torch.float32).sum().backward()
 
 
-def pool_step(dtype: torch.dtype, num_points: int, width: int) -> None:
-    real = torch.promote_types(dtype, torch.float32)
+def pool_step(dtype: torch.dtype, num_points: int, width: int, *, train: bool) -> None:
     y = torch.zeros(2, num_points, width, dtype=dtype, requires_grad=True)
-    ones = torch.ones(width, dtype=real, requires_grad=True)
-    largest, mean, *_ = pooled_batch_norm.pooled_batch_norm_act(y, ones, ones, None, 1e-5)
+    scale = torch.ones(width, requires_grad=True)
+    statistics = column_sums(y.detach().flatten(0, 1), y.detach()[0, 0])
+    count = 2 * num_points if train else 0
+    largest, mean = pooled_batch_norm_act(y, scale, scale, *statistics, count, 1e-5, sync=False)
     (largest + mean).sum().backward()
 
 
 triton.runtime.driver.set_active(Hopper())
 JITFunction.__getitem__ = compile_instead
-edge_conv_step(torch.bfloat16, 999, 256, None, train=True)
-edge_conv_step(torch.float32, 3, 7, torch.ones(3), train=True)  # one block: counts of 1 become constants
-edge_conv_step(torch.float32, 999, 64, None, train=False)
-rows = torch.zeros(999, 64, requires_grad=True)
-max_act.max_act(rows.bfloat16(), rows, torch.zeros(999, 20, dtype=torch.int64), torch.float32).sum().backward()
-pool_step(torch.bfloat16, 5, 1024)
+max_act_step(torch.bfloat16, 999, 256)
+max_act_step(torch.float32, 999, 64)
+pool_step(torch.bfloat16, 2048, 1024, train=True)
+with torch.no_grad():
+    max_act(torch.zeros(9, 7), torch.zeros(9, 7), Edges(torch.zeros(9, 300, dtype=torch.int64)), torch.float32)
+pool_step(torch.float64, 5, 7, train=False)  # one block: a count of 1 becomes a constant
 for channels in (3, 64):
-    knn_tiled.nearest_tiled(torch.zeros(2, 100, channels), 20)
+    nearest_tiled(torch.zeros(2, 100, channels), 20)

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from models import batch_norm, edge_conv
+
 
 @pytest.fixture
 def device() -> torch.device:
@@ -11,10 +13,18 @@ def device() -> torch.device:
 
 
 @pytest.fixture(autouse=True)
-def _small_tiles(monkeypatch, device):
-    """Several programs for the tiny inputs that the interpreter can afford."""
+def _small_programs(monkeypatch, device):
+    """Inputs that the interpreter can afford, by several programs where rows are wide and by one where they are not."""
     from models.kernels import tiles
 
     if device.type == "cpu":
         monkeypatch.setattr(tiles, "STEPS", 2)
+        monkeypatch.setattr(tiles, "WARPS", 16)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def by_kernels(monkeypatch) -> None:
+    """Layers choose what a CUDA device chooses by itself."""
+    for module in (batch_norm, edge_conv):
+        monkeypatch.setattr(module, "can_run", lambda x: True)

@@ -1,0 +1,195 @@
+"""The edge convolution by its kernels against the published formulation in float64."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.testing import assert_close
+
+from models.edge_conv import EdgeConv
+from models.geometry import CloudRows, Edges, flat_index
+from models.kernels import tiles
+from models.kernels.max_act import max_act
+from tests.models.published_formulation import edge_conv, exact_knn
+
+B, N, C, K = 2, 11, 5, 4
+NAMES = ("output", "grad_x", "grad_weight", "grad_scale", "grad_shift", "mean", "var", "batches")
+EXACT = {"rtol": 1e-9, "atol": 1e-9}
+
+pytestmark = pytest.mark.usefixtures("by_kernels")
+
+
+def make(device, width, offset=0.0):
+    """Layer with scales of both signs, input, and a direction in which to take gradients."""
+    layer = EdgeConv(C, width).double()
+    with torch.no_grad():
+        for tensor in (layer[1].weight, layer[1].bias, layer[1].running_mean):
+            tensor.copy_(torch.randn(width))
+        layer[1].running_var.copy_(torch.rand(width) + 0.5)
+    x = torch.randn(B, N, C, dtype=torch.float64) + offset
+    return layer.to(device), x.to(device), torch.randn(B, N, width, dtype=torch.float64, device=device)
+
+
+def fused(layer, x, index):
+    return layer(x.flatten(0, 1), flat_index(index), CloudRows([N] * B)).unflatten(0, (B, N))
+
+
+def published(layer, x, index):
+    return edge_conv(x, index, layer)
+
+
+def run(function, layer, x, index, direction):
+    """Everything a training step takes from the layer, by name."""
+    layer, x = copy.deepcopy(layer), x.clone().requires_grad_()
+    out = function(layer, x, index)
+    (out * direction).sum().backward()
+    gradients = [x.grad, layer[0].weight.grad, layer[1].weight.grad, layer[1].bias.grad]
+    return dict(zip(NAMES, [out.detach(), *gradients, *layer.buffers()], strict=True))
+
+
+def error(ours, exact):
+    return ((ours.double() - exact).norm() / exact.norm()).item()
+
+
+def assert_same(layer, x, index, direction, skip=()):
+    ours, theirs = run(fused, layer, x, index, direction), run(published, layer, x, index, direction)
+    for name in set(NAMES) - set(skip):
+        assert_close(ours[name], theirs[name], **EXACT, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("width, training", [(7, True), (64, False), (128, True), (256, False), (300, True)])
+def test_equals_the_published_formulation(device, width, training):
+    layer, x, direction = make(device, width)
+    assert_same(layer.train(training), x, exact_knn(x, K), direction)
+
+
+@pytest.mark.parametrize("k, offset", [(1, 0.0), (N, 0.0), (K, 10.0)])
+def test_equals_it_with_one_or_all_neighbours_and_far_from_the_origin(device, k, offset):
+    layer, x, direction = make(device, 7, offset)
+    assert_same(layer, x, exact_knn(x, k), direction)
+
+
+def test_equals_it_where_a_scale_is_zero(device):
+    layer, x, direction = make(device, 7)
+    with torch.no_grad():
+        layer[1].weight[2] = 0
+    assert_same(layer, x, exact_knn(x, K).flip(-1), direction)  # the first of the list is not the nearest
+
+
+def test_duplicate_points_leave_the_parameters_gradients_as_they_are(device):
+    layer, x, direction = make(device, 7)
+    x[:, 4:8] = x[:, :1]
+    # which of several equal points receives the gradient is a free choice
+    assert_same(layer, x, exact_knn(x, K), direction, skip=["grad_x"])
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+def test_float32_is_within_1e_4(device, offset):
+    layer, x, direction = make(device, 32, offset)
+    x, index = x.float().double(), exact_knn(x, K)
+    exact = run(published, layer, x, index, direction)
+    single = run(fused, copy.deepcopy(layer).float(), x.float(), index, direction.float())
+    assert [name for name in NAMES[:-1] if not error(single[name], exact[name]) < 1e-4] == []
+
+
+def test_under_autocast_only_the_edges_are_bfloat16(device):
+    layer, x, direction = make(device, 32)
+    index = exact_knn(x, K)
+    exact = run(published, layer, x, index, direction)
+    with torch.autocast(device.type, torch.bfloat16):  # the backward pass too, though torch advises against it
+        ours = run(fused, copy.deepcopy(layer).float(), x.float(), index, direction.float())
+    assert {ours[name].dtype for name in NAMES[:-1]} == {torch.float32}
+    assert [name for name in ("mean", "var") if not error(ours[name], exact[name]) < 1e-5] == []
+    assert [name for name in NAMES[:-1] if not error(ours[name], exact[name]) < 0.1] == []
+
+
+def test_two_runs_give_the_same_bits(device):
+    layer, x, direction = make(device, 16)
+    index = exact_knn(x, K)
+    layer, x, direction = layer.float(), x.float(), direction.float()
+    first, second = (run(fused, layer, x, index, direction) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in NAMES)
+
+
+def test_inference_gives_the_same_output(device):
+    layer, x, _ = make(device, 7)
+    index = exact_knn(x, K)
+    with torch.inference_mode():
+        assert_close(fused(layer.eval(), x, index), published(layer, x, index), **EXACT)
+
+
+def test_checkpoints_give_the_same_gradients(device):
+    layer, x, direction = make(device, 7)
+    index = exact_knn(x, K)
+    plain = run(fused, layer, x, index, direction)
+    for reentrant in (False, True):
+
+        def again(layer, x, index, reentrant=reentrant):
+            return torch.utils.checkpoint.checkpoint(fused, layer, x, index, use_reentrant=reentrant)
+
+        ours = run(again, layer, x, index, direction)
+        for name in NAMES[:5]:
+            assert_close(ours[name], plain[name], **EXACT)
+
+
+def test_one_sort_serves_a_backward_pass(device, monkeypatch):
+    layer, x, direction = make(device, 7)
+    index, calls, sort = exact_knn(x, K), [], torch.sort
+    monkeypatch.setattr(torch, "sort", lambda *args, **options: calls.append(1) or sort(*args, **options))
+    with torch.no_grad():
+        fused(layer, x, index)
+    assert calls == []
+    run(fused, layer, x, index, direction)
+    assert calls == [1]
+
+
+def random_edges(device, num_rows, k):
+    return Edges(torch.randint(0, num_rows, (num_rows, k), device=device))
+
+
+def test_the_first_of_equal_neighbours_receives_the_gradient(device):
+    u = torch.tensor([[1.0], [2.0], [2.0], [0.0]], device=device, requires_grad=True)
+    index = torch.tensor([[0, 2, 1], [3, 1, 2], [3, 3, 0], [0, 3, 0]], device=device)
+    max_act(u, torch.zeros_like(u), Edges(index), torch.float32).sum().backward()
+    assert u.grad.flatten().tolist() == [2, 1, 1, 0]
+
+
+def test_more_neighbours_than_a_byte_can_number(device):
+    u, v = torch.randn(2, 6, 3, dtype=torch.float64, device=device).requires_grad_()
+    edges = Edges(torch.arange(6, device=device).repeat_interleave(50).repeat(6, 1))  # (6, 300)
+    ours, exact = max_act(u, v, edges, torch.float64), F.leaky_relu(u.amax(dim=0) + v, 0.2)
+    assert_close(ours, exact, **EXACT)
+    direction = torch.randn_like(v)
+    gradients = [torch.autograd.grad((out * direction).sum(), (u, v)) for out in (ours, exact)]
+    assert_close(*gradients, **EXACT)
+
+
+def test_u_in_bfloat16_and_v_in_float32_of_any_layout(device):
+    u, v = torch.randn(2, 16, B * N, device=device).mT
+    u, v, edges = u.bfloat16().requires_grad_(), v.requires_grad_(), random_edges(device, B * N, K)
+    out = max_act(u, v, edges, torch.float32)
+    assert_close(out, F.leaky_relu(F.embedding(edges.index, u.float()).amax(dim=1) + v, 0.2))
+    grad_u, grad_v = torch.autograd.grad(out.sum(), (u, v))
+    assert (grad_u.dtype, grad_v.dtype) == (torch.bfloat16, torch.float32)
+    assert_close(grad_u.double().sum(), grad_v.double().sum(), rtol=1e-2, atol=0.0)
+
+
+def test_nan_is_not_hidden_by_the_maximum(device):
+    u = torch.randn(9, 7, device=device)
+    u[4, 3] = torch.nan
+    edges = Edges(torch.tensor([4, 0, 1], device=device).repeat(9, 1))
+    out = max_act(u, torch.zeros_like(u), edges, torch.float32)
+    assert out.isnan().nonzero().tolist() == [[row, 3] for row in range(9)]
+
+
+def test_no_rows_give_no_rows(device):
+    u = torch.zeros(0, 7, device=device, requires_grad=True)
+    out = max_act(u, u, Edges(torch.zeros(0, K, dtype=torch.int64, device=device)), torch.float32)
+    out.sum().backward()
+    assert out.shape == u.grad.shape == (0, 7)
+
+
+def test_a_kernel_that_does_not_start_says_how_to_do_without():
+    with pytest.raises(RuntimeError, match=r"OSError: no cc\); .*TRITON_KERNELS=0"), tiles.launch_on(torch.empty(1)):
+        raise OSError("no cc")
