@@ -38,6 +38,7 @@ def _column_sums_kernel(
     tl.store(partial + (blocks + block) * width + column, tl.sum(square, axis=0), mask=in_columns)
 
 
+@torch.compiler.disable
 def column_sums(x: Tensor, origin: Tensor) -> Tensor:
     """Sums over rows of x - origin and of its square, in float64. Shape: (M, D), (D,) -> (2, D)."""
     x, (num_rows, width) = x.contiguous(), x.shape

@@ -101,9 +101,10 @@ def _gather(grad: Tensor, argmax: Tensor, edges: Edges) -> Tensor:
     num_rows, width = grad.shape
     shape, out = tile_shape(width, grad.dtype), torch.empty_like(grad)
     del shape["STEPS"]  # one row for each program
+    order, offsets = edges.by_neighbour
     with launch_on(grad):
         _gather_gradient_kernel[(num_rows * triton.cdiv(width, shape["COLUMNS"]),)](
-            *edges.by_neighbour, grad, argmax, out, width, K=edges.index.shape[1], WIDE=wide_tl(grad.dtype), **shape
+            order, offsets, grad, argmax, out, width, K=edges.index.shape[1], WIDE=wide_tl(grad.dtype), **shape
         )
     return out
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.geometry import GROUP, TREE, CloudRows, dense_rows, flat_index, knn, knn_rows, merge_copies
+from models.geometry import GROUP, TREE, CloudRows, Edges, dense_rows, flat_index, knn, knn_rows, merge_copies
 from tests.models.published_formulation import exact_knn
 
 
@@ -89,3 +89,16 @@ def test_a_row_of_several_points_fills_as_many_places():
     x = torch.tensor([[0.0], [1.0], [2.5], [3.5]])
     index = knn_rows(x, CloudRows([4], torch.tensor([3.0, 1, 1, 1])), 4)
     assert index.tolist() == [[0, 0, 0, 1], [1, 0, 0, 0], [2, 3, 1, 0], [3, 2, 1, 0]]
+
+
+def test_edges_are_sorted_by_the_row_they_lead_to():
+    edges = Edges(torch.tensor([[2, 0], [2, 1], [0, 2]]))
+    order, offsets = edges.by_neighbour
+    assert order.tolist() == [1, 4, 3, 0, 2, 5]
+    assert offsets.tolist() == [0, 2, 3, 6]
+
+
+def test_clouds_are_equal_if_they_have_as_many_rows_of_one_point_each():
+    assert CloudRows([3, 3]).are_equal
+    assert not CloudRows([2, 4]).are_equal
+    assert not CloudRows([3, 3], torch.ones(6)).are_equal
