@@ -69,10 +69,20 @@ report() {
   python -m scripts.make_results_table "$RUN"/svm_*_random.json "$RUN"/svm_*_pretrained.json | tee "$RUN/results.md"
 }
 
+# The training step of this run against the published formulation, same weights and clouds, on this machine.
+measure_speed() {
+  if [ -f "$RUN/speed.json" ]; then
+    echo "measured before: $RUN/speed.json"
+  else
+    python -m benchmarks.step --sizes 16x384 --k 15 --dropout --rounds 3 --json "$RUN/speed.json"
+  fi
+}
+
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
 stage "built-in data" python -m data.make_shapes --out "$DATA"
 stage "pre-training" train
 stage "evaluation" evaluate_all
 stage "table and pictures" report
+stage "published formulation / ours" measure_speed
 echo "encoder: $RUN/models/best_model.pth   table: $RUN/results.md   pictures: $RUN/loss_curve.png $RUN/tsne.png"
 echo "total: $((SECONDS / 60)) min $((SECONDS % 60)) s"
