@@ -12,8 +12,8 @@ machine then disturb little):
     device      from the packed file, augmentation left to the device: what a loader process does for it
     decoded     cloud and decoded view from the packed file, nothing else
 
-Beside them the augmentation of such a batch on --device. There it takes its turn with the training step, so it is no part
-of the loader's time.
+Beside them the augmentation of such a batch on --device. There it takes its turn with the training step, so it is no
+part of the loader's time.
 """
 
 import argparse

@@ -48,7 +48,7 @@ def resize_square_by_float(pixels: Tensor, size: int) -> Tensor:
     """`resize_square` by way of float32, in Pillow's two passes, each rounded."""
     values = pixels.float()
     for shape in ((pixels.shape[-2], size), (size, size)):
-        values = interpolate(values, shape, mode="bilinear", antialias=True).add_(0.5).floor_()
+        values = interpolate(values, shape, mode="bilinear", antialias=True).add_(0.5 + 2**-12).floor_()  # halves go up
     return values.to(torch.uint8)
 
 

@@ -48,7 +48,7 @@ def rotate_y(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(0.0, 2.0 * math.pi)
     cos, sin = math.cos(angle), math.sin(angle)
     rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]], dtype=np.float32)
-    return points @ rotation.T
+    return (rotation @ points.T).T
 
 
 def rotate_so3(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -62,14 +62,14 @@ def rotate_so3(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         ],
         dtype=np.float32,
     )
-    return points @ rotation.T
+    return (rotation @ points.T).T
 
 
 def translate(points: np.ndarray, rng: np.random.Generator, fraction: float = 0.5) -> np.ndarray:
     """Shift each axis by U(-fraction, fraction) of the extent of the bounding box along it."""
     columns = _columns(points)
     extent = columns.max(axis=1) - columns.min(axis=1)  # (3,)
-    return (points + rng.uniform(-fraction, fraction, size=3) * extent).astype(np.float32)
+    return points + (rng.uniform(-fraction, fraction, size=3) * extent).astype(np.float32)
 
 
 def jitter(
@@ -78,15 +78,17 @@ def jitter(
     """Add N(0, sigma) noise to every coordinate, limited to [-clip, clip]."""
     noise = rng.standard_normal(points.shape, dtype=np.float32)
     noise *= np.float32(sigma)
-    return points + np.clip(noise, -clip, clip, out=noise)
+    np.clip(noise, -clip, clip, out=noise)
+    noise += points
+    return noise
 
 
 def input_dropout(points: np.ndarray, rng: np.random.Generator, max_ratio: float = 0.875) -> np.ndarray:
     """Overwrite a random share r ~ U(0, max_ratio) of the points with point 0; the count stays the same."""
     ratio = rng.uniform(0.0, max_ratio)
     dropped = rng.random(len(points)) <= ratio  # (N,)
-    result = points.copy()  # in rows, whatever the order of `points` in memory
-    result[dropped] = points[0]
+    result = points.copy()
+    result[np.flatnonzero(dropped)] = points[0]
     return result
 
 
