@@ -90,6 +90,11 @@ def _equal(a: dict, b: dict) -> bool:
     return all(torch.equal(a[name], b[name]) for name in ("aug_a", "aug_b", "image"))
 
 
+def fetch(dataset: Dataset, indices: list[int]) -> list:
+    """The items of a batch as a DataLoader asks for them."""
+    return dataset.__getitems__(indices) if hasattr(dataset, "__getitems__") else [dataset[i] for i in indices]
+
+
 def time_loading(sets: dict[str, Dataset], batch_size: int, rounds: int) -> dict[str, float]:
     """Median milliseconds of one core for an item of each kind, collated, measured in turns on the same indices."""
     rng = np.random.default_rng(0)
@@ -98,14 +103,14 @@ def time_loading(sets: dict[str, Dataset], batch_size: int, rounds: int) -> dict
         indices = rng.integers(len(sets[BASE]), size=batch_size).tolist()
         for name, dataset in sets.items():
             start = time.process_time()
-            default_collate([dataset[index] for index in indices])
+            default_collate(fetch(dataset, indices))
             times[name].append(1e3 * (time.process_time() - start) / batch_size)
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
 def time_augmentation(dataset: Dataset, args: argparse.Namespace, device: torch.device) -> float:
     """Median milliseconds of the device for an item, its batch lying there."""
-    batch = default_collate([dataset[index % len(dataset)] for index in range(args.batch_size)])
+    batch = default_collate(fetch(dataset, [index % len(dataset) for index in range(args.batch_size)]))
     batch = {name: value.to(device) for name, value in batch.items()}
     augment = BatchAugment(PUBLISHED_AUGMENT, args.image_size, seed=0)
     clock, times = _clock(device), []

@@ -1,6 +1,7 @@
 """What pre-training pairs are, wherever they are read from: each cloud augmented twice, with one of its renderings."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch.utils.data import Dataset
 from datasets.image_transforms import published_image_augment, resize_square
 from datasets.point_transforms import PUBLISHED_AUGMENT, PointAugment, random_subset, unit_sphere
 from datasets.views import Colour, background_colour
+
+Item = dict[str, Tensor | int]
 
 
 class RenderPairs(Dataset, ABC):
@@ -92,14 +95,21 @@ class RenderPairs(Dataset, ABC):
         """Choose the draws of this epoch (0, 1, ...); call it before iterating, persistent workers see it too."""
         self._epoch.fill_(epoch)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor | int]:
-        rng = np.random.default_rng((self.seed, int(self._epoch), index))
-        view = int(rng.integers(self.num_views(index))) if self.with_images else 0
-        points = self._read_cloud(index)
-        item = {"aug_a": self._cloud(points, rng, index), "aug_b": self._cloud(points, rng, index), "index": index}
-        if self.with_images:
-            item["image"] = self._image(index, view, rng)
-        return item
+    def __getitem__(self, index: int) -> Item:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Item]:
+        """Several items, as a DataLoader asks for the batch: each step for all of them, which keeps caches warm."""
+        rngs = [np.random.default_rng((self.seed, int(self._epoch), index)) for index in indices]
+        pixels = [self._draw_view(index, rng) for index, rng in zip(indices, rngs)] if self.with_images else []
+        clouds = [self._read_cloud(index) for index in indices]
+        items: list[Item] = [
+            {"aug_a": self._cloud(points, rng, index), "aug_b": self._cloud(points, rng, index), "index": index}
+            for index, points, rng in zip(indices, clouds, rngs)
+        ]
+        for item, view, rng in zip(items, pixels, rngs):
+            item["image"] = published_image_augment(view, rng, self.image_size) if self.augment else view
+        return items
 
     def _cloud(self, points: np.ndarray, rng: np.random.Generator, index: int) -> Tensor:
         subset = random_subset(points, rng, self.num_points)
@@ -112,10 +122,10 @@ class RenderPairs(Dataset, ABC):
         except ValueError as error:
             raise ValueError(f"{self.cloud_name(index)}: {error}; make it again or delete it") from error
 
-    def _image(self, index: int, view: int, rng: np.random.Generator) -> Tensor:
-        pixels = self.read_pixels(index, view)
+    def _draw_view(self, index: int, rng: np.random.Generator) -> Tensor:
+        pixels = self.read_pixels(index, int(rng.integers(self.num_views(index))))
         if self.augment:
-            return published_image_augment(pixels, rng, self.image_size)
+            return pixels
         if self.view_size is None:
             return resize_square(pixels[None], self.image_size)[0]
         if pixels.shape[1:] != self.view_size:
