@@ -21,6 +21,7 @@ from models.image_resnet import DEPTHS, ImageResNet
 from models.methods.crosspoint import CrossPoint
 from models.published import load_encoder
 from utils import engine, log, run, seed
+from utils.allocator import keep_freed_memory
 from utils.cli import run_main
 from utils.loader import EpochLoader
 from utils.monitor import MONITORED, evaluate_on_test, find_monitor
@@ -156,6 +157,7 @@ def main(args: argparse.Namespace) -> None:
     run_dir = Path(args.output_dir) / args.exp_name
     best = run_dir / "models" / "best_model.pth"
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     if args.eval:
         evaluate_on_test(args.model_path or best, args, device, report=print)
         return

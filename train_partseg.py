@@ -19,6 +19,7 @@ from datasets.shuffled_parts import ShuffledParts
 from models.dgcnn_seg import DGCNNPartSeg
 from models.methods.part_segmentation import PartSegmentation
 from utils import log, run, seed
+from utils.allocator import keep_freed_memory
 from utils.cli import run_main
 from utils.evaluation.report import check_report_path
 from utils.loader import EpochLoader
@@ -86,6 +87,7 @@ def main(args: argparse.Namespace) -> None:
     run_dir = Path(args.output_dir) / args.exp_name
     best = run_dir / "models" / "best_model.pth"
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     test = ShapeNetPart(args.data_root, "test", num_points=args.num_points)  # here, so that a fault of it shows at once
     if args.eval:
         evaluate_on_test(args.model_path or best, test, args, device, report=print, json_file=args.json)

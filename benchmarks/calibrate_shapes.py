@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from datasets.scanobjectnn import VARIANTS, ScanObjectNN
 from models.dgcnn import DGCNN
 from utils import run, seed
+from utils.allocator import keep_freed_memory
 from utils.cli import run_main
 
 BATCH = 32
@@ -98,6 +99,7 @@ def accuracy(network: nn.Module, data: ScanObjectNN, device: torch.device) -> fl
 def main(args: argparse.Namespace) -> None:
     seed.everything(args.seed)
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     options = {"variant": args.variant, "normalize": True}
     data = ScanObjectNN(args.data_root, "train", num_points=2048, **options)
     network = build_classifier(len(data.class_names)).to(device)

@@ -17,7 +17,6 @@ part of the loader's time.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from benchmarks.published_loader import PublishedRender
+from benchmarks.records import Figure, Recorder, add_output_args, setting_text
 from datasets.batch_augment import BatchAugment
 from datasets.layouts import PACKED
 from datasets.packed_render import PackedRender
@@ -35,7 +35,6 @@ from datasets.point_transforms import PUBLISHED_AUGMENT
 from datasets.shapenet_render import ShapeNetRender
 from utils import run
 from utils.allocator import keep_freed_memory
-from utils.checkpoint import provenance
 from utils.cli import run_main
 
 BASE = "published"
@@ -49,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=15, help="batches of each kind")
     parser.add_argument("--device", default="auto", help="that augments batches: auto, cpu, cuda or cuda:N")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    add_output_args(parser)
     args = parser.parse_args(argv)
     run.require_at_least(1, args, "image_size", "batch_size", "rounds")
     return args
@@ -135,23 +134,17 @@ def _clock(device: torch.device) -> Callable[[], float]:
 
 def main(args: argparse.Namespace) -> None:
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     torch.set_num_threads(1)  # as in a loader process
-    sets = open_all(args)
+    sets, recorder = open_all(args), Recorder(args, "loader", device)
     times = time_loading(sets, args.batch_size, args.rounds)
-    records = []
-    print("loading          ms/item   items/s     ratio")
-    for name, value in times.items():
-        records.append({"kind": name, "ms": value, "items_per_s": 1e3 / value, "ratio": times[BASE] / value})
-        print(f"{name:14} {value:9.3f} {1e3 / value:9.0f} {times[BASE] / value:8.2f}x")
     on_device = time_augmentation(sets["device"], args, device)
-    records.append({"kind": f"augmentation on {device.type}", "ms": on_device, "items_per_s": 1e3 / on_device})
-    print(f"augmentation of batches on {device}: {on_device:.3f} ms/item")
-    if args.json:
-        settings = {name: str(value) for name, value in vars(args).items() if name != "json"}
-        args.json.write_text(json.dumps(provenance() | {"settings": settings, "records": records}, indent=2) + "\n")
+    setting = setting_text(data=args.data_root.name, views=args.image_size, batch=args.batch_size)
+    recorder.add([Figure(setting, name, "load an item", ms, "ms", args.rounds) for name, ms in times.items()])
+    recorder.add([Figure(setting, device.type, "augment an item of a batch", on_device, "ms", args.rounds)])
+    for name, ms in times.items():
+        print(f"{name:10} {1e3 / ms:7.0f} items/s a core {times[BASE] / ms:8.2f}x")
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    keep_freed_memory(arguments.device)
-    run_main(lambda: main(arguments))
+    run_main(lambda: main(parse_args()))

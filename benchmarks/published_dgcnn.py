@@ -41,7 +41,7 @@ class PublishedDGCNN(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         x, levels = points.transpose(1, 2), []
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = F.leaky_relu(layer(edge_tensor(x, self.k)), SLOPE).amax(dim=-1)
+            x = F.leaky_relu(layer(edge_tensor(x, self.k)), SLOPE).max(dim=-1).values
             levels.append(x)
         x = F.leaky_relu(self.conv5(torch.cat(levels, dim=1)), SLOPE)
-        return torch.cat([x.amax(dim=-1), x.mean(dim=-1)], dim=-1)
+        return torch.cat([F.adaptive_max_pool1d(x, 1), F.adaptive_avg_pool1d(x, 1)], dim=1).squeeze(-1)

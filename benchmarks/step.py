@@ -1,70 +1,86 @@
 """One DGCNN training step and inference: ours against the published formulation, in one run.
 
-    python -m benchmarks.step --sizes 8x1024 8x2048 16x1024 --json step.json
+    python -m benchmarks.step --sizes 8x1024 8x2048 16x1024 --record
+    python -m benchmarks.step --growth --record
 
 Both sides have the same weights and clouds and first show that they compute the same function. Times are taken
-A B A B ..., medians of the rounds; the peak memory of each side comes from a process of its own. A training step is
-forward and backward of the encoder. Clouds are distinct random points, or with --dropout those of pre-training, of
-which up to 7/8 are copies of point 0.
+A B A B ..., medians of the rounds; the peak memory of each side comes from a process of its own, and a side for which
+it is not enough is recorded as out of memory and not timed. A training step is forward and backward of the encoder.
+Clouds are distinct random points, or with --dropout those of pre-training, of which up to 7/8 are copies of point 0.
+The published formulation needs about 20 GiB at 64x2048.
 """
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.growth import find_growth
+from benchmarks.inputs import make_clouds, parse_size
+from benchmarks.memory import ends_when_full, print_usage, run_alone
 from benchmarks.published_dgcnn import PublishedDGCNN
-from datasets.point_transforms import PUBLISHED_AUGMENT, unit_sphere
+from benchmarks.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.timing import in_turns
 from models.dgcnn import DGCNN
 from utils import run
 from utils.allocator import keep_freed_memory
-from utils.checkpoint import provenance
 from utils.cli import run_main
 
 SIDES = {"published": PublishedDGCNN, "ours": DGCNN}
+SIZES = [f"{clouds}x{points}" for clouds in (8, 16, 20, 64) for points in (1024, 2048)]
+# Of --growth: one of the three varies, the others stay as in BASE.
+BASE_CLOUDS, BASE_POINTS, BASE_K = 8, 1024, 20
+GROWTH_K, GROWTH_CLOUDS = (10, 20, 40), (4, 8, 16)
+
+
+class Setting(NamedTuple):
+    """What one comparison is made at."""
+
+    clouds: int
+    points: int
+    k: int
+    dropout: bool
+
+    def __str__(self) -> str:
+        clouds = "augmented" if self.dropout else "distinct"
+        return setting_text(B=self.clouds, N=self.points, k=self.k, clouds=clouds)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", default=["8x1024", "8x2048", "16x1024"], metavar="CLOUDSxPOINTS")
-    parser.add_argument("--k", type=int, default=20, help="neighbours per point")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        metavar="CLOUDSxPOINTS",
+        help=f"default: 8x1024 8x2048 16x1024, none with --growth; all of the issue: {' '.join(SIZES)}",
+    )
+    parser.add_argument("--k", type=int, default=BASE_K, help="neighbours per point")
+    parser.add_argument(
+        "--growth",
+        type=int,
+        nargs="*",
+        metavar="POINTS",
+        help=f"also vary N (default 512 1024 2048), k and B around {BASE_CLOUDS}x{BASE_POINTS}, k {BASE_K}",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of each side")
     parser.add_argument("--dropout", action="store_true", help="clouds as pre-training augments them")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--memory_of", choices=list(SIDES), help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
-    run.require_at_least(1, args, "k", "rounds")
-    return args
+    add_output_args(parser)
+    return parser.parse_args(argv)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Clouds and points of "8x1024".
-
-    Raises:
-        ValueError: not such a text.
-    """
-    parts = text.split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise ValueError(f"--sizes {text}: expected CLOUDSxPOINTS such as 8x1024")
-    return int(parts[0]), int(parts[1])
-
-
-def make_clouds(num_clouds: int, num_points: int, *, dropout: bool) -> Tensor:
-    """Random clouds (B, N, 3) in the unit sphere, always the same."""
-    rng = np.random.default_rng(0)
-    clouds = unit_sphere(rng.standard_normal((num_clouds, num_points, 3)).astype(np.float32))
-    if dropout:
-        clouds = np.stack([PUBLISHED_AUGMENT(cloud, rng) for cloud in clouds])
-    return torch.from_numpy(clouds)
+def settings(args: argparse.Namespace) -> list[Setting]:
+    """What these flags ask for, each once."""
+    sizes = args.sizes or (["8x1024", "8x2048", "16x1024"] if args.growth is None else [])
+    wanted = [Setting(*parse_size(size), args.k, args.dropout) for size in sizes]
+    if args.growth is not None:
+        wanted += [Setting(BASE_CLOUDS, n, BASE_K, args.dropout) for n in args.growth or (512, 1024, 2048)]
+        wanted += [Setting(BASE_CLOUDS, BASE_POINTS, k, args.dropout) for k in GROWTH_K]
+        wanted += [Setting(b, BASE_POINTS, BASE_K, args.dropout) for b in GROWTH_CLOUDS]
+    return list(dict.fromkeys(wanted))
 
 
 def build(side: str, k: int, device: torch.device) -> nn.Module:
@@ -90,7 +106,8 @@ def inference(encoder: nn.Module, points: Tensor) -> Tensor:
     return encoder.eval()(points)
 
 
-TASKS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {"train": training_step, "inference": inference}
+TASKS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {"training step": training_step, "inference": inference}
+MEMORY = "training memory"
 
 
 def check_equal(encoders: dict[str, nn.Module], points: Tensor) -> float:
@@ -106,103 +123,61 @@ def check_equal(encoders: dict[str, nn.Module], points: Tensor) -> float:
     return difference
 
 
-def seconds(task: Callable, encoder: nn.Module, points: Tensor) -> float:
-    """Wall time of one call."""
-    if points.is_cuda:
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    task(encoder, points)
-    if points.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def time_both(task: Callable, encoders: dict[str, nn.Module], points: Tensor, rounds: int) -> dict[str, float]:
-    """Median seconds of each side, measured in turns after one call of each."""
-    times: dict[str, list[float]] = {side: [] for side in encoders}
-    for _ in range(rounds + 1):
-        for side, encoder in encoders.items():
-            times[side].append(seconds(task, encoder, points))
-    return {side: statistics.median(values[1:]) for side, values in times.items()}
-
-
-def memory_of(side: str, size: str, args: argparse.Namespace) -> float:
-    """MiB that three training steps of one side need beyond weights and input, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.step", "--memory_of", side, "--sizes", size, "--k", str(args.k)]
-    command += ["--device", args.device, *(["--dropout"] if args.dropout else [])]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def memory_of(side: str, setting: Setting, device: str) -> float | None:
+    """MiB that three training steps of one side need beyond weights and input; None: more than there is."""
+    size = f"{setting.clouds}x{setting.points}"
+    flags = ["--memory_of", side, "--sizes", size, "--k", setting.k, "--device", device]
+    usage = run_alone("benchmarks.step", [*flags, *(["--dropout"] if setting.dropout else [])])
+    if usage is None:
+        return None
+    if usage["mib"] <= 0:
+        raise ValueError(f"--sizes {size}: too small for its memory to be seen")
+    return usage["mib"]
 
 
 def print_memory(args: argparse.Namespace, device: torch.device) -> None:
     """What `memory_of` asks for."""
-    points = make_clouds(*parse_size(args.sizes[0]), dropout=args.dropout).to(device)
-    encoder = build(args.memory_of, args.k, device)
-    training_step(encoder, points[:2, : args.k + 1])  # libraries and thread pools
-    before = restart_peak(device)
-    for _ in range(3):
-        training_step(encoder, points)
-    print(peak(device) - before)
+    (setting,) = settings(args)
+    encoder = build(args.memory_of, setting.k, device)
+    small = make_clouds(2, setting.k + 1, dropout=setting.dropout).to(device)
+    training_step(encoder, small)  # libraries and thread pools
+    with ends_when_full(device):
+        points = make_clouds(setting.clouds, setting.points, dropout=setting.dropout).to(device)
+        print_usage(lambda: training_step(encoder, points), device)
 
 
-def restart_peak(device: torch.device) -> float:
-    """Forget the highest memory so far; the present one in MiB."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def peak(device: torch.device) -> float:
-    """Highest memory in MiB since `restart_peak`: allocated on a CUDA device, else resident."""
-    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else _status("VmHWM")
-
-
-def _status(name: str) -> float:
-    """A size of this process in MiB, as Linux counts it."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[name].split()[0]) / 2**10
-
-
-def compare(size: str, args: argparse.Namespace, device: torch.device) -> dict:
-    """All figures of one size."""
-    num_clouds, num_points = parse_size(size)
-    points = make_clouds(num_clouds, num_points, dropout=args.dropout).to(device)
-    encoders = {side: build(side, args.k, device) for side in SIDES}
-    record = {"clouds": num_clouds, "points": num_points, "k": args.k, "dropout": args.dropout}
-    record["difference"] = check_equal(encoders, points)
+def compare(setting: Setting, args: argparse.Namespace, device: torch.device) -> Iterator[Figure]:
+    """All figures of one setting; the times of those sides that fit into memory."""
+    memory = {side: memory_of(side, setting, args.device) for side in SIDES}
+    fitting = [side for side, mib in memory.items() if mib is not None]
+    points = make_clouds(setting.clouds, setting.points, dropout=setting.dropout).to(device)
+    encoders = {side: build(side, setting.k, device) for side in fitting}
+    if len(fitting) == len(SIDES):
+        check_equal(encoders, points)
     for name, task in TASKS.items():
-        times = time_both(task, encoders, points, args.rounds)
-        record |= {f"{name}_ms_{side}": 1e3 * value for side, value in times.items()}
-        record[f"{name}_ratio"] = times["published"] / times["ours"]
-    memory = {side: memory_of(side, size, args) for side in SIDES}
-    if min(memory.values()) <= 0:
-        raise ValueError(f"--sizes {size}: too small for its memory to be seen")
-    record |= {f"memory_mib_{side}": value for side, value in memory.items()}
-    return record | {"memory_ratio": memory["published"] / memory["ours"]}
+        calls = {side: lambda encoder=encoder, task=task: task(encoder, points) for side, encoder in encoders.items()}
+        times = in_turns(calls, args.rounds, device)
+        for side in SIDES if task is training_step else fitting:
+            yield Figure(str(setting), side, name, 1e3 * times[side] if side in times else None, "ms", args.rounds)
+    for side, mib in memory.items():
+        yield Figure(str(setting), side, MEMORY, mib, "MiB")
 
 
 def main(args: argparse.Namespace) -> None:
+    run.require_at_least(1, args, "k", "rounds")
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     if args.memory_of:
         print_memory(args, device)
         return
-    records = []
-    print("size        task        published        ours     ratio")
-    for size in args.sizes:
-        record = compare(size, args, device)
-        for name, unit in (("train", "ms"), ("inference", "ms"), ("memory", "mib")):
-            published, ours = (record[f"{name}_{unit}_{side}"] for side in SIDES)
-            shown = "MiB" if unit == "mib" else unit
-            ratio = record[f"{name}_ratio"]
-            print(f"{size:10}  {name:10} {published:9.0f} {shown:4} {ours:8.0f} {shown:4} {ratio:6.2f}x", flush=True)
-        records.append(record)
-    if args.json:
-        origin = provenance() | {"device": str(device), "threads": torch.get_num_threads()}
-        args.json.write_text(json.dumps(origin | {"records": records}, indent=2) + "\n")
+    wanted, recorder = settings(args), Recorder(args, "step", device)
+    for setting in wanted:
+        recorder.add(compare(setting, args, device))
+    for key in ("N", "k", "B"):
+        for growth in find_growth(recorder.rows, key):
+            print(f"{growth.figure} of {growth.side} grows as {key}^{growth.exponent:.2f} ({growth.rest})")
 
 
 if __name__ == "__main__":
     arguments = parse_args()
-    keep_freed_memory(arguments.device)
     run_main(lambda: main(arguments))

@@ -6,9 +6,9 @@ Source: Wang et al. 2019, arXiv:1801.07829; layer widths and pooling as in Cross
 import torch
 from torch import Tensor, nn
 
-from models.batch_norm import PointwiseConv
+from models.batch_norm import PooledConv
 from models.edge_conv import EdgeConv
-from models.geometry import CloudRows, dense_rows, knn_rows, merge_copies
+from models.geometry import dense_rows, knn_rows, merge_copies
 
 
 class DGCNN(nn.Module):
@@ -32,26 +32,13 @@ class DGCNN(nn.Module):
         self.conv2 = EdgeConv(64, 64)
         self.conv3 = EdgeConv(64, 128)
         self.conv4 = EdgeConv(128, 256)
-        self.conv5 = PointwiseConv(64 + 64 + 128 + 256, emb_dims)
+        self.conv5 = PooledConv(64 + 64 + 128 + 256, emb_dims)
 
     def forward(self, points: Tensor) -> Tensor:
         # Copies are merged only where that was measured to pay: ragged batches suit the CPU's per-cloud search.
         x, clouds = merge_copies(points) if points.device.type == "cpu" else dense_rows(points)
         levels = []
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = conv(x, knn_rows(x, clouds, self.k), clouds.weight)
+            x = conv(x, knn_rows(x, clouds, self.k), clouds)
             levels.append(x)
-        x = self.conv5(torch.cat(levels, dim=-1), clouds.weight)  # (M, E)
-        return _pool(x, clouds)
-
-
-def _pool(x: Tensor, clouds: CloudRows) -> Tensor:
-    """Maximum and mean over the points of each cloud. Shape: (M, E) -> (B, 2E)."""
-    if clouds.weight is None:
-        x = x.unflatten(0, (len(clouds.lengths), -1))
-        return torch.cat([x.amax(dim=1), x.mean(dim=1)], dim=-1)
-    largest = torch.stack([cloud.amax(dim=0) for cloud in x.split(clouds.lengths)])
-    mean = torch.stack(
-        [w @ cloud / w.sum() for cloud, w in zip(x.split(clouds.lengths), clouds.weight.split(clouds.lengths))]
-    )
-    return torch.cat([largest, mean], dim=-1)
+        return torch.cat(self.conv5(torch.cat(levels, dim=-1), clouds), dim=-1)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch_norm import SLOPE, PointwiseConv
+from models.batch_norm import SLOPE, PointwiseConv, PooledConv
 from models.edge_conv import EdgeConv, FirstEdgeConv
 from models.geometry import CloudRows, dense_rows, knn_rows
 
@@ -22,7 +22,7 @@ class TransformNet(nn.Module):
         super().__init__()
         self.conv1 = FirstEdgeConv(3, 64)
         self.conv2 = PointwiseConv(64, 128, dims=2)
-        self.conv3 = PointwiseConv(128, 1024)
+        self.conv3 = PooledConv(128, 1024)
         self.linear1 = nn.Linear(1024, 512, bias=False)
         self.bn3 = nn.BatchNorm1d(512)
         self.linear2 = nn.Linear(512, 256, bias=False)
@@ -34,7 +34,7 @@ class TransformNet(nn.Module):
 
     def forward(self, points: Tensor, index: Tensor, batch: int) -> Tensor:
         x = _max_over_edges(self.conv2, self.conv1(points, index))  # (B * N, 128)
-        x = self.conv3(x).unflatten(0, (batch, -1)).amax(dim=1)  # (B, 1024)
+        x, _ = self.conv3(x, CloudRows([len(points) // batch] * batch))  # (B, 1024)
         x = F.leaky_relu(self.bn3(self.linear1(x)), SLOPE)
         x = F.leaky_relu(self.bn4(self.linear2(x)), SLOPE)
         return self.transform(x).reshape(batch, 3, 3)
@@ -42,7 +42,7 @@ class TransformNet(nn.Module):
 
 def _max_over_edges(conv: PointwiseConv, edges: Tensor) -> Tensor:
     """Convolve every edge, then the maximum over each row's edges. Shape: (M, K, C) -> (M, D)."""
-    return conv(edges.flatten(0, 1)).unflatten(0, edges.shape[:2]).amax(dim=1)
+    return conv(edges.flatten(0, 1)).unflatten(0, edges.shape[:2]).max(dim=1).values
 
 
 class DGCNNSegEncoder(nn.Module):
@@ -67,7 +67,7 @@ class DGCNNSegEncoder(nn.Module):
         self.conv3 = FirstEdgeConv(64, 64)
         self.conv4 = PointwiseConv(64, 64, dims=2)
         self.conv5 = EdgeConv(64, 64)
-        self.conv6 = PointwiseConv(64 + 64 + 64, emb_dims)
+        self.conv6 = PooledConv(64 + 64 + 64, emb_dims)
 
     def forward(self, points: Tensor) -> Tensor:
         return self._pool(self._levels(points), len(points))
@@ -80,14 +80,16 @@ class DGCNNSegEncoder(nn.Module):
         rows = (points @ matrix.to(points.dtype)).flatten(0, 1)
         x1 = _max_over_edges(self.conv2, self.conv1(rows, self._graph(rows, clouds)))
         x2 = _max_over_edges(self.conv4, self.conv3(x1, self._graph(x1, clouds)))
-        x3 = self.conv5(x2, self._graph(x2, clouds))
+        x3 = self.conv5(x2, self._graph(x2, clouds), clouds)
         return [x1, x2, x3]
 
     def _graph(self, rows: Tensor, clouds: CloudRows) -> Tensor:
         return knn_rows(rows, clouds, self.k)
 
     def _pool(self, levels: list[Tensor], batch: int) -> Tensor:
-        return self.conv6(torch.cat(levels, dim=-1)).unflatten(0, (batch, -1)).amax(dim=1)  # (B, E)
+        rows = torch.cat(levels, dim=-1)
+        largest, _ = self.conv6(rows, CloudRows([len(rows) // batch] * batch))  # (B, E)
+        return largest
 
 
 class DGCNNPartSeg(DGCNNSegEncoder):

@@ -1,11 +1,15 @@
 """Edge convolutions computed without their (B, N, K, 2C) edge tensor.
 
 A published EdgeConv convolves [x_j - x_i, x_i] for every edge, normalises, activates and takes the maximum over
-the K neighbours j of i. With W = [W_a | W_b] an edge is e_ij = u_j + v_i, u = W_a x, v = (W_b - W_a) x, so one
-product over N points replaces one over N * K edges. BatchNorm's affine (scale >= 0) and LeakyReLU do not
-decrease, so the maximum moves inside them; channels with a negative scale are negated first. The batch
-statistics of all edges follow from S_i = sum_j u_j and the in-degrees. Same weights, outputs, gradients and
-running statistics as the published formulation.
+the K neighbours j of i. Three facts make that tensor superfluous, exactly:
+
+* With W = [W_a | W_b] an edge is W_a x_j + (W_b - W_a) x_i: products over N points replace one over N * K edges.
+* BatchNorm's mean and variance over all edges are linear and quadratic forms in W of the edges' first and second
+  moments, which need x, the sums of neighbours, and the in-degrees only. So they are known before any product, and
+  BatchNorm becomes part of the weights.
+* LeakyReLU does not decrease, so the maximum moves inside it, and what is left for the edges is a maximum of rows.
+
+Same weights, outputs, gradients and running statistics as the published formulation.
 
 Letters: M rows (points of all clouds), K neighbours, C channels in, D channels out. `weight` (M,) counts the equal
 points a row stands for (models.geometry.CloudRows); the gradient of such a row is the sum over its points.
@@ -13,86 +17,70 @@ Source: Wang et al. 2019, "Dynamic Graph CNN for Learning on Point Clouds", arXi
 """
 
 import warnings
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from models.batch_norm import SLOPE, sum64, update_running
+from models.batch_norm import SLOPE, update_running
+from models.geometry import CloudRows
+from models.sync import is_synchronised, total
+
+BLOCK = 512  # rows summed in the precision of the input
+ROW_BITS = 28  # of the number of rows in a batch: what a float64 has to spare beside a float32
 
 with warnings.catch_warnings():  # torch says once per process that its CSR tensors are "in beta state"
     warnings.filterwarnings("ignore", message="Sparse CSR")
     torch.sparse_csr_tensor([0, 0], torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1), check_invariants=False)
 
 
-def _gather_max(u: Tensor, index: Tensor, with_argmax: bool) -> tuple[Tensor, Tensor | None]:
-    """Maximum over each row's neighbours and the row of `u` it came from. Shape: (M, D), (M, K) -> two (M, D)."""
-    flat = index.reshape(-1)
-    offsets = torch.arange(0, flat.numel() + 1, index.shape[1], device=index.device)
-    if u.device.type != "cpu":
-        largest, _, _, argmax = torch.embedding_bag(u, flat, offsets[:-1], mode=2)  # mode 2: maximum
-        return largest, argmax
-    # On the CPU a sparse product with maximum as its reduction is several times faster than embedding_bag. It
-    # reports the position of each maximum, ten times slower, for an operand that requires a gradient.
-    with torch.set_grad_enabled(with_argmax):
-        graph = torch.sparse_csr_tensor(
-            offsets, flat, u.new_ones(()).expand(flat.numel()), (len(index), len(u)), check_invariants=False
-        )
-        largest, edge = torch.ops.aten._sparse_mm_reduce_impl(graph, u.detach().requires_grad_(with_argmax), "amax")
-    return largest.detach(), flat[edge] if with_argmax else None
+class EdgeMoments(NamedTuple):
+    """Means over all edges of [x_j, x_i], of its products, and the number of edges.
+
+    `mean` (2C,) and `second` (2C, 2C) in float64, differentiable; the first half belongs to the neighbour x_j.
+    """
+
+    mean: Tensor
+    second: Tensor
+    num_edges: int
 
 
-class _MaxBatchNormAct(torch.autograd.Function):
-    """act(batch_norm(max_j(u_j + v_i))) for a non-negative scale, with the statistics of all edges."""
+class _MomentSums(torch.autograd.Function):
+    """Sums over all edges of [x_j, x_i] and its products. Shape: x (M, C) -> (2C,), (2C, 2C), float64."""
 
     @staticmethod
-    def forward(ctx, u, v, scale, shift, index, weight, stats, eps, with_grad):
-        largest, argmax = _gather_max(u, index, with_argmax=with_grad)
-        largest += v
-        if stats is None:
-            k = index.shape[1]
-            neighbour_sum = F.embedding_bag(index, u, mode="sum")
-            edge_weight = None if weight is None else weight.repeat_interleave(k)
-            in_degree = torch.bincount(index.reshape(-1), edge_weight, minlength=len(u)).to(u.dtype)
-            ctx.num_edges = k * (len(u) if weight is None else int(weight.sum()))
-            mean, var = _edge_statistics(u, v, neighbour_sum, in_degree, weight, k, ctx.num_edges)
-        else:
-            neighbour_sum = in_degree = None
-            mean, var = stats
-        rstd = torch.rsqrt(var + eps)
-        gain = scale * rstd
-        out = F.leaky_relu_(torch.addcmul(shift - mean * gain, largest, gain), SLOPE)
-        ctx.save_for_backward(u, v, scale, shift, index, weight, mean, rstd, largest, argmax, neighbour_sum, in_degree)
-        ctx.mark_non_differentiable(mean, var)
-        return out, mean, var
+    def forward(ctx, x, index, weight):
+        k = index.shape[1]
+        neighbour_sum = F.embedding_bag(index, x, mode="sum")  # (M, C)
+        edge_weight = None if weight is None else weight.repeat_interleave(k)
+        in_degree = torch.bincount(index.reshape(-1), edge_weight, minlength=len(x))  # (M,)
+        ctx.save_for_backward(x, index, weight, neighbour_sum, in_degree)
+        weighted = x if weight is None else x * weight[:, None]
+        sums = neighbour_sum if weight is None else neighbour_sum * weight[:, None]
+        as_neighbour = x * in_degree[:, None].to(x.dtype)
+        grams = _gram(x, torch.cat([as_neighbour, sums, weighted], dim=1))  # (C, 3C)
+        of_neighbours, mixed, of_centres = grams.chunk(3, dim=1)
+        mean = torch.cat([_sum(as_neighbour), k * _sum(weighted)])
+        return mean, torch.cat([torch.cat([of_neighbours, mixed.T], 1), torch.cat([mixed, k * of_centres], 1)])
 
     @staticmethod
-    def backward(ctx, grad_out, _mean, _var):
-        u, v, scale, shift, index, weight, mean, rstd, largest, argmax, neighbour_sum, in_degree = ctx.saved_tensors
-        k, gain = index.shape[1], scale * rstd
-        is_positive = torch.addcmul(shift - mean * gain, largest, gain) > 0
-        grad = torch.where(is_positive, grad_out, grad_out * SLOPE)  # before the activation
-        grad_shift = grad.sum(dim=0)
-        grad_scale = ((grad * largest).sum(dim=0) - mean * grad_shift) * rstd
-        grad_v = grad.mul_(gain)
-        grad_u = torch.zeros_like(u).scatter_add_(0, argmax, grad_v)
-        if neighbour_sum is not None:
-            r0 = gain * grad_shift / ctx.num_edges
-            q = gain * rstd * grad_scale / ctx.num_edges
-            rows = 1 if weight is None else weight[:, None]
-            centred = v - mean
-            grad_v = grad_v - rows * (k * r0 + q * (neighbour_sum + k * centred))
-            grad_u -= in_degree[:, None] * (r0 + q * u) + q * _sum_over_centres(rows * centred, index)
-        return grad_u, grad_v, grad_scale, grad_shift, None, None, None, None, None
-
-
-def _edge_statistics(u, v, neighbour_sum, in_degree, weight, k: int, num_edges: int) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance per channel of u_j + v_i over all edges, summed in float64."""
-    rows = 1 if weight is None else weight[:, None]
-    mean = sum64(rows * (neighbour_sum + k * v)) / num_edges
-    square = sum64(in_degree[:, None] * u * u) + sum64(rows * v * (2 * neighbour_sum + k * v))
-    var = (square / num_edges - mean * mean).clamp_min(0)
-    return mean.to(u.dtype), var.to(u.dtype)
+    @once_differentiable
+    def backward(ctx, grad_mean, grad_second):
+        x, index, weight, neighbour_sum, in_degree = ctx.saved_tensors
+        k, channels = index.shape[1], x.shape[1]
+        grad_mean = grad_mean.to(x.dtype)
+        second = (grad_second + grad_second.T).to(x.dtype)  # (2C, 2C): both places of every product
+        to_neighbour, to_centre = second[:channels], second[channels:]
+        # Gradient at the sums of neighbours, which every neighbour receives.
+        at_sum = torch.addmm(grad_mean[:channels], x, to_centre[:, :channels])
+        centre = torch.addmm(k * grad_mean[channels:], neighbour_sum, to_neighbour[:, channels:])
+        centre.addmm_(x, to_centre[:, channels:], alpha=k)
+        if weight is not None:
+            at_sum, centre = at_sum * weight[:, None], centre * weight[:, None]
+        own = (x @ to_neighbour[:, :channels]).mul_(in_degree[:, None].to(x.dtype))
+        return centre.add_(own).add_(_sum_over_centres(at_sum, index)), None, None
 
 
 def _sum_over_centres(v: Tensor, index: Tensor) -> Tensor:
@@ -102,46 +90,146 @@ def _sum_over_centres(v: Tensor, index: Tensor) -> Tensor:
     return F.embedding_bag(order // index.shape[1], v, offsets, mode="sum")
 
 
+def _gram(a: Tensor, b: Tensor) -> Tensor:
+    """a^T b, by blocks of rows in the precision of a and their sum in float64. Shape: (M, C), (M, D) -> (C, D)."""
+    whole = len(a) // BLOCK * BLOCK
+    parts = torch.bmm(a[:whole].unflatten(0, (-1, BLOCK)).transpose(1, 2), b[:whole].unflatten(0, (-1, BLOCK)))
+    return parts.sum(dim=0, dtype=torch.float64) + (a[whole:].T @ b[whole:]).double()
+
+
+def _sum(x: Tensor) -> Tensor:
+    """Sum over rows, as `_gram` does it. Shape: (M, C) -> (C,), float64."""
+    return _gram(x.new_ones(len(x), 1), x)[0]
+
+
+def edge_moments(x: Tensor, index: Tensor, weight: Tensor | None = None, *, sync: bool = False) -> EdgeMoments:
+    """Moments of the edges of a graph, with `sync` of the graphs of all processes, which need the same centre of x.
+
+    Shape: x (M, C), index (M, K), weight (M,) or None. Centre x first: products of coordinates far from the origin
+    round coarsely.
+    """
+    num_edges = index.shape[1] * (len(x) if weight is None else int(weight.sum()))
+    mean, second = _MomentSums.apply(x, index, weight)
+    if sync:
+        num_edges = int(total(torch.tensor(num_edges, device=x.device)))
+        mean, second = total(mean), total(second)
+    return EdgeMoments(mean / num_edges, second / num_edges, num_edges)
+
+
+def _mean_row(x: Tensor, sync: bool) -> Tensor:
+    """Mean over rows, with `sync` over those of all processes. Shape: (M, C) -> (C,)."""
+    if not sync:
+        return x.mean(dim=0)
+    sums = total(torch.cat([x.double().sum(dim=0), x.new_tensor([len(x)], dtype=torch.float64)]))
+    return (sums[:-1] / sums[-1]).to(x.dtype)
+
+
+def _gather_max(u: Tensor, index: Tensor) -> Tensor:
+    """Maximum over each row's neighbours. Shape: u (M, D), index (M, K) -> (M, D)."""
+    offsets = torch.arange(0, index.numel() + 1, index.shape[1], device=index.device)
+    if u.device.type != "cpu":
+        return torch.embedding_bag(u, index.reshape(-1), offsets[:-1], mode=2)[0]  # mode 2: maximum
+    # On the CPU a sparse product with maximum as its reduction is several times faster than embedding_bag.
+    values = u.new_ones(()).expand(index.numel())
+    graph = torch.sparse_csr_tensor(offsets, index.reshape(-1), values, (len(u), len(u)), check_invariants=False)
+    return torch.ops.aten._sparse_mm_reduce_impl(graph, u, "amax")[0]
+
+
+def _gather_argmax(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """`_gather_max`, and the row each maximum came from, one of them where several are equal. Two (M, D)."""
+    if u.dtype == torch.float32 and u.device.type == "cpu" and len(u) < 2**ROW_BITS:
+        # A float64 orders as the float32 it was made of, whatever stands in its last 29 bits: the number of the row.
+        rows = torch.arange(len(u))[:, None]
+        largest = _gather_max(u.double().view(torch.int64).bitwise_or_(rows).view(torch.float64), index)
+        return largest.float(), largest.view(torch.int64).bitwise_and_(2**ROW_BITS - 1)
+    offsets = torch.arange(0, index.numel(), index.shape[1], device=index.device)
+    largest, _, _, argmax = torch.embedding_bag(u, index.reshape(-1), offsets, mode=2)
+    return largest, argmax
+
+
+class _MaxAct(torch.autograd.Function):
+    """act(max_j u_j + v_i). Shape: (M, D), (M, D), (M, K) -> (M, D).
+
+    One cloud after another, whose rows stay in the processor's cache. In channels that are flat, (D,) bool, all
+    neighbours are equal: the first is taken, as the published network does.
+    """
+
+    @staticmethod
+    def forward(ctx, u, v, index, lengths, is_flat, with_grad):
+        out = torch.empty_like(u)
+        argmax = torch.empty(u.shape, dtype=torch.int32, device=u.device) if with_grad else None
+        start = 0
+        for length in lengths:
+            rows = slice(start, start + length)
+            local = index[rows] - start
+            if with_grad:
+                largest, from_row = _gather_argmax(u[rows], local)
+                torch.add(from_row, start, out=argmax[rows])
+            else:
+                largest = _gather_max(u[rows], local)
+            F.leaky_relu_(torch.add(largest, v[rows], out=out[rows]), SLOPE)
+            start += length
+        if with_grad and is_flat.any():
+            argmax[:, is_flat] = index[:, :1].int()
+        ctx.save_for_backward(out, argmax)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_out):
+        out, argmax = ctx.saved_tensors
+        # LeakyReLU keeps the sign, so its result tells its slope.
+        grad = torch.ops.aten.leaky_relu_backward(grad_out, out, SLOPE, True)
+        return torch.zeros_like(grad).scatter_add_(0, argmax.long(), grad), grad, None, None, None, None
+
+
 class EdgeConv(nn.Sequential):
     """max over neighbours of LeakyReLU(BatchNorm(W [x_j - x_i, x_i])).
 
-    Shape: x (M, C), index (M, K), weight (M,) or None -> (M, D). Parameters are named "0" (1x1 convolution, no bias)
-    and "1" (BatchNorm), as in the published checkpoints.
+    Shape: x (M, C), index (M, K), clouds of M rows -> (M, D). Neighbours are of the same cloud. Parameters are named
+    "0" (1x1 convolution, no bias) and "1" (BatchNorm), as in the published checkpoints.
     """
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(nn.Conv2d(2 * in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
 
-    def forward(self, x: Tensor, index: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
+        u, v = self._project(x, index, clouds.weight)
+        is_flat = self[1].weight == 0
+        return _MaxAct.apply(u, v, index, clouds.lengths, is_flat, torch.is_grad_enabled())
+
+    def _project(self, x: Tensor, index: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training."""
         norm: nn.BatchNorm2d = self[1]
         weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)  # (D, C) each
-        sign = torch.where(norm.weight < 0, -1.0, 1.0).to(weight_a.dtype)
-        # Edge values are invariant to a shift of x up to a constant that training-mode BatchNorm removes; without
-        # the shift, inputs far from the origin round u and v so coarsely that the maximum flips. Not in eval mode,
-        # where a cloud's feature must not depend on the others of its batch.
-        shift = x.detach().mean(dim=0) if self.training else torch.zeros_like(x[0])
-        x = x - shift
-        u = F.linear(x, weight_a * sign[:, None])  # (M, D)
-        v = F.linear(x, (weight_b - weight_a) * sign[:, None])
-        stats = None if self.training else (norm.running_mean * sign, norm.running_var)
-        dtype = torch.promote_types(u.dtype, torch.float32)
-        out, mean, var = _MaxBatchNormAct.apply(
-            u.to(dtype),
-            v.to(dtype),
-            norm.weight * sign,
-            norm.bias,
-            index,
-            weight,
-            stats,
-            norm.eps,
-            torch.is_grad_enabled(),
-        )
+        of_centre = weight_b - weight_a
         if self.training:
-            num_edges = index.shape[1] * (len(x) if weight is None else int(weight.sum()))
-            with torch.no_grad():
-                constant = (weight_b * shift).sum(dim=1)  # no matrix product: autocast would round it
-                update_running(norm, mean * sign + constant, var, num_edges)
-        return out
+            # Edge values are invariant to a shift of x up to a constant that BatchNorm removes; without the shift,
+            # inputs far from the origin round u and v so coarsely that the maximum flips. Not in eval mode, where a
+            # cloud's feature must not depend on the others of its batch.
+            sync = is_synchronised(norm)
+            shift = _mean_row(x.detach(), sync)
+            x = x - shift
+            moments = edge_moments(x, index, weight, sync=sync)
+            mean, var = _projected(moments, torch.cat([weight_a, of_centre], dim=1))
+            constant = (weight_b.detach() * shift).sum(dim=1)  # no matrix product: autocast would round it
+            update_running(norm, mean.detach() + constant, var.detach(), moments.num_edges)
+        else:
+            mean, var = norm.running_mean.double(), norm.running_var.double()
+        gain = (norm.weight * torch.rsqrt(var + norm.eps))[:, None]
+        offset = norm.bias - gain[:, 0] * mean
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        u = F.linear(x, (gain * weight_a).to(x.dtype)).to(dtype)
+        v = F.linear(x, (gain * of_centre).to(x.dtype)).to(dtype)
+        return u, v + offset.to(dtype)
+
+
+def _projected(moments: EdgeMoments, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of `weight` times [x_j, x_i]. Shape: weight (D, 2C) -> two (D,), float64."""
+    weight = weight.double()
+    mean = weight @ moments.mean
+    centred = moments.second - torch.outer(moments.mean, moments.mean)
+    return mean, ((weight @ centred) * weight).sum(dim=1).clamp_min(0)
 
 
 class FirstEdgeConv(EdgeConv):
@@ -152,20 +240,5 @@ class FirstEdgeConv(EdgeConv):
     """
 
     def forward(self, x: Tensor, index: Tensor) -> Tensor:
-        weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)
-        u, v = F.linear(x, weight_a), F.linear(x, weight_b - weight_a)
-        edges = F.embedding(index, u) + v[:, None]  # (M, K, D)
-        norm: nn.BatchNorm2d = self[1]
-        rows = F.batch_norm(
-            edges.flatten(0, 1),
-            norm.running_mean,
-            norm.running_var,
-            norm.weight,
-            norm.bias,
-            training=self.training,
-            momentum=norm.momentum,
-            eps=norm.eps,
-        )
-        if self.training:
-            norm.num_batches_tracked.add_(1)
-        return F.leaky_relu(rows, SLOPE, inplace=True).view_as(edges)
+        u, v = self._project(x, index, None)
+        return F.leaky_relu_(F.embedding(index, u) + v[:, None], SLOPE)  # (M, K, D)

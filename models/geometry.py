@@ -5,11 +5,14 @@ Letters: B batch, N points, K neighbours, C channels, M rows = points of all clo
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 GROUP = 8  # columns from which a neighbour search takes the minimum first
+TREE = 1024  # points in space from which a tree is faster than all distances: benchmarks.knn
 
 
 class NonFiniteInput(ValueError):
@@ -116,6 +119,10 @@ def _nearest(cloud: Tensor, k: int) -> Tensor:
 
     One cloud at a time, its (N, N) distances stay in the processor's cache.
     """
+    if cloud.shape[1] == 3 and len(cloud) >= TREE and cloud.device.type == "cpu":
+        coordinates = cloud.double().numpy()
+        places = np.arange(1, k + 1)
+        return torch.from_numpy(cKDTree(coordinates).query(coordinates, places, workers=torch.get_num_threads())[1])
     cloud = cloud - cloud.mean(dim=0)
     half_norm = 0.5 * (cloud * cloud).sum(dim=-1)
     is_large = len(cloud) >= 2 * k * GROUP

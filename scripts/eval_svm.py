@@ -10,6 +10,7 @@ Train split fits, test split scores, once. Prints every constant, then one line 
 import argparse
 
 from utils import run
+from utils.allocator import keep_freed_memory
 from utils.cli import run_main
 from utils.evaluation.classification import PROTOCOLS
 from utils.evaluation.encoder_scores import score_encoder
@@ -37,6 +38,7 @@ def main(args: argparse.Namespace) -> None:
     if args.json:
         check_report_path(args.json)
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     records = score_encoder(args, load_frozen_encoder(args, device), device)
     if args.json:
         write_report(args.json, records)

@@ -1,9 +1,9 @@
 """Table of accuracies, random against pre-trained encoder, from the JSON files that scripts.eval_svm writes.
 
     python -m scripts.make_results_table random.json pretrained.json
-    python -m scripts.make_results_table random.json pretrained.json --csv benchmarks/results.csv --append \
+    python -m scripts.make_results_table random.json pretrained.json --csv benchmarks/accuracies.csv --append \
         --run quickstart --data built-in
-    python -m scripts.make_results_table --csv benchmarks/results.csv
+    python -m scripts.make_results_table --csv benchmarks/accuracies.csv
 
 The first prints a Markdown table. The second keeps the files' results in the CSV, and then, like the third, writes
 the tables of all results in the CSV into README.md, between its two markers.
@@ -13,9 +13,11 @@ import argparse
 from pathlib import Path
 
 from utils.cli import run_main
-from utils.results import merge, read_csv, read_report, results_table, runs_table, write_csv
+from utils.csv_rows import write_rows
+from utils.markdown import update_section
+from utils.results import COLUMNS, merge, read_csv, read_report, results_table, runs_table
 
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+SECTION = "results"
 NOTHING_YET = "No run is recorded yet. The quickstart prints the table of your own machine."
 
 
@@ -43,17 +45,6 @@ def readme_section(rows: list[dict]) -> str:
     return "\n\n".join([note, results_table(rows), runs_table(rows)])
 
 
-def replace_section(text: str, section: str) -> str:
-    """`text` with what stands between its markers replaced.
-
-    Raises:
-        ValueError: not exactly one pair of markers.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"expected one line {BEGIN} and below it one line {END}")
-    return text[: text.index(BEGIN) + len(BEGIN)] + f"\n{section}\n" + text[text.index(END) :]
-
-
 def record(args: argparse.Namespace) -> None:
     """Add the reports' results to the CSV."""
     old = read_csv(args.csv) if args.csv.exists() else []
@@ -65,7 +56,7 @@ def record(args: argparse.Namespace) -> None:
             "record the result where the checkpoint was trained"
         )
     rows = merge(old, new)
-    write_csv(args.csv, rows)
+    write_rows(args.csv, COLUMNS, rows)
     print(f"{args.csv}: {len(new)} results added, {len(old) + len(new) - len(rows)} older ones replaced")
 
 
@@ -75,11 +66,7 @@ def main(args: argparse.Namespace) -> None:
         return
     if args.append:
         record(args)
-    try:
-        text = replace_section(args.readme.read_text(encoding="utf-8"), readme_section(read_csv(args.csv)))
-    except ValueError as error:
-        raise ValueError(f"{args.readme}: {error}") from error
-    args.readme.write_text(text, encoding="utf-8")
+    update_section(args.readme, SECTION, readme_section(read_csv(args.csv)))
     print(f"wrote the tables of {args.csv} into {args.readme}")
 
 

@@ -8,9 +8,11 @@ import argparse
 from pathlib import Path
 
 from utils import run
+from utils.allocator import keep_freed_memory
 from utils.cli import run_main, seed_number
 from utils.comparison import compute_features, encoder_pair
 from utils.evaluation.inputs import add_dataset_args, load_split
+from utils.feature_cache import FeatureCache, add_cache_arg
 from utils.plots import feature_maps, save_png
 from utils.projection import tsne_map
 
@@ -23,15 +25,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=seed_number, default=0, help="of the random weights and of t-SNE")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
+    add_cache_arg(parser)
     add_dataset_args(parser)
     return parser.parse_args(argv)
 
 
 def main(args: argparse.Namespace) -> None:
     device = run.get_device(args.device)
+    keep_freed_memory(device)
     encoders = encoder_pair(args.model_path, seed=args.seed, k=args.k)
     test = load_split(args, "test")
-    features = compute_features(encoders, test, device=device, batch_size=args.batch_size)
+    cache = FeatureCache.from_flag(args.feature_cache, args.model_path)
+    features = compute_features(encoders, test, cache, device=device, batch_size=args.batch_size)
     maps = {name: tsne_map(rows, seed=args.seed) for name, rows in features.items()}
     save_png(feature_maps(maps, test.labels.numpy(), test.class_names), args.out)
     print(f"wrote {args.out}")

@@ -50,7 +50,7 @@ evaluate() {
     return 0
   fi
   python -m scripts.eval_svm "$@" "${ENCODER[@]}" --dataset "$dataset" --data_root "$DATA" \
-    --protocol all --seed "$SEED" --json "$json"
+    --protocol all --seed "$SEED" --json "$json" --feature_cache "$RUN/features"
 }
 
 evaluate_all() {
@@ -70,9 +70,6 @@ report() {
 }
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
-# On a CPU: keep freed memory. glibc hands every large tensor back to the system and then faults it in again, which
-# took half of the CPU time.
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456
 stage "built-in data" python -m data.make_shapes --out "$DATA"
 stage "pre-training" train
 stage "evaluation" evaluate_all

@@ -13,6 +13,8 @@ from utils.files import write_atomically
 
 STATE_FILE = "last.pt"
 REPO = Path(__file__).resolve().parent.parent
+# What measuring programs write: one record must not mark the next as made by changed code.
+_RECORDS = (":(exclude)benchmarks/*.csv", ":(exclude)README.md", ":(exclude)docs/*.png")
 
 
 def save_atomically(value: object, path: Path) -> None:
@@ -32,11 +34,11 @@ def provenance() -> dict[str, str]:
         "commit": git_commit(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a str subclass of torch's own is refused by weights_only loading
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name(),
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """Name of the processor and the cores this process may use; only the architecture where the name is not known."""
     name = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -47,18 +49,18 @@ def _processor() -> str:
     return f"{name}, {cores} cores"
 
 
-def git_commit() -> str:
-    """Short commit of this checkout, "+" appended when tracked files differ from it; "unknown" outside git."""
+def git_commit(repo: Path = REPO) -> str:
+    """Short commit of a checkout, "+" appended when tracked code differs from it; "unknown" outside git."""
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
-            cwd=REPO,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        commit = _git(repo, "rev-parse", "--short", "HEAD")
+        changed = _git(repo, "diff", "HEAD", "--name-only", "--", ".", *_RECORDS)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return commit + ("+" if changed else "")
+
+
+def _git(repo: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=repo, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rng_state() -> dict[str, torch.Tensor | list[torch.Tensor]]:

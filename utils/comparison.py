@@ -9,11 +9,12 @@ from torch import nn
 from datasets.labelled_clouds import LabelledClouds
 from models.encoders import build_encoder
 from models.published import load_encoder
+from utils import markdown
 from utils import seed as seeding
 from utils.evaluation.classification import run_protocols
 from utils.evaluation.inputs import PUBLISHED_K
 from utils.evaluation.score import Score
-from utils.features import extract_features
+from utils.feature_cache import FeatureCache
 
 
 def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None) -> dict[str, nn.Module]:
@@ -35,11 +36,16 @@ def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None)
 
 
 def compute_features(
-    encoders: dict[str, nn.Module], clouds: LabelledClouds, *, device: torch.device | None = None, batch_size: int = 32
+    encoders: dict[str, nn.Module],
+    clouds: LabelledClouds,
+    cache: FeatureCache,
+    *,
+    device: torch.device | None = None,
+    batch_size: int = 32,
 ) -> dict[str, np.ndarray]:
     """Features (M, D) of every cloud by every encoder, under the encoders' names."""
     return {
-        name: extract_features(encoder, clouds.points, batch_size=batch_size, device=device, progress=name)
+        name: cache.extract(encoder, clouds.points, batch_size=batch_size, device=device, progress=name)
         for name, encoder in encoders.items()
     }
 
@@ -65,6 +71,5 @@ def score_pair(
 def scores_table(scores: dict[str, dict[str, Score]]) -> str:
     """Accuracies of `score_pair` in percent as a Markdown table, one line for each protocol."""
     protocols = list(next(iter(scores.values())))
-    lines = [["protocol", *scores], ["---"] * (1 + len(scores))]
-    lines += [[name, *(f"{100 * by[name].accuracy:.1f}" for by in scores.values())] for name in protocols]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[name, *(f"{100 * by[name].accuracy:.1f}" for by in scores.values())] for name in protocols]
+    return markdown.table(["protocol", *scores], rows)

@@ -121,7 +121,7 @@ def evaluate_on_test(
     """
     flags = {"model_path": str(path), "random_init": False, "model": None, "k": None, "seed": args.seed}
     flags |= {"dataset": _first_found(args), "data_root": args.data_root, "variant": None, "normalize": args.normalize}
-    flags |= {"num_points": args.eval_num_points, "batch_size": args.test_batch_size}
+    flags |= {"num_points": args.eval_num_points, "batch_size": args.test_batch_size, "feature_cache": None}
     options = argparse.Namespace(**flags, protocol="all", c=PUBLISHED_C)
     records = score_encoder(options, load_frozen_encoder(options, device), device, report, report)
     if json_file is not None:

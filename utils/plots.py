@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from PIL import Image
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#B8A800")
@@ -77,6 +78,32 @@ def _draw_series(axes: Axes, series: dict[str, tuple[list[int], list[float]]], n
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
+
+
+def growth_panels(panels: Mapping[tuple[str, str], Mapping[str, tuple[Sequence[float], Sequence[float]]]]) -> Figure:
+    """Figures against sizes on logarithmic axes, a grid of panels: one row for each figure, one column for each size.
+
+    Args:
+        panels: (name of the figure, name of the size) -> label -> sizes and values, all > 0.
+    """
+    rows, columns = (list(dict.fromkeys(place[axis] for place in panels)) for axis in (0, 1))
+    figure = Figure(figsize=(3.4 * len(columns), 2.8 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for axes in grid.flat:
+        axes.set_visible(False)
+    for (row, column), lines in panels.items():
+        axes = grid[rows.index(row), columns.index(column)]
+        axes.set_visible(True)
+        for number, (label, (sizes, values)) in enumerate(lines.items()):
+            axes.loglog(sizes, values, color=COLOURS[number], marker=MARKERS[number], markersize=4, label=label)
+        axes.set(xlabel=column, ylabel=row)
+        ticks = sorted({size for sizes, _ in lines.values() for size in sizes})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.grid(color="0.9")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize="small")
+    return figure
 
 
 def feature_maps(maps: Mapping[str, np.ndarray], labels: np.ndarray, class_names: Sequence[str]) -> Figure:

@@ -1,19 +1,16 @@
 """Records of evaluations: rows from the JSON reports, the CSV that keeps them, their mean and deviation as a table."""
 
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from utils.files import write_text
+from utils import markdown
+from utils.csv_rows import Row, read_rows
 from utils.run import CONFIG_FILE, read_config
-
-Row = dict[str, Any]
 
 # date: UTC day of the evaluation. run, data: names given when recorded, such as "quickstart" and "built-in".
 # encoder: random or pretrained. seed: of the weights or of the pre-training. hours: of pre-training.
@@ -100,11 +97,7 @@ def read_csv(path: Path) -> list[Row]:
         FileNotFoundError: no such file.
         ValueError: other columns than COLUMNS, or an accuracy that is no number in [0, 1].
     """
-    with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise ValueError(f"{path} has the columns {reader.fieldnames}, expected {', '.join(COLUMNS)}")
-        rows = list(reader)
+    rows = read_rows(path, COLUMNS)
     for number, row in enumerate(rows, start=2):
         try:
             is_share = 0 <= float(row["accuracy"]) <= 1
@@ -113,15 +106,6 @@ def read_csv(path: Path) -> list[Row]:
         if not is_share:
             raise ValueError(f"{path} record {number}: accuracy {row['accuracy']!r} is no number from 0 to 1")
     return rows
-
-
-def write_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write the records, whole or not at all."""
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, stream.getvalue())
 
 
 def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
@@ -149,14 +133,14 @@ def results_table(rows: Sequence[Row]) -> str:
     named = any(row["run"] for row in rows)
     header = [*(["pre-training", "data"] if named else []), "test set", "encoder", "protocol"]
     header += ["random (%)", "pre-trained (%)", "gain", "seeds"]
-    lines = [header, ["---"] * len(header)]
+    lines = []
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=_place):
         groups.setdefault(_group(row), []).append(row)
     for group in groups.values():
         cells = [group[0]["run"], group[0]["data"]] if named else []
         lines.append([*cells, *_describe(group[0]), *_figures(group)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(header, lines)
 
 
 def _place(row: Row) -> tuple[str | int, ...]:
@@ -200,4 +184,4 @@ def runs_table(rows: Sequence[Row]) -> str:
             commit = row["train_commit"] or "-"
             cells = (row["run"], row["seed"], row["train_machine"] or "-", row["hours"] or "-", commit, digest, command)
             lines[row["run"], row["sha256"]] = cells
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines.values()])
+    return markdown.table(header, lines.values())

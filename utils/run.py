@@ -11,6 +11,7 @@ import torch
 
 from utils.checkpoint import STATE_FILE, provenance
 from utils.cli import seed_number
+from utils.feature_cache import FOLDER
 from utils.files import write_text
 
 CONFIG_FILE = "config.json"
@@ -90,7 +91,8 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
     run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
         names = (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt")
-        for stale in [*(run_dir / name for name in names), *(run_dir / "models").glob("*.pth")]:
+        written = [*(run_dir / "models").glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
+        for stale in [*(run_dir / name for name in names), *written]:
             stale.unlink(missing_ok=True)
     _write_config(record, {**_session(), "flags": config})
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from utils import checkpoint, run
+from utils.allocator import release_free_pages
 from utils.engine import BatchTransform, NonFiniteLoss, Precision, train_one_epoch
 from utils.loader import EpochLoader
 from utils.log import RunLog
-from utils.memory import release_free_pages
 
 
 class Training(ABC):

@@ -90,12 +90,16 @@ def test_figures_of_every_kind_are_printed_and_written(packed_root, tmp_path, ca
     finally:
         torch.set_num_threads(threads)
     kinds = ["published", "tree", "packed", "device", "decoded"]
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:6]] == kinds
-    records = json.loads(path.read_text())["records"]
-    assert [record["kind"] for record in records] == [*kinds, "augmentation on cpu"]
-    for record in records[:5]:
-        assert record["ratio"] == records[0]["ms"] / record["ms"]
-        assert record["items_per_s"] == 1e3 / record["ms"]
+    figures = json.loads(path.read_text())["figures"]
+    assert [(figure["name"], figure["side"]) for figure in figures] == [
+        *(("load an item", kind) for kind in kinds),
+        ("augment an item of a batch", "cpu"),
+    ]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[-5:]]
+    for line, figure in zip(lines, figures):
+        assert line[0] == figure["side"]
+        assert float(line[1]) == pytest.approx(1e3 / figure["value"], abs=0.6)
+        assert float(line[-1].rstrip("x")) == pytest.approx(figures[0]["value"] / figure["value"], abs=0.006)
 
 
 def test_a_file_of_other_data_is_not_compared(packed_root):

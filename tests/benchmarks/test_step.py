@@ -1,6 +1,5 @@
 """The step benchmark: its other side is the published formulation, and its figures are what they are called."""
 
-import json
 import sys
 
 import pytest
@@ -8,7 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks import step
+from benchmarks.inputs import make_clouds, parse_size
 from benchmarks.published_dgcnn import PublishedDGCNN
+from benchmarks.records import read_csv
 from models.dgcnn import DGCNN
 from tests.models import published_formulation
 
@@ -24,16 +25,51 @@ def test_the_other_side_is_the_published_network(training):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
-def test_figures_of_both_sides_are_printed_and_written(tmp_path, capsys):
-    path = tmp_path / "step.json"
-    step.main(
-        step.parse_args(["--sizes", "8x256", "--k", "4", "--rounds", "1", "--device", "cpu", "--json", str(path)])
-    )
-    lines = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert lines == [["8x256", "train"], ["8x256", "inference"], ["8x256", "memory"]]
-    (record,) = json.loads(path.read_text())["records"]
-    assert record["train_ratio"] == record["train_ms_published"] / record["train_ms_ours"]
-    assert record["difference"] < 1e-3
+def test_figures_of_both_sides_are_printed_and_kept(tmp_path, capsys):
+    path = tmp_path / "step.csv"
+    step.main(parse("--sizes", "8x256", "--k", "4", "--rounds", "1", "--record", path))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1] for line in lines] == ["training step:", "inference:", "training memory:"]
+    rows = read_csv(path)
+    assert {row["setting"] for row in rows} == {"B=8 N=256 k=4 clouds=distinct"}
+    assert [(row["figure"], row["side"]) for row in rows] == [
+        (figure, side) for figure in ("training step", "inference", "training memory") for side in step.SIDES
+    ]
+
+
+def parse(*flags):
+    return step.parse_args(["--device", "cpu", *map(str, flags)])
+
+
+def test_growth_varies_one_quantity_at_a_time_and_measures_no_setting_twice():
+    wanted = step.settings(parse("--growth", 512, 1024))
+    assert len(set(wanted)) == len(wanted) == 2 + 2 + 2
+    base = (step.BASE_CLOUDS, step.BASE_POINTS, step.BASE_K)
+    assert all(sum(ours != at_base for ours, at_base in zip(setting, base)) <= 1 for setting in wanted)
+    assert {setting.points for setting in wanted} == {512, 1024}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_a_side_that_needs_more_memory_than_there_is_ends_alone():
+    assert step.memory_of("published", step.Setting(1, 3_000_000, 4, False), "cpu") is None  # 36 TB of distances
+
+
+def test_a_side_out_of_memory_is_recorded_as_such_and_the_other_is_measured(monkeypatch):
+    monkeypatch.setattr(step, "memory_of", lambda side, *rest: None if side == "published" else 5.0)
+    figures = step.compare(step.Setting(2, 32, 4, False), parse("--rounds", 1), torch.device("cpu"))
+    known = {(figure.name, figure.side): figure.value is not None for figure in figures}
+    assert known == {
+        ("training step", "published"): False,
+        ("training step", "ours"): True,
+        ("inference", "ours"): True,
+        ("training memory", "published"): False,
+        ("training memory", "ours"): True,
+    }
+
+
+def test_what_the_process_of_a_side_refuses_is_one_message():
+    with pytest.raises(ValueError, match="^clouds have 3 points but k = 4"):
+        step.memory_of("ours", step.Setting(2, 3, 4, False), "cpu")
 
 
 def test_sides_that_differ_are_not_compared():
@@ -41,11 +77,11 @@ def test_sides_that_differ_are_not_compared():
     with torch.no_grad():
         encoders["ours"].conv3[0].weight.mul_(2)
     with pytest.raises(ValueError, match="nothing to compare"):
-        step.check_equal(encoders, step.make_clouds(2, 32, dropout=False))
+        step.check_equal(encoders, make_clouds(2, 32, dropout=False))
 
 
 def test_clouds_of_pre_training_hold_copies_of_point_0():
-    plain, dropped = (step.make_clouds(4, 64, dropout=dropout) for dropout in (False, True))
+    plain, dropped = (make_clouds(4, 64, dropout=dropout) for dropout in (False, True))
     copies = [(clouds == clouds[:, :1]).all(dim=2).sum().item() for clouds in (plain, dropped)]
     assert copies[0] == 4 < copies[1]
 
@@ -53,4 +89,4 @@ def test_clouds_of_pre_training_hold_copies_of_point_0():
 @pytest.mark.parametrize("text", ["8", "8x", "0x8", "8x1024x2", "axb"])
 def test_a_size_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="expected CLOUDSxPOINTS"):
-        step.parse_size(text)
+        parse_size(text)

@@ -3,6 +3,8 @@
 Source: Wang et al. 2019, arXiv:1801.07829, eq. 8 with h(x_i, x_j) = [x_j - x_i, x_i].
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ def edge_features(x: Tensor, index: Tensor) -> Tensor:
 def edge_conv(x: Tensor, index: Tensor, layer: nn.Sequential) -> Tensor:
     """max over K of LeakyReLU(BatchNorm(conv(edges))). Shape: (B, N, C) -> (B, N, D)."""
     edges = F.leaky_relu(layer[1](layer[0](edge_features(x, index))), 0.2)
-    return edges.amax(dim=-1).transpose(1, 2)
+    return edges.max(dim=-1).values.transpose(1, 2)
 
 
 def exact_knn(x: Tensor, k: int) -> Tensor:
@@ -33,5 +35,38 @@ def dgcnn(points: Tensor, encoder: nn.Module) -> Tensor:
     for layer in (encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4):
         x = edge_conv(x, exact_knn(x.detach(), encoder.k), layer)
         levels.append(x)
-    x = F.leaky_relu(encoder.conv5[1](encoder.conv5[0](torch.cat(levels, dim=-1).transpose(1, 2))), 0.2)
-    return torch.cat([x.amax(dim=-1), x.mean(dim=-1)], dim=-1)
+    x = pointwise(torch.cat(levels, dim=-1), encoder.conv5)
+    return torch.cat([x.max(dim=1).values, x.mean(dim=1)], dim=-1)
+
+
+def dgcnn_seg(points: Tensor, encoder: nn.Module) -> Tensor:
+    """Feature of the part-segmentation encoder, its weights and k read from `encoder`."""
+    matrix = transform(points, encoder)
+    x, levels = points @ matrix, []
+    for layers in ((encoder.conv1, encoder.conv2), (encoder.conv3, encoder.conv4), (encoder.conv5,)):
+        x = stacked_edge_convs(x, encoder.k, layers)
+        levels.append(x)
+    return pointwise(torch.cat(levels, dim=-1), encoder.conv6).max(dim=1).values
+
+
+def transform(points: Tensor, encoder: nn.Module) -> Tensor:
+    """Alignment matrices (B, 3, 3) of the part-segmentation encoder."""
+    net = encoder.transform_net
+    x = stacked_edge_convs(points, encoder.k, (net.conv1, net.conv2))
+    x = pointwise(x, net.conv3).max(dim=1).values
+    x = F.leaky_relu(net.bn3(net.linear1(x)), 0.2)
+    x = F.leaky_relu(net.bn4(net.linear2(x)), 0.2)
+    return net.transform(x).unflatten(-1, (3, 3))
+
+
+def stacked_edge_convs(x: Tensor, k: int, layers: Sequence[nn.Sequential]) -> Tensor:
+    """Convolutions of all edges, one after another, then the maximum over K. Shape: (B, N, C) -> (B, N, D)."""
+    edges = edge_features(x, exact_knn(x.detach(), k))
+    for layer in layers:
+        edges = F.leaky_relu(layer[1](layer[0](edges)), 0.2)
+    return edges.max(dim=-1).values.transpose(1, 2)
+
+
+def pointwise(x: Tensor, layer: nn.Sequential) -> Tensor:
+    """LeakyReLU(BatchNorm(conv(points))). Shape: (B, N, C) -> (B, N, D)."""
+    return F.leaky_relu(layer[1](layer[0](x.transpose(1, 2))), 0.2).transpose(1, 2)

@@ -1,5 +1,7 @@
 """Encoders: parameter counts, invariances, equality with the published formulation."""
 
+import sys
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -7,10 +9,11 @@ from torch.testing import assert_close
 from models.dgcnn import DGCNN
 from models.dgcnn_seg import DGCNNPartSeg, DGCNNSegEncoder
 from models.encoders import ENCODERS, build_encoder
+from models.geometry import knn_rows
 from models.heads import image_head, point_head
 from models.image_resnet import ImageResNet
 from models.pointnet import PointNet
-from tests.models.published_formulation import dgcnn
+from tests.models.published_formulation import dgcnn, dgcnn_seg
 
 
 def count(module):
@@ -56,53 +59,96 @@ def test_unknown_encoder_is_an_error_that_lists_the_known():
         build_encoder("pointnext")
 
 
-def random_pair():
-    """Two equal small DGCNNs in float64 with BatchNorm scales of both signs."""
+PUBLISHED = {DGCNN: dgcnn, DGCNNSegEncoder: dgcnn_seg}
+
+
+def random_pair(kind, k=5):
+    """Two equal small encoders in float64 with BatchNorm scales of both signs and 0."""
     torch.manual_seed(0)
-    encoder, twin = DGCNN(k=5, emb_dims=31).double(), DGCNN(k=5, emb_dims=31).double()
-    for layer in encoder.children():
-        torch.nn.init.normal_(layer[1].weight)
+    encoder, twin = kind(k, 31).double(), kind(k, 31).double()
+    for norm in encoder.modules():
+        if isinstance(norm, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            torch.nn.init.normal_(norm.weight)
+            torch.nn.init.normal_(norm.bias)
+            norm.running_mean.normal_()
+            with torch.no_grad():
+                norm.weight[3] = 0
+    if kind is DGCNNSegEncoder:
+        torch.nn.init.normal_(encoder.transform_net.transform.weight, std=0.01)
     twin.load_state_dict(encoder.state_dict())
     return encoder, twin
 
 
-def assert_same_step(encoder, twin, base, place):
-    """One training step on base[:, place] by our encoder and by the published formulation."""
+def assert_same_step(encoder, twin, base, place, tolerance=1e-9):
+    """Forward and backward on base[:, place] by our encoder and by the published formulation."""
     ours_base, published_base = base.clone().requires_grad_(), base.clone().requires_grad_()
-    direction = torch.randn(len(base), 62, dtype=base.dtype)
+    direction = torch.randn(len(base), encoder.feature_dim, dtype=base.dtype)
     ours = encoder(ours_base[:, place])
-    published = dgcnn(published_base[:, place], twin)
+    published = PUBLISHED[type(twin)](published_base[:, place], twin)
     (ours * direction).sum().backward()
     (published * direction).sum().backward()
-    assert_close(ours, published, rtol=1e-9, atol=1e-9)
-    assert_close(ours_base.grad, published_base.grad, rtol=1e-9, atol=1e-9)
-    for (name, a), b in zip(encoder.named_parameters(), twin.parameters(), strict=True):
-        assert_close(a.grad, b.grad, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
-    for a, b in zip(encoder.buffers(), twin.buffers(), strict=True):
-        assert_close(a, b, rtol=1e-9, atol=1e-9)
+    for what, a, b in [
+        ("features", ours, published),
+        ("input gradient", ours_base.grad, published_base.grad),
+        *((name, a.grad, b.grad) for (name, a), b in zip(encoder.named_parameters(), twin.parameters(), strict=True)),
+        *((name, a, b) for (name, a), b in zip(encoder.named_buffers(), twin.buffers(), strict=True)),
+    ]:
+        difference = (a - b).double().norm()
+        assert difference <= tolerance * b.double().norm().clamp_min(1), what
 
 
 @pytest.mark.parametrize("offset", [0.0, 10.0])
-def test_dgcnn_equals_the_published_network_with_its_gradients(offset):
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_dgcnn_equals_the_published_network_with_its_gradients(kind, training, offset):
     base = torch.randn(3, 41, 3, dtype=torch.float64) + offset
-    assert_same_step(*random_pair(), base, torch.arange(41))
+    encoder, twin = random_pair(kind)
+    assert_same_step(encoder.train(training), twin.train(training), base, torch.arange(41))
 
 
+@pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_dgcnn_equals_it_when_every_point_is_a_neighbour(kind):
+    assert_same_step(*random_pair(kind, k=12), torch.randn(3, 12, 3, dtype=torch.float64), torch.arange(12))
+
+
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("num_copies", [1, 3, 5, 29])  # fewer than k, k, and most of the cloud
-def test_dgcnn_equals_it_on_copies_of_point_0(num_copies):
+def test_dgcnn_equals_it_on_copies_of_point_0(num_copies, training):
     base = torch.randn(3, 41, 3, dtype=torch.float64)
     place = torch.arange(41)
     place[torch.randperm(40)[:num_copies] + 1] = 0
-    assert_same_step(*random_pair(), base, place)
+    encoder, twin = random_pair(DGCNN)
+    assert_same_step(encoder.train(training), twin.train(training), base, place)
 
 
 def test_dgcnn_equals_it_when_clouds_have_unlike_numbers_of_copies():
-    encoder, twin = random_pair()
+    encoder, twin = random_pair(DGCNN)
     points = torch.randn(3, 41, 3, dtype=torch.float64)
     points[0, 20:] = points[0, :1]
     points[2, 1:38] = points[2, :1]
     for training in (False, True):
         assert_close(encoder.train(training)(points), dgcnn(points, twin.train(training)), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_float32_on_the_same_graph_is_as_near_as_float32_can_be(kind, monkeypatch):
+    graphs = []
+
+    def recorded(x, clouds, k):
+        graphs.append(knn_rows(x, clouds, k))
+        return graphs[-1]
+
+    def replayed(x, clouds, k):
+        return graphs.pop(0)
+
+    module = sys.modules[kind.__module__]
+    encoder, twin = random_pair(kind)
+    points = torch.randn(3, 41, 3, dtype=torch.float64)
+    monkeypatch.setattr(module, "knn_rows", recorded)
+    exact = encoder(points)
+    monkeypatch.setattr(module, "knn_rows", replayed)
+    ours = twin.float()(points.float())
+    assert ((ours.double() - exact).norm() / exact.norm()).item() < 1e-4
 
 
 @pytest.mark.parametrize(("depth", "width"), [(18, 512), (50, 2048)])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.geometry import GROUP, CloudRows, dense_rows, flat_index, knn, knn_rows, merge_copies
+from models.geometry import GROUP, TREE, CloudRows, dense_rows, flat_index, knn, knn_rows, merge_copies
 from tests.models.published_formulation import exact_knn
 
 
@@ -22,9 +22,18 @@ def test_large_clouds_are_searched_by_groups_with_the_same_result_nearest_first(
     assert torch.equal(index, exact_knn(x, 7))  # distances are distinct: the order is the only right one
 
 
-def test_finds_them_far_from_the_origin_in_float32():
+@pytest.mark.parametrize("k", [1, 7])
+def test_large_clouds_in_space_are_searched_by_a_tree_with_the_same_result(k):
     torch.manual_seed(1)
-    x = torch.rand(2, 53, 3) + 100
+    x = torch.randn(2, TREE, 3)
+    assert torch.equal(knn(x, k), exact_knn(x, k))
+    assert knn(x[:, :-1], k).dtype == knn(x, k).dtype == torch.int64
+
+
+@pytest.mark.parametrize("num_points", [53, TREE])
+def test_finds_them_far_from_the_origin_in_float32(num_points):
+    torch.manual_seed(1)
+    x = torch.rand(2, num_points, 3) + 100
     assert torch.equal(knn(x, 7).sort().values, exact_knn(x, 7).sort().values)
 
 

@@ -1,5 +1,7 @@
 """Atomic files and resumable states."""
 
+import subprocess
+
 import pytest
 import torch
 
@@ -31,3 +33,28 @@ def test_generators_go_on_where_they_were():
     first = torch.rand(3)
     checkpoint.restore_rng(state)
     assert torch.equal(torch.rand(3), first)
+
+
+def test_a_commit_is_marked_when_code_differs_from_it_but_not_when_records_do(tmp_path):
+    def git(*words):
+        identity = ["-c", "user.name=n", "-c", "user.email=n@localhost"]
+        return subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    (tmp_path / "benchmarks").mkdir()
+    files = [tmp_path / name for name in ("code.py", "README.md", "benchmarks/results.csv")]
+    for path in files:
+        path.write_text("first\n")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--no-verify", "-m", "first")
+    commit = git("rev-parse", "--short", "HEAD").stdout.strip()
+    for path in files[1:]:
+        path.write_text("second\n")
+    assert checkpoint.git_commit(tmp_path) == commit
+    files[0].write_text("second\n")
+    assert checkpoint.git_commit(tmp_path) == f"{commit}+"
+
+
+def test_outside_git_the_commit_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert checkpoint.git_commit(tmp_path) == "unknown"

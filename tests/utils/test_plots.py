@@ -34,6 +34,15 @@ def test_loss_curves_of_no_epoch_are_refused():
         plots.loss_curves([])
 
 
+def test_growth_has_a_logarithmic_panel_for_each_figure_and_size_that_was_measured():
+    places = {("time", "N"): {"ours: N^1": ([1, 2, 4], [3, 6, 12])}, ("memory", "k"): {"a": ([5, 6], [7, 8])}}
+    axes = [axes for axes in plots.growth_panels(places).axes if axes.get_visible()]
+    assert [(one.get_ylabel(), one.get_xlabel()) for one in axes] == [("time", "N"), ("memory", "k")]
+    assert {one.get_xscale() for one in axes} == {one.get_yscale() for one in axes} == {"log"}
+    assert axes[0].get_lines()[0].get_xydata().tolist() == [[1, 3], [2, 6], [4, 12]]
+    assert axes[0].get_legend().get_texts()[0].get_text() == "ours: N^1"
+
+
 def test_confusion_matrix_rows_are_shares_of_the_true_class():
     labels, predictions = np.array([0, 0, 0, 0, 1]), np.array([0, 0, 0, 1, 1])
     axes = plots.confusion_matrix(labels, predictions, ["a", "b", "absent"]).axes[0]

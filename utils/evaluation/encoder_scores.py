@@ -9,7 +9,7 @@ import torch
 from utils.evaluation.classification import PROTOCOLS, run_protocols
 from utils.evaluation.inputs import FrozenEncoder, load_split, size_warning
 from utils.evaluation.report import constants_line, make_record, result_line
-from utils.features import extract_features
+from utils.feature_cache import FeatureCache
 
 
 def _describe_data(args: argparse.Namespace, train, test) -> dict:
@@ -39,7 +39,7 @@ def score_encoder(
     """Run the protocols of `args.protocol` on train and test; report constants and results, return the records.
 
     Args:
-        args: flags of `add_dataset_args`, and protocol, c, seed, batch_size.
+        args: flags of `add_dataset_args`, and protocol, c, seed, batch_size, feature_cache.
         report, warn: called with lines for people.
     """
     train, test = load_split(args, "train"), load_split(args, "test")
@@ -49,8 +49,9 @@ def score_encoder(
     size = None if args.normalize else size_warning(train.points)
     for warning in [*frozen.warnings, *([size] if size else [])]:
         warn(f"warning: {warning}")
+    cache = FeatureCache.from_flag(args.feature_cache, frozen.constants["checkpoint"], report)
     features = [
-        extract_features(frozen.encoder, part.points, batch_size=args.batch_size, device=device, progress=split)
+        cache.extract(frozen.encoder, part.points, batch_size=args.batch_size, device=device, progress=split)
         for split, part in (("train", train), ("test", test))
     ]
     protocols = PROTOCOLS if args.protocol == "all" else (args.protocol,)

@@ -17,6 +17,7 @@ from models.published import load_encoder
 from utils import seed
 from utils.checkpoint import file_sha256
 from utils.cli import seed_number
+from utils.feature_cache import add_cache_arg
 
 PUBLISHED_K = 15
 # A cloud this many times larger than the median one dominates features that know no scale.
@@ -45,6 +46,7 @@ def add_encoder_args(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--seed", type=seed_number, default=0, help="of the untrained weights and of every draw")
+    add_cache_arg(group)
 
 
 def add_dataset_args(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,117 @@
+"""Exact neighbour search: which form is fastest at which size, on this machine.
+
+    python -m benchmarks.knn --record
+    python -m benchmarks.knn --points 1024 2048 --channels 3 64 --k 20
+
+Forms: models.geometry.knn as it stands, one matrix product and topk over the whole batch, torch.cdist and topk, and on
+a CPU SciPy's KD-tree for three channels. Each first shows that its neighbours are as near as those found in float64.
+Times are taken in turns, medians of the rounds.
+"""
+
+import argparse
+import itertools
+from collections.abc import Callable
+
+import torch
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from benchmarks.inputs import make_clouds
+from benchmarks.published_dgcnn import nearest
+from benchmarks.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.timing import in_turns
+from models.geometry import knn
+from utils import run
+from utils.allocator import keep_freed_memory
+from utils.cli import run_main
+
+Search = Callable[[Tensor, int], Tensor]
+
+
+def by_matmul(x: Tensor, k: int) -> Tensor:
+    """As the published code does. Shape: (B, N, C) -> (B, N, K), like all forms."""
+    return nearest(x.transpose(1, 2), k)
+
+
+def by_cdist(x: Tensor, k: int) -> Tensor:
+    return torch.cdist(x, x).topk(k, dim=-1, largest=False).indices
+
+
+def by_tree(x: Tensor, k: int) -> Tensor:
+    clouds = x.numpy()
+    found = [KDTree(cloud).query(cloud, k, workers=torch.get_num_threads())[1] for cloud in clouds]
+    return torch.stack([torch.from_numpy(index) for index in found])
+
+
+def forms(channels: int, device: torch.device) -> dict[str, Search]:
+    """The forms that can be used, by name."""
+    found: dict[str, Search] = {"ours": knn, "matmul": by_matmul, "cdist": by_cdist}
+    return found | ({"KD-tree": by_tree} if channels == 3 and device.type == "cpu" else {})
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, nargs="+", default=[512, 1024, 2048, 4096], help="a cloud")
+    parser.add_argument("--channels", type=int, nargs="+", default=[3, 64, 128], help="3: coordinates, else features")
+    parser.add_argument("--k", type=int, nargs="+", default=[15, 20, 40], help="neighbours per point")
+    parser.add_argument("--clouds", type=int, default=8, help="a batch")
+    parser.add_argument("--rounds", type=int, default=5, help="timed runs of each form")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_output_args(parser)
+    return parser.parse_args(argv)
+
+
+def make_batch(num_clouds: int, num_points: int, channels: int) -> Tensor:
+    """Coordinates in the unit sphere, or features: a random two-layer network's of such. (B, N, C), always the same."""
+    points = make_clouds(num_clouds, num_points, dropout=False)
+    if channels == 3:
+        return points
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(shape, generator=generator) for shape in ((3, 64), (64, channels)))
+    return torch.relu(points @ first) @ second / 8
+
+
+def check_nearest(x: Tensor, k: int, index: Tensor, name: str) -> None:
+    """Compare the distances of the neighbours with the k smallest in float64.
+
+    Raises:
+        ValueError: they differ by more than float32 explains.
+    """
+    for cloud, found in zip(x.double(), index):
+        exact = torch.cdist(cloud, cloud).square()  # (N, N)
+        smallest = exact.topk(k, dim=-1, largest=False).values
+        error = (exact.gather(-1, found).sort(dim=-1).values - smallest).abs().max()
+        if error > 1e-5 * cloud.square().sum(dim=-1).max():  # |x|^2 - 2xy + |y|^2 is rounded at this size
+            raise ValueError(f"{name} does not return the {k} nearest points: nothing to compare")
+
+
+def compare(num_points: int, channels: int, k: int, args: argparse.Namespace, device: torch.device) -> list[Figure]:
+    """Milliseconds of each form."""
+    x = make_batch(args.clouds, num_points, channels).to(device)
+    searches = forms(channels, device)
+    for name, search in searches.items():
+        check_nearest(x, k, search(x, k), name)
+    calls = {name: lambda search=search: search(x, k) for name, search in searches.items()}
+    times = in_turns(calls, args.rounds, device)
+    setting = setting_text(B=args.clouds, N=num_points, C=channels, k=k)
+    return [Figure(setting, name, "search", 1e3 * value, "ms", args.rounds) for name, value in times.items()]
+
+
+def main(args: argparse.Namespace) -> None:
+    run.require_at_least(1, args, "clouds", "rounds")
+    if min(*args.points, *args.channels, *args.k) < 1:
+        raise ValueError("--points, --channels and --k must be at least 1")
+    if max(args.k) > min(args.points):
+        raise ValueError(f"--k {max(args.k)}: a cloud of --points {min(args.points)} has fewer neighbours")
+    device = run.get_device(args.device)
+    keep_freed_memory(device)
+    recorder = Recorder(args, "knn", device)
+    for num_points, channels, k in itertools.product(args.points, args.channels, args.k):
+        figures = compare(num_points, channels, k, args, device)
+        recorder.add(figures)
+        print(f"  fastest: {min(figures, key=lambda figure: figure.value).side}", flush=True)
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

@@ -1,0 +1,154 @@
+"""Write the recorded measurements into the README: tables of both sides, and a plot of how they grow.
+
+    python -m benchmarks.report
+
+Everything comes from benchmarks/results.csv, which the benchmarks fill with --record.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.growth import Growth, find_growth
+from benchmarks.records import OUT_OF_MEMORY, RESULTS, parse_setting, read_csv
+from utils import markdown
+from utils.cli import run_main
+from utils.csv_rows import Row
+from utils.plots import growth_panels, save_png
+
+SECTION = "speed"
+NOTHING_YET = "Nothing is recorded yet. `python -m benchmarks.step` measures your own machine."
+PLOT = Path("docs/scaling.png")
+_TITLES = {
+    "step": "Training step (forward and backward) and inference of DGCNN, published formulation against ours",
+    "knn": "Exact neighbour search",
+    "svm": 'Linear SVM, `SVC(kernel="linear")` against ours',
+    "micro_batch": "One CrossPoint step in micro-batches; 0: in one piece",
+    "loader": "Loading of training samples",
+}
+_GROWS_WITH = {"N": "points of a cloud", "k": "neighbours", "B": "clouds"}
+_DRAWN = ("training step", "training memory")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--csv", type=Path, default=RESULTS, help="recorded measurements")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    return parser.parse_args(argv)
+
+
+def readme_section(rows: Sequence[Row]) -> str:
+    """What stands between the markers: a table for each benchmark and machine."""
+    if not rows:
+        return NOTHING_YET
+    parts = []
+    for (benchmark, *_), group in _grouped(rows, "benchmark", "machine", "threads").items():
+        parts += [f"**{_TITLES.get(benchmark, benchmark)}.** {_origin(group)}", figures_table(group)]
+        growth = all_growth(group)
+        if growth:
+            parts.append(_growth_table(growth))
+    machine, growth = last_growth(rows)
+    if growth:
+        parts.append(f"![Time and memory against N, k and B, {machine}]({PLOT})")
+    return "\n\n".join(parts)
+
+
+def _grouped(rows: Sequence[Row], *names: str) -> dict[tuple[str, ...], list[Row]]:
+    """Rows by their values in some columns, in order of appearance."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return groups
+
+
+def _origin(rows: Sequence[Row]) -> str:
+    """Where and by what these figures were measured, one sentence."""
+    seen = {name: ", ".join(dict.fromkeys(row[name] for row in rows)) for name in rows[0]}
+    threads = f"{seen['threads']} thread{'s' if seen['threads'] != '1' else ''}"
+    return f"{seen['machine']}, {threads}, torch {seen['torch']}, commit {seen['commit']}, {seen['date']}."
+
+
+def figures_table(rows: Sequence[Row]) -> str:
+    """Markdown: a line for each setting, a column for each figure; its cells hold the sides that the header names.
+
+    Of two sides the first over the second follows; of more the smallest is bold.
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in parse_setting(row["setting"])))
+    sides = list(dict.fromkeys(row["side"] for row in rows))
+    figures = _grouped(rows, "figure", "unit")
+    names = f", {' / '.join(sides)}" if len(sides) > 1 else ""
+    lines = []
+    for (setting,), group in _grouped(rows, "setting").items():
+        pairs = parse_setting(setting)
+        value = {(row["figure"], row["side"]): row["value"] for row in group}
+        cells = [_cell([value.get((name, side), "-") for side in sides]) for name, _ in figures]
+        lines.append([*(pairs.get(key, "") for key in keys), *cells])
+    return markdown.table([*keys, *(f"{name} ({unit}){names}" for name, unit in figures)], lines)
+
+
+def _cell(values: Sequence[str]) -> str:
+    numbers = [float(value) for value in values if value not in ("-", OUT_OF_MEMORY)]
+    shown = [value if value in ("-", OUT_OF_MEMORY) else _number(float(value)) for value in values]
+    if len(values) > 2 and numbers:
+        best = _number(min(numbers))
+        shown = [f"**{text}**" if text == best else text for text in shown]
+    ratio = f" = {numbers[0] / numbers[1]:.2f}x" if len(values) == len(numbers) == 2 and numbers[1] else ""
+    return " / ".join(shown) + ratio
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def all_growth(rows: Sequence[Row]) -> list[Growth]:
+    """Growth of time and memory of the step benchmark on one machine with N, k and B."""
+    drawn = [row for row in rows if row["benchmark"] == "step" and row["figure"] in _DRAWN]
+    return [growth for key in _GROWS_WITH for growth in find_growth(drawn, key)]
+
+
+def _growth_table(found: Sequence[Growth]) -> str:
+    """Markdown: the exponents of both sides."""
+    sides = list(dict.fromkeys(growth.side for growth in found))
+    groups: dict[tuple[str, ...], dict[str, Growth]] = {}
+    for growth in found:
+        sizes = " ".join(map(str, growth.sizes))
+        groups.setdefault((growth.figure, growth.key, sizes, growth.rest), {})[growth.side] = growth
+    header = ["grows as", "with", "measured at", "else", *(f"{side}: exponent" for side in sides)]
+    lines = [
+        [figure, f"{key}, {_GROWS_WITH[key]}", sizes, rest]
+        + [f"{by_side[side].exponent:.2f}" if side in by_side else "-" for side in sides]
+        for (figure, key, sizes, rest), by_side in groups.items()
+    ]
+    return markdown.table(header, lines)
+
+
+def last_growth(rows: Sequence[Row]) -> tuple[str, list[Growth]]:
+    """The machine whose growth was recorded last, and that growth; "" and none where there is none."""
+    groups = _grouped(rows, "machine", "threads")
+    found = [(machine, all_growth(group)) for (machine, _), group in groups.items()]
+    return next(((machine, growth) for machine, growth in reversed(found) if growth), ("", []))
+
+
+def draw(found: Sequence[Growth], path: Path) -> None:
+    """Write the scaling plot, a panel for each figure and key."""
+    panels: dict[tuple[str, str], dict] = {}
+    for growth in found:
+        label = f"{growth.side}: {growth.key}^{growth.exponent:.2f}"
+        place = f"{growth.figure} ({growth.unit})", f"{growth.key}, {_GROWS_WITH[growth.key]}"
+        panels.setdefault(place, {})[label] = (growth.sizes, growth.values)
+    save_png(growth_panels(panels), path)
+
+
+def main(args: argparse.Namespace) -> None:
+    rows = read_csv(args.csv)
+    markdown.update_section(args.readme, SECTION, readme_section(rows))
+    print(f"wrote the tables of {args.csv} into {args.readme}")
+    _, growth = last_growth(rows)
+    if growth:
+        draw(growth, args.readme.parent / PLOT)
+        print(f"wrote {args.readme.parent / PLOT}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

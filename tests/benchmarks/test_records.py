@@ -1,0 +1,91 @@
+import json
+
+import pytest
+import torch
+
+from benchmarks import records
+from benchmarks.records import COLUMNS, Figure, Recorder, describe, parse_setting, read_csv, setting_text
+from utils.csv_rows import write_rows
+
+CPU = torch.device("cpu")
+ROW = {
+    "date": "2026-01-01", "benchmark": "step", "setting": "B=8 N=64", "side": "ours", "figure": "step", "value": "1.5",
+    "unit": "ms", "rounds": "3", "machine": "m", "threads": "1", "python": "3", "torch": "2", "commit": "c",
+    "command": "python -m benchmarks.step",
+}  # fmt: skip
+
+
+class Args:
+    def __init__(self, json=None, record=None):
+        self.json, self.record = json, record
+
+
+def figure(setting="B=8", side="ours", value=2.0, name="step"):
+    return Figure(setting, side, name, value, "ms", 3)
+
+
+def test_a_setting_is_read_as_it_was_written():
+    text = setting_text(B=8, clouds="up to 2")
+    assert parse_setting(text) == {"B": "8", "clouds": "up_to_2"}
+
+
+def test_figures_are_kept_with_what_measured_them(tmp_path):
+    Recorder(Args(record=tmp_path / "r.csv"), "step", CPU).add([figure(), figure(side="published", value=None)])
+    ours, published = read_csv(tmp_path / "r.csv")
+    assert (ours["benchmark"], ours["setting"], ours["value"], ours["rounds"]) == ("step", "B=8", "2", "3")
+    assert published["value"] == records.OUT_OF_MEMORY
+    assert ours["machine"] == records.processor_name()
+    assert ours["threads"] == str(torch.get_num_threads())
+    assert ours["torch"] == str(torch.__version__)
+    assert ours["command"].startswith("python ")
+
+
+def test_what_is_measured_again_replaces_the_same_benchmark_setting_side_and_machine_only(tmp_path):
+    path = tmp_path / "r.csv"
+    others = [ROW | {"machine": "another"}, ROW | {"benchmark": "knn"}]
+    write_rows(path, COLUMNS, others)
+    Recorder(Args(record=path), "step", CPU).add([figure(), figure("B=16"), figure(side="published")])
+    Recorder(Args(record=path), "step", CPU).add([figure(value=7.0), figure(name="memory")])
+    kept = read_csv(path)
+    assert kept[:2] == others
+    assert [(row["setting"], row["side"], row["figure"], row["value"]) for row in kept[2:]] == [
+        ("B=16", "ours", "step", "2"),
+        ("B=8", "published", "step", "2"),
+        ("B=8", "ours", "step", "7"),
+        ("B=8", "ours", "memory", "2"),
+    ]
+
+
+def test_each_setting_is_in_the_files_before_the_next_is_measured(tmp_path):
+    recorder = Recorder(Args(json=tmp_path / "r.json", record=tmp_path / "r.csv"), "step", CPU)
+    for number, setting in enumerate(("B=8", "B=16"), start=1):
+        recorder.add([figure(setting)])
+        assert len(read_csv(tmp_path / "r.csv")) == number
+        report = json.loads((tmp_path / "r.json").read_text())
+        assert len(report["figures"]) == number
+    assert report["figures"][1] == figure("B=16")._asdict()
+    assert report["benchmark"] == "step"
+
+
+def test_of_two_sides_the_ratio_is_printed_and_of_one_out_of_memory_none():
+    both = describe([figure(side="published", value=6.0), figure(value=2.0)])
+    one = describe([figure(side="published", value=None), figure(value=2.0)])
+    assert both == ["B=8  step:  published 6 ms  ours 2 ms  3.00x"]
+    assert one == ["B=8  step:  published out of memory  ours 2 ms"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"value": "nan"}, {"value": "-1"}, {"value": "fast"}, {"rounds": "0"}, {"threads": "x"}, {"setting": "8x64"}]
+    + [{"machine": ""}],
+)
+def test_a_row_that_is_no_measurement_is_refused_by_its_number_before_the_work(tmp_path, change):
+    path = tmp_path / "r.csv"
+    write_rows(path, COLUMNS, [ROW, ROW | change])
+    with pytest.raises(ValueError, match=r"r\.csv record 3: .*measure it again"):
+        Recorder(Args(record=path), "step", CPU)
+
+
+def test_a_sound_row_is_none_of_these(tmp_path):
+    write_rows(tmp_path / "r.csv", COLUMNS, [ROW, ROW | {"value": records.OUT_OF_MEMORY}])
+    assert len(read_csv(tmp_path / "r.csv")) == 2

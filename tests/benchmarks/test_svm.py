@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from benchmarks import svm
+from benchmarks.records import read_csv
+from utils.evaluation.linear_svm import published_protocol
+
+
+def run(*flags):
+    svm.main(svm.parse_args([str(flag) for flag in flags]))
+
+
+def test_both_sides_reach_the_same_accuracy_and_are_kept(tmp_path):
+    run("--sizes", 160, "--width", 256, "--rounds", 1, "--record", tmp_path / "r.csv")
+    rows = read_csv(tmp_path / "r.csv")
+    assert [(row["side"], row["figure"]) for row in rows] == [
+        (side, figure) for figure in ("fit and predict", "accuracy") for side in ("sklearn", "ours")
+    ]
+    assert 0 < float(rows[2]["value"]) == float(rows[3]["value"])
+    assert {row["setting"] for row in rows} == {"features=synthetic train=160 test=40 D=256 classes=40"}
+
+
+def test_sides_of_different_accuracy_are_not_compared(monkeypatch):
+    features, labels = svm.make_features(200, 256)
+    monkeypatch.setattr(svm, "published_protocol", lambda *sets, c: published_protocol(*sets[:3], 0 * sets[3], c=c))
+    with pytest.raises(ValueError, match="accuracies differ"):
+        svm.compare(features, labels, "synthetic", 1)
+
+
+def test_features_of_a_file_are_used_in_their_place(tmp_path):
+    features, labels = svm.make_features(50, 17)
+    np.savez(tmp_path / "mine.npz", features=features, labels=labels % 2)
+    run("--features", tmp_path / "mine.npz", "--rounds", 1, "--record", tmp_path / "r.csv")
+    assert {row["setting"] for row in read_csv(tmp_path / "r.csv")} == {
+        "features=mine train=40 test=10 D=17 classes=2",
+    }
+
+
+@pytest.mark.parametrize("arrays", [{"features": np.zeros((3, 2))}, {"features": np.zeros(3), "labels": np.zeros(3)}])
+def test_a_file_of_other_arrays_is_refused_by_name(tmp_path, arrays):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(ValueError, match=r"mine\.npz"):
+        svm.load_features(tmp_path / "mine.npz")

@@ -1,0 +1,75 @@
+"""Two processes with half of the clouds each compute what one process computes with all of them."""
+
+import copy
+import os
+
+import torch
+from torch import distributed, multiprocessing, nn
+from torch.testing import assert_close
+
+from models.batch_norm import PointwiseConv, PooledConv
+from models.edge_conv import EdgeConv, FirstEdgeConv
+from models.geometry import CloudRows, flat_index, knn
+
+B, N, C, D, K = 4, 12, 5, 7, 4
+
+
+def layers():
+    """One of each kind, by name; called on (x, index, clouds)."""
+    torch.manual_seed(0)
+    made = {kind.__name__: kind(C, D).double() for kind in (EdgeConv, FirstEdgeConv, PointwiseConv, PooledConv)}
+    for layer in made.values():
+        nn.init.normal_(layer[1].weight)
+    return made
+
+
+def outputs_and_gradients(layer, points, direction):
+    """Output, input gradient and parameter gradients of the layer on clouds (B, N, C), in a direction for each."""
+    x = points.flatten(0, 1).requires_grad_()
+    index, clouds = flat_index(knn(points.detach(), K)), CloudRows([N] * len(points))
+    arguments = {EdgeConv: (index, clouds), FirstEdgeConv: (index,), PooledConv: (clouds,)}.get(type(layer), ())
+    out = layer(x, *arguments)
+    out = torch.cat(out, dim=1) if isinstance(out, tuple) else out.reshape(len(x), -1)
+    (out * direction[: len(out), : out.shape[1]]).sum().backward()
+    return [out.detach(), x.grad, *(p.grad for p in layer.parameters())]
+
+
+def data():
+    generator = torch.Generator().manual_seed(1)
+    points = torch.randn(B, N, C, dtype=torch.float64, generator=generator) + 3
+    return points, torch.randn(B * N, K * D, dtype=torch.float64, generator=generator)
+
+
+def half(values, rank, size=2):
+    return values[len(values) // size * rank : len(values) // size * (rank + 1)]
+
+
+def worker(rank, path):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+    distributed.init_process_group("gloo", init_method=f"file://{path}/store", rank=rank, world_size=2)
+    points, direction = data()
+    report = {}
+    for name, layer in layers().items():
+        layer = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
+        rows = half(direction[:B] if name == "PooledConv" else direction, rank)
+        out, *gradients = outputs_and_gradients(layer, half(points, rank), rows)
+        for gradient in gradients[1:]:  # of the parameters: the sum over processes is that of all clouds
+            distributed.all_reduce(gradient)
+        report[name] = [out, *gradients, layer[1].running_mean, layer[1].running_var]
+    torch.save(report, f"{path}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_statistics_are_those_of_all_processes(tmp_path):
+    multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
+    reports = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    points, direction = data()
+    for name, layer in layers().items():
+        together = outputs_and_gradients(copy.deepcopy(layer), points, direction)
+        layer_after = layer
+        outputs_and_gradients(layer_after, points, direction)
+        together += [layer_after[1].running_mean, layer_after[1].running_var]
+        for number, expected in enumerate(together):
+            for rank in range(2):
+                mine = half(expected, rank) if number < 2 else expected  # output and input gradient are by cloud
+                assert_close(reports[rank][name][number], mine, rtol=1e-9, atol=1e-9, msg=f"{name} {number} {rank}")
