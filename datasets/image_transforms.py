@@ -103,8 +103,12 @@ def adjust_(pixels: Tensor, which: int, factor: float) -> Tensor:
 
 def augment_image(pixels: Tensor, draw: ImageDraw, size: int) -> Tensor:
     """Resize, mirror, adjust, normalise: (3, H, W) uint8 -> (3, size, size) float32."""
-    resized = resize_square(pixels[None], size)[0]
-    result = (resized.flip(-1) if draw.flip else resized).float()
+    return vary_image(resize_square(pixels[None], size)[0], draw)
+
+
+def vary_image(pixels: Tensor, draw: ImageDraw) -> Tensor:
+    """`augment_image` after the resize: (3, S, S) uint8 -> (3, S, S) float32."""
+    result = (pixels.flip(-1) if draw.flip else pixels).float()
     for which in draw.order:
         adjust_(result, which, draw.factor[which])
     return normalize_(result)

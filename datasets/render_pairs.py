@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.image_transforms import published_image_augment, resize_square
+from datasets.image_transforms import draw_image, resize_square, vary_image
 from datasets.point_transforms import PUBLISHED_AUGMENT, PointAugment, random_subset, unit_sphere
 from datasets.views import Colour, background_colour
 
@@ -107,8 +107,11 @@ class RenderPairs(Dataset, ABC):
             {"aug_a": self._cloud(points, rng, index), "aug_b": self._cloud(points, rng, index), "index": index}
             for index, points, rng in zip(indices, clouds, rngs)
         ]
-        for item, view, rng in zip(items, pixels, rngs):
-            item["image"] = published_image_augment(view, rng, self.image_size) if self.augment else view
+        if self.augment:
+            resized = [resize_square(view[None], self.image_size)[0] for view in pixels]
+            pixels = [vary_image(view, draw_image(rng)) for view, rng in zip(resized, rngs)]
+        for item, image in zip(items, pixels):
+            item["image"] = image
         return items
 
     def _cloud(self, points: np.ndarray, rng: np.random.Generator, index: int) -> Tensor:
