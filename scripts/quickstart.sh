@@ -14,7 +14,7 @@ NAME=quickstart
 RUN=checkpoints/$NAME
 ENCODER=(--model dgcnn --k 15)
 TRAINING=(--exp_name "$NAME" --data_root "$DATA" "${ENCODER[@]}" --seed "$SEED"
-  --num_points 384 --image_size 64 --image_depth 18 --batch_size 32 --epochs 9 --eval_freq 0 --num_workers 1)
+  --packed "$DATA/shapenet_render.h5" --num_points 384 --image_size 64 --image_depth 18 --batch_size 32 --epochs 9 --eval_freq 0 --num_workers 1)
 
 # stage TITLE COMMAND...: run the command and say how long it took.
 stage() {
@@ -24,6 +24,15 @@ stage() {
   "$@"
   echo "== $title: $((SECONDS - start)) s"
   echo
+}
+
+make_data() {
+  python -m data.make_shapes --out "$DATA"
+  if [ "$DATA/shapenet_render.h5" -nt "$DATA/make_shapes.json" ]; then
+    echo "reusing $DATA/shapenet_render.h5"
+  else
+    python -m data.pack "$DATA" --overwrite
+  fi
 }
 
 train() {
@@ -79,7 +88,7 @@ measure_speed() {
 }
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
-stage "built-in data" python -m data.make_shapes --out "$DATA"
+stage "built-in data" make_data
 stage "pre-training" train
 stage "evaluation" evaluate_all
 stage "table and pictures" report
