@@ -12,6 +12,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from datasets.batch_augment import BatchAugment
+from datasets.packed_render import PackedRender
 from datasets.point_transforms import ROTATIONS, PointAugment
 from datasets.shapenet_render import ShapeNetRender
 from models.encoders import ENCODERS, build_encoder
@@ -62,7 +64,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     method.add_argument("--image_weights", default="none", help="none (as published), imagenet, or a torchvision file")
     method.add_argument("--image_size", type=int, default=224, help="pixels, square")
     method.add_argument("--background", choices=("black", "white"), default="black", help="behind transparent renders")
-    augment = parser.add_argument_group("augmentation of the clouds", "defaults are the published ones")
+    augment = parser.add_argument_group("augmentation", "defaults are the published ones, of the clouds")
+    augment.add_argument(
+        "--augment",
+        choices=("loader", "device"),
+        default="loader",
+        help="item by item while loading, or batch by batch",
+    )
     augment.add_argument("--rotation", choices=ROTATIONS, default="y", help="so3 for shapes whose up axes differ")
     augment.add_argument("--max_scale", type=float, default=2.0, help="scaled by a factor from 1 / this to this")
     augment.add_argument("--translation", type=float, default=0.5, help="shifted by up to this share of the extent")
@@ -88,6 +96,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--eval", action="store_true", help="only evaluate: --model_path, else the run's best model")
     monitor.add_argument("--model_path", default="", help="encoder weights to start from, or to evaluate with --eval")
     run.add_common_args(parser)
+    parser.add_argument("--packed", default="", help="one file by data.pack, read in place of the trees in --data_root")
     return parser.parse_args(argv)
 
 
@@ -109,18 +118,31 @@ def build_method(args: argparse.Namespace, report: Callable[[str], None]) -> Cro
     return method
 
 
+def point_augmentation(args: argparse.Namespace) -> PointAugment:
+    """What the flags make of each cloud."""
+    return PointAugment(args.rotation, args.max_scale, args.translation, args.max_dropout)
+
+
 def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
-    """Batches of ShapeNetRender as these flags ask for."""
-    dataset = ShapeNetRender(
-        args.data_root,
+    """Batches of pairs as these flags ask for, from --packed or the trees below --data_root."""
+    dataset = (PackedRender if args.packed else ShapeNetRender)(
+        args.packed or args.data_root,
         num_points=args.num_points,
         image_size=args.image_size,
         background=args.background,
-        point_augment=PointAugment(args.rotation, args.max_scale, args.translation, args.max_dropout),
+        point_augment=point_augmentation(args),
+        augment=args.augment == "loader",
         with_images=args.cmid_weight > 0,
         seed=args.seed,
     )
     return EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, pin_memory=pin_memory)
+
+
+def build_transform(args: argparse.Namespace) -> BatchAugment | None:
+    """With --augment device, what is done to each batch there."""
+    if args.augment == "loader":
+        return None
+    return BatchAugment(point_augmentation(args), args.image_size, args.seed)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -150,7 +172,8 @@ def main(args: argparse.Namespace) -> None:
         reports.line(f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch, {args.model} on {device}")
         for note in notes:
             reports.line(note)
-        training = Pretraining(args, run_dir, method, loader, device, reports, monitor)
+        transform = build_transform(args)
+        training = Pretraining(args, run_dir, method, loader, device, reports, monitor, transform)
         if args.resume:
             training.resume()
         training.fit()

@@ -22,7 +22,6 @@ from models.dgcnn import DGCNN
 from models.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
 from utils import run
-from utils.allocator import keep_freed_memory
 from utils.cli import run_main
 from utils.gradient_cache import cached_backward
 
@@ -107,7 +106,6 @@ def print_slopes(usage: dict[tuple[int, int], float]) -> None:
 def main(args: argparse.Namespace) -> None:
     check(args)
     device = run.get_device(args.device)
-    keep_freed_memory(device)
     if args.alone:
         print_step(args, device)
         return

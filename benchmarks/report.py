@@ -23,6 +23,7 @@ _TITLES = {
     "step": "Training step (forward and backward) and inference of DGCNN, published formulation against ours",
     "knn": "Exact neighbour search",
     "svm": 'Linear SVM, `SVC(kernel="linear")` against ours',
+    "copies": "Training step on augmented clouds, each copy of point 0 computed against all of them at once",
     "micro_batch": "One CrossPoint step in micro-batches; 0: in one piece",
     "loader": "Loading of training samples",
 }

@@ -166,10 +166,10 @@ def compare(setting: Setting, args: argparse.Namespace, device: torch.device) ->
 def main(args: argparse.Namespace) -> None:
     run.require_at_least(1, args, "k", "rounds")
     device = run.get_device(args.device)
-    keep_freed_memory(device)
     if args.memory_of:
         print_memory(args, device)
         return
+    keep_freed_memory(device)  # not above: kept memory would count as needed
     wanted, recorder = settings(args), Recorder(args, "step", device)
     for setting in wanted:
         recorder.add(compare(setting, args, device))

@@ -1,6 +1,7 @@
 """Check every data set below a folder: counts, shapes, labels, values, scale, up-axis, pictures, duplicates.
 
     python -m data.check_data data/shapes
+    python -m data.check_data data/shapes/shapenet_render.h5        # what data.pack wrote
 
 Names every file at fault and the command to run next. Exit status: 0 all is well, 1 something is at fault,
 2 nothing to check.
@@ -11,6 +12,7 @@ import os
 from pathlib import Path
 
 from data.check_hdf5 import check_hdf5_set
+from data.check_packed import check_packed
 from data.check_report import Report, render
 from data.check_shapenet import check_shapenet
 from data.cloud_stats import likely_up_axis
@@ -22,7 +24,7 @@ from utils.cli import run_main
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", type=Path, help="folder that holds one or more data sets, later --data_root")
+    parser.add_argument("root", type=Path, help="folder of data sets (a later --data_root), or a packed file")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; 1 stays in this one")
     parser.add_argument("--max_listed", type=int, help="entries printed of each list; all when left out")
     args = parser.parse_args(argv)
@@ -47,11 +49,14 @@ def main(args: argparse.Namespace) -> int:
 
 
 def check_all(root: Path, workers: int) -> list[Report]:
-    """One report per data set found in root or below it, pre-training pairs first.
+    """One report per data set found in root or below it, pre-training pairs first; root may also be a packed file.
 
     Raises:
         FileNotFoundError: no such folder, or no data set in it.
     """
+    if root.is_file():
+        with parallel_map(workers) as run:
+            return [check_packed(root, run)]
     if not root.is_dir():
         raise FileNotFoundError(f"no folder {root}; run: {fix('all')}")
     hdf5_sets = find_hdf5_sets(root)

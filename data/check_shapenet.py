@@ -37,13 +37,18 @@ def check_shapenet(root: Path, run: Map) -> Report:
 
 
 def _next_command(root: Path, shapes: list[Shape], results: list[ShapeResult]) -> str:
-    """Pre-training on these shapes, with what the defaults ask too much of lowered."""
+    """What to do with these shapes."""
     if len(shapes) < 2:
         return f"{RENDER} {shlex.quote(str(root))} (more shapes: pre-training compares at least 2)"
-    flags = f" --batch_size {len(shapes)}" if len(shapes) < PUBLISHED_BATCH else ""
     fewest = min((result.num_points for result in results if result.num_points), default=TRAIN_POINTS)
-    flags += f" --num_points {fewest}" if fewest < TRAIN_POINTS else ""
-    return f"python train_crosspoint.py --data_root {shlex.quote(str(root))} --model dgcnn --exp_name crosspoint{flags}"
+    return training_command(f"--data_root {shlex.quote(str(root))}", len(shapes), fewest)
+
+
+def training_command(data: str, num_shapes: int, fewest_points: int) -> str:
+    """Pre-training on `data`, with what the defaults ask too much of lowered."""
+    flags = f" --batch_size {num_shapes}" if num_shapes < PUBLISHED_BATCH else ""
+    flags += f" --num_points {fewest_points}" if fewest_points < TRAIN_POINTS else ""
+    return f"python train_crosspoint.py {data} --model dgcnn --exp_name crosspoint{flags}"
 
 
 def _facts(shapes: list[Shape], results: list[ShapeResult]) -> list[str]:

@@ -15,19 +15,32 @@ class Map(Protocol):
     def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> list[Any]: ...
 
 
+class Stream(Protocol):
+    """As `Map`, but yields each result when it is its turn."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> Iterator[Any]: ...
+
+
 @contextmanager
-def parallel_map(workers: int) -> Iterator[Map]:
-    """Yield a `Map` on `workers` processes, or in this process when one is enough.
+def parallel_stream(workers: int) -> Iterator[Stream]:
+    """Yield a `Stream` on `workers` processes, or in this process when one is enough.
 
     Functions and items must be picklable: processes are spawned, for a fork of a threaded process may hang.
     """
     if workers <= 1:
-        yield lambda function, items, label: list(tqdm(map(function, items), label, len(items), disable=None))
+        yield lambda function, items, label: iter(tqdm(map(function, items), label, len(items), disable=None))
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
 
-        def run(function: Callable[[Any], Any], items: Sequence[Any], label: str) -> list[Any]:
+        def run(function: Callable[[Any], Any], items: Sequence[Any], label: str) -> Iterator[Any]:
             chunk = min(64, max(1, len(items) // (8 * workers)))
-            return list(tqdm(pool.map(function, items, chunksize=chunk), label, len(items), disable=None))
+            return iter(tqdm(pool.map(function, items, chunksize=chunk), label, len(items), disable=None))
 
         yield run
+
+
+@contextmanager
+def parallel_map(workers: int) -> Iterator[Map]:
+    """Yield a `Map` on `workers` processes, see `parallel_stream`."""
+    with parallel_stream(workers) as stream:
+        yield lambda function, items, label: list(stream(function, items, label))

@@ -11,6 +11,7 @@ MAKE = "python -m data.make_shapes --out data/shapes"
 DOWNLOAD = "bash data/download_data.sh"
 
 CLOUDS, RENDERS = "ShapeNet", "ShapeNetRendering"
+PACKED = "shapenet_render.h5"  # both in one file
 MODELNET40 = "modelnet40_ply_hdf5_2048"
 SCANOBJECTNN = "ScanObjectNN"
 SHAPENET_PART = "shapenet_part_seg_hdf5_data"

@@ -45,10 +45,14 @@ def load_view(path: Path, background: Colour = "black") -> Image.Image:
     Raises: as `open_view`.
     """
     rgb = background_colour(background)
-    image = open_view(path)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    flat = Image.new("RGB", rgba.size, rgb)
-    flat.paste(rgba, mask=rgba.getchannel("A"))
+    image = plain_colours(open_view(path))
+    if image.mode == "RGB":
+        return image
+    flat = Image.new("RGB", image.size, rgb)
+    flat.paste(image, mask=image.getchannel("A"))
     return flat
+
+
+def plain_colours(image: Image.Image) -> Image.Image:
+    """The picture as RGBA where anything of it may be transparent, else as RGB."""
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")

@@ -63,18 +63,20 @@ def test_quickstart_asks_every_program_what_it_understands_in_the_right_order(ch
     programs = [parse(call)[0] for call in calls]
     assert programs == [
         "data.make_shapes",
+        "data.pack",
         "train_crosspoint",
         *["scripts.eval_svm"] * 4,
         "scripts.plot_run",
         "scripts.plot_tsne",
         "scripts.make_results_table",
+        "benchmarks.step",
     ]
     assert done.stdout.splitlines()[-1].startswith("total: 0 min")
 
 
 def test_quickstart_compares_both_encoders_on_both_sets_under_one_seed_and_one_network(checkout):
     calls = [parse(call)[1] for call in run_script(checkout, "quickstart.sh", SEED="2")[1]]
-    training, scores = calls[1], calls[2:6]
+    training, scores = calls[2], calls[3:7]
     assert training.exp_name == "quickstart_seed2"
     assert {(args.seed, args.k, args.data_root) for args in [training, *scores]} == {(2, training.k, "data/shapes")}
     assert [(args.dataset, args.random_init) for args in scores] == [
@@ -89,18 +91,18 @@ def test_quickstart_compares_both_encoders_on_both_sets_under_one_seed_and_one_n
 
 def test_quickstart_reuses_a_finished_run(checkout):
     calls = run_script(checkout, "quickstart.sh")[1]
-    finish_training(checkout, " ".join(calls[1]))
+    finish_training(checkout, " ".join(calls[2]))
     done, calls = run_script(checkout, "quickstart.sh")
     assert "train_crosspoint.py" not in [call[0] for call in calls]
     assert "reusing the finished run in checkpoints/quickstart" in done.stdout
 
 
 def test_quickstart_goes_on_with_an_interrupted_run(checkout):
-    first = run_script(checkout, "quickstart.sh")[1][1]
+    first = run_script(checkout, "quickstart.sh")[1][2]
     finish_training(checkout, " ".join(first), results=False)
     done, calls = run_script(checkout, "quickstart.sh")
-    assert calls[1] == [*first, "--resume"]
-    assert parse(calls[1])[1].resume
+    assert calls[2] == [*first, "--resume"]
+    assert parse(calls[2])[1].resume
     assert "going on with the interrupted run" in done.stdout
 
 
@@ -113,7 +115,7 @@ def test_quickstart_refuses_a_run_with_other_settings(checkout):
 
 @pytest.mark.parametrize("data_age, encoder_age", [(50, 40), (40, 50)])
 def test_quickstart_scores_again_only_what_is_older_than_the_encoder_or_the_data(checkout, data_age, encoder_age):
-    run = finish_training(checkout, " ".join(run_script(checkout, "quickstart.sh")[1][1]))
+    run = finish_training(checkout, " ".join(run_script(checkout, "quickstart.sh")[1][2]))
     (checkout / "data" / "shapes").mkdir(parents=True)
     ages = {
         checkout / "data" / "shapes" / "make_shapes.json": data_age,

@@ -12,6 +12,8 @@ import torch
 from torchvision.models import resnet18
 
 import train_crosspoint
+from data.packing import write_packed
+from datasets.shape_files import list_shapes
 from models.methods import crosspoint
 from models.published import load_encoder
 from tests.conftest import REPO
@@ -69,8 +71,10 @@ def test_each_encoder_trains_and_its_weights_load(root, tmp_path, model):
     assert json.loads((run_dir / "config.json").read_text())["flags"]["model"] == model
 
 
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch):
-    whole = weights(train(root, tmp_path / "whole", "--epochs", "4"))
+@pytest.mark.parametrize("augment", ["loader", "device"])
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch, augment):
+    flags = ("--epochs", "4", "--augment", augment)
+    whole = weights(train(root, tmp_path / "whole", *flags))
     real_epoch = engine.train_one_epoch
 
     def interrupted(*args, epoch, **options):
@@ -80,9 +84,9 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_pa
 
     monkeypatch.setattr("utils.training.train_one_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(root, tmp_path / "cut", "--epochs", "4")
+        train(root, tmp_path / "cut", *flags)
     monkeypatch.setattr("utils.training.train_one_epoch", real_epoch)
-    resumed = weights(train(root, tmp_path / "cut", "--epochs", "4", "--resume"))
+    resumed = weights(train(root, tmp_path / "cut", *flags, "--resume"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
@@ -109,6 +113,45 @@ def test_a_micro_batch_of_the_whole_batch_changes_nothing(root, plain, tmp_path)
 def test_smaller_micro_batches_change_what_batch_norm_sees(root, tmp_path):
     whole = losses(train(root, tmp_path / "a", "--batch_size", "4"))
     assert whole != losses(train(root, tmp_path / "b", "--batch_size", "4", "--micro_batch", "2"))
+
+
+@pytest.fixture(scope="module")
+def packed(root, tmp_path_factory):
+    out = tmp_path_factory.mktemp("packed") / "all.h5"
+    write_packed(root, list_shapes(root), out, workers=1)
+    return out
+
+
+def equal(first, second):
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_packed_file_trains_as_its_trees_do_bit_for_bit(root, plain, packed, tmp_path):
+    run_dir = train(root, tmp_path, "--packed", str(packed))
+    assert equal(weights(plain), weights(run_dir))
+    assert json.loads((run_dir / "config.json").read_text())["flags"]["packed"] == str(packed)
+
+
+def test_batches_augmented_on_the_device_are_the_same_from_both_and_with_workers(root, plain, packed, tmp_path):
+    trees = train(root, tmp_path / "trees", "--augment", "device")
+    file = train(root, tmp_path / "file", "--augment", "device", "--packed", str(packed), "--num_workers", "2")
+    assert json.loads((trees / "config.json").read_text())["flags"]["augment"] == "device"
+    assert equal(weights(trees), weights(file))
+    assert losses(trees) != losses(plain)
+
+
+def test_the_augmentation_of_batches_follows_its_flags_and_the_seed(root, packed, tmp_path):
+    flags = ("--augment", "device", "--packed", str(packed), "--epochs", "1")
+    first = losses(train(root, tmp_path / "a", *flags))
+    for number, change in enumerate((("--rotation", "so3"), ("--max_scale", "1.1"), ("--max_dropout", "0.1"))):
+        assert losses(train(root, tmp_path / str(number), *flags, *change)) != first
+
+
+def test_a_packed_file_at_fault_is_named_before_anything_is_written(root, tmp_path):
+    (tmp_path / "bad.h5").write_bytes(b"no HDF5")
+    with pytest.raises(ValueError, match=r"bad\.h5 is damaged"):
+        train(root, tmp_path / "out", "--packed", str(tmp_path / "bad.h5"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_k_changes_the_losses_of_dgcnn(root, tmp_path):

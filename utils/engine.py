@@ -18,6 +18,9 @@ from utils.log import is_terminal, peak_memory_mib
 AMP_DTYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+BatchTransform = Callable[[dict, int, int], dict]
+
+
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient became NaN or infinite.
 
@@ -55,12 +58,14 @@ def train_one_epoch(
     report: Callable[[str], None],
     print_freq: int = 200,
     micro_batch: int = 0,
+    transform: BatchTransform | None = None,
 ) -> dict[str, float]:
     """Minimise the sum of the method's loss terms over one epoch.
 
     Args:
         method: batch dict -> dict of named, weighted loss terms.
         micro_batch: samples whose activations are in memory at once, see utils.gradient_cache; 0 takes all.
+        transform: (batch on the device, epoch, step) -> the batch the method gets; for augmentation.
         report: called with one line every `print_freq` steps and at the epoch's last step.
     Returns:
         Means over the epoch: every term, "loss/total", "shapes_per_s", "data_wait" (share of the time spent waiting
@@ -78,7 +83,10 @@ def train_one_epoch(
     for step, batch in enumerate(batches):
         waited += time.perf_counter() - last_wait_end
         lr = schedule.get_last_lr()[0]
-        terms = _step(method, batch, optimizer, schedule, device, precision, step, micro_batch)
+        on_device = _move(batch, device)
+        if transform is not None:
+            on_device = transform(on_device, epoch, step)
+        terms = _step(method, on_device, optimizer, schedule, device, precision, step, micro_batch)
         num_shapes += len(batch["index"])
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value
@@ -93,11 +101,14 @@ def train_one_epoch(
     return means
 
 
-def _step(method, batch, optimizer, schedule, device, precision: Precision, step: int, micro_batch) -> dict[str, float]:
-    """Forward, backward, update, schedule; returns the loss terms as numbers."""
-    on_device = {
+def _move(batch: dict, device: torch.device) -> dict:
+    return {
         key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
     }
+
+
+def _step(method, batch, optimizer, schedule, device, precision: Precision, step: int, micro_batch) -> dict[str, float]:
+    """Forward, backward, update, schedule; returns the loss terms as numbers."""
     values: dict[str, float] = {}
 
     def check(terms: dict[str, Tensor]) -> None:
@@ -110,10 +121,10 @@ def _step(method, batch, optimizer, schedule, device, precision: Precision, step
     optimizer.zero_grad(set_to_none=True)
     try:
         if micro_batch:
-            cached_backward(method, on_device, micro_batch, context=autocast, scale=scale, check=check)
+            cached_backward(method, batch, micro_batch, context=autocast, scale=scale, check=check)
         else:
             with autocast():
-                terms = method(on_device)
+                terms = method(batch)
             check(terms)
             scale(torch.stack(list(terms.values())).sum()).backward()
     except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss

@@ -8,6 +8,7 @@ from torch import nn
 
 from models.published import export_state
 from utils import checkpoint, optim
+from utils.engine import BatchTransform
 from utils.loader import EpochLoader
 from utils.log import RunLog
 from utils.monitor import Monitor
@@ -32,6 +33,7 @@ class Pretraining(Training):
         device: torch.device,
         log: RunLog,
         monitor: Monitor | None,
+        transform: BatchTransform | None = None,
     ):
         optimizer = optim.build_optimizer(method.parameters(), lr=args.lr, use_sgd=args.use_sgd, momentum=args.momentum)
         schedule = optim.cosine_schedule(optimizer, args.epochs * len(loader))
@@ -46,6 +48,7 @@ class Pretraining(Training):
             schedule=schedule,
             amp=args.amp,
             micro_batch=args.micro_batch,
+            transform=transform,
         )
         self.monitor = monitor
 

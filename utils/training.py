@@ -10,7 +10,7 @@ from torch import nn
 
 from utils import checkpoint, run
 from utils.allocator import release_free_pages
-from utils.engine import NonFiniteLoss, Precision, train_one_epoch
+from utils.engine import BatchTransform, NonFiniteLoss, Precision, train_one_epoch
 from utils.loader import EpochLoader
 from utils.log import RunLog
 
@@ -26,6 +26,7 @@ class Training(ABC):
         optimizer, schedule: over the method's parameters; the schedule moves once a step.
         amp: autocast, a key of AMP_DTYPES.
         micro_batch: samples whose activations are in memory at once; 0 takes the whole batch.
+        transform: of batches on the device, see utils.engine.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Training(ABC):
         schedule: torch.optim.lr_scheduler.LRScheduler,
         amp: str = "none",
         micro_batch: int = 0,
+        transform: BatchTransform | None = None,
     ):
         self.args, self.run_dir, self.method, self.loader = args, run_dir, method, loader
         self.device, self.log = device, log
         self.optimizer, self.schedule = optimizer, schedule
         self.precision = Precision.from_name(amp, device)
         self.micro_batch = micro_batch
+        self.transform = transform
         self.next_epoch = 0
         self.seconds = 0.0  # of training and held-out scoring so far, over all sessions of the run
         self.best = float("-inf")
@@ -104,6 +107,7 @@ class Training(ABC):
                     report=self.log.line,
                     print_freq=self.args.print_freq,
                     micro_batch=self.micro_batch,
+                    transform=self.transform,
                 )
             except NonFiniteLoss as error:
                 raise ValueError(self._explain(error, epoch)) from error

@@ -8,6 +8,8 @@ from PIL import Image
 
 import train_crosspoint
 from data.check_data import check_all
+from data.packing import write_packed
+from datasets.shape_files import list_shapes
 from tests.check_helpers import check, report_on
 from tests.tiny_trees import cloud, labelled, write_all, write_extras, write_h5, write_shapenet
 
@@ -215,3 +217,31 @@ def test_real_shards_are_sound(shared, capsys):
     assert status == 0
     assert "clouds: train 1989, test 494; not the published split" in text
     assert "69 classes, labels 0 .. 68" in text
+
+
+def test_a_packed_file_is_checked(tmp_path, capsys):
+    root = write_shapenet(tmp_path / "tree")
+    path = tmp_path / "all.h5"
+    write_packed(root, list_shapes(root), path, workers=1)
+    status, text = check(path, capsys)
+    assert status == 0
+    assert "clouds: 3, points a cloud: 97 .. 97" in text
+    assert "views: 9, sizes (width x height): 16x16" in text
+    assert f"next: python train_crosspoint.py --packed {path}" in text
+    assert "--batch_size 3 --num_points 97" in text
+
+
+def test_every_fault_of_a_packed_file_is_named(tmp_path, capsys):
+    root = write_shapenet(tmp_path / "tree")
+    path = tmp_path / "all.h5"
+    write_packed(root, list_shapes(root), path, workers=1)
+    with h5py.File(path, "r+") as file:
+        file["points"][0, 0] += 1
+        file["pixels"][file["view/pixels"][3] - 1] ^= 1
+    status, text = check(path, capsys)
+    assert status == 1
+    assert "the cloud of 02/a has another checksum" in text
+    assert "view 02.png of 02/a" in text
+    assert f"packed pairs: 2 faults; next: python -m data.pack ROOT --out {path} --overwrite" in text
+    path.write_bytes(path.read_bytes()[:1000])
+    assert check(path, capsys)[0] == 1

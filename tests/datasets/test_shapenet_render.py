@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from datasets.image_transforms import published_image_augment
-from datasets.point_transforms import PointAugment
+from datasets.image_transforms import published_image_augment, to_pixels
+from datasets.point_transforms import PointAugment, random_subset
 from datasets.shapenet_render import ShapeNetRender
 from datasets.views import load_view
 from tests.tiny_trees import cloud, write_ply, write_shapenet
@@ -31,7 +31,9 @@ def test_an_item_is_two_augmentations_one_view_and_the_index(root):
     view = root / "ShapeNetRendering" / "02" / "b" / "rendering" / f"{rng.integers(3):02d}.png"
     for name in ("aug_a", "aug_b"):
         np.testing.assert_array_equal(item[name], PointAugment()(cloud(1), rng))
-    torch.testing.assert_close(item["image"], published_image_augment(load_view(view), rng, 13), rtol=0, atol=0)
+    torch.testing.assert_close(
+        item["image"], published_image_augment(to_pixels(load_view(view)), rng, 13), rtol=0, atol=0
+    )
     assert item["index"] == 1
 
 
@@ -150,6 +152,30 @@ def test_a_cloud_without_size_is_named(root):
     write_ply(root / "ShapeNet" / "02" / "b.ply", np.ones((97, 3), np.float32))
     with pytest.raises(ValueError, match=r"b\.ply: all points coincide"):
         ShapeNetRender(root, image_size=8)[1]
+
+
+def test_without_augmentation_an_item_is_two_subsets_and_a_view_as_stored(root):
+    item = ShapeNetRender(root, num_points=41, seed=4, augment=False)[1]
+    rng = np.random.default_rng((4, 0, 1))
+    view = root / "ShapeNetRendering" / "02" / "b" / "rendering" / f"{rng.integers(3):02d}.png"
+    for name in ("aug_a", "aug_b"):
+        np.testing.assert_array_equal(item[name], random_subset(cloud(1), rng, 41))
+    assert torch.equal(item["image"], to_pixels(load_view(view)))
+
+
+def test_without_augmentation_views_of_two_sizes_are_an_error_that_says_what_to_do(root):
+    Image.new("RGB", (5, 4)).save(root / "ShapeNetRendering" / "03" / "c" / "rendering" / "00.png")
+    dataset = ShapeNetRender(root, augment=False)
+    epoch = next(e for e in range(99) if np.random.default_rng((0, e, 2)).integers(3) == 0)
+    dataset.set_epoch(epoch)
+    with pytest.raises(ValueError, match=r"c/rendering has 5 x 4 pixels, .* 16 x 16: .*data\.pack.*--augment loader"):
+        dataset[2]
+
+
+def test_without_augmentation_a_cloud_without_size_is_named(root):
+    write_ply(root / "ShapeNet" / "02" / "b.ply", np.ones((97, 3), np.float32))
+    with pytest.raises(ValueError, match=r"b\.ply: all points coincide"):
+        ShapeNetRender(root, augment=False)[1]
 
 
 @pytest.mark.parametrize("name", ["limit", "num_points", "image_size"])

@@ -64,6 +64,18 @@ def test_a_batch_larger_than_the_data_is_an_error():
         EpochLoader(Counting(), 8, seed=0, num_workers=0, pin_memory=False)
 
 
+class Threads(Counting):
+    """Items are the number of threads of the process that reads them."""
+
+    def __getitem__(self, index):
+        return torch.get_num_threads()
+
+
+def test_a_loader_process_computes_with_one_thread():
+    loader = EpochLoader(Threads(), 3, seed=0, num_workers=1, pin_memory=False)
+    assert next(loader.epoch(0)).tolist() == [1, 1, 1]
+
+
 class Deadly(Dataset):
     """Kills the process that reads it."""
 

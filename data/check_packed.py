@@ -1,0 +1,45 @@
+"""Report on one packed file of pre-training pairs."""
+
+import shlex
+from functools import cache, partial
+from pathlib import Path
+
+from data.check_report import Report
+from data.check_shapenet import training_command
+from data.parallel import Map
+from datasets.packed_file import PACK, PackedFile
+
+
+def check_packed(path: Path, run: Map) -> Report:
+    """Read every cloud and every view of the file once and report."""
+    name = shlex.quote(str(path))
+    report = Report("packed pairs", path, mend=f"{PACK} {name} --overwrite", use="")
+    try:
+        file = PackedFile(path)
+    except (ValueError, OSError) as error:
+        report.faults.append(str(error))
+        return report
+    shapes = range(len(file))
+    points = [file.num_points(shape) for shape in shapes]
+    report.use = training_command(f"--packed {name}", len(file), min(points))
+    report.facts += [
+        f"clouds: {len(file)}, points a cloud: {min(points)} .. {max(points)}",
+        f"views: {sum(map(file.num_views, shapes))}, sizes (width x height): "
+        + ", ".join(f"{width}x{height}" for height, width in file.view_sizes[:10]),
+        f"packed from {file.provenance.get('root')} by commit {file.provenance.get('commit')}",
+    ]
+    report.faults += [fault for faults in run(partial(_check_shape, path), shapes, report.title) for fault in faults]
+    return report
+
+
+_open = cache(PackedFile)  # once a process
+
+
+def _check_shape(path: Path, shape: int) -> list[str]:
+    file, faults = _open(path), []
+    for read in [file.read_points, *(partial(file.read_view, view=v) for v in range(file.num_views(shape)))]:
+        try:
+            read(shape)
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    return faults

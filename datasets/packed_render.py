@@ -1,0 +1,66 @@
+"""Pre-training pairs of CrossPoint from one packed file: the same items as from the trees, several times faster."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.packed_file import PackedFile
+from datasets.render_pairs import RenderPairs
+
+
+class PackedRender(RenderPairs):
+    """Pairs of all shapes of a file that `python -m data.pack` wrote; items as RenderPairs tells.
+
+    They equal those of ShapeNetRender on the packed trees, value for value. With `augment=False`, views that differ in
+    size are resized here.
+    """
+
+    def __init__(self, path: str | Path, **options) -> None:
+        """
+        Args, beside those of RenderPairs:
+            path: the packed file.
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is damaged or of another kind, or a bad argument.
+        """
+        self.file = PackedFile(path)
+        super().__init__(**options)
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def files(self, index: int) -> str:
+        return f"{self.file.name(index)} in {self.file.path}"
+
+    def cloud_name(self, index: int) -> str:
+        return self.files(index)
+
+    def num_views(self, index: int) -> int:
+        return self.file.num_views(index)
+
+    def read_points(self, index: int) -> np.ndarray:
+        return self.file.read_points(index)
+
+    def read_pixels(self, index: int, view: int) -> Tensor:
+        pixels = np.moveaxis(self.file.read_view(index, view), 2, 0)
+        return torch.from_numpy(_on_background(np.ascontiguousarray(pixels), self.background))
+
+    def find_view_size(self) -> tuple[int, int] | None:
+        sizes = self.file.view_sizes
+        return sizes[0] if len(sizes) == 1 else None
+
+
+def _on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """Lay a picture on a colour as Pillow's `paste` does. Shape: (C, H, W) uint8 -> (3, H, W) uint8."""
+    if len(pixels) == 3:
+        return pixels
+    opacity = pixels[3].astype(np.uint16)
+    mixed = pixels[:3] * opacity
+    mixed += 128
+    if any(background):
+        mixed += np.array(background, np.uint16)[:, None, None] * (np.uint16(255) - opacity)
+    mixed += mixed >> 8  # division by 255, rounded; nothing exceeds 16 bits
+    mixed >>= 8
+    return mixed.astype(np.uint8)
