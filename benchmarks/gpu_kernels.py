@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.timing import in_turns
 from models import kernels
-from models.edge_conv import edge_moments
+from models.edge_moments import edge_moments
 from models.geometry import Edges
 from models.kernels import knn
 from utils import run

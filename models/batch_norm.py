@@ -1,4 +1,4 @@
-"""BatchNorm + LeakyReLU of rows, and of rows that are then pooled over their cloud, without intermediate tensors.
+"""BatchNorm + LeakyReLU of rows, without intermediate tensors.
 
 On a CPU such passes wait for memory, so they go through the rows in blocks that stay in the processor's cache.
 
@@ -18,7 +18,6 @@ from models.sync import is_synchronised, total
 
 SLOPE = 0.2  # of every LeakyReLU in DGCNN
 BLOCK = 2**19  # numbers in a block of rows: 2 MiB of float32
-GROUP = 16  # rows of which the maximum is taken first
 
 
 def blocks(x: Tensor) -> Iterator[Tensor]:
@@ -46,10 +45,8 @@ def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = F
     mean, var = origin + offset, (square - offset * offset).clamp_min(0)
     if not sync:
         return mean, var, count
-    sums, count = (
-        total(torch.stack([mean, var + mean * mean]) * count),
-        int(total(torch.tensor(count, device=x.device))),
-    )
+    sums = total(torch.stack([mean, var + mean * mean]) * count)
+    count = int(total(torch.tensor(count, device=x.device)))
     mean, square = sums / count
     return mean, (square - mean * mean).clamp_min(0), count
 
@@ -143,95 +140,6 @@ class _NormAct(torch.autograd.Function):
         return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), None, None, None, None, None
 
 
-class _NormActPool(torch.autograd.Function):
-    """Maximum and mean of act(batch_norm(x)) over the points of each cloud, for scale >= 0.
-
-    The maximum is that of x, and the mean of LeakyReLU follows from the sum of x, the sum of those x that come out
-    positive, and their number: neither needs the activated rows, nor do the gradients of scale and shift.
-    """
-
-    @staticmethod
-    def forward(ctx, x, scale, shift, mean, var, count, clouds, eps, sync):
-        norm = Affine(scale, shift, mean, var, eps)
-        # act(gain x + offset) has slope 1 above this x
-        threshold = torch.where(norm.gain > 0, -norm.offset / norm.gain, torch.copysign(norm.gain + torch.inf, -shift))
-        sums = torch.stack([_cloud_sums(rows, threshold.to(x.dtype)) for rows in x.split(clouds.lengths)], dim=1)
-        largest, argmax = _cloud_maxima(x, clouds)
-        points = torch.tensor(clouds.lengths, dtype=torch.float64, device=x.device)[:, None]  # (B, 1)
-        if clouds.weight is not None:
-            first, copies = first_rows(clouds)
-            row = x[first]
-            is_positive = (row > threshold.to(x.dtype)).double()
-            sums += copies[:, None] * torch.stack([row.double(), row * is_positive, is_positive])
-            points = points + copies[:, None]
-        is_flat = norm.gain == 0  # all points are equal there: the first is taken, as the published network does
-        if is_flat.any():
-            lengths = torch.tensor(clouds.lengths, device=x.device)
-            argmax[:, is_flat] = (lengths.cumsum(0) - lengths)[:, None]
-            largest = x.gather(0, argmax)
-        all_x, positive_x, positive = sums
-        gain, offset = norm.gain, norm.offset
-        average = SLOPE * (gain * all_x + offset * points) + (1 - SLOPE) * (gain * positive_x + offset * positive)
-        top = gain * largest + offset
-        ctx.save_for_backward(x, threshold, sums, points, largest, argmax, top)
-        ctx.norm, ctx.count, ctx.clouds, ctx.sync = norm, count, clouds, sync
-        return F.leaky_relu(top, SLOPE).to(x.dtype), (average / points).to(x.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_max, grad_mean):
-        x, threshold, (all_x, positive_x, positive), points, largest, argmax, top = ctx.saved_tensors
-        norm, clouds = ctx.norm, ctx.clouds
-        grad_mean = grad_mean.double() / points
-        grad_max = torch.where(top > 0, grad_max, grad_max * SLOPE).double()
-        grad_shift = (grad_mean * (SLOPE * points + (1 - SLOPE) * positive) + grad_max).sum(dim=0)
-        along_x = (grad_mean * (SLOPE * all_x + (1 - SLOPE) * positive_x) + grad_max * largest).sum(dim=0)
-        grad_scale = (along_x - norm.mean * grad_shift) * norm.rstd
-        zero = torch.zeros_like(grad_shift)
-        a, b = norm.through_statistics(grad_shift, grad_scale, ctx.count, ctx.sync) if ctx.count else (zero, zero)
-        step = ((1 - SLOPE) * norm.gain * grad_mean).to(x.dtype)  # (B, D), what a positive row receives beyond...
-        base = (SLOPE * norm.gain * grad_mean - a).to(x.dtype)  # (B, D), ... what every row does
-        grad, b, threshold = torch.empty_like(x), b.to(x.dtype), threshold.to(x.dtype)
-        for number, (rows, targets) in enumerate(zip(x.split(clouds.lengths), grad.split(clouds.lengths))):
-            for block, target in zip(blocks(rows), blocks(targets)):
-                torch.gt(block, threshold, out=target)
-                torch.addcmul(base[number], target, step[number], out=target).addcmul_(block, b, value=-1)
-        if clouds.weight is not None:
-            first, copies = first_rows(clouds)
-            grad[first] *= (copies[:, None] + 1).to(x.dtype)
-        grad.scatter_add_(0, argmax, (norm.gain * grad_max).to(x.dtype))
-        return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), None, None, None, None, None, None
-
-
-def _cloud_sums(rows: Tensor, threshold: Tensor) -> Tensor:
-    """Sums over the rows of x, of the x above the threshold, and their number. Shape: (N, D) -> (3, D), float64."""
-    sums = rows.new_zeros(3, rows.shape[1], dtype=torch.float64)
-    for block in blocks(rows):
-        is_above = torch.gt(block, threshold, out=torch.empty_like(block))
-        sums[0] += block.sum(dim=0)
-        sums[2] += is_above.sum(dim=0)
-        sums[1] += is_above.mul_(block).sum(dim=0)
-    return sums
-
-
-def _cloud_maxima(x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
-    """Maximum over each cloud's rows, and the row of x it stands in, the first of equals. Shape: (M, D) -> two (B, D).
-
-    By groups of rows: a maximum with its position takes several times as long as one without.
-    """
-    maxima, positions, start = [], [], 0
-    for rows in x.split(clouds.lengths):
-        padding = -len(rows) % GROUP
-        groups = F.pad(rows, (0, 0, 0, padding), value=-torch.inf).unflatten(0, (-1, GROUP)).amax(dim=1)  # (N/16, D)
-        largest, group = groups.max(dim=0)
-        members = (group * GROUP + torch.arange(GROUP, device=x.device)[:, None]).clamp_max(len(rows) - 1)
-        position = group * GROUP + rows.gather(0, members).argmax(dim=0)
-        maxima.append(largest)
-        positions.append(position + start)
-        start += len(rows)
-    return torch.stack(maxima), torch.stack(positions)
-
-
 class PointwiseConv(nn.Sequential):
     """LeakyReLU(BatchNorm(W x)) of every row; `dims` is 1 or 2, the rank of the stored 1x1 convolution.
 
@@ -245,11 +153,11 @@ class PointwiseConv(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         norm = self[1]
-        x = _linear(x, self[0].weight.flatten(1))
-        mean, var, count = self._statistics(x)
+        x = linear(x, self[0].weight.flatten(1))
+        mean, var, count = self.statistics(x)
         return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, norm.eps, is_synchronised(norm))
 
-    def _statistics(self, x: Tensor, clouds: CloudRows | None = None, sign: Tensor | None = None):
+    def statistics(self, x: Tensor, clouds: CloudRows | None = None, sign: Tensor | None = None):
         """Mean, variance and count of the batch, with which the running ones move; in eval mode those and 0.
 
         `sign` (D,) is what x was multiplied by.
@@ -264,35 +172,7 @@ class PointwiseConv(nn.Sequential):
         return mean, var, count
 
 
-class PooledConv(PointwiseConv):
-    """Maximum and mean over each cloud of LeakyReLU(BatchNorm(W x)).
-
-    Shape: x (M, C), clouds of M rows -> two (B, D). Parameters as in PointwiseConv.
-    """
-
-    def forward(self, x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
-        norm = self[1]
-        if can_run(x) and clouds.are_equal:
-            return self._by_kernels(x, len(clouds.lengths))
-        # A negative scale would turn maxima into minima: its channel is negated before, and the scale with it.
-        sign = torch.where(norm.weight < 0, -1.0, 1.0).to(norm.weight.dtype)
-        x = _linear(x, self[0].weight.flatten(1) * sign[:, None])
-        mean, var, count = self._statistics(x, clouds, sign)
-        scale = norm.weight * sign
-        return _NormActPool.apply(x, scale, norm.bias, mean, var, count, clouds, norm.eps, is_synchronised(norm))
-
-    def _by_kernels(self, x: Tensor, num_clouds: int) -> tuple[Tensor, Tensor]:
-        """As `forward`, for clouds of equal size."""
-        from models.kernels.batch_norm import pooled_batch_norm_act
-
-        norm = self[1]
-        y = F.linear(x, self[0].weight.flatten(1))
-        mean, var, count = self._statistics(y)
-        y = y.unflatten(0, (num_clouds, -1))  # (B, N, D)
-        return pooled_batch_norm_act(y, norm.weight, norm.bias, mean, var, count, norm.eps, is_synchronised(norm))
-
-
-def _linear(x: Tensor, weight: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor) -> Tensor:
     """x W^T, in at least float32 for the statistics that follow. Shape: (M, C), (D, C) -> (M, D)."""
     x = F.linear(x, weight)
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -6,9 +6,9 @@ Source: Wang et al. 2019, arXiv:1801.07829; layer widths and pooling as in Cross
 import torch
 from torch import Tensor, nn
 
-from models.batch_norm import PooledConv
 from models.edge_conv import EdgeConv
 from models.geometry import dense_rows, knn_rows, merge_copies
+from models.pooled_conv import PooledConv
 
 
 class DGCNN(nn.Module):

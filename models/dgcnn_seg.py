@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.batch_norm import SLOPE, PointwiseConv, PooledConv
+from models.batch_norm import SLOPE, PointwiseConv
 from models.edge_conv import EdgeConv, FirstEdgeConv
 from models.geometry import CloudRows, dense_rows, knn_rows
+from models.pooled_conv import PooledConv
 
 
 class TransformNet(nn.Module):

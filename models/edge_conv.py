@@ -17,7 +17,6 @@ Source: Wang et al. 2019, "Dynamic Graph CNN for Learning on Point Clouds", arXi
 """
 
 import warnings
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,110 +24,16 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from models.batch_norm import SLOPE, update_running
+from models.edge_moments import edge_moments, mean_row, projected_statistics
 from models.geometry import CloudRows, Edges
 from models.kernels import can_run
-from models.sync import is_synchronised, total
+from models.sync import is_synchronised
 
-BLOCK = 512  # rows summed in the precision of the input
 ROW_BITS = 28  # of the number of rows in a batch: what a float64 has to spare beside a float32
 
 with warnings.catch_warnings():  # torch says once per process that its CSR tensors are "in beta state"
     warnings.filterwarnings("ignore", message="Sparse CSR")
     torch.sparse_csr_tensor([0, 0], torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1), check_invariants=False)
-
-
-class EdgeMoments(NamedTuple):
-    """Means over all edges of [x_j, x_i], of its products, and the number of edges.
-
-    `mean` (2C,) and `second` (2C, 2C) in float64, differentiable; the first half belongs to the neighbour x_j.
-    """
-
-    mean: Tensor
-    second: Tensor
-    num_edges: int
-
-
-class _MomentSums(torch.autograd.Function):
-    """Sums over all edges of [x_j, x_i] and its products. Shape: x (M, C) -> (2C,), (2C, 2C), float64."""
-
-    @staticmethod
-    def forward(ctx, x, edges, weight):
-        index, k = edges.index, edges.index.shape[1]
-        neighbour_sum = F.embedding_bag(index, x, mode="sum")  # (M, C)
-        edge_weight = None if weight is None else weight.repeat_interleave(k)
-        in_degree = torch.bincount(index.reshape(-1), edge_weight, minlength=len(x))  # (M,)
-        ctx.save_for_backward(x, weight, neighbour_sum, in_degree)
-        ctx.edges = edges
-        weighted = x if weight is None else x * weight[:, None]
-        sums = neighbour_sum if weight is None else neighbour_sum * weight[:, None]
-        as_neighbour = x * in_degree[:, None].to(x.dtype)
-        grams = _gram(x, torch.cat([as_neighbour, sums, weighted], dim=1))  # (C, 3C)
-        of_neighbours, mixed, of_centres = grams.chunk(3, dim=1)
-        mean = torch.cat([_sum(as_neighbour), k * _sum(weighted)])
-        return mean, torch.cat([torch.cat([of_neighbours, mixed.T], 1), torch.cat([mixed, k * of_centres], 1)])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad_mean, grad_second):
-        with torch.autocast(grad_mean.device.type, enabled=False):  # as in the forward pass
-            return _MomentSums._gradient(ctx, grad_mean, grad_second), None, None
-
-    @staticmethod
-    def _gradient(ctx, grad_mean, grad_second):
-        x, weight, neighbour_sum, in_degree = ctx.saved_tensors
-        k, channels = ctx.edges.index.shape[1], x.shape[1]
-        grad_mean = grad_mean.to(x.dtype)
-        second = (grad_second + grad_second.T).to(x.dtype)  # (2C, 2C): both places of every product
-        to_neighbour, to_centre = second[:channels], second[channels:]
-        # Gradient at the sums of neighbours, which every neighbour receives.
-        at_sum = torch.addmm(grad_mean[:channels], x, to_centre[:, :channels])
-        centre = torch.addmm(k * grad_mean[channels:], neighbour_sum, to_neighbour[:, channels:])
-        centre.addmm_(x, to_centre[:, channels:], alpha=k)
-        if weight is not None:
-            at_sum, centre = at_sum * weight[:, None], centre * weight[:, None]
-        own = (x @ to_neighbour[:, :channels]).mul_(in_degree[:, None].to(x.dtype))
-        return centre.add_(own).add_(_sum_over_centres(at_sum, ctx.edges))
-
-
-def _sum_over_centres(v: Tensor, edges: Edges) -> Tensor:
-    """For each row j, the sum of v_i over the rows i that have j as a neighbour. Shape: (M, D) -> (M, D)."""
-    order, offsets = edges.by_neighbour
-    return F.embedding_bag(order // edges.index.shape[1], v, offsets, mode="sum", include_last_offset=True)
-
-
-def _gram(a: Tensor, b: Tensor) -> Tensor:
-    """a^T b, by blocks of rows in the precision of a and their sum in float64. Shape: (M, C), (M, D) -> (C, D)."""
-    whole = len(a) // BLOCK * BLOCK
-    parts = torch.bmm(a[:whole].unflatten(0, (-1, BLOCK)).transpose(1, 2), b[:whole].unflatten(0, (-1, BLOCK)))
-    return parts.sum(dim=0, dtype=torch.float64) + (a[whole:].T @ b[whole:]).double()
-
-
-def _sum(x: Tensor) -> Tensor:
-    """Sum over rows, as `_gram` does it. Shape: (M, C) -> (C,), float64."""
-    return _gram(x.new_ones(len(x), 1), x)[0]
-
-
-def edge_moments(x: Tensor, edges: Edges, weight: Tensor | None = None, *, sync: bool = False) -> EdgeMoments:
-    """Moments of the edges of a graph, with `sync` of the graphs of all processes, which need the same centre of x.
-
-    Shape: x (M, C), edges between M rows, weight (M,) or None. Centre x first: products of coordinates far from the
-    origin round coarsely.
-    """
-    num_edges = edges.index.shape[1] * (len(x) if weight is None else int(weight.sum()))
-    with torch.autocast(x.device.type, enabled=False):  # which would take the products in bfloat16
-        mean, second = _MomentSums.apply(x, edges, weight)
-    if sync:
-        num_edges = int(total(torch.tensor(num_edges, device=x.device)))
-        mean, second = total(mean), total(second)
-    return EdgeMoments(mean / num_edges, second / num_edges, num_edges)
-
-
-def _mean_row(x: Tensor, sync: bool) -> Tensor:
-    """Mean over rows, with `sync` over those of all processes. Shape: (M, C) -> (C,)."""
-    if not sync:
-        return x.mean(dim=0)
-    sums = total(torch.cat([x.double().sum(dim=0), x.new_tensor([len(x)], dtype=torch.float64)]))
-    return (sums[:-1] / sums[-1]).to(x.dtype)
 
 
 def _gather_max(u: Tensor, index: Tensor) -> Tensor:
@@ -223,10 +128,10 @@ class EdgeConv(nn.Sequential):
             # inputs far from the origin round u and v so coarsely that the maximum flips. Not in eval mode, where a
             # cloud's feature must not depend on the others of its batch.
             sync = is_synchronised(norm)
-            shift = _mean_row(x.detach(), sync)
+            shift = mean_row(x.detach(), sync)
             x = x - shift
             moments = edge_moments(x, edges, weight, sync=sync)
-            mean, var = _projected(moments, torch.cat([weight_a, of_centre], dim=1))
+            mean, var = projected_statistics(moments, torch.cat([weight_a, of_centre], dim=1))
             constant = (weight_b.detach() * shift).sum(dim=1)  # no matrix product: autocast would round it
             update_running(norm, mean.detach() + constant, var.detach(), moments.num_edges)
         else:
@@ -237,14 +142,6 @@ class EdgeConv(nn.Sequential):
         u = F.linear(x, (gain * weight_a).to(x.dtype))
         v = F.linear(x, (gain * of_centre).to(x.dtype)).to(dtype)
         return u, v + offset.to(dtype)
-
-
-def _projected(moments: EdgeMoments, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of `weight` times [x_j, x_i]. Shape: weight (D, 2C) -> two (D,), float64."""
-    weight = weight.double()
-    mean = weight @ moments.mean
-    centred = moments.second - torch.outer(moments.mean, moments.mean)
-    return mean, ((weight @ centred) * weight).sum(dim=1).clamp_min(0)
 
 
 class FirstEdgeConv(EdgeConv):

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from models import batch_norm
-from models.batch_norm import PointwiseConv, PooledConv
+from models.batch_norm import PointwiseConv
 from models.geometry import CloudRows
+from models.pooled_conv import PooledConv
 
 C, D = 5, 7
 LENGTHS = [18, 1, 40]
@@ -22,13 +23,14 @@ def block(request, monkeypatch):
 
 
 def randomise(layer):
-    """A layer with scales of both signs, one of them 0, and statistics of its own."""
+    """A layer with scales of both signs, two of them 0, one without a shift, and statistics of its own."""
     torch.manual_seed(0)
     norm = layer.double()[1]
     with torch.no_grad():
         norm.weight.copy_(torch.randn(D))
-        norm.weight[2] = 0
         norm.bias.copy_(torch.randn(D))
+        norm.weight[[2, 4]] = 0
+        norm.bias[4] = 0
         norm.running_mean.copy_(torch.randn(D))
         norm.running_var.copy_(torch.rand(D) + 0.5)
     return layer

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.edge_conv import EdgeConv, FirstEdgeConv, edge_moments
+from models.edge_conv import EdgeConv, FirstEdgeConv
+from models.edge_moments import edge_moments
 from models.geometry import CloudRows, Edges, flat_index, knn
 from tests.models.published_formulation import edge_conv, edge_features
 

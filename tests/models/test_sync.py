@@ -7,9 +7,10 @@ import torch
 from torch import distributed, multiprocessing, nn
 from torch.testing import assert_close
 
-from models.batch_norm import PointwiseConv, PooledConv
+from models.batch_norm import PointwiseConv
 from models.edge_conv import EdgeConv, FirstEdgeConv
 from models.geometry import CloudRows, flat_index, knn
+from models.pooled_conv import PooledConv
 
 B, N, C, D, K = 4, 12, 5, 7, 4
 

@@ -5,9 +5,9 @@ import torch
 from torch.testing import assert_close
 
 from models import dgcnn
-from models.batch_norm import PooledConv
 from models.dgcnn import DGCNN
 from models.geometry import CloudRows, dense_rows
+from models.pooled_conv import PooledConv
 from tests.models import published_formulation
 
 pytestmark = pytest.mark.usefixtures("by_kernels")
