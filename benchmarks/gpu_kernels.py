@@ -116,7 +116,7 @@ def time_edge_conv(args: argparse.Namespace, device: torch.device) -> Iterator[R
         with patch.object(tiles, "WARPS", warps):
             for name, forward, inputs in (
                 ("max", lambda u, v: max_act(u, v, edges, torch.float32), (u, v)),
-                ("moments", lambda x: edge_moments(x, edges).second, (x,)),
+                ("moments", lambda x: edge_moments(x, x.detach(), edges).second, (x,)),
             ):
                 out = forward(*inputs)
                 calls[f"{name} forward"] = partial(forward, *inputs)

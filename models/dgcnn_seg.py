@@ -14,7 +14,7 @@ from models.pooled_conv import PooledConv
 
 
 class TransformNet(nn.Module):
-    """Predict a 3x3 matrix that aligns a cloud. Shape: points (B * N, 3), index (B * N, K) -> (B, 3, 3).
+    """Predict a 3x3 matrix that aligns a cloud. Shape: points (M, 3), index (M, K), B clouds of M rows -> (B, 3, 3).
 
     The matrix is the identity at initialisation; row vectors are multiplied from the left: points @ matrix.
     """
@@ -33,12 +33,12 @@ class TransformNet(nn.Module):
         with torch.no_grad():
             self.transform.bias.copy_(torch.eye(3).flatten())
 
-    def forward(self, points: Tensor, index: Tensor, batch: int) -> Tensor:
-        x = _max_over_edges(self.conv2, self.conv1(points, index))  # (B * N, 128)
-        x, _ = self.conv3(x, CloudRows([len(points) // batch] * batch))  # (B, 1024)
+    def forward(self, points: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
+        x = _max_over_edges(self.conv2, self.conv1(points, index, clouds))  # (M, 128)
+        x, _ = self.conv3(x, clouds)  # (B, 1024)
         x = F.leaky_relu(self.bn3(self.linear1(x)), SLOPE)
         x = F.leaky_relu(self.bn4(self.linear2(x)), SLOPE)
-        return self.transform(x).reshape(batch, 3, 3)
+        return self.transform(x).reshape(len(x), 3, 3)
 
 
 def _max_over_edges(conv: PointwiseConv, edges: Tensor) -> Tensor:
@@ -75,12 +75,11 @@ class DGCNNSegEncoder(nn.Module):
 
     def _levels(self, points: Tensor) -> list[Tensor]:
         """Per-point features after each block: three tensors (B * N, 64)."""
-        batch = len(points)
         rows, clouds = dense_rows(points)
-        matrix = self.transform_net(rows, self._graph(rows, clouds), batch)
+        matrix = self.transform_net(rows, self._graph(rows, clouds), clouds)
         rows = (points @ matrix.to(points.dtype)).flatten(0, 1)
-        x1 = _max_over_edges(self.conv2, self.conv1(rows, self._graph(rows, clouds)))
-        x2 = _max_over_edges(self.conv4, self.conv3(x1, self._graph(x1, clouds)))
+        x1 = _max_over_edges(self.conv2, self.conv1(rows, self._graph(rows, clouds), clouds))
+        x2 = _max_over_edges(self.conv4, self.conv3(x1, self._graph(x1, clouds), clouds))
         x3 = self.conv5(x2, self._graph(x2, clouds), clouds)
         return [x1, x2, x3]
 

@@ -4,9 +4,8 @@ A published EdgeConv convolves [x_j - x_i, x_i] for every edge, normalises, acti
 the K neighbours j of i. Three facts make that tensor superfluous, exactly:
 
 * With W = [W_a | W_b] an edge is W_a x_j + (W_b - W_a) x_i: products over N points replace one over N * K edges.
-* BatchNorm's mean and variance over all edges are linear and quadratic forms in W of the edges' first and second
-  moments, which need x, the sums of neighbours, and the in-degrees only. So they are known before any product, and
-  BatchNorm becomes part of the weights.
+* BatchNorm's mean and variance over all edges follow from the edges' moments (models.edge_moments). So they are known
+  before any product, and BatchNorm becomes part of the weights.
 * LeakyReLU does not decrease, so the maximum moves inside it, and what is left for the edges is a maximum of rows.
 
 Same weights, outputs, gradients and running statistics as the published formulation.
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from models.batch_norm import SLOPE, update_running
-from models.edge_moments import edge_moments, mean_row, projected_statistics
+from models.edge_moments import around_cloud_means, edge_moments, mean_row, projected_statistics
 from models.geometry import CloudRows, Edges
 from models.kernels import can_run
 from models.sync import is_synchronised
@@ -107,7 +106,7 @@ class EdgeConv(nn.Sequential):
 
     def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
         edges = Edges(index)
-        u, v = self._project(x, edges, clouds.weight)
+        u, v = self._project(x, edges, clouds)
         if can_run(x):
             from models.kernels.max_act import max_act
 
@@ -115,23 +114,24 @@ class EdgeConv(nn.Sequential):
         is_flat = self[1].weight == 0
         return _MaxAct.apply(u.to(v.dtype), v, index, clouds.lengths, is_flat, torch.is_grad_enabled())
 
-    def _project(self, x: Tensor, edges: Edges, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _project(self, x: Tensor, edges: Edges, clouds: CloudRows) -> tuple[Tensor, Tensor]:
         """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training.
 
         u has autocast's type, v is at least float32.
         """
         norm: nn.BatchNorm2d = self[1]
-        weight_a, weight_b = self[0].weight.flatten(1).chunk(2, dim=1)  # (D, C) each
-        of_centre = weight_b - weight_a
-        if self.training:
-            # Edge values are invariant to a shift of x up to a constant that BatchNorm removes; without the shift,
-            # inputs far from the origin round u and v so coarsely that the maximum flips. Not in eval mode, where a
-            # cloud's feature must not depend on the others of its batch.
+        weight = self[0].weight.flatten(1)  # (D, 2C)
+        weight_a, weight_b = weight.chunk(2, dim=1)
+        # u_j and u_i are rounded according to the size of their cloud, not to its distance from the origin.
+        p = around_cloud_means(x, clouds)
+        if norm.training:
+            # A shift of all x adds a constant that BatchNorm removes again. Not in eval mode, where a cloud's feature
+            # must not depend on the others of its batch.
             sync = is_synchronised(norm)
             shift = mean_row(x.detach(), sync)
             x = x - shift
-            moments = edge_moments(x, edges, weight, sync=sync)
-            mean, var = projected_statistics(moments, torch.cat([weight_a, of_centre], dim=1))
+            moments = edge_moments(x, p.detach(), edges, clouds.weight, sync=sync)
+            mean, var = projected_statistics(moments, weight)
             constant = (weight_b.detach() * shift).sum(dim=1)  # no matrix product: autocast would round it
             update_running(norm, mean.detach() + constant, var.detach(), moments.num_edges)
         else:
@@ -139,18 +139,18 @@ class EdgeConv(nn.Sequential):
         gain = (norm.weight * torch.rsqrt(var + norm.eps))[:, None]
         offset = norm.bias - gain[:, 0] * mean
         dtype = torch.promote_types(x.dtype, torch.float32)
-        u = F.linear(x, (gain * weight_a).to(x.dtype))
-        v = F.linear(x, (gain * of_centre).to(x.dtype)).to(dtype)
-        return u, v + offset.to(dtype)
+        u = F.linear(p, (gain * weight_a).to(x.dtype))
+        v = F.linear(x, (gain * weight_b).to(x.dtype)).to(dtype)
+        return u, v + offset.to(dtype) - u
 
 
 class FirstEdgeConv(EdgeConv):
     """LeakyReLU(BatchNorm(W [x_j - x_i, x_i])) of every edge: the first of two stacked edge convolutions.
 
-    Shape: x (M, C), index (M, K) -> (M, K, D). There is no maximum to move, so edges are stored, but as u_j + v_i:
-    the (M, K, 2C) input is never built.
+    Shape: x (M, C), index (M, K), clouds of M rows -> (M, K, D). There is no maximum to move, so edges are stored, but
+    as u_j + v_i: the (M, K, 2C) input is never built.
     """
 
-    def forward(self, x: Tensor, index: Tensor) -> Tensor:
-        u, v = self._project(x, Edges(index), None)
+    def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:
+        u, v = self._project(x, Edges(index), clouds)
         return F.leaky_relu_(F.embedding(index, u.to(v.dtype)) + v[:, None], SLOPE)  # (M, K, D)

@@ -14,7 +14,7 @@ def edge_features(x: Tensor, index: Tensor) -> Tensor:
     """[neighbour - centre, centre] of every edge. Shape: (B, N, C), (B, N, K) -> (B, 2C, N, K)."""
     neighbour = torch.stack([cloud[rows] for cloud, rows in zip(x, index, strict=True)])
     centre = x[:, :, None].expand_as(neighbour)
-    return torch.cat([neighbour - centre, centre], dim=-1).permute(0, 3, 1, 2)
+    return torch.cat([neighbour - centre, centre], dim=-1).permute(0, 3, 1, 2).contiguous()
 
 
 def edge_conv(x: Tensor, index: Tensor, layer: nn.Sequential) -> Tensor:

@@ -28,7 +28,7 @@ def outputs_and_gradients(layer, points, direction):
     """Output, input gradient and parameter gradients of the layer on clouds (B, N, C), in a direction for each."""
     x = points.flatten(0, 1).requires_grad_()
     index, clouds = flat_index(knn(points.detach(), K)), CloudRows([N] * len(points))
-    arguments = {EdgeConv: (index, clouds), FirstEdgeConv: (index,), PooledConv: (clouds,)}.get(type(layer), ())
+    arguments = {PointwiseConv: (), PooledConv: (clouds,)}.get(type(layer), (index, clouds))
     out = layer(x, *arguments)
     out = torch.cat(out, dim=1) if isinstance(out, tuple) else out.reshape(len(x), -1)
     (out * direction[: len(out), : out.shape[1]]).sum().backward()
