@@ -76,7 +76,7 @@ def ends_when_full(device: torch.device) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        is_full = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "alloc" in str(error)
+        is_full = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
         if not is_full:
             raise
         sys.exit(_IS_FULL)

@@ -111,14 +111,19 @@ MEMORY = "training memory"
 
 
 def check_equal(encoders: dict[str, nn.Module], points: Tensor) -> float:
-    """Largest relative difference of the features of both sides.
+    """Largest relative difference of both sides' features in eval and in training, and of a gradient.
 
     Raises:
         ValueError: they are not the same function.
     """
-    ours, published = (inference(encoders[side], points).double() for side in ("ours", "published"))
-    difference = ((ours - published).norm() / published.norm()).item()
-    if not difference < 1e-3:
+    results = []
+    for side in ("ours", "published"):
+        encoder = encoders[side]
+        results.append([inference(encoder, points), training_step(encoder, points), encoder.conv5[0].weight.grad])
+    difference = max(
+        ((ours.double() - theirs.double()).norm() / theirs.double().norm()).item() for ours, theirs in zip(*results)
+    )
+    if not difference < 1e-2:  # in float32 a few neighbours at nearly equal distances differ
         raise ValueError(f"the two sides differ by {difference:.1e} (relative): nothing to compare")
     return difference
 

@@ -33,7 +33,7 @@ def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = F
         clouds: how many samples each row is; None means one each.
         sync: over the rows of all processes.
     """
-    origin = x[0]  # sums around it do not cancel
+    origin = next(blocks(x)).mean(dim=0)  # sums around it do not cancel
     sums = _sums_around(origin, x)
     count = len(x)
     if clouds is not None and clouds.weight is not None:
@@ -164,7 +164,7 @@ class PointwiseConv(nn.Sequential):
         """
         norm = self[1]
         sign = 1.0 if sign is None else sign
-        if not self.training:
+        if not norm.training:
             return norm.running_mean.double() * sign, norm.running_var.double(), 0
         with torch.no_grad():
             mean, var, count = row_statistics(x, clouds, sync=is_synchronised(norm))

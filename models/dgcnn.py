@@ -15,7 +15,7 @@ class DGCNN(nn.Module):
     """Four edge convolutions on dynamic graphs, a per-point projection, global max and mean pooling.
 
     Shape: points (B, N, 3) -> feature (B, 2 * emb_dims). Coordinates in any unit; CrossPoint trains on clouds of
-    roughly unit size.
+    roughly unit size. On a CPU the gradient of copies of a cloud's point 0 is given to point 0 as a whole.
 
     Args:
         k: neighbours per point in every graph, itself included; needs N >= k.

@@ -52,7 +52,8 @@ def _gather_argmax(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         # A float64 orders as the float32 it was made of, whatever stands in its last 29 bits: the number of the row.
         rows = torch.arange(len(u))[:, None]
         largest = _gather_max(u.double().view(torch.int64).bitwise_or_(rows).view(torch.float64), index)
-        return largest.float(), largest.view(torch.int64).bitwise_and_(2**ROW_BITS - 1)
+        # NaN has other bits, and no place.
+        return largest.float(), largest.view(torch.int64).bitwise_and_(2**ROW_BITS - 1).clamp_max_(len(u) - 1)
     offsets = torch.arange(0, index.numel(), index.shape[1], device=index.device)
     largest, _, _, argmax = torch.embedding_bag(u, index.reshape(-1), offsets, mode=2)
     return largest, argmax

@@ -20,12 +20,16 @@ def keep_freed_memory(device: torch.device) -> bool:
     """Let the allocator of this process keep freed memory, where that pays; whether it does.
 
     It pays in runs on a CPU under glibc. Nothing happens on other systems, on a CUDA device, or where any of the
-    three environment variables of KEEP is set, so that a user's own choice stands.
+    three environment variables of KEEP or GLIBC_TUNABLES is set, so that a user's own choice stands.
     """
-    if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or any(name in os.environ for *_, name in KEEP):
+    if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or _is_chosen():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return all(mallopt(parameter, value) == 1 for parameter, value, _ in KEEP)
+
+
+def _is_chosen() -> bool:
+    return any(name in os.environ for name in ("GLIBC_TUNABLES", *(name for *_, name in KEEP)))
 
 
 def release_free_pages() -> None:

@@ -1,8 +1,9 @@
 """Features that were computed once are read, not computed again, by this and by other programs.
 
 A file holds the features of one set of clouds. Its name is a digest of everything they depend on: the encoder's
-weights, settings and code, the clouds, the batch size (batches are rounded differently), torch and the device. So no
-file can be out of date, and what is read equals what would be computed, bit by bit. Files may be deleted at any time.
+weights, plain settings and the code below models/, the clouds, the batch size (batches are rounded differently), torch
+and the device. So what is read equals what would be computed, bit by bit; an encoder with hooks, or of code elsewhere
+that changes, should not be cached. Files may be deleted at any time.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import scipy
 import torch
 from torch import Tensor, nn
 
@@ -120,6 +122,8 @@ def _key(encoder: nn.Module, clouds: Tensor, batch_size: int) -> str:
         "batch_size": batch_size,
         "clouds": list(clouds.shape),
         "torch": str(torch.__version__),
+        "scipy": scipy.__version__,  # finds neighbours
+        "precision": [torch.is_autocast_enabled(device.type), torch.get_float32_matmul_precision()],
         "device": torch.cuda.get_device_name(device) if is_cuda else torch.backends.cpu.get_cpu_capability(),
         "threads": None if is_cuda else torch.get_num_threads(),
     }
@@ -136,7 +140,10 @@ def _key(encoder: nn.Module, clouds: Tensor, batch_size: int) -> str:
 def _settings(module: nn.Module) -> list:
     """Class of a module and its plain values, such as k, which are not in the state dict."""
     values = {name: value for name, value in vars(module).items() if not name.startswith("_") and name != "training"}
-    return [type(module).__name__, {name: value for name, value in values.items() if _is_plain(value)}]
+    return [
+        f"{type(module).__module__}.{type(module).__qualname__}",
+        {name: value for name, value in values.items() if _is_plain(value)},
+    ]
 
 
 def _is_plain(value: object) -> bool:

@@ -56,12 +56,16 @@ def cached_backward(
     terms = method.loss(embeddings)
     check(terms)
     scale(torch.stack(list(terms.values())).sum()).backward()
-    gradients = {name: rows.grad.split([len(part[name]) for part in parts]) for name, rows in embeddings.items()}
+    gradients = {  # of what the loss uses
+        name: rows.grad.split([len(part[name]) for part in parts])
+        for name, rows in embeddings.items()
+        if rows.grad is not None
+    }
     for number, (chunk, state) in enumerate(zip(chunks, states, strict=True)):
         restore_rng(state)
         with context():
             again = method.embed(chunk)
-        names = list(again)
+        names = [name for name in gradients if again[name].requires_grad]  # a frozen branch has no graph
         torch.autograd.backward([again[name] for name in names], [gradients[name][number] for name in names])
     return {name: term.detach() for name, term in terms.items()}
 

@@ -131,6 +131,25 @@ def test_dgcnn_equals_it_when_clouds_have_unlike_numbers_of_copies():
 
 
 @pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_frozen_batch_norm_uses_and_keeps_its_statistics(kind):
+    encoder, twin = random_pair(kind)
+    for net in (encoder.train(), twin.train()):
+        for norm in net.modules():
+            if isinstance(norm, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+                norm.eval()
+    assert_same_step(encoder, twin, torch.randn(3, 41, 3, dtype=torch.float64), torch.arange(41))
+
+
+def test_weights_that_are_nan_give_nan_and_no_other_error():
+    encoder = DGCNN(k=5).train()
+    with torch.no_grad():
+        encoder.conv4[0].weight[0, 0] = torch.nan
+    feature = encoder(torch.randn(2, 31, 3))
+    feature.sum().backward()
+    assert feature.isnan().any()
+
+
+@pytest.mark.parametrize("kind", list(PUBLISHED))
 def test_float32_on_the_same_graph_is_as_near_as_float32_can_be(kind, monkeypatch):
     graphs = []
 

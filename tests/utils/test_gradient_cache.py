@@ -104,3 +104,18 @@ def test_only_one_micro_batch_keeps_its_activations(method, batch):
 def test_micro_batches_of_one_are_refused(method, batch):
     with pytest.raises(ValueError, match="--micro_batch must be at least 2"):
         cached_backward(method, batch, 1)
+
+
+def test_a_frozen_branch_and_an_unused_embedding_need_no_gradient(method, batch):
+    whole, cached = copy.deepcopy(method).eval(), copy.deepcopy(method).eval()
+    for net in (whole, cached):
+        for branch in (net.image_encoder, net.image_head):
+            branch.requires_grad_(False)
+        embed = net.embed
+        net.embed = lambda chunk, embed=embed: embed(chunk) | {"unused": embed(chunk)["image"] * 2}
+    terms = whole.loss({name: rows for name, rows in whole.embed(batch).items() if name != "unused"})
+    sum(terms.values()).backward()
+    loss = cached.loss
+    cached.loss = lambda rows: loss({name: value for name, value in rows.items() if name != "unused"})
+    cached_backward(cached, batch, 3)
+    assert_close(gradients(cached), gradients(whole), rtol=1e-9, atol=1e-12)
