@@ -14,7 +14,8 @@ NAME=quickstart
 RUN=checkpoints/$NAME
 ENCODER=(--model dgcnn --k 15)
 TRAINING=(--exp_name "$NAME" --data_root "$DATA" "${ENCODER[@]}" --seed "$SEED"
-  --packed "$DATA/shapenet_render.h5" --num_points 384 --image_size 64 --image_depth 18 --batch_size 32 --epochs 9 --eval_freq 0 --num_workers 1)
+  --packed "$DATA/shapenet_render.h5" --num_points 384 --image_size 64 --image_depth 18 --batch_size 32 --epochs 9
+  --eval_freq 0 --num_workers 1)
 
 # stage TITLE COMMAND...: run the command and say how long it took.
 stage() {

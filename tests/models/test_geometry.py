@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from models import geometry
 from models.geometry import GROUP, TREE, CloudRows, Edges, dense_rows, flat_index, knn, knn_rows, merge_copies
 from tests.models.published_formulation import exact_knn
 
@@ -20,6 +21,18 @@ def test_large_clouds_are_searched_by_groups_with_the_same_result_nearest_first(
     x = torch.randn(2, num_points, 3, dtype=torch.float64)
     index = knn(x, 7)
     assert torch.equal(index, exact_knn(x, 7))  # distances are distinct: the order is the only right one
+
+
+@pytest.mark.parametrize("few_threads", [0, 10**6])
+@pytest.mark.parametrize("num_points", [9, 200, 700, 2500])
+def test_both_ways_of_selection_find_the_nearest_in_order(monkeypatch, few_threads, num_points):
+    monkeypatch.setattr(geometry, "FEW_THREADS", few_threads)
+    torch.manual_seed(1)
+    x = torch.rand(1, num_points, 5) * 4 - 1
+    distance = torch.cdist(x.double(), x.double())[0]
+    found = distance.gather(1, knn(x, 9)[0])
+    assert torch.allclose(found, distance.topk(9, largest=False).values, atol=1e-4)
+    assert (found.diff(dim=1) > -1e-4).all()
 
 
 @pytest.mark.parametrize("k", [1, 7])
