@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from data.parallel import parallel_stream
-from datasets.packed_file import FORMAT, VERSION
+from datasets.packed_file import FORMAT, VERSION, index_checksum
 from datasets.ply import read_points
 from datasets.shape_files import Shape
 from datasets.views import open_view, plain_colours
@@ -68,7 +68,9 @@ def write_packed(root: Path, shapes: Sequence[Shape], out: Path, *, workers: int
             file.attrs.update(_origin(root))
             _copy(points, file, "points", np.dtype("<f4"), columns=3)
             _copy(pixels, file, "pixels", np.dtype(np.uint8))
-            for name, values in _index(shapes, packed).items():
+            index = _index(shapes, packed)
+            file.attrs["index_crc32"] = index_checksum(index)
+            for name, values in index.items():
                 file[name] = values
         with whole.open("rb") as stream:
             os.fsync(stream.fileno())
