@@ -48,14 +48,14 @@ class ImageDraws(NamedTuple):
 def batch_generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
     """A generator of its own for every (seed, epoch, step).
 
-    A CUDA generator takes 64 bits of a hash of the three. A CPU's would use 32 of them, of which two batches of one run
-    may share all, so each of its 624 words of state is set; they lie one by eight bytes after a header of 24 bytes.
+    A CUDA generator is seeded with 64 random bits. A CPU's would use 32 of them, of which two batches of one run may
+    share all, so each of its 624 words of state is set; they lie one by eight bytes after a header of 24 bytes.
     """
-    sequence, generator = np.random.SeedSequence((seed, epoch, step)), torch.Generator(device)
+    rng, generator = np.random.default_rng((seed, epoch, step)), torch.Generator(device)
     if generator.device.type != "cpu":
-        return generator.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+        return generator.manual_seed(int(rng.integers(2**64, dtype=np.uint64)))
     state = generator.manual_seed(0).get_state()
-    state.view(torch.int64)[3:627] = torch.from_numpy(sequence.generate_state(624).astype(np.int64))
+    state.view(torch.int64)[3:627] = torch.from_numpy(rng.integers(2**32, size=624))
     return generator.set_state(state)
 
 
