@@ -136,6 +136,16 @@ def test_a_cloud_with_too_few_points_is_named(packed):
 
 
 @pytest.mark.parametrize("name", ["num_points", "image_size"])
-def test_a_size_below_one_is_refused(packed, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        PackedRender(packed, **{name: 0})
+def test_a_size_below_two_is_refused(packed, name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 2, got 1"):
+        PackedRender(packed, **{name: 1})
+
+
+@pytest.mark.parametrize("index", [4, -1])
+def test_there_are_no_items_beyond_the_ends(packed, index):
+    with pytest.raises(IndexError, match=f"no item {index}: the data set holds 4"):
+        PackedRender(packed, image_size=8)[index]
+
+
+def test_iteration_ends(packed):
+    assert sum(1 for _ in PackedRender(packed, image_size=8)) == 4
