@@ -57,6 +57,7 @@ def write_packed(root: Path, shapes: Sequence[Shape], out: Path, *, workers: int
     Raises:
         OSError: no space, no permission.
     """
+    out = out.resolve()  # a link stays one
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         points, pixels, whole = (Path(folder) / name for name in ("points", "pixels", "whole.h5"))
