@@ -279,7 +279,7 @@ def test_resuming_without_the_record_still_knows_the_settings(root, tmp_path):
 def test_resuming_on_another_number_of_shapes_is_refused(root, tmp_path):
     train(root, tmp_path)
     folder = write_shapenet(tmp_path / "data", SHAPES[:5], num_points=1100, num_views=2, size=40)
-    with pytest.raises(ValueError, match="was trained on 7 samples, --data_root holds 5"):
+    with pytest.raises(ValueError, match=r"was trained on 7 samples, --data_root .*data holds 5"):
         train(folder, tmp_path, "--resume")
     packed = str(pack(folder, tmp_path / "five.h5"))
     with pytest.raises(ValueError, match=r"was trained on 7 samples, --packed .*five\.h5 holds 5"):
