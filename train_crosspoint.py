@@ -96,7 +96,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--eval", action="store_true", help="only evaluate: --model_path, else the run's best model")
     monitor.add_argument("--model_path", default="", help="encoder weights to start from, or to evaluate with --eval")
     run.add_common_args(parser)
-    parser.add_argument("--packed", default="", help="one file by data.pack, read in place of the trees in --data_root")
+    parser.add_argument("--packed", help="one file by data.pack, read in place of the trees in --data_root")
     return parser.parse_args(argv)
 
 
@@ -147,9 +147,12 @@ def build_transform(args: argparse.Namespace) -> BatchAugment | None:
 
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
-    run.require_at_least(1, args, "epochs", "batch_size", "print_freq", "k", "num_points", "image_size")
+    run.require_at_least(1, args, "epochs", "print_freq", "k")
+    run.require_at_least(2, args, "batch_size", "num_points", "image_size")
     run.require_at_least(1, args, "test_batch_size", "eval_num_points")
     run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers")
+    if args.packed == "":
+        raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
     if args.micro_batch < 0 or args.micro_batch == 1:
         raise ValueError(f"--micro_batch must be 0 or at least 2, got {args.micro_batch}")
     if args.image_size > MAX_IMAGE_SIZE:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from data.packing import Counts, write_packed
 from datasets.layouts import PACKED
+from datasets.packed_file import is_packed
 from datasets.shape_files import list_shapes
 from utils.cli import run_main
 
@@ -37,7 +38,8 @@ def main(args: argparse.Namespace) -> int:
     if out.is_dir():
         raise IsADirectoryError(f"--out {out} is a folder; name a file in it, such as {out / PACKED}")
     if out.exists() and not args.overwrite:
-        raise FileExistsError(f"{out} exists; choose another --out, or replace it with --overwrite")
+        remedy = ", or replace it with --overwrite" if is_packed(out) else "; data.pack did not write this file"
+        raise FileExistsError(f"{out} exists; choose another --out{remedy}")
     result = write_packed(args.root, list_shapes(args.root), out, workers=args.workers)
     if not isinstance(result, Counts):
         for fault in result:

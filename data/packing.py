@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from data.parallel import parallel_stream
-from datasets.packed_file import FORMAT, VERSION
+from datasets.packed_file import FORMAT, VERSION, index_checksum
 from datasets.ply import read_points
 from datasets.shape_files import Shape
 from datasets.views import open_view, plain_colours
@@ -57,6 +57,7 @@ def write_packed(root: Path, shapes: Sequence[Shape], out: Path, *, workers: int
     Raises:
         OSError: no space, no permission.
     """
+    out = out.resolve()  # a link stays one
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         points, pixels, whole = (Path(folder) / name for name in ("points", "pixels", "whole.h5"))
@@ -68,7 +69,9 @@ def write_packed(root: Path, shapes: Sequence[Shape], out: Path, *, workers: int
             file.attrs.update(_origin(root))
             _copy(points, file, "points", np.dtype("<f4"), columns=3)
             _copy(pixels, file, "pixels", np.dtype(np.uint8))
-            for name, values in _index(shapes, packed).items():
+            index = _index(shapes, packed)
+            file.attrs["index_crc32"] = index_checksum(index)
+            for name, values in index.items():
                 file[name] = values
         with whole.open("rb") as stream:
             os.fsync(stream.fileno())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, Protocol
@@ -26,6 +27,9 @@ def parallel_stream(workers: int) -> Iterator[Stream]:
     """Yield a `Stream` on `workers` processes, or in this process when one is enough.
 
     Functions and items must be picklable: processes are spawned, for a fork of a threaded process may hang.
+
+    Raises:
+        OSError: one of the processes was killed.
     """
     if workers <= 1:
         yield lambda function, items, label: iter(tqdm(map(function, items), label, len(items), disable=None))
@@ -36,7 +40,10 @@ def parallel_stream(workers: int) -> Iterator[Stream]:
             chunk = min(64, max(1, len(items) // (8 * workers)))
             return iter(tqdm(pool.map(function, items, chunksize=chunk), label, len(items), disable=None))
 
-        yield run
+        try:
+            yield run
+        except BrokenProcessPool as error:
+            raise OSError("a worker process was killed; was memory short? Pass fewer --workers") from error
 
 
 @contextmanager

@@ -45,6 +45,20 @@ class ImageDraws(NamedTuple):
     flip: Tensor
 
 
+def batch_generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
+    """A generator of its own for every (seed, epoch, step).
+
+    A CUDA generator is seeded with 64 random bits. A CPU's would use 32 of them, of which two batches of one run may
+    share all, so each of its 624 words of state is set; they lie one by eight bytes after a header of 24 bytes.
+    """
+    rng, generator = np.random.default_rng((seed, epoch, step)), torch.Generator(device)
+    if generator.device.type != "cpu":
+        return generator.manual_seed(int(rng.integers(2**64, dtype=np.uint64)))
+    state = generator.manual_seed(0).get_state()
+    state.view(torch.int64)[3:627] = torch.from_numpy(rng.integers(2**32, size=624))
+    return generator.set_state(state)
+
+
 def draw_points(settings: PointAugment, num_clouds: int, num_points: int, generator: torch.Generator) -> PointDraws:
     """What `settings` draws for each of `num_clouds` clouds; `generator` decides the device."""
 
@@ -142,8 +156,7 @@ class BatchAugment:
     def __call__(self, batch: dict[str, Tensor], epoch: int, step: int) -> dict[str, Tensor]:
         """The batch with aug_a, aug_b (B, N, 3) and, where there is one, image (B, 3, H, W) uint8 augmented."""
         clouds = torch.cat([batch["aug_a"], batch["aug_b"]])
-        state = np.random.SeedSequence((self.seed, epoch, step)).generate_state(1, np.uint64)[0]
-        generator = torch.Generator(clouds.device).manual_seed(int(state))
+        generator = batch_generator(clouds.device, self.seed, epoch, step)
         draws = draw_points(self.point_augment, *clouds.shape[:2], generator)
         aug_a, aug_b = augment_points(clouds, draws).chunk(2)
         augmented = {"aug_a": aug_a, "aug_b": aug_b}

@@ -1,8 +1,8 @@
 """Augmentation of rendered views as CrossPoint published it, drawn from an explicit generator.
 
-Everything works on (..., 3, H, W) tensors of whole numbers from 0 to 255 and gives the values that Pillow gives: an
-adjustment ends in whole numbers, cut off towards 0. So one picture and a whole batch (datasets/batch_augment.py) share
-their arithmetic, on every device.
+Everything works on (..., 3, H, W) tensors of whole numbers from 0 to 255 and, but for the resize, gives the values that
+Pillow gives: an adjustment ends in whole numbers, cut off towards 0. So one picture and a whole batch
+(datasets/batch_augment.py) share their arithmetic, on every device.
 
 Source: published code of CrossPoint: exact-square resize, colour jitter 0.4 / 0.4 / 0.4, horizontal flip, ImageNet
 statistics. The paper's text also lists a random crop; the code that produced its figures has none.
@@ -37,7 +37,8 @@ def to_pixels(image: Image.Image) -> Tensor:
 def resize_square(pixels: Tensor, size: int) -> Tensor:
     """Resize to size × size, bilinear with antialiasing; the aspect ratio is not kept.
 
-    Equal to Pillow's but for rare values that differ by 1. Shape: (B, 3, H, W) uint8 -> (B, 3, S, S) uint8.
+    Close to Pillow's: depending on the two sizes no value differs, or a few in a hundred do, by 1 or 2.
+    Shape: (B, 3, H, W) uint8 -> (B, 3, S, S) uint8.
     """
     if pixels.is_cuda:  # which has no such function of whole numbers
         return resize_square_by_float(pixels, size)

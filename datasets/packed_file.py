@@ -10,23 +10,22 @@
     view/pixels   (V + 1,) int64    view j is pixels[q[j]:q[j + 1]]
     view/size     (V, 3) int32      H, W, C
 
-Attributes of the file: format, version, and the provenance of the packing. `points` and `pixels` are stored in one
+Attributes of the file: format, version, index_crc32 (of all arrays but the first two, which are guarded by shape/crc32
+and by zlib), and the provenance of the packing. `points` and `pixels` are stored in one
 piece, so an item is read at its place in the file, without HDF5: any number of processes may do so at once.
 """
 
 import os
+import shlex
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-FORMAT, VERSION = "crosspoint-pairs", 1
-PACK = "python -m data.pack ROOT --out"
+FORMAT, VERSION = "crosspoint-pairs", 2
 INDEX = ("shape/name", "shape/points", "shape/views", "shape/crc32", "view/name", "view/pixels", "view/size")
-T = TypeVar("T")
 _POINT = np.dtype("<f4").itemsize * 3
 
 
@@ -50,16 +49,18 @@ class PackedFile:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self._descriptor: int | None = None
-        attributes, content = self._open(lambda file: (dict(file.attrs), sorted(file)))
-        if attributes.get("format") != FORMAT:
+        self.provenance: dict[str, str] = {}
+        signature = _signature(os.stat(self.path)) if self.path.is_file() else None
+        content, arrays = self._open()
+        if arrays is None and not self._is_ours():
             raise self._fault(f"was not written by data.pack, it holds {content}")
-        if attributes.get("version") != VERSION:
-            raise self._fault(f"has version {attributes.get('version')}, this code reads {VERSION}")
-        self.provenance = {key: str(value) for key, value in attributes.items()}
-        self._index = self._open(lambda file: {name: file[name][:] for name in INDEX})
-        self._points, self._pixels = self._open(lambda file: [_block(file[name]) for name in ("points", "pixels")])
-        self._check_index()
+        if arrays is None:
+            raise self._fault(f"has version {self.provenance.get('version')}, this code reads {VERSION}")
+        self._index, self._points, self._pixels = arrays
         self._signature = _signature(os.stat(self.path))
+        if self._signature != signature:
+            raise self._replaced()
+        self._check_index()
 
     def __len__(self) -> int:
         return len(self._index["shape/name"])
@@ -111,8 +112,9 @@ class PackedFile:
         number = self._range("shape/views", shape)[0] + view
         start, end = self._range("view/pixels", number)
         height, width, channels = self._index["view/size"][number].tolist()
+        raw = self._read(self._pixels.offset + start, end - start)
         try:
-            pixels = zlib.decompress(self._read(self._pixels.offset + start, end - start))
+            pixels = zlib.decompress(raw)
             return np.frombuffer(pixels, np.uint8).reshape(height, width, channels)
         except (zlib.error, ValueError) as error:
             where = f"view {self.view_name(shape, view)} of {self.name(shape)}"
@@ -126,22 +128,28 @@ class PackedFile:
         if self._descriptor is None:
             self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             if _signature(os.fstat(self._descriptor)) != self._signature:
-                raise ValueError(f"{self.path} was replaced while it was in use; start again")
+                raise self._replaced()
         raw = os.pread(self._descriptor, length, offset)
         if len(raw) != length:
             raise self._fault("is cut short")
         return raw
 
-    def _open(self, read: Callable[[h5py.File], T]) -> T:
+    def _open(self) -> tuple[list[str], "_Arrays | None"]:
+        """Reads the attributes; names of what is in the file and, where its format and version are ours, its arrays."""
         try:
             with h5py.File(self.path, "r") as file:
-                return read(file)
+                self.provenance = {key: str(value) for key, value in file.attrs.items()}
+                is_known = self._is_ours() and self.provenance.get("version") == str(VERSION)
+                return sorted(file), _read_arrays(file) if is_known else None
         except FileNotFoundError:
-            raise FileNotFoundError(f"no file {self.path}; make it: {PACK} {self.path}") from None
+            raise FileNotFoundError(f"no file {self.path}; make it: {pack_command(self.path)}") from None
         except IsADirectoryError:
             raise IsADirectoryError(f"{self.path} is a folder, expected a file that data.pack wrote") from None
         except (OSError, KeyError, RuntimeError, AttributeError, TypeError, ValueError) as error:  # damage, in h5py
             raise self._fault(f"is damaged or no HDF5 file ({error})") from error
+
+    def _is_ours(self) -> bool:
+        return self.provenance.get("format") == FORMAT
 
     def _check_index(self) -> None:
         """Every array has the length and every offset the place that the others ask for."""
@@ -156,11 +164,58 @@ class PackedFile:
             starts = index[name]
             if starts.shape != (rows + 1,) or starts[0] != 0 or starts[-1] != end or (np.diff(starts) <= 0).any():
                 raise self._fault(f"is damaged: {name} does not fit the rest")
-        if index["view/size"].shape != (num_views, 3) or index["shape/crc32"].shape != (num_shapes,) or not num_shapes:
+        size = index["view/size"]
+        if size.shape != (num_views, 3) or index["shape/crc32"].shape != (num_shapes,) or not num_shapes:
             raise self._fault("is damaged: its arrays do not fit each other")
+        if str(index_checksum(index)) != self.provenance.get("index_crc32"):
+            raise self._fault("is damaged: its index has another checksum than when packed")
+        if (size < 1).any() or not np.isin(size[:, 2], (3, 4)).all():
+            raise self._fault("is damaged: view/size holds what is no size of a picture")
 
     def _fault(self, what: str) -> ValueError:
-        return ValueError(f"{self.path} {what}; pack the data again: {PACK} {self.path} --overwrite")
+        if self._is_ours():
+            remedy = f"pack the data again: {pack_command(self.path, self.provenance.get('root'))} --overwrite"
+        else:  # it may be anything
+            remedy = f"name a file that data.pack wrote, or pack into a new one: {pack_command('NEW.h5')}"
+        return ValueError(f"{self.path} {what}; {remedy}")
+
+    def _replaced(self) -> ValueError:
+        return ValueError(f"{self.path} was replaced while it was in use; start again")
+
+
+def pack_command(out: str | Path, root: str | None = None) -> str:
+    """The command that packs the trees below `root` into `out`."""
+    return f"python -m data.pack {shlex.quote(root) if root else 'ROOT'} --out {shlex.quote(str(out))}"
+
+
+def is_packed(path: Path) -> bool:
+    """Whether data.pack wrote this file, of whatever version and however damaged since."""
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get("format")) == FORMAT
+    except (OSError, RuntimeError, TypeError, ValueError):
+        return False
+
+
+def index_checksum(index: dict[str, np.ndarray]) -> int:
+    """CRC-32 over all arrays of INDEX."""
+    checksum = 0
+    for name in INDEX:
+        checksum = zlib.crc32(index[name].tobytes(), checksum)
+    return checksum
+
+
+class _Arrays(NamedTuple):
+    """The index in memory, and where the rest lies."""
+
+    index: dict[str, np.ndarray]
+    points: _Block
+    pixels: _Block
+
+
+def _read_arrays(file: h5py.File) -> _Arrays:
+    index = {name: file[name][:] for name in INDEX}
+    return _Arrays(index, _block(file["points"]), _block(file["pixels"]))
 
 
 def _block(dataset: h5py.Dataset) -> _Block:

@@ -1,4 +1,4 @@
-"""Pre-training pairs of CrossPoint from one packed file: the same items as from the trees, several times faster."""
+"""Pre-training pairs of CrossPoint from one packed file: the same items as from the trees, faster."""
 
 from pathlib import Path
 
@@ -36,6 +36,9 @@ class PackedRender(RenderPairs):
 
     def cloud_name(self, index: int) -> str:
         return self.files(index)
+
+    def view_file(self, index: int, view: int) -> str:
+        return f"view {self.file.view_name(index, view)} of {self.files(index)}"
 
     def num_views(self, index: int) -> int:
         return self.file.num_views(index)

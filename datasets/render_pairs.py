@@ -52,8 +52,8 @@ class RenderPairs(Dataset, ABC):
             ValueError: a bad argument.
         """
         for name, value in (("num_points", num_points), ("image_size", image_size)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+            if value is not None and value < 2:
+                raise ValueError(f"{name} must be at least 2, got {value}")
         self.with_images = with_images
         self.background = background_colour(background)
         self.num_points = len(self.read_points(0)) if num_points is None else num_points
@@ -74,6 +74,10 @@ class RenderPairs(Dataset, ABC):
     @abstractmethod
     def cloud_name(self, index: int) -> str:
         """Where its cloud lies, for messages."""
+
+    @abstractmethod
+    def view_file(self, index: int, view: int) -> str:
+        """Where one of its views lies, for messages."""
 
     @abstractmethod
     def num_views(self, index: int) -> int:
@@ -100,6 +104,9 @@ class RenderPairs(Dataset, ABC):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Item]:
         """Several items, as a DataLoader asks for the batch: each step for all of them, which keeps caches warm."""
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise IndexError(f"no item {index}: the data set holds {len(self)}")
         rngs = [np.random.default_rng((self.seed, int(self._epoch), index)) for index in indices]
         pixels = [self._draw_view(index, rng) for index, rng in zip(indices, rngs)] if self.with_images else []
         clouds = [self._read_cloud(index) for index in indices]
@@ -126,15 +133,16 @@ class RenderPairs(Dataset, ABC):
             raise ValueError(f"{self.cloud_name(index)}: {error}; make it again or delete it") from error
 
     def _draw_view(self, index: int, rng: np.random.Generator) -> Tensor:
-        pixels = self.read_pixels(index, int(rng.integers(self.num_views(index))))
+        view = int(rng.integers(self.num_views(index)))
+        pixels = self.read_pixels(index, view)
         if self.augment:
             return pixels
         if self.view_size is None:
             return resize_square(pixels[None], self.image_size)[0]
         if pixels.shape[1:] != self.view_size:
             raise ValueError(
-                f"a view of {self.files(index)} has {pixels.shape[2]} x {pixels.shape[1]} pixels, the first of all has "
-                f"{self.view_size[1]} x {self.view_size[0]}: pack them (python -m data.pack) or pass --augment loader"
+                f"{self.view_file(index, view)} has {pixels.shape[2]} x {pixels.shape[1]} pixels, the first of all has "
+                f"{self.view_size[1]} x {self.view_size[0]}; pack all (python -m data.pack ROOT) and pass --packed"
             )
         return pixels
 

@@ -57,6 +57,10 @@ class ShapeNetRender(RenderPairs):
     def cloud_name(self, index: int) -> str:
         return str(self.shapes[index].cloud_path(self.root))
 
+    def view_file(self, index: int, view: int) -> str:
+        shape = self.shapes[index]
+        return str(shape.view_folder(self.root) / shape.views[view])
+
     def num_views(self, index: int) -> int:
         return len(self.shapes[index].views)
 
@@ -64,8 +68,7 @@ class ShapeNetRender(RenderPairs):
         return read_points(self.shapes[index].cloud_path(self.root))
 
     def read_pixels(self, index: int, view: int) -> Tensor:
-        shape = self.shapes[index]
-        return to_pixels(load_view(shape.view_folder(self.root) / shape.views[view], self.background))
+        return to_pixels(load_view(Path(self.view_file(index, view)), self.background))
 
     def find_view_size(self) -> tuple[int, int]:
         return tuple(self.read_pixels(0, 0).shape[1:])

@@ -12,12 +12,10 @@ import torch
 from torchvision.models import resnet18
 
 import train_crosspoint
-from data.packing import write_packed
-from datasets.shape_files import list_shapes
 from models.methods import crosspoint
 from models.published import load_encoder
 from tests.conftest import REPO
-from tests.tiny_trees import cloud, labelled, write_h5, write_ply, write_shapenet
+from tests.tiny_trees import cloud, labelled, pack, write_h5, write_ply, write_shapenet
 from utils import checkpoint, engine
 
 SHAPES = [f"02/{i:02d}" for i in range(7)]
@@ -117,9 +115,7 @@ def test_smaller_micro_batches_change_what_batch_norm_sees(root, tmp_path):
 
 @pytest.fixture(scope="module")
 def packed(root, tmp_path_factory):
-    out = tmp_path_factory.mktemp("packed") / "all.h5"
-    write_packed(root, list_shapes(root), out, workers=1)
-    return out
+    return pack(root, tmp_path_factory.mktemp("packed") / "all.h5")
 
 
 def equal(first, second):
@@ -283,8 +279,11 @@ def test_resuming_without_the_record_still_knows_the_settings(root, tmp_path):
 def test_resuming_on_another_number_of_shapes_is_refused(root, tmp_path):
     train(root, tmp_path)
     folder = write_shapenet(tmp_path / "data", SHAPES[:5], num_points=1100, num_views=2, size=40)
-    with pytest.raises(ValueError, match="was trained on 7 samples, --data_root holds 5"):
+    with pytest.raises(ValueError, match=r"was trained on 7 samples, --data_root .*data holds 5"):
         train(folder, tmp_path, "--resume")
+    packed = str(pack(folder, tmp_path / "five.h5"))
+    with pytest.raises(ValueError, match=r"was trained on 7 samples, --packed .*five\.h5 holds 5"):
+        train(root, tmp_path, "--resume", "--packed", packed)
 
 
 def test_hours_are_those_of_the_whole_run(root, tmp_path):
@@ -394,6 +393,10 @@ def test_a_fault_met_by_a_loader_process_is_the_same_message(tmp_path):
         (("--num_points", "5000"), "5000"),
         (("--print_freq", "0"), "--print_freq must be at least 1"),
         (("--epochs", "0"), "--epochs must be at least 1"),
+        (("--batch_size", "1"), "--batch_size must be at least 2"),
+        (("--num_points", "1"), "--num_points must be at least 2"),
+        (("--image_size", "1"), "--image_size must be at least 2"),
+        (("--packed", ""), "--packed is empty; name a file"),
         (("--model", "dgcnn", "--k", "100"), "k = 100"),
         (("--model_path", "none.pth"), "none.pth"),
         (("--device", "cuda:99"), "cuda:99"),

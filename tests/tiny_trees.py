@@ -8,6 +8,9 @@ import numpy as np
 import trimesh
 from PIL import Image
 
+from data.packing import write_packed
+from datasets.shape_files import list_shapes
+
 
 def cloud(seed: int, num_points: int = 97) -> np.ndarray:
     """A (N, 3) float32 cloud in a box of 2 × 3 × 1 off the origin, different for every seed."""
@@ -48,6 +51,12 @@ def write_shapenet(
         for view in range(num_views):
             Image.fromarray(disc_view(size, seed=100 * number + view)).save(folder / f"{view:02d}.png")
     return root
+
+
+def pack(root: Path, out: Path) -> Path:
+    """Pack the trees below `root` into the file `out`."""
+    write_packed(root, list_shapes(root), out, workers=1)
+    return out
 
 
 def write_h5(path: Path, **arrays: np.ndarray) -> Path:

@@ -68,8 +68,10 @@ class Training(ABC):
         state = checkpoint.load_state(self.run_dir)
         run.check_same(state["config"], vars(self.args), self.run_dir / checkpoint.STATE_FILE)
         if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
+            packed = getattr(self.args, "packed", None)
+            source = f"--packed {packed}" if packed else f"--data_root {self.args.data_root}"
             raise ValueError(
-                f"{self.run_dir} was trained on {state['num_samples']} samples, --data_root holds "
+                f"{self.run_dir} was trained on {state['num_samples']} samples, {source} holds "
                 f"{len(self.loader.dataset)}: resume on the same data, or start anew under another --exp_name"
             )
         try:

@@ -8,10 +8,8 @@ from PIL import Image
 
 import train_crosspoint
 from data.check_data import check_all
-from data.packing import write_packed
-from datasets.shape_files import list_shapes
 from tests.check_helpers import check, report_on
-from tests.tiny_trees import cloud, labelled, write_all, write_extras, write_h5, write_shapenet
+from tests.tiny_trees import cloud, labelled, pack, write_all, write_extras, write_h5, write_shapenet
 
 
 @pytest.fixture
@@ -221,8 +219,7 @@ def test_real_shards_are_sound(shared, capsys):
 
 def test_a_packed_file_is_checked(tmp_path, capsys):
     root = write_shapenet(tmp_path / "tree")
-    path = tmp_path / "all.h5"
-    write_packed(root, list_shapes(root), path, workers=1)
+    path = pack(root, tmp_path / "all.h5")
     status, text = check(path, capsys)
     assert status == 0
     assert "clouds: 3, points a cloud: 97 .. 97" in text
@@ -233,8 +230,7 @@ def test_a_packed_file_is_checked(tmp_path, capsys):
 
 def test_every_fault_of_a_packed_file_is_named(tmp_path, capsys):
     root = write_shapenet(tmp_path / "tree")
-    path = tmp_path / "all.h5"
-    write_packed(root, list_shapes(root), path, workers=1)
+    path = pack(root, tmp_path / "all.h5")
     with h5py.File(path, "r+") as file:
         file["points"][0, 0] += 1
         file["pixels"][file["view/pixels"][3] - 1] ^= 1
@@ -242,6 +238,16 @@ def test_every_fault_of_a_packed_file_is_named(tmp_path, capsys):
     assert status == 1
     assert "the cloud of 02/a has another checksum" in text
     assert "view 02.png of 02/a" in text
-    assert f"packed pairs: 2 faults; next: python -m data.pack ROOT --out {path} --overwrite" in text
+    assert f"packed pairs: 2 faults; next: python -m data.pack {root} --out {path} --overwrite" in text
     path.write_bytes(path.read_bytes()[:1000])
-    assert check(path, capsys)[0] == 1
+    status, text = check(path, capsys)
+    assert status == 1
+    assert "--overwrite" not in text  # it may be anything
+
+
+def test_a_packed_file_of_one_shape_is_too_small_to_train_on(tmp_path, capsys):
+    path = pack(write_shapenet(tmp_path / "tree", ("02/a",)), tmp_path / "all.h5")
+    status, text = check(path, capsys)
+    assert status == 0
+    assert "pre-training compares at least 2" in text
+    assert "train_crosspoint.py" not in text

@@ -68,6 +68,22 @@ def test_a_file_is_replaced_only_when_asked(root):
     np.testing.assert_array_equal(PackedFile(path).read_points(0), cloud(9))
 
 
+def test_a_link_stays_one_and_its_file_is_replaced(root, tmp_path):
+    run(root, "--out", str(tmp_path / "disk.h5"))
+    link = tmp_path / "link.h5"
+    link.symlink_to("disk.h5")
+    before = (tmp_path / "disk.h5").stat().st_ino
+    run(root, "--out", str(link), "--overwrite")
+    assert link.is_symlink()
+    assert (tmp_path / "disk.h5").stat().st_ino != before
+
+
+def test_a_file_of_others_is_not_offered_for_replacement(root, tmp_path):
+    (tmp_path / "thesis.h5").write_text("all my work")
+    with pytest.raises(FileExistsError, match=r"thesis\.h5 exists; choose another --out; data\.pack did not write"):
+        run(root, "--out", str(tmp_path / "thesis.h5"))
+
+
 def test_every_fault_is_named_and_nothing_is_written(root, capsys):
     views = root / "ShapeNetRendering"
     (views / "02" / "a" / "rendering" / "01.png").write_bytes(b"no picture")

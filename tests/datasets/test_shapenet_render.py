@@ -168,7 +168,9 @@ def test_without_augmentation_views_of_two_sizes_are_an_error_that_says_what_to_
     dataset = ShapeNetRender(root, augment=False)
     epoch = next(e for e in range(99) if np.random.default_rng((0, e, 2)).integers(3) == 0)
     dataset.set_epoch(epoch)
-    with pytest.raises(ValueError, match=r"c/rendering has 5 x 4 pixels, .* 16 x 16: .*data\.pack.*--augment loader"):
+    with pytest.raises(
+        ValueError, match=r"c/rendering/00\.png has 5 x 4 pixels, .* 16 x 16; .*data\.pack ROOT\) and pass --packed$"
+    ):
         dataset[2]
 
 
@@ -178,7 +180,17 @@ def test_without_augmentation_a_cloud_without_size_is_named(root):
         ShapeNetRender(root, augment=False)[1]
 
 
-@pytest.mark.parametrize("name", ["limit", "num_points", "image_size"])
-def test_a_size_below_one_is_refused(root, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        ShapeNetRender(root, **{name: 0})
+@pytest.mark.parametrize("name", ["num_points", "image_size"])
+def test_a_size_below_two_is_refused(root, name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 2, got 1"):
+        ShapeNetRender(root, **{name: 1})
+
+
+def test_a_limit_below_one_is_refused(root):
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        ShapeNetRender(root, limit=0)
+
+
+def test_iteration_ends(root):
+    dataset = ShapeNetRender(root, image_size=8)
+    assert sum(1 for _ in dataset) == len(dataset)
