@@ -4,7 +4,8 @@
     python train_crosspoint.py --data_root data/shapes --packed data/shapes/shapenet_render.h5
 
 Items are the same, to the last bit, as from the trees. Every cloud or picture that cannot be read is named, and then
-nothing is written. The file gets its name when it is whole. Exit status: 0 written, 1 something is at fault, 2 misuse.
+nothing is written. The file gets its name when it is whole; until then its folder needs room for about twice its size.
+Exit status: 0 written, 1 something is at fault, 2 misuse.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from data.check_shapenet import training_command
 from data.packing import Counts, write_packed
 from datasets.layouts import PACKED
 from datasets.packed_file import is_packed
@@ -50,8 +52,11 @@ def main(args: argparse.Namespace) -> int:
         f"wrote {out}: {result.shapes} shapes, {result.points} points, {result.views} views, "
         f"{out.stat().st_size / 2**20:.1f} MiB"
     )
-    root, file = shlex.quote(str(args.root)), shlex.quote(str(out))
-    print(f"next: python train_crosspoint.py --data_root {root} --packed {file} --exp_name crosspoint")
+    if result.shapes < 2:
+        print("next: pack more shapes, pre-training compares at least 2")
+        return 0
+    data = f"--data_root {shlex.quote(str(args.root))} --packed {shlex.quote(str(out))}"
+    print(f"next: {training_command(data, result.shapes, result.fewest_points)}")
     return 0
 
 

@@ -32,6 +32,7 @@ class Counts(NamedTuple):
     shapes: int
     points: int
     views: int
+    fewest_points: int
 
 
 class PackedView(NamedTuple):
@@ -76,7 +77,8 @@ def write_packed(root: Path, shapes: Sequence[Shape], out: Path, *, workers: int
         with whole.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(whole, out)
-    return Counts(len(shapes), sum(shape.num_points for shape in packed), sum(len(shape.views) for shape in packed))
+    points_of = [shape.num_points for shape in packed]
+    return Counts(len(shapes), sum(points_of), sum(len(shape.views) for shape in packed), min(points_of))
 
 
 def pack_shape(root: Path, shape: Shape) -> PackedShape:

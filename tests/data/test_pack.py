@@ -26,6 +26,7 @@ def test_the_file_lies_in_the_root_and_says_what_it_holds(root, capsys):
     out = capsys.readouterr().out
     assert f"wrote {path}: 3 shapes, 291 points, 9 views" in out
     assert f"python train_crosspoint.py --data_root {root} --packed {path}" in out
+    assert "--batch_size 3 --num_points 97" in out
     assert len(PackedFile(path)) == 3
     assert sorted(file.name for file in root.iterdir()) == ["ShapeNet", "ShapeNetRendering", path.name]
     assert path.stat().st_mode & 0o444 == 0o444
@@ -126,3 +127,8 @@ def test_a_folder_as_out_and_an_empty_root_are_refused(root, tmp_path):
         run(root, "--out", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="no clouds"):
         run(tmp_path, "--out", str(tmp_path / "a.h5"))
+
+
+def test_one_shape_is_too_few_to_train_on(tmp_path, capsys):
+    run(write_shapenet(tmp_path / "tree", ("02/a",)))
+    assert "next: pack more shapes, pre-training compares at least 2" in capsys.readouterr().out
