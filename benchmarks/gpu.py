@@ -23,6 +23,7 @@ from benchmarks.gpu_step import FORMS, OUT_OF_MEMORY
 from utils import run
 from utils.checkpoint import provenance
 from utils.cli import run_main
+from utils.files import write_text
 
 
 class Part(NamedTuple):
@@ -45,7 +46,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--skip", nargs="*", default=[], metavar="PART", help="parts to leave out, by name or its start"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     parser.add_argument("--json", type=Path, default=Path("gpu.json"), help="write everything here")
     return parser.parse_args(argv)
 
@@ -104,7 +105,7 @@ def main(args: argparse.Namespace) -> int:
         if part.name.startswith(tuple(args.skip)):
             continue
         records[part.name] = run_part(part, device, end - time.perf_counter())
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+        write_text(args.json, json.dumps(report, indent=1) + "\n")
         print(describe(part.name, records[part.name]), flush=True)
         if records[part.name]["status"].startswith("exit"):
             print(records[part.name]["output"], flush=True)

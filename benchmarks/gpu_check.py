@@ -25,6 +25,7 @@ from models.edge_conv import EdgeConv
 from models.geometry import CloudRows, flat_index, knn
 from utils import run
 from utils.cli import run_main
+from utils.files import write_text
 
 LAYERS = ((3, 64), (64, 128), (128, 256))  # channels in and out, of DGCNN's edge convolutions
 BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.2}
@@ -50,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clouds", type=int, default=4, help="a batch")
     parser.add_argument("--points", type=int, default=1024, help="of a cloud")
     parser.add_argument("--k", type=int, default=20, help="neighbours per point")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     parser.add_argument("--json", type=Path, help="write the errors here")
     return parser.parse_args(argv)
 
@@ -149,7 +150,7 @@ def main(args: argparse.Namespace) -> int:
     checks = [*check_layers(args, device), *check_network(args, device), *check_knn(args, device)]
     if args.json:
         rows = [check._asdict() | {"is_right": check.is_right} for check in checks]
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+        write_text(args.json, json.dumps(rows, indent=1) + "\n")
     wrong = [check for check in checks if not check.is_right]
     for check in wrong:
         print(f"WRONG {check.name} {check.dtype} {check.quantity}: error {check.error:.1e}, bound {check.bound:.0e}")

@@ -23,6 +23,7 @@ from models.geometry import Edges
 from models.kernels import knn
 from utils import run
 from utils.cli import run_main
+from utils.files import write_text
 
 Row = dict[str, object]
 BLOCKS = ((16, 64, 4), (32, 64, 2), (32, 64, 4), (32, 128, 4), (64, 64, 8))
@@ -37,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--k", type=int, nargs="+", default=[15, 20, 40], help="neighbours per point")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 256], help="channels of the edge convolutions")
     parser.add_argument("--rounds", type=int, default=3, help="timed runs of each form")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     parser.add_argument("--json", type=Path, help="write the figures here")
     return parser.parse_args(argv)
 
@@ -141,7 +142,7 @@ def main(args: argparse.Namespace) -> None:
         rows.append(row)
         print(" ".join(f"{key}={f'{x:.3g}' if isinstance(x, float) else x}" for key, x in row.items()), flush=True)
         if args.json:
-            args.json.write_text(json.dumps(rows, indent=1) + "\n")
+            write_text(args.json, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from models.methods.crosspoint import CrossPoint
 from utils import run
 from utils.cli import run_main
 from utils.engine import Precision, train_one_epoch
+from utils.files import write_text
 from utils.optim import WEIGHT_DECAY, build_optimizer, cosine_schedule
 
 OUT_OF_MEMORY = 3  # exit status
@@ -80,7 +81,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--image_size", type=int, default=224, help="pixels, square")
     parser.add_argument("--image_depth", type=int, default=50, help="of the ResNet: 18, 34 or 50")
     parser.add_argument("--steps", type=int, default=10, help="timed steps")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     parser.add_argument("--json", type=Path, help="write the figures here")
     return parser.parse_args(argv)
 
@@ -162,7 +163,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"out of memory: {error}", file=sys.stderr)
         return OUT_OF_MEMORY
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=1) + "\n")
+        write_text(args.json, json.dumps(figures, indent=1) + "\n")
     print(
         " ".join(f"{name}={round(value, 1) if isinstance(value, float) else value}" for name, value in figures.items())
     )

@@ -56,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--k", type=int, nargs="+", default=[15, 20, 40], help="neighbours per point")
     parser.add_argument("--clouds", type=int, default=8, help="a batch")
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of each form")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     add_output_args(parser)
     return parser.parse_args(argv)
 

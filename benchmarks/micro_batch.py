@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, nargs="+", default=[32, 64, 128], help="shapes that are contrasted")
     parser.add_argument("--micro_batch", type=int, nargs="+", default=[0, 8, 16, 32], help="shapes in memory at once")
     parser.add_argument("--points", type=int, default=512, help="a cloud")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     add_output_args(parser)
     return parser.parse_args(argv)

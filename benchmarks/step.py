@@ -66,7 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of each side")
     parser.add_argument("--dropout", action="store_true", help="clouds as pre-training augments them")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     parser.add_argument("--memory_of", choices=list(SIDES), help=argparse.SUPPRESS)
     add_output_args(parser)
     return parser.parse_args(argv)

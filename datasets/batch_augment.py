@@ -24,7 +24,7 @@ from datasets.image_transforms import (
     normalize_,
     resize_square,
 )
-from datasets.point_transforms import JITTER_CLIP, JITTER_SIGMA, PointAugment
+from datasets.point_transforms import JITTER_CLIP, JITTER_SIGMA, PointAugment, quaternion_matrix
 
 
 class PointDraws(NamedTuple):
@@ -90,11 +90,7 @@ def rotations_about_y(angle: Tensor) -> Tensor:
 def quaternion_rotations(quaternion: Tensor) -> Tensor:
     """Shape: (B, 4), any length but 0 -> (B, 3, 3)."""
     w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
+    rows = quaternion_matrix(w, x, y, z)
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 

@@ -8,11 +8,13 @@ Source: Afham et al. 2022, arXiv:2203.00680, and its published code for the exac
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 ROTATIONS = ("y", "so3", "none")
 JITTER_SIGMA, JITTER_CLIP = 0.01, 0.05
+T = TypeVar("T")
 
 
 def unit_sphere(points: np.ndarray) -> np.ndarray:
@@ -54,15 +56,17 @@ def rotate_y(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def rotate_so3(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Turn by a rotation uniform over all orientations, drawn as a unit quaternion."""
     w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ],
-        dtype=np.float32,
-    )
+    rotation = np.array(quaternion_matrix(w, x, y, z), dtype=np.float32)
     return (rotation @ points.T).T
+
+
+def quaternion_matrix(w: T, x: T, y: T, z: T) -> list[list[T]]:
+    """Rows of the rotation matrix of a unit quaternion; its parts are numbers, arrays or tensors of one shape."""
+    return [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
 
 
 def translate(points: np.ndarray, rng: np.random.Generator, fraction: float = 0.5) -> np.ndarray:

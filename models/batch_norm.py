@@ -67,8 +67,7 @@ def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
 
 def first_rows(clouds: CloudRows) -> tuple[Tensor, Tensor]:
     """Row of each cloud's point 0, and how many further points it stands for (float64). Shape: two (B,)."""
-    lengths = torch.tensor(clouds.lengths, device=clouds.weight.device)
-    first = lengths.cumsum(0) - lengths
+    first = clouds.first_rows(clouds.weight.device)
     return first, clouds.weight[first].double() - 1
 
 

@@ -24,11 +24,9 @@ from torch.autograd.function import once_differentiable
 
 from models.batch_norm import SLOPE, update_running
 from models.edge_moments import around_cloud_means, edge_moments, mean_row, projected_statistics
-from models.geometry import CloudRows, Edges
+from models.geometry import LABEL_BITS, CloudRows, Edges, labels_of, with_labels
 from models.kernels import can_run
 from models.sync import is_synchronised
-
-ROW_BITS = 28  # of the number of rows in a batch: what a float64 has to spare beside a float32
 
 with warnings.catch_warnings():  # torch says once per process that its CSR tensors are "in beta state"
     warnings.filterwarnings("ignore", message="Sparse CSR")
@@ -48,12 +46,9 @@ def _gather_max(u: Tensor, index: Tensor) -> Tensor:
 
 def _gather_argmax(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     """`_gather_max`, and the row each maximum came from, one of them where several are equal. Two (M, D)."""
-    if u.dtype == torch.float32 and u.device.type == "cpu" and len(u) < 2**ROW_BITS:
-        # A float64 orders as the float32 it was made of, whatever stands in its last 29 bits: the number of the row.
-        rows = torch.arange(len(u))[:, None]
-        largest = _gather_max(u.double().view(torch.int64).bitwise_or_(rows).view(torch.float64), index)
-        # NaN has other bits, and no place.
-        return largest.float(), largest.view(torch.int64).bitwise_and_(2**ROW_BITS - 1).clamp_max_(len(u) - 1)
+    if u.dtype == torch.float32 and u.device.type == "cpu" and len(u) < 2**LABEL_BITS:
+        largest = _gather_max(with_labels(u, torch.arange(len(u))[:, None]), index)
+        return largest.float(), labels_of(largest).clamp_max_(len(u) - 1)  # NaN has no row: any will do
     offsets = torch.arange(0, index.numel(), index.shape[1], device=index.device)
     largest, _, _, argmax = torch.embedding_bag(u, index.reshape(-1), offsets, mode=2)
     return largest, argmax

@@ -45,13 +45,14 @@ class _MomentSums(torch.autograd.Function):
         index, k, given = edges.index, edges.index.shape[1], x.dtype
         if x.shape[1] <= NARROW:
             x, p = x.double(), p.double()
-        weight = x.new_ones(len(x)) if weight is None else weight.to(x.dtype)
         differences = F.embedding_bag(index, p, mode="sum").sub_(p, alpha=k)  # (M, C)
-        in_degree = torch.bincount(index.reshape(-1), weight.repeat_interleave(k), minlength=len(x)).to(x.dtype)
-        surplus = in_degree - k * weight  # of edges that come over those that go
+        edge_weight = None if weight is None else weight.to(x.dtype).repeat_interleave(k)
+        in_degree = torch.bincount(index.reshape(-1), edge_weight, minlength=len(x)).to(x.dtype)
+        surplus = in_degree - (k if weight is None else k * weight.to(x.dtype))  # of edges that come over those that go
         ctx.save_for_backward(x, p, differences, weight, surplus)
         ctx.edges, ctx.given = edges, given
-        of_difference, of_centre = differences * weight[:, None], x * (k * weight)[:, None]
+        of_difference = _weighted(differences, weight)
+        of_centre = k * x if weight is None else _weighted(x, k * weight)
         own, mixed = _gram(p, torch.cat([p * surplus[:, None], of_difference], dim=1)).chunk(2, dim=1)
         cross, centres = _gram(x, torch.cat([of_difference, of_centre], dim=1)).chunk(2, dim=1)
         second = torch.cat([torch.cat([own - mixed - mixed.T, cross.T], 1), torch.cat([cross, centres], 1)])
@@ -71,11 +72,16 @@ class _MomentSums(torch.autograd.Function):
         both = (grad_second + grad_second.T).to(x.dtype)  # (2C, 2C): both places of every product
         own, cross, centres = both[:channels, :channels], both[:channels, channels:], both[channels:, channels:]
         through_own = p @ own
-        at_difference = torch.addmm(of_difference, x, cross.T).sub_(through_own).mul_(weight[:, None])
+        at_difference = _weighted(torch.addmm(of_difference, x, cross.T).sub_(through_own), weight)
         grad = torch.addmm(of_centre, x, centres).mul_(k)
-        grad.addmm_(differences, cross - own).mul_(weight[:, None])
+        grad = _weighted(grad.addmm_(differences, cross - own), weight)
         grad.addcmul_(through_own, surplus[:, None]).sub_(at_difference, alpha=k)
         return grad.add_(_sum_over_centres(at_difference, ctx.edges))
+
+
+def _weighted(rows: Tensor, weight: Tensor | None) -> Tensor:
+    """Every row times the points it stands for. Shape: (M, C), (M,) or None -> (M, C)."""
+    return rows if weight is None else rows * weight.to(rows.dtype)[:, None]
 
 
 def _sum_over_centres(v: Tensor, edges: Edges) -> Tensor:

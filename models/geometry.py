@@ -36,6 +36,11 @@ class CloudRows(NamedTuple):
     lengths: list[int]
     weight: Tensor | None = None
 
+    def first_rows(self, device: torch.device) -> Tensor:
+        """Row of each cloud's point 0. Shape: (B,)."""
+        lengths = torch.tensor(self.lengths, device=device)
+        return lengths.cumsum(0) - lengths
+
     @property
     def are_equal(self) -> bool:
         """Whether all clouds have as many rows, each of one point: (B, N, C) holds them."""
@@ -132,8 +137,8 @@ def knn_rows(x: Tensor, clouds: CloudRows, k: int) -> Tensor:
         for length in clouds.lengths:
             copies = 1 if clouds.weight is None else int(clouds.weight[start])
             _check_size(length + copies - 1, k)
-            nearest = _nearest(x[start : start + length], min(k, length))
-            index.append(_repeat_first(nearest, copies, k) + start)
+            found = _nearest(x[start : start + length], min(k, length))
+            index.append(_repeat_first(found, copies, k) + start)
             start += length
     return torch.cat(index)
 
@@ -182,14 +187,26 @@ def _smallest(values: Tensor, labels: Tensor, k: int) -> Tensor:
     is_plain = values.dtype == torch.float32 and values.device.type == "cpu"
     if not is_plain or values.shape[1] > PARTITIONED or torch.get_num_threads() > FEW_THREADS:
         return labels.gather(1, values.topk(k, dim=-1, largest=False).indices)
-    # A float64 orders as the float32 it was made of, whatever stands in its last 29 bits: the label. NumPy selects
-    # among such numbers in a quarter of the processor's time that topk takes, on one thread.
-    packed = values.double().view(torch.int64).bitwise_or_(labels).view(torch.float64).numpy()
+    # NumPy selects among labelled numbers in a quarter of the processor's time that topk takes, on one thread.
+    packed = with_labels(values, labels).numpy()
     if k < packed.shape[1]:
         packed.partition(k - 1, axis=1)
     smallest = packed[:, :k].copy()
     smallest.sort(axis=1)
-    return torch.from_numpy(smallest).view(torch.int64).bitwise_and_(2**LABEL_BITS - 1)
+    return labels_of(torch.from_numpy(smallest))
+
+
+def with_labels(values: Tensor, labels: Tensor) -> Tensor:
+    """Float64 numbers that order as the float32 values they are made of and carry a label each, below 2**LABEL_BITS.
+
+    The label stands in the last 29 bits, which a float32 leaves free; among equal values labels decide the order.
+    """
+    return values.double().view(torch.int64).bitwise_or_(labels).view(torch.float64)
+
+
+def labels_of(packed: Tensor) -> Tensor:
+    """The labels that `with_labels` put in; of NaN, any number below 2**LABEL_BITS."""
+    return packed.view(torch.int64).bitwise_and(2**LABEL_BITS - 1)
 
 
 def _repeat_first(nearest: Tensor, copies: int, k: int) -> Tensor:

@@ -40,8 +40,7 @@ class _NormActPool(torch.autograd.Function):
             points = points + copies[:, None]
         is_flat = norm.gain == 0  # all points are equal there: the first is taken, as the published network does
         if is_flat.any():
-            lengths = torch.tensor(clouds.lengths, device=x.device)
-            argmax[:, is_flat] = (lengths.cumsum(0) - lengths)[:, None]
+            argmax[:, is_flat] = clouds.first_rows(x.device)[:, None]
             largest = x.gather(0, argmax)
         all_x, positive_x, positive = sums
         gain, offset = norm.gain, norm.offset

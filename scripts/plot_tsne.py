@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--k", type=int, help="neighbours per point; default: what the checkpoint says")
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     parser.add_argument("--seed", type=seed_number, default=0, help="of the random weights and of t-SNE")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(parser)
     parser.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
     add_cache_arg(parser)
     add_dataset_args(parser)

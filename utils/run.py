@@ -31,9 +31,14 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("CROSSPOINT_DATA", "data"),
         help="folder of the data sets (default: the environment variable CROSSPOINT_DATA, else data)",
     )
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_device_arg(group)
     group.add_argument("--seed", type=seed_number, default=1, help="weights, data order and augmentations")
     group.add_argument("--num_workers", type=int, default=2, help="loader processes; 0 loads in this one")
+
+
+def add_device_arg(parser: argparse._ActionsContainer) -> None:
+    """The flag --device, which `get_device` reads."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
 
 
 def require_at_least(least: int, args: argparse.Namespace, *names: str) -> None:

@@ -14,7 +14,7 @@ from datasets.modelnet40 import ModelNet40
 from datasets.scanobjectnn import VARIANTS, ScanObjectNN
 from models.encoders import ENCODERS, build_encoder
 from models.published import load_encoder
-from utils import seed
+from utils import run, seed
 from utils.checkpoint import file_sha256
 from utils.cli import seed_number
 from utils.feature_cache import add_cache_arg
@@ -44,7 +44,7 @@ def add_encoder_args(parser: argparse.ArgumentParser) -> None:
         "--k", type=int, help=f"neighbours per point (default: what the checkpoint says, else {PUBLISHED_K})"
     )
     group.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(group)
     group.add_argument("--seed", type=seed_number, default=0, help="of the untrained weights and of every draw")
     add_cache_arg(group)
 
