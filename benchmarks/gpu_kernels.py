@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.timing import in_turns
 from models import kernels
 from models.edge_moments import edge_moments
-from models.geometry import Edges
+from models.geometry import CloudRows, Edges
 from models.kernels import knn
 from utils import run
 from utils.cli import run_main
@@ -108,7 +108,11 @@ def time_edge_conv(args: argparse.Namespace, device: torch.device) -> Iterator[R
     num_points, k = args.points[len(args.points) // 2], args.k[len(args.k) // 2]
     start = torch.arange(args.clouds, device=device)[:, None, None] * num_points
     edges = Edges((knn.nearest(make_features(args, num_points, 3, device), k) + start).flatten(0, 1))
-    rows = len(edges.index)
+    rows, clouds = len(edges.index), CloudRows([num_points] * args.clouds)
+
+    def moments(x: torch.Tensor) -> torch.Tensor:
+        return edge_moments(x, x.new_zeros(args.clouds, x.shape[1]), edges, clouds).second
+
     for width, dtype, warps in itertools.product(args.widths, (torch.float32, torch.bfloat16), WARPS):
         u, v = torch.randn(2, rows, width, device=device)
         u, v = u.to(dtype).requires_grad_(), v.requires_grad_()
@@ -117,7 +121,7 @@ def time_edge_conv(args: argparse.Namespace, device: torch.device) -> Iterator[R
         with patch.object(tiles, "WARPS", warps):
             for name, forward, inputs in (
                 ("max", lambda u, v: max_act(u, v, edges, torch.float32), (u, v)),
-                ("moments", lambda x: edge_moments(x, x.detach(), edges).second, (x,)),
+                ("moments", moments, (x,)),
             ):
                 out = forward(*inputs)
                 calls[f"{name} forward"] = partial(forward, *inputs)

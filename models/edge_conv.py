@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from models.batch_norm import SLOPE, update_running
-from models.edge_moments import around_cloud_means, edge_moments, mean_row, projected_statistics
+from models.edge_moments import around_cloud_means, edge_moments, mean_of_clouds, projected_statistics
 from models.geometry import LABEL_BITS, CloudRows, Edges, labels_of, with_labels
 from models.kernels import can_run
 from models.sync import is_synchronised
@@ -119,16 +119,16 @@ class EdgeConv(nn.Sequential):
         weight = self[0].weight.flatten(1)  # (D, 2C)
         weight_a, weight_b = weight.chunk(2, dim=1)
         # u_j and u_i are rounded according to the size of their cloud, not to its distance from the origin.
-        p = around_cloud_means(x, clouds)
+        p, means = around_cloud_means(x, clouds)
         if norm.training:
             # A shift of all x adds a constant that BatchNorm removes again. Not in eval mode, where a cloud's feature
             # must not depend on the others of its batch.
             sync = is_synchronised(norm)
-            shift = mean_row(x.detach(), sync)
-            x = x - shift
-            moments = edge_moments(x, p.detach(), edges, clouds.weight, sync=sync)
+            centre = mean_of_clouds(means, clouds, sync)
+            means = means - centre
+            moments = edge_moments(p, means, edges, clouds, sync=sync)
             mean, var = projected_statistics(moments, weight)
-            constant = (weight_b.detach() * shift).sum(dim=1)  # no matrix product: autocast would round it
+            constant = (weight_b.detach() * centre).sum(dim=1)  # no matrix product: autocast would round it
             update_running(norm, mean.detach() + constant, var.detach(), moments.num_edges)
         else:
             mean, var = norm.running_mean.double(), norm.running_var.double()
@@ -136,8 +136,10 @@ class EdgeConv(nn.Sequential):
         offset = norm.bias - gain[:, 0] * mean
         dtype = torch.promote_types(x.dtype, torch.float32)
         u = F.linear(p, (gain * weight_a).to(x.dtype))
-        v = F.linear(x, (gain * weight_b).to(x.dtype)).to(dtype)
-        return u, v + offset.to(dtype) - u
+        v = F.linear(p, (gain * (weight_b - weight_a)).to(x.dtype)).to(dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            of_cloud = F.linear(means.to(gain.dtype), gain * weight_b, offset)  # (B, D)
+        return u, clouds.plus(v, of_cloud.to(dtype))
 
 
 class FirstEdgeConv(EdgeConv):

@@ -2,11 +2,11 @@
 
 Of d = x_j - x_i and x_i, for the edge from centre i to its neighbour j, the mean over all edges of W [d, x_i] is W
 times their mean, and its variance a quadratic form of their covariance. Both need x, the sums of differences at every
-centre and the in-degrees only; no edge is stored. Differences do not change when a cloud is shifted, so their moments
-are taken from clouds around their own means: nothing cancels because clouds lie far apart.
+centre and the in-degrees only; no edge is stored. Products are taken of clouds around their own means, so that nothing
+cancels because clouds lie far apart: differences do not change by that, and what it takes from x is added cloud by
+cloud.
 
-Letters: M rows (points of all clouds), K neighbours, C channels, D channels of a projection. `weight` (M,) counts the
-equal points a row stands for (models.geometry.CloudRows).
+Letters: M rows (points of B clouds), K neighbours, C channels, D channels of a projection.
 """
 
 from typing import NamedTuple
@@ -35,28 +35,35 @@ class EdgeMoments(NamedTuple):
 
 
 class _MomentSums(torch.autograd.Function):
-    """Sums over all edges of [x_j - x_i, x_i] and its products. Shape: x, p (M, C) -> (2C,), (2C, 2C), float64.
+    """Sums over all edges of [x_j - x_i, x_i] and its products, where x is p and the shift of its cloud.
 
-    `p` is x up to a shift of every cloud.
+    Shape: p (M, C), shifts (B, C) -> (2C,), (2C, 2C), float64. No gradient for the shifts.
     """
 
     @staticmethod
-    def forward(ctx, x, p, edges, weight):
-        index, k, given = edges.index, edges.index.shape[1], x.dtype
-        if x.shape[1] <= NARROW:
-            x, p = x.double(), p.double()
+    def forward(ctx, p, shifts, edges, clouds):
+        index, k, given = edges.index, edges.index.shape[1], p.dtype
+        if p.shape[1] <= NARROW:
+            p, shifts = p.double(), shifts.double()
+        weight = None if clouds.weight is None else clouds.weight.to(p.dtype)
         differences = F.embedding_bag(index, p, mode="sum").sub_(p, alpha=k)  # (M, C)
-        edge_weight = None if weight is None else weight.to(x.dtype).repeat_interleave(k)
-        in_degree = torch.bincount(index.reshape(-1), edge_weight, minlength=len(x)).to(x.dtype)
-        surplus = in_degree - (k if weight is None else k * weight.to(x.dtype))  # of edges that come over those that go
-        ctx.save_for_backward(x, p, differences, weight, surplus)
-        ctx.edges, ctx.given = edges, given
-        of_difference = _weighted(differences, weight)
-        of_centre = k * x if weight is None else _weighted(x, k * weight)
-        own, mixed = _gram(p, torch.cat([p * surplus[:, None], of_difference], dim=1)).chunk(2, dim=1)
-        cross, centres = _gram(x, torch.cat([of_difference, of_centre], dim=1)).chunk(2, dim=1)
+        edge_weight = None if weight is None else weight.repeat_interleave(k)
+        in_degree = torch.bincount(index.reshape(-1), edge_weight, minlength=len(p)).to(p.dtype)
+        surplus = in_degree - (k if weight is None else k * weight)  # of edges that come over those that go
+        ctx.save_for_backward(p, shifts, differences, weight, surplus)
+        ctx.edges, ctx.clouds, ctx.given = edges, clouds, given
+        of_difference, of_point = _weighted(differences, weight), _weighted(p, weight)
+        products = _gram(p, torch.cat([p * surplus[:, None], of_difference, of_point], dim=1))
+        own, mixed, points = products.chunk(3, dim=1)  # (C, C) each
+        # What the shifts add, from sums over the clouds.
+        shifts = shifts.double()
+        counts = clouds.num_points.to(shifts)[:, None]  # (B, 1)
+        differences, points_of = clouds.sums(of_difference).double(), clouds.sums(of_point).double()  # (B, C)
+        cross = mixed + shifts.T @ differences
+        across = shifts.T @ (points_of + 0.5 * counts * shifts)
+        centres = k * (points + across + across.T)
         second = torch.cat([torch.cat([own - mixed - mixed.T, cross.T], 1), torch.cat([cross, centres], 1)])
-        return torch.cat([_sum(of_difference), _sum(of_centre)]), second
+        return torch.cat([differences.sum(0), k * (points_of + counts * shifts).sum(0)]), second
 
     @staticmethod
     @once_differentiable
@@ -66,17 +73,18 @@ class _MomentSums(torch.autograd.Function):
 
     @staticmethod
     def _gradient(ctx, grad_mean, grad_second):
-        x, p, differences, weight, surplus = ctx.saved_tensors
-        k, channels = ctx.edges.index.shape[1], x.shape[1]
-        of_difference, of_centre = grad_mean.to(x.dtype).split(channels)
-        both = (grad_second + grad_second.T).to(x.dtype)  # (2C, 2C): both places of every product
+        p, shifts, differences, weight, surplus = ctx.saved_tensors
+        k, channels = ctx.edges.index.shape[1], p.shape[1]
+        of_difference, of_centre = grad_mean.to(p.dtype).split(channels)
+        both = (grad_second + grad_second.T).to(p.dtype)  # (2C, 2C): both places of every product
         own, cross, centres = both[:channels, :channels], both[:channels, channels:], both[channels:, channels:]
-        through_own = p @ own
-        at_difference = _weighted(torch.addmm(of_difference, x, cross.T).sub_(through_own), weight)
-        grad = torch.addmm(of_centre, x, centres).mul_(k)
-        grad = _weighted(grad.addmm_(differences, cross - own), weight)
-        grad.addcmul_(through_own, surplus[:, None]).sub_(at_difference, alpha=k)
-        return grad.add_(_sum_over_centres(at_difference, ctx.edges))
+        # Of the sum of differences at a centre, and of the centre's own place in its edges.
+        at_difference = ctx.clouds.plus(p @ (cross.T - own), torch.addmm(of_difference, shifts, cross.T))
+        rows = torch.addmm(of_centre - of_difference, shifts, centres - cross.T)
+        grad = ctx.clouds.plus(p @ (centres - cross.T + own), rows)
+        grad = _weighted(torch.addmm(grad, differences, cross - own, beta=k), weight)
+        grad.addcmul_(p @ own, surplus[:, None])
+        return grad.add_(_sum_over_centres(_weighted(at_difference, weight), ctx.edges))
 
 
 def _weighted(rows: Tensor, weight: Tensor | None) -> Tensor:
@@ -102,19 +110,20 @@ def _sum(x: Tensor) -> Tensor:
     return _gram(x.new_ones(len(x), 1), x)[0]
 
 
-def edge_moments(
-    x: Tensor, p: Tensor, edges: Edges, weight: Tensor | None = None, *, sync: bool = False
-) -> EdgeMoments:
-    """Moments of the edges of a graph, with `sync` of the graphs of all processes, which need the same centre of x.
+def edge_moments(p: Tensor, shifts: Tensor, edges: Edges, clouds: CloudRows, *, sync: bool = False) -> EdgeMoments:
+    """Moments of the edges of a graph, with `sync` of the graphs of all processes.
 
-    Shape: x (M, C), edges between M rows, weight (M,) or None. `p` (M, C) is x with every cloud shifted to its own
-    mean (`around_cloud_means`). Centre x too: products of coordinates far from the origin round coarsely.
+    Args:
+        p: (M, C), rows of clouds around their own means (`around_cloud_means`).
+        shifts: (B, C), what to add to the rows of each cloud: their means less a point common to all clouds, of all
+            processes too. The nearer that is to their centre, the less is lost to rounding. No gradient goes here.
+        edges: between the M rows.
     """
-    num_edges = edges.index.shape[1] * (len(x) if weight is None else int(weight.sum()))
-    with torch.autocast(x.device.type, enabled=False):  # which would take the products in bfloat16
-        mean, second = _MomentSums.apply(x, p, edges, weight)
+    num_edges = edges.index.shape[1] * int(clouds.num_points.sum())
+    with torch.autocast(p.device.type, enabled=False):  # which would take the products in bfloat16
+        mean, second = _MomentSums.apply(p, shifts, edges, clouds)
     if sync:
-        num_edges = int(total(torch.tensor(num_edges, device=x.device)))
+        num_edges = int(total(torch.tensor(num_edges, device=p.device)))
         mean, second = total(mean), total(second)
     return EdgeMoments(mean / num_edges, second / num_edges, num_edges)
 
@@ -127,20 +136,20 @@ def projected_statistics(moments: EdgeMoments, weight: Tensor) -> tuple[Tensor, 
     return mean, ((weight @ centred) * weight).sum(dim=1).clamp_min(0)
 
 
-def mean_row(x: Tensor, sync: bool) -> Tensor:
-    """Mean over rows, with `sync` over those of all processes. Shape: (M, C) -> (C,)."""
-    if not sync:
-        return x.mean(dim=0)
-    sums = total(torch.cat([x.double().sum(dim=0), x.new_tensor([len(x)], dtype=torch.float64)]))
-    return (sums[:-1] / sums[-1]).to(x.dtype)
+def mean_of_clouds(means: Tensor, clouds: CloudRows, sync: bool) -> Tensor:
+    """Mean over all rows, with `sync` over those of all processes, from the means of clouds. Shape: (B, C) -> (C,)."""
+    lengths = torch.tensor(clouds.lengths, device=means.device, dtype=torch.float64)
+    sums = torch.cat([lengths @ means.double(), lengths.sum()[None]])
+    if sync:
+        sums = total(sums)
+    return (sums[:-1] / sums[-1]).to(means.dtype)
 
 
-def around_cloud_means(x: Tensor, clouds: CloudRows) -> Tensor:
-    """Every cloud shifted, by a constant, so that the mean of its rows is 0. Shape: (M, C) -> (M, C)."""
-    values = x.detach()
-    if clouds.are_equal:
-        means = values.unflatten(0, (len(clouds.lengths), -1)).mean(dim=1)  # (B, C)
-    else:
-        means = torch.stack([rows.mean(dim=0) for rows in values.split(clouds.lengths)])
+def around_cloud_means(x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
+    """Every cloud shifted, by a constant, so that the mean of its rows is 0; and what it was shifted by.
+
+    Shape: (M, C) -> (M, C), (B, C).
+    """
     lengths = torch.tensor(clouds.lengths, device=x.device)
-    return x - means.repeat_interleave(lengths, dim=0, output_size=len(x))
+    means = clouds.sums(x.detach()) / lengths[:, None]
+    return clouds.plus(x, -means), means

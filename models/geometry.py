@@ -42,9 +42,34 @@ class CloudRows(NamedTuple):
         return lengths.cumsum(0) - lengths
 
     @property
+    def num_points(self) -> Tensor:
+        """Points of each cloud. Shape: (B,)."""
+        if self.weight is None:
+            return torch.tensor(self.lengths)
+        return torch.stack([part.sum() for part in self.weight.split(self.lengths)])
+
+    @property
     def are_equal(self) -> bool:
         """Whether all clouds have as many rows, each of one point: (B, N, C) holds them."""
         return self.weight is None and len(set(self.lengths)) == 1
+
+    def batched(self, rows: Tensor) -> Tensor:
+        """Rows of clouds that `are_equal`. Shape: (M, C) -> (B, N, C)."""
+        return rows.unflatten(0, (len(self.lengths), -1))
+
+    def sums(self, rows: Tensor) -> Tensor:
+        """Sum over the rows of each cloud, a row of several points counted once. Shape: (M, C) -> (B, C)."""
+        if self.are_equal:
+            return self.batched(rows).sum(dim=1)
+        return torch.stack([part.sum(dim=0) for part in rows.split(self.lengths)])
+
+    def plus(self, rows: Tensor, values: Tensor) -> Tensor:
+        """Each row and the value of its cloud. Shape: (M, C), (B, C) -> (M, C)."""
+        if self.are_equal:
+            return (self.batched(rows) + values[:, None]).flatten(0, 1)
+        lengths = torch.tensor(self.lengths, device=values.device)
+        cloud = torch.arange(len(lengths), device=values.device)
+        return rows + F.embedding(cloud.repeat_interleave(lengths, output_size=len(rows)), values)
 
 
 class Edges:

@@ -154,9 +154,9 @@ def test_first_edge_conv_keeps_every_edge(case):
 
 
 def test_autocast_does_not_round_the_moments():
-    x, edges = torch.randn(600, 24), Edges(torch.randint(0, 600, (600, 4)))
-    exact = edge_moments(x, x, edges)
+    p, shifts, edges = torch.randn(600, 24), torch.randn(2, 24), Edges(torch.randint(0, 600, (600, 4)))
+    exact = edge_moments(p, shifts, edges, CloudRows([400, 200]))
     with torch.autocast("cpu", torch.bfloat16):
-        ours = edge_moments(x, x, edges)
+        ours = edge_moments(p, shifts, edges, CloudRows([400, 200]))
     assert torch.equal(ours.second, exact.second)
     assert torch.equal(ours.mean, exact.mean)
