@@ -1,4 +1,4 @@
-"""Table of accuracies, random against pre-trained encoder, from the JSON files that scripts.eval_svm writes.
+"""Table of results, random against pre-trained encoder, from the JSON files that the evaluation programs write.
 
     python -m scripts.make_results_table random.json pretrained.json
     python -m scripts.make_results_table random.json pretrained.json --csv benchmarks/accuracies.csv --append \
@@ -6,7 +6,8 @@
     python -m scripts.make_results_table --csv benchmarks/accuracies.csv
 
 The first prints a Markdown table. The second keeps the files' results in the CSV, and then, like the third, writes
-the tables of all results in the CSV into README.md, between its two markers.
+the tables of all results in the CSV into README.md, between its two markers, and below them those of the published
+figures (benchmarks/published.csv). Results on the published archives are recorded with --data published.
 """
 
 import argparse
@@ -15,9 +16,12 @@ from pathlib import Path
 from utils.cli import run_main
 from utils.csv_rows import write_rows
 from utils.markdown import update_section
+from utils.published_results import published_table, read_published
 from utils.results import COLUMNS, merge, read_csv, read_report, results_table, runs_table
 
 SECTION = "results"
+PUBLISHED = Path(__file__).resolve().parent.parent / "benchmarks" / "published.csv"
+TO_COME = "Published figures of these encoders, where we could read them in a source, and what makes ours:"
 NOTHING_YET = "No run is recorded yet. The quickstart prints the table of your own machine."
 
 
@@ -39,10 +43,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def readme_section(rows: list[dict]) -> str:
     """What stands between the markers."""
-    if not rows:
-        return NOTHING_YET
-    note = "Accuracy in percent; mean ± sample standard deviation where there are several seeds."
-    return "\n\n".join([note, results_table(rows), runs_table(rows)])
+    note = "In percent; mean ± sample standard deviation where there are several seeds."
+    measured = [note, results_table(rows), runs_table(rows)] if rows else [NOTHING_YET]
+    return "\n\n".join([*measured, TO_COME, published_table(read_published(PUBLISHED), rows)])
 
 
 def record(args: argparse.Namespace) -> None:

@@ -11,26 +11,26 @@ from typing import Any
 from utils import markdown
 from utils.csv_rows import Row, read_rows
 from utils.run import CONFIG_FILE, read_config
+from utils.tasks import FIGURE_NAMES, TASKS, figures_of, protocol_name, setting_of
 
 # date: UTC day of the evaluation. run, data: names given when recorded, such as "quickstart" and "built-in".
-# encoder: random or pretrained. seed: of the weights or of the pre-training. hours: of pre-training.
+# setting: what belongs to one task alone, in words. encoder: random or pretrained.
+# seed: of the weights or of the pre-training. eval_seed: of what is drawn in the evaluation. hours: of pre-training.
 # machine, commit, command: of the evaluation. train_machine, train_commit, train_command: of the pre-training.
 COLUMNS = (
-    *("date", "run", "data", "dataset", "variant", "split", "task", "protocol", "encoder", "seed", "accuracy"),
-    *("mean_class_accuracy", "c", "model", "k", "num_points", "normalize", "num_train", "num_test", "num_classes"),
-    *("machine", "commit", "hours", "checkpoint", "sha256", "command"),
+    *("date", "run", "data", "dataset", "variant", "split", "task", "protocol", "setting", "encoder", "seed"),
+    *("eval_seed", "metric", "value", "c", "model", "k", "num_points", "normalize"),
+    *("num_train", "num_test", "num_classes", "machine", "commit", "hours", "checkpoint", "sha256", "command"),
     *("train_command", "train_commit", "train_machine"),
 )
-_GROUP = ("run", "data", "dataset", "variant", "split", "model", "k", "num_points", "normalize", "task", "protocol")
-_PROTOCOLS = {
-    "published": "linear SVM, published: C {c}, unscaled",
-    "fair": "linear SVM, fair: scaled, C by cross-validation",
-    "knn": "nearest neighbour, cosine",
-}
+_GROUP = (
+    *("run", "data", "dataset", "variant", "split", "model", "k", "num_points", "normalize", "task", "protocol"),
+    *("setting", "metric"),
+)
 
 
 def read_report(path: Path, *, run: str = "", data: str = "") -> list[Row]:
-    """Rows of one JSON report of an evaluation program.
+    """Rows of one JSON report of an evaluation program, one for each figure of each record.
 
     Raises:
         FileNotFoundError: no such file.
@@ -41,21 +41,21 @@ def read_report(path: Path, *, run: str = "", data: str = "") -> list[Row]:
         origin = {"run": run, "machine": report["machine"], "commit": report["commit"]}
         origin |= {"data": data} if data else {}
         origin |= {"command": report["command"], "date": f"{_day(path)}"}
-        return [_row(record, origin) for record in report["results"]]
+        return [row for record in report["results"] for row in _rows(record, origin)]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} is no report of scripts.eval_svm --json ({type(error).__name__}: {error}); make it again"
+            f"{path} is no report of an evaluation program ({type(error).__name__}: {error}); make it again with --json"
         ) from error
 
 
-def _row(record: Row, origin: Row) -> Row:
+def _rows(record: Row, origin: Row) -> list[Row]:
     row = {name: _text(record.get(name)) for name in COLUMNS} | {name: _text(value) for name, value in origin.items()}
+    row["setting"], row["eval_seed"] = setting_of(record), _text(record.get("seed"))
     row["encoder"] = {"random": "random", "checkpoint": "pretrained"}[record["weights"]]
-    row["accuracy"] = f"{record['accuracy']:.6f}"
     row["sha256"] = _text(record["checkpoint_sha256"])
     if row["encoder"] == "pretrained":
         row |= training_record(Path(record["checkpoint"]))
-    return row
+    return [row | {"metric": name, "value": f"{value:.6f}"} for name, value in figures_of(record).items()]
 
 
 def _text(value: Any) -> str:
@@ -95,16 +95,19 @@ def read_csv(path: Path) -> list[Row]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: other columns than COLUMNS, or an accuracy that is no number in [0, 1].
+        ValueError: other columns than COLUMNS, an unknown task, or a figure that is no number in [0, 1].
     """
     rows = read_rows(path, COLUMNS)
     for number, row in enumerate(rows, start=2):
         try:
-            is_share = 0 <= float(row["accuracy"]) <= 1
-        except (TypeError, ValueError):
+            is_share = 0 <= float(row["value"]) <= 1
+        except ValueError:
             is_share = False
-        if not is_share:
-            raise ValueError(f"{path} record {number}: accuracy {row['accuracy']!r} is no number from 0 to 1")
+        if not is_share or row["task"] not in TASKS:
+            raise ValueError(
+                f"{path} record {number}: expected a figure from 0 to 1 of one of {', '.join(TASKS)}, "
+                f"got {row['value']!r} of {row['task']!r}"
+            )
     return rows
 
 
@@ -116,7 +119,8 @@ def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 
 def _key(row: Row) -> tuple[str, ...]:
     # Without a record of its training, a checkpoint's seed is not known: only its content tells it from others.
-    return (*_group(row), row["encoder"], row["seed"], "" if row["train_command"] else row["sha256"])
+    digest = "" if row["train_command"] else row["sha256"]
+    return (*_group(row), row["encoder"], row["seed"], row["eval_seed"], digest)
 
 
 def _group(row: Row) -> tuple[str, ...]:
@@ -126,12 +130,13 @@ def _group(row: Row) -> tuple[str, ...]:
 
 
 def results_table(rows: Sequence[Row]) -> str:
-    """Markdown: one line for each test set and protocol, random and pre-trained accuracy in percent.
+    """Markdown: one line for each test set, protocol and figure, random and pre-trained encoder in percent.
 
     Mean over seeds, with the sample standard deviation where there are several.
     """
+    rows = [row for row in rows if row["metric"] in TASKS[row["task"]].shown]
     named = any(row["run"] for row in rows)
-    header = [*(["pre-training", "data"] if named else []), "test set", "encoder", "protocol"]
+    header = [*(["pre-training", "data"] if named else []), "test set", "encoder", "task and protocol", "figure"]
     header += ["random (%)", "pre-trained (%)", "gain", "seeds"]
     lines = []
     groups: dict[tuple[str, ...], list[Row]] = {}
@@ -144,30 +149,33 @@ def results_table(rows: Sequence[Row]) -> str:
 
 
 def _place(row: Row) -> tuple[str | int, ...]:
-    """Order in the tables: what belongs together stands together, protocols in the order of _PROTOCOLS."""
-    protocol = list(_PROTOCOLS).index(row["protocol"]) if row["protocol"] in _PROTOCOLS else len(_PROTOCOLS)
-    return (*(row[name] for name in ("run", "data", "dataset", "variant")), int(row["num_points"] or 0), protocol)
+    """Order in the tables: what belongs together stands together, tasks, protocols and figures as in TASKS."""
+    task = TASKS[row["task"]]
+    protocols, names = list(task.names), ("run", "data", "dataset", "variant")
+    protocol = protocols.index(row["protocol"]) if row["protocol"] in protocols else len(protocols)
+    numbers = (list(TASKS).index(row["task"]), int(row["num_points"] or 0), protocol)
+    return (*(row[name] for name in names), *numbers, row["setting"], task.figures.index(row["metric"]))
 
 
 def _describe(row: Row) -> list[str]:
     dataset = row["dataset"] + (f" {row['variant']}" if row["variant"] else "")
     if row["normalize"] == "True":
         dataset += ", normalised"
-    encoder = f"{row['model']}, {row['num_points']} points"
-    return [dataset, encoder, _PROTOCOLS.get(row["protocol"], row["protocol"]).format(c=row["c"])]
+    return [dataset, f"{row['model']}, {row['num_points']} points", protocol_name(row), FIGURE_NAMES[row["metric"]]]
 
 
 def _figures(group: Sequence[Row]) -> list[str]:
     """Cells random, pre-trained, gain, seeds: one number, or "of random / of pre-trained" where they differ."""
     random, pretrained = (
-        [100 * float(row["accuracy"]) for row in group if row["encoder"] == name] for name in ("random", "pretrained")
+        [100 * float(row["value"]) for row in group if row["encoder"] == name] for name in ("random", "pretrained")
     )
     gain = f"{mean(pretrained) - mean(random):+.1f}" if random and pretrained else "-"
     counts = {str(len(values)): None for values in (random, pretrained) if values}
-    return [_mean_and_deviation(random), _mean_and_deviation(pretrained), gain, " / ".join(counts)]
+    return [mean_and_deviation(random), mean_and_deviation(pretrained), gain, " / ".join(counts)]
 
 
-def _mean_and_deviation(values: Sequence[float]) -> str:
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """Mean with one digit, and the sample standard deviation of several values; "-" of none."""
     if not values:
         return "-"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")

@@ -1,11 +1,14 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from scripts.make_results_table import SECTION, main, parse_args, readme_section
+from scripts.make_results_table import PUBLISHED, SECTION, main, parse_args, readme_section
 from tests.conftest import REPO
 from utils.markdown import markers, replace_section
+from utils.published_results import _SAME, MISSING, published_table, read_published
 from utils.results import COLUMNS, read_csv
+from utils.tasks import FIGURE_NAMES, TASKS
 
 BEGIN, END = markers(SECTION)
 RANDOM = {"published": 0.1, "fair": 0.6, "knn": 0.5}
@@ -18,12 +21,12 @@ def report(tmp_path):
     def write(name, weights="random", seed=1, accuracies=RANDOM, trained=True, **extra):
         checkpoint = weights == "checkpoint"
         common = {
-            "task": "t", "dataset": "modelnet40", "variant": None, "split": "test", "model": "dgcnn", "k": 15,
+            "task": "linear_svm", "dataset": "modelnet40", "variant": None, "split": "test", "model": "dgcnn", "k": 15,
             "num_points": 1024, "normalize": False, "weights": weights, "seed": seed,
             "checkpoint": str(tmp_path / "run" / "models" / "best_model.pth") if checkpoint else None,
             "checkpoint_sha256": f"{seed}abc" if checkpoint else None,
         }  # fmt: skip
-        constants = {"published": {"c": 0.1}, "fair": {"c": 0.01 * seed}, "knn": {}}
+        constants = {"published": {"c": 0.1}, "fair": {"c": 0.01 * seed}, "knn": {"task": "nearest_neighbour"}}
         results = [common | constants[p] | {"protocol": p, "accuracy": a} | extra for p, a in accuracies.items()]
         origin = {"commit": "c0ffee", "machine": "m", "command": "python -m scripts.eval_svm", "results": results}
         path = tmp_path / f"{name}.json"
@@ -62,7 +65,7 @@ def test_printed_table_has_a_line_for_each_protocol_with_both_encoders_and_the_g
     run(report("a"), pretrained)
     lines = [cells(line) for line in capsys.readouterr().out.splitlines()[2:]]
     assert [line[2].split(":")[0].split(",")[0] for line in lines] == ["linear SVM"] * 2 + ["nearest neighbour"]
-    assert [line[3:] for line in lines] == [
+    assert [line[4:] for line in lines] == [
         ["10.0", "70.0", "+60.0", "1"],
         ["60.0", "55.0", "-5.0", "1"],
         ["50.0", "62.5", "+12.5", "1"],
@@ -72,7 +75,7 @@ def test_printed_table_has_a_line_for_each_protocol_with_both_encoders_and_the_g
 def test_several_seeds_become_their_mean_and_sample_deviation_whatever_c_the_fair_protocol_chose(report, capsys):
     run(*(report(f"{s}", seed=s, accuracies={"fair": 0.5 + 0.1 * s}) for s in (1, 2, 3)))
     (line,) = capsys.readouterr().out.splitlines()[2:]
-    assert cells(line)[3:] == ["70.0 ± 10.0", "-", "-", "3"]
+    assert cells(line)[4:] == ["70.0 ± 10.0", "-", "-", "3"]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_a_measurement_made_again_replaces_the_older_one_of_the_same_run_only(re
     append(tmp_path, readme, report("a", accuracies={"fair": 0.5}))
     append(tmp_path, readme, report("a", accuracies={"fair": 0.5}), name="other")
     rows = append(tmp_path, readme, report("a", accuracies={"fair": 0.75}))
-    assert [(row["run"], row["accuracy"]) for row in rows] == [("other", "0.500000"), ("quick", "0.750000")]
+    assert [(row["run"], row["value"]) for row in rows] == [("other", "0.500000"), ("quick", "0.750000")]
 
 
 def test_readme_without_its_markers_is_refused_by_name(readme, tmp_path):
@@ -176,3 +179,68 @@ def test_the_tables_of_the_readme_are_those_of_the_recorded_results():
     section = readme_section(read_csv(REPO / "benchmarks" / "accuracies.csv"))
     message = "run: python -m scripts.make_results_table --csv benchmarks/accuracies.csv"
     assert replace_section(text, SECTION, section) == text, message
+
+
+RECORDS = {
+    "few_shot": {
+        "k_way": 5,
+        "m_shot": 10,
+        "n_query": 20,
+        "n_runs": 50,
+        "protocol": "published",
+        "c": 1,
+        "accuracy": 0.5,
+    },
+    "finetune_cls": {"label_fraction": 0.05, "protocol": "dgcnn", "accuracy": 0.5, "mean_class_accuracy": 0.25},
+    "part_segmentation": {"protocol": "all_parts", "miou_instance": 0.5, "miou_class": 0.25, "voting": 10},
+    "retrieval": {"protocol": "image_to_shape", "recall_1": 0.5, "map": 0.25, "num_queries": 9, "num_gallery": 9},
+}
+NAMES = {
+    "few_shot": "few-shot, 5-way 10-shot, 20 queries, 50 runs",
+    "finetune_cls": "fine-tuning, dgcnn recipe, 5 % of labels",
+    "part_segmentation": "part segmentation, 100 % of labels, 10 votes, argmax over all parts",
+    "retrieval": "retrieval, picture to shape, 9 queries, 9 answers",
+}
+
+
+@pytest.mark.parametrize("task", list(RECORDS))
+def test_every_task_has_its_setting_and_its_figures(report, readme, tmp_path, capsys, task):
+    record = RECORDS[task] | {"task": task}
+    paths = [report(f"r{s}", seed=s, accuracies={"fair": 0.0}, **record) for s in (1, 2)]
+    run(*paths)
+    lines = [cells(line)[2:5] for line in capsys.readouterr().out.splitlines()[2:]]
+    shown = [name for name in TASKS[task].shown if name in record]
+    assert lines == [[NAMES[task], FIGURE_NAMES[name], f"{100 * record[name]:.1f} ± 0.0"] for name in shown]
+    rows = append(tmp_path, readme, *paths)
+    assert {(row["metric"], row["value"]) for row in rows if row["metric"] in record} == {
+        (name, f"{record[name]:.6f}") for name in TASKS[task].figures if name in record
+    }
+
+
+def test_two_seeds_of_an_evaluation_with_one_encoder_are_two_figures(report, capsys):
+    few = RECORDS["few_shot"] | {"task": "few_shot"}
+    paths = [report(f"s{s}", "checkpoint", accuracies={"fair": 0.0}, **few) for s in (1, 2)]
+    second = json.loads(Path(paths[1]).read_text())
+    second["results"][0] |= {"seed": 2, "accuracy": 0.7}
+    Path(paths[1]).write_text(json.dumps(second))
+    run(*paths)
+    (line,) = capsys.readouterr().out.splitlines()[2:]
+    assert cells(line)[4:] == ["-", "60.0 ± 14.1", "-", "2"]
+
+
+def test_a_published_figure_meets_ours_on_the_same_data_only():
+    rows = read_published(PUBLISHED)
+    published = next(row for row in rows if row["task"] == "part_segmentation")
+    ours = dict.fromkeys(COLUMNS, "") | {name: published[name] for name in _SAME}
+    ours |= {"encoder": "pretrained", "value": "0.851", "data": "published"}
+    assert "| 85.1 | 1 | `" in published_table([published], [ours])
+    for other in ({"data": "built-in"}, {"encoder": "random"}, {"metric": "miou_class"}, {"dataset": "x"}):
+        assert f"| {MISSING} | - | `" in published_table([published], [ours | other])
+
+
+def test_published_figures_name_tasks_figures_and_sources_that_exist():
+    for row in read_published(PUBLISHED):
+        assert row["metric"] in TASKS[row["task"]].figures
+        assert row["protocol"] in TASKS[row["task"]].names
+        assert 0 < float(row["figure"].split()[0]) < 100
+        assert row["source"]
