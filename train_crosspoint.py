@@ -96,6 +96,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--eval", action="store_true", help="only evaluate: --model_path, else the run's best model")
     monitor.add_argument("--model_path", default="", help="encoder weights to start from, or to evaluate with --eval")
     run.add_common_args(parser)
+    launcher = parser.add_argument_group("several processes", "as CrossPoint-DDP's users type them")
+    launcher.add_argument(
+        "--world_size", type=int, default=1, help="processes that would share the batch; here one has it"
+    )
+    launcher.add_argument("--backend", choices=("nccl", "gloo"), help="through which they would talk")
     parser.add_argument("--packed", help="one file by data.pack, read in place of the trees in --data_root")
     return parser.parse_args(argv)
 
@@ -145,11 +150,21 @@ def build_transform(args: argparse.Namespace) -> BatchAugment | None:
     return BatchAugment(point_augmentation(args), args.image_size, args.seed)
 
 
+def one_process_notes(args: argparse.Namespace) -> list[str]:
+    """What to say of flags that ask for several processes."""
+    if args.world_size == 1 and args.backend is None:
+        return []
+    asked = f"--world_size {args.world_size}" + (f" --backend {args.backend}" if args.backend else "")
+    return [
+        f"{asked}: one process computes the whole batch of {args.batch_size}, so that all are each other's negatives"
+    ]
+
+
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
     run.require_at_least(1, args, "epochs", "print_freq", "k")
     run.require_at_least(2, args, "batch_size", "num_points", "image_size")
-    run.require_at_least(1, args, "test_batch_size", "eval_num_points")
+    run.require_at_least(1, args, "test_batch_size", "eval_num_points", "world_size")
     run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers")
     if args.packed == "":
         raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
@@ -166,7 +181,7 @@ def main(args: argparse.Namespace) -> None:
         return
     seed.everything(args.seed)
     loader = build_loader(args, pin_memory=device.type == "cuda")
-    notes: list[str] = []
+    notes = one_process_notes(args)
     method = build_method(args, notes.append).to(device)
     monitor = find_monitor(args, device, notes.append)  # before anything is written: its data may be at fault
     run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)

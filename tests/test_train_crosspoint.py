@@ -451,3 +451,12 @@ def test_the_last_state_is_whole(plain):
     state = checkpoint.load_state(plain)
     assert state["next_epoch"] == 2
     assert {"method", "optimizer", "schedule", "scaler", "rng", "config", "provenance"} <= state.keys()
+
+
+def test_flags_for_several_processes_say_that_one_has_the_whole_batch(root, plain, tmp_path):
+    run_dir = train(root, tmp_path, "--world_size", "6", "--backend", "nccl")
+    assert (
+        "--world_size 6 --backend nccl: one process computes the whole batch of 3" in (run_dir / "run.log").read_text()
+    )
+    assert "one process" not in (plain / "run.log").read_text()
+    assert losses(run_dir) == losses(plain)

@@ -19,7 +19,7 @@ CONFIG_FILE = "config.json"
 # are as many as before is checked by utils.training.
 _FREE_ON_RESUME = {
     "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size", "overwrite",
-    "eval", "json", "packed",
+    "eval", "json", "packed", "world_size", "backend",
 }  # fmt: skip
 
 
