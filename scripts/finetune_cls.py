@@ -66,7 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     reports.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
     reports.add_argument("--model_path", default="", help="fine-tuned network to test with --eval")
     reports.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
-    reports.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(reports)
     reports.add_argument("--seed", type=seed_number, default=1, help="labelled clouds, weights, order, augmentation")
     reports.add_argument("--num_workers", type=int, default=0, help="loader processes; 0 loads in this one")
     return apply_recipe(parser.parse_args(argv))
