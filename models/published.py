@@ -34,7 +34,7 @@ class LoadReport(NamedTuple):
     loaded: list[str]  # tensors copied into the encoder
     head: list[str]  # tensors of the projection head
     aliases: list[str]  # second names of loaded tensors, checked equal
-    unused: list[str]  # tensors of the segmentation classifier, which an encoder does not have
+    unused: list[str]  # tensors of a classifier, which an encoder does not have
 
     def __str__(self) -> str:
         return (
@@ -79,9 +79,9 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
     rest = dict(state)
     head_state = {key.removeprefix(_HEAD): rest.pop(key) for key in list(rest) if key.startswith(_HEAD)}
     aliases = _pop_aliases(rest, name)
-    unused = []
+    unused = [key for key in rest if key.startswith("classifier.")]  # of a network fine-tuned for classification
     if name == "dgcnn_seg" and "conv8.0.weight" not in encoder.state_dict():
-        unused = [key for key in rest if key.startswith(_CLASSIFIER)]
+        unused += [key for key in rest if key.startswith(_CLASSIFIER)]
     own = {key: value for key, value in rest.items() if key not in unused}
     _load_strictly(encoder, own, "network")
     if head is not None:

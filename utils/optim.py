@@ -25,13 +25,18 @@ def build_optimizer(
     return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
 
 
-def cosine_schedule(optimizer: torch.optim.Optimizer, num_steps: int) -> LambdaLR:
-    """Cosine from the initial rate towards 0 over `num_steps` optimiser steps, the last of them still above 0.
+def cosine_schedule(optimizer: torch.optim.Optimizer, num_steps: int, final: float = 0.0) -> LambdaLR:
+    """Cosine from the initial rate towards a final one over `num_steps` optimiser steps, the last of them still above.
 
-    A function of the step alone: step t of T runs at lr * (1 + cos(pi t / T)) / 2, t = 0 .. T - 1. The published
-    code steps its schedule before the first epoch, so that its last epoch runs at rate 0 and learns nothing.
+    A function of the step alone: step t of T runs at lr * (f + (1 - f) (1 + cos(pi t / T)) / 2), t = 0 .. T - 1. The
+    published code steps its schedule before the first epoch, so that its last epoch runs at rate 0 and learns nothing.
+
+    Args:
+        final: f, the final rate as a share of the initial one.
     """
-    return LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / num_steps, 1))))
+    return LambdaLR(
+        optimizer, lambda step: final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(step / num_steps, 1)))
+    )
 
 
 def published_finetune_schedule(optimizer: torch.optim.Optimizer, name: str, *, epochs: int, steps: int) -> LambdaLR:

@@ -9,9 +9,9 @@ import torch
 from utils.optim import build_optimizer, cosine_schedule, published_finetune_schedule
 
 
-def rates(num_steps, lr=0.5):
+def rates(num_steps, lr=0.5, final=0.0):
     optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(2))], lr=lr)
-    schedule = cosine_schedule(optimizer, num_steps)
+    schedule = cosine_schedule(optimizer, num_steps, final)
     seen = []
     for _ in range(num_steps):
         seen.append(schedule.get_last_lr()[0])
@@ -29,6 +29,13 @@ def test_the_first_step_runs_at_the_initial_rate_and_the_last_above_zero():
 
 def test_rates_follow_the_cosine():
     assert rates(8)[3] == pytest.approx(0.25 * (1 + math.cos(math.pi * 3 / 8)))
+
+
+def test_rates_fall_towards_the_final_share():
+    seen = rates(8, final=0.2)
+    assert seen[0] == 0.5
+    assert seen[3] == pytest.approx(0.1 + 0.2 * (1 + math.cos(math.pi * 3 / 8)))
+    assert 0.1 < seen[-1] < 0.125
 
 
 @pytest.mark.parametrize(("use_sgd", "kind"), [(False, torch.optim.Adam), (True, torch.optim.SGD)])

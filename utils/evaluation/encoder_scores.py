@@ -7,22 +7,9 @@ from collections.abc import Callable
 import torch
 
 from utils.evaluation.classification import PROTOCOLS, run_protocols
-from utils.evaluation.inputs import FrozenEncoder, load_split, size_warning
+from utils.evaluation.inputs import FrozenEncoder, describe_clouds, load_split, size_warning
 from utils.evaluation.report import constants_line, make_record, result_line
 from utils.feature_cache import FeatureCache
-
-
-def _describe_data(args: argparse.Namespace, train, test) -> dict:
-    """What is to be recorded about the clouds (JSON values)."""
-    return {
-        "variant": (args.variant or "obj_bg") if args.dataset == "scanobjectnn" else None,
-        "num_points": args.num_points,
-        "normalize": args.normalize,
-        "num_train": len(train),
-        "num_test": len(test),
-        "num_classes": len(train.class_names),
-        "data": str(train.shards[0].parent),
-    }
 
 
 def _to_stderr(text: str) -> None:
@@ -43,7 +30,7 @@ def score_encoder(
         report, warn: called with lines for people.
     """
     train, test = load_split(args, "train"), load_split(args, "test")
-    data = _describe_data(args, train, test)
+    data = {"num_train": len(train), "num_test": len(test), **describe_clouds(args, train)}
     report(f"encoder: {frozen.description}")
     report(f"data: {args.dataset}, " + ", ".join(f"{key} {value}" for key, value in data.items() if value is not None))
     size = None if args.normalize else size_warning(train.points)

@@ -123,6 +123,17 @@ def load_split(args: argparse.Namespace, split: str) -> LabelledClouds:
     return ModelNet40(args.data_root, split, **options)
 
 
+def describe_clouds(args: argparse.Namespace, clouds: LabelledClouds) -> dict[str, Any]:
+    """What is to be recorded about the set of `add_dataset_args`' flags (JSON values); `clouds` is a split of it."""
+    return {
+        "variant": (args.variant or "obj_bg") if args.dataset == "scanobjectnn" else None,
+        "num_points": args.num_points,
+        "normalize": args.normalize,
+        "num_classes": len(clouds.class_names),
+        "data": str(clouds.shards[0].parent),
+    }
+
+
 def size_warning(points: np.ndarray) -> str | None:
     """A warning when some clouds are so large that unscaled features see little but their size, else None.
 

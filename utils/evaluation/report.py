@@ -35,7 +35,7 @@ def make_record(result: Score, *, dataset: str, split: str, **constants: Any) ->
 
 def result_line(record: dict[str, Any]) -> str:
     """One line of key=value pairs, starting with the word `result`."""
-    keys = ("task", "protocol", "dataset", "variant", "split", "c")
+    keys = ("task", "protocol", "dataset", "variant", "split", "c", "label_fraction", "frozen", "voting")
     pairs = [f"{key}={record[key]}" for key in keys if record.get(key) is not None]
     figures = [f"{key}={record[key]:.4f}" for key in _FIGURES if key in record]
     return " ".join(["result", *pairs, *figures])

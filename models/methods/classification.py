@@ -1,0 +1,58 @@
+"""Classification as a method of the training engine: one supervised term."""
+
+from typing import Self
+
+from torch import Tensor, nn
+
+from models.heads import classifier
+from models.losses.smoothed_ce import smoothed_cross_entropy
+
+
+class CloudClassifier(nn.Module):
+    """An encoder and a classifier on its feature.
+
+    Shape: points (B, N, 3) -> logits (B, Y).
+
+    Args:
+        point_encoder: points (B, N, 3) -> feature (B, point_encoder.feature_dim).
+        num_classes: Y.
+        dropout: in the classifier.
+        is_frozen: the encoder gets no gradient and stays in eval mode, so that its BatchNorm buffers stay too.
+    """
+
+    def __init__(self, point_encoder: nn.Module, num_classes: int, *, dropout: float = 0.5, is_frozen: bool = False):
+        super().__init__()
+        self.point_encoder = point_encoder
+        self.classifier = classifier(point_encoder.feature_dim, num_classes, dropout)
+        self.is_frozen = is_frozen
+        if is_frozen:
+            point_encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """As nn.Module; a frozen encoder stays in eval mode."""
+        super().train(mode)
+        if self.is_frozen:
+            self.point_encoder.eval()
+        return self
+
+    def forward(self, points: Tensor) -> Tensor:
+        return self.classifier(self.point_encoder(points))
+
+
+class Classification(nn.Module):
+    """Cross-entropy of every cloud over the classes.
+
+    Args:
+        network: points (B, N, 3) -> logits (B, Y).
+        label_smoothing: share of the target spread over the other classes; 0 is plain cross-entropy.
+    """
+
+    def __init__(self, network: nn.Module, label_smoothing: float = 0.0):
+        super().__init__()
+        self.network = network
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Batch of points (B, N, 3), label (B,) -> {"loss/class": scalar}."""
+        logits = self.network(batch["points"])
+        return {"loss/class": smoothed_cross_entropy(logits.float(), batch["label"], self.label_smoothing)}

@@ -1,0 +1,135 @@
+"""Fine-tune a point encoder for classification, or score a fine-tuned network.
+
+    python -m scripts.finetune_cls --exp_name ft_mn40 --dataset modelnet40 \
+        --pretrained_path checkpoints/crosspoint/models/best_model.pth
+    python -m scripts.finetune_cls --exp_name ft_so_5 --dataset scanobjectnn --variant obj_bg \
+        --label_fraction 0.05 --steps 200
+    python -m scripts.finetune_cls --exp_name ft_mn40 --eval --dataset modelnet40 --votes 10
+
+Without --pretrained_path training starts from scratch. Writes checkpoints/<exp_name>/: config.json, run.log,
+metrics.jsonl, last.pt (resume with --resume), models/best_model.pth; results.json and predictions.npz of the test
+split, which is scored once, at the end. --select says how the epoch is chosen: on clouds held out of the labelled ones,
+or the last.
+"""
+
+import argparse
+from pathlib import Path
+
+from models.encoders import ENCODERS
+from models.methods.classification import Classification
+from utils import log, run
+from utils.allocator import keep_freed_memory
+from utils.classification import (
+    ClassifierTraining,
+    build_loader,
+    build_network,
+    choose_rows,
+    load_for_test,
+    load_start,
+    opening_lines,
+    plan_epochs,
+)
+from utils.cli import run_main, seed_number
+from utils.evaluation.classify import evaluate_on_test
+from utils.evaluation.inputs import add_dataset_args, load_split
+from utils.evaluation.report import check_report_path
+from utils.recipes import add_recipe_args, apply_recipe, check_recipe
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Flags of the start, the labels, the data, the recipe and the reports; the recipe's constants are filled in."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--exp_name", default="finetune_cls", help="run folder: <output_dir>/<exp_name>")
+    parser.add_argument("--output_dir", default="checkpoints")
+    parser.add_argument("--pretrained_path", default="", help="encoder weights to start from; none: from scratch")
+    parser.add_argument("--model", choices=list(ENCODERS), help="default: what --pretrained_path holds, else dgcnn")
+    parser.add_argument("--frozen", action="store_true", help="train the classifier alone, the encoder in eval mode")
+    labels = parser.add_argument_group("labels")
+    labels.add_argument(
+        "--label_fraction", type=float, default=1.0, help="share of each train class that is used, at least one cloud"
+    )
+    labels.add_argument("--val_fraction", type=float, default=0.1, help="share of the labelled clouds held out")
+    labels.add_argument(
+        "--select",
+        choices=("val", "last"),
+        help="the epoch that is kept and tested (default: val where each class has 1 / val_fraction labelled clouds, "
+        "else last, which holds none out)",
+    )
+    add_recipe_args(parser)
+    add_dataset_args(parser)
+    reports = parser.add_argument_group("reports, checkpoints, evaluation, machine")
+    reports.add_argument("--votes", type=int, default=0, help="also score the mean logits over so many scaled copies")
+    reports.add_argument("--print_freq", type=int, default=50, help="steps between log lines")
+    reports.add_argument("--test_batch_size", type=int, default=32, help="clouds per forward pass in evaluation")
+    reports.add_argument("--resume", action="store_true", help="continue <exp_name> from its last state")
+    reports.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
+    reports.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
+    reports.add_argument("--model_path", default="", help="fine-tuned network to test with --eval")
+    reports.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
+    run.add_device_arg(reports)
+    reports.add_argument("--seed", type=seed_number, default=1, help="labelled clouds, weights, order, augmentation")
+    reports.add_argument("--num_workers", type=int, default=0, help="loader processes; 0 loads in this one")
+    return apply_recipe(parser.parse_args(argv))
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Refuse what would fail late or be ignored."""
+    if args.model_path and not args.eval:
+        raise ValueError("--model_path is tested with --eval; to start training from weights pass --pretrained_path")
+    if args.pretrained_path and args.eval:
+        raise ValueError("--pretrained_path starts a training; with --eval pass the fine-tuned network as --model_path")
+    check_recipe(args)
+    run.require_at_least(0, args, "num_workers", "votes", "steps")
+    run.require_at_least(1, args, "epochs", "test_batch_size", "print_freq", "k", "num_points")
+    if args.json:
+        check_report_path(args.json)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Fine-tune, then score the chosen epoch once on the test split; with --eval only score."""
+    check_flags(args)
+    run_dir = Path(args.output_dir) / args.exp_name
+    best = run_dir / "models" / "best_model.pth"
+    device = run.get_device(args.device)
+    keep_freed_memory(device)
+    test = load_split(args, "test")  # here, so that a fault of it shows at once
+    if args.eval:
+        network, origin = load_for_test(args.model_path or best, test, args, report=print)
+        evaluate_on_test(network, test, args, device, origin=origin, report=print, json_file=args.json)
+        return
+    train = load_split(args, "train")
+    rows = choose_rows(train.labels, args)
+    start = load_start(args, device)
+    args.model = start.constants["model"]
+    method = Classification(build_network(start.encoder, len(train.class_names), args), args.label_smoothing).to(device)
+    args.epochs, length = plan_epochs(len(rows.fit), args)
+    loader = build_loader(train, rows.fit, length, args, pin_memory=device.type == "cuda")
+    run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
+    reports = log.RunLog(run_dir)
+    try:
+        for line in opening_lines(train, rows, loader, start, args):
+            reports.line(line)
+        training = ClassifierTraining(
+            args, run_dir, method, loader, device, reports, clouds=train, rows=rows, encoder=start.constants
+        )
+        if args.resume:
+            training.resume()
+        training.fit()
+        network, origin = load_for_test(best, test, args, report=reports.line)
+        evaluate_on_test(
+            network,
+            test,
+            args,
+            device,
+            origin=origin,
+            report=reports.line,
+            json_file=args.json or run_dir / "results.json",
+            predictions_file=run_dir / "predictions.npz",
+        )
+    finally:
+        reports.close()
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

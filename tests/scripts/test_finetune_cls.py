@@ -1,0 +1,333 @@
+"""`python -m scripts.finetune_cls` on a tiny tree: starts, labels, resume, records, scoring again, refusals."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from models.encoders import build_encoder
+from models.heads import point_head
+from models.published import export_state, load_encoder, read_weights
+from scripts import finetune_cls
+from tests.tiny_trees import labelled, write_h5, write_scanobjectnn
+from utils import engine
+from utils.classification import load_network
+from utils.cli import run_main
+
+NUM_POINTS = 48
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Train and test split of three classes, 8 and 3 clouds each; a class is stretched along its own axis."""
+    folder = tmp_path_factory.mktemp("tree") / "modelnet40_ply_hdf5_2048"
+    for number, (split, count) in enumerate((("train", 8), ("test", 3))):
+        arrays = labelled([0, 1, 2] * count, seed=70 * number, num_points=NUM_POINTS)
+        arrays["data"] = (arrays["data"] - 3) * (1 + 3 * np.eye(3, dtype=np.float32)[arrays["label"]])
+        write_h5(folder / f"ply_data_{split}0.h5", **arrays)
+    (folder / "shape_names.txt").write_text("cone\ncube\nball\n")
+    return folder.parent
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """Encoder weights as pre-training writes them."""
+    path = tmp_path_factory.mktemp("weights") / "pretrained.pth"
+    torch.manual_seed(5)
+    encoder = build_encoder("dgcnn", 4)
+    torch.save(export_state(encoder, "dgcnn", point_head(encoder.feature_dim), k=4), path)
+    return path
+
+
+DGCNN = ("--model", "dgcnn")
+
+
+def train(root, out, *extra):
+    """Two epochs of PointNet, the quickest encoder, on the tiny tree; the run's folder."""
+    command = [
+        *("--exp_name", "tiny", "--batch_size", "6", "--k", "4", "--epochs", "2", "--num_points", "32"),
+        *(
+            "--model",
+            "pointnet",
+            "--lr",
+            "0.01",
+            "--select",
+            "last",
+            "--device",
+            "cpu",
+            "--data_root",
+            root,
+            "--output_dir",
+            out,
+            *extra,
+        ),
+    ]
+    finetune_cls.main(finetune_cls.parse_args([str(word) for word in command]))
+    return out / "tiny"
+
+
+@pytest.fixture(scope="module")
+def plain(root, tmp_path_factory):
+    """Run folder of the command as it is."""
+    return train(root, tmp_path_factory.mktemp("plain"))
+
+
+def metrics(run_dir, key="loss/class"):
+    return [json.loads(line)[key] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def results(run_dir):
+    return json.loads((run_dir / "results.json").read_text())["results"]
+
+
+def weights(run_dir):
+    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch):
+    flags = (*DGCNN, "--epochs", 3, "--select", "val", "--val_fraction", 0.3)
+    whole = train(root, tmp_path / "whole", *flags, "--num_workers", 1)
+    real_epoch = engine.train_one_epoch
+
+    def interrupted(*args, epoch, **options):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return real_epoch(*args, epoch=epoch, **options)
+
+    monkeypatch.setattr("utils.training.train_one_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(root, tmp_path / "cut", *flags)
+    monkeypatch.setattr("utils.training.train_one_epoch", real_epoch)
+    cut = train(root, tmp_path / "cut", *flags, "--resume")
+    assert same(weights(whole), weights(cut))
+    assert metrics(whole) == metrics(cut)
+    assert same(*(read_weights(run / "models" / "best_model.pth") for run in (whole, cut)))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--seed", 2), ("--lr", 0.02), ("--final_lr", 0.009), ("--no-use_sgd",), ("--momentum", 0),
+        ("--weight_decay", 0.5), ("--label_smoothing", 0), ("--no-augment",), ("--dropout", 0), ("--num_points", 40),
+        ("--batch_size", 3), ("--normalize",), DGCNN, ("--frozen",), ("--recipe", "published"),
+        ("--label_fraction", 0.5), ("--select", "val"), ("--amp", "bf16"), ("--epochs", 3),
+    ],
+)  # fmt: skip
+def test_each_flag_of_training_changes_the_losses(root, plain, tmp_path, flags):
+    assert metrics(plain) != metrics(train(root, tmp_path, *flags))
+
+
+def test_the_number_of_neighbours_changes_the_losses_of_a_network_with_a_graph(root, tmp_path):
+    runs = [train(root, tmp_path / str(k), *DGCNN, "--k", k, "--epochs", 1, "--label_fraction", 0.5) for k in (4, 6)]
+    assert metrics(runs[0]) != metrics(runs[1])
+
+
+def test_the_share_held_out_changes_what_is_trained_on(root, tmp_path):
+    runs = [train(root, tmp_path / str(share), "--select", "val", "--val_fraction", share) for share in (0.2, 0.4)]
+    assert [(results(run)[0]["num_train"], results(run)[0]["num_val"]) for run in runs] == [(18, 6), (15, 9)]
+
+
+def test_steps_replace_epochs_and_batches_shrink_to_the_labelled_clouds(root, tmp_path, capsys):
+    command = [
+        *("--exp_name", "tiny", "--k", 4, "--num_points", 32, "--device", "cpu", "--data_root", root),
+        *("--output_dir", tmp_path, "--label_fraction", 0.01, "--steps", 3, "--model", "pointnet"),
+    ]
+    finetune_cls.main(finetune_cls.parse_args([str(word) for word in command]))
+    out = capsys.readouterr().out
+    assert "1 epochs of 3 steps of 3 clouds" in out
+    assert "warning: --batch_size 32 is more than there are labelled clouds: batches hold 3" in out
+    (record,) = results(tmp_path / "tiny")
+    assert (record["num_train"], record["batch_size"], record["steps"]) == (3, 3, 3)
+
+
+def test_scratch_and_pretrained_share_labelled_clouds_and_untrained_classifier(root, pretrained, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "utils.training.train_one_epoch",
+        lambda method, loader, *args, **options: (
+            seen.append(({k: v.clone() for k, v in method.state_dict().items()}, loader.dataset.rows)) or {}
+        ),
+    )
+    for name, flags in (("scratch", ()), ("pretrained", ("--pretrained_path", pretrained))):
+        train(root, tmp_path / name, *DGCNN, "--label_fraction", 0.5, "--epochs", 1, *flags)
+    (scratch, rows), (started, others) = seen
+    assert rows.tolist() == others.tolist()
+    assert len(rows) == 12
+    stored = read_weights(pretrained)
+    for key, value in started.items():
+        own = key.removeprefix("network.point_encoder.")
+        assert torch.equal(value, scratch[key] if "classifier" in key else stored[own]), key
+
+
+def test_a_frozen_run_leaves_every_encoder_tensor_as_it_was(root, pretrained, tmp_path):
+    run_dir = train(root, tmp_path, *DGCNN, "--pretrained_path", pretrained, "--frozen")
+    best = run_dir / "models" / "best_model.pth"
+    assert same(load_encoder(best).encoder.state_dict(), load_encoder(pretrained).encoder.state_dict())
+    assert results(run_dir)[0]["frozen"] is True
+
+
+def test_a_start_with_a_tensor_missing_is_refused_with_the_list(root, pretrained, tmp_path):
+    state = read_weights(pretrained)
+    for key in ("conv3.0.weight", "conv5.1.running_var"):
+        del state[key]
+    torch.save(state, tmp_path / "part.pth")
+    with pytest.raises(ValueError, match=r"part.pth.*2 tensors missing.*conv3.0.weight, conv5.1.running_var"):
+        train(root, tmp_path, *DGCNN, "--pretrained_path", tmp_path / "part.pth")
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_weights_saved_from_inside_a_wrapper_are_refused_not_skipped(root, pretrained, tmp_path):
+    torch.save({f"module.{key}": value for key, value in read_weights(pretrained).items()}, tmp_path / "ddp.pth")
+    with pytest.raises(ValueError, match=r"ddp.pth.*no point encoder of ours.*module\."):
+        train(root, tmp_path, "--pretrained_path", tmp_path / "ddp.pth")
+
+
+def test_training_learns_the_classes_and_says_so_in_every_file(root, pretrained, tmp_path):
+    run_dir = train(root, tmp_path, *DGCNN, "--pretrained_path", pretrained, "--epochs", 6, "--votes", 3)
+    single, voted = results(run_dir)
+    assert single["accuracy"] > 0.7
+    digest = hashlib.sha256(pretrained.read_bytes()).hexdigest()
+    for record, votes in ((single, 0), (voted, 3)):
+        assert (record["task"], record["protocol"], record["voting"]) == ("finetune_cls", "dgcnn", votes)
+        assert (record["dataset"], record["variant"], record["split"]) == ("modelnet40", None, "test")
+        assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(pretrained))
+        assert (record["checkpoint_sha256"], record["encoder_seed"]) == (digest, None)
+        assert (record["num_train"], record["num_val"], record["num_test"], record["num_classes"]) == (24, 0, 9, 3)
+        assert (record["label_fraction"], record["frozen"], record["selected_on"]) == (1.0, False, "last")
+        assert (record["model"], record["k"], record["num_points"], record["seed"]) == ("dgcnn", 4, 32, 1)
+    with np.load(run_dir / "predictions.npz", allow_pickle=False) as file:
+        assert file["label"].tolist() == [0, 1, 2] * 3
+        assert np.mean(file["label"] == file["predicted"]) == single["accuracy"]
+        assert (file["label"].dtype, file["predicted"].dtype) == (np.int64, np.int64)
+        assert file["class_names"].tolist() == ["cone", "cube", "ball"]
+
+
+def test_eval_repeats_the_records_of_the_run_without_training(root, plain, tmp_path, capsys):
+    before = (plain / "last.pt").stat().st_mtime_ns
+    train(root, plain.parent, "--eval", "--json", tmp_path / "again.json", "--votes", 2)
+    again = json.loads((tmp_path / "again.json").read_text())["results"]
+    assert again[:1] == results(plain)
+    assert again[1]["voting"] == 2
+    assert (plain / "last.pt").stat().st_mtime_ns == before
+    train(root, plain.parent, "--eval", "--normalize", "--num_points", 40)
+    out = capsys.readouterr().out
+    assert "warning: trained with --num_points 32, scored with 40" in out
+    assert "warning: trained with --normalize False, scored with True" in out
+
+
+def test_another_file_can_be_scored(root, plain, tmp_path, capsys):
+    train(root, tmp_path, "--eval", "--model_path", plain / "models" / "best_model.pth")
+    assert f"accuracy={results(plain)[0]['accuracy']:.4f}" in capsys.readouterr().out
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_network_of_other_classes_is_refused(plain, tmp_path):
+    write_scanobjectnn(tmp_path)
+    flags = ("--dataset", "scanobjectnn", "--eval", "--model_path", plain / "models" / "best_model.pth")
+    with pytest.raises(ValueError, match="knows the classes cone, cube, ball; .* has bag"):
+        train(tmp_path, tmp_path, *flags)
+
+
+def test_the_fine_tuned_encoder_can_be_used_like_a_pretrained_one(root, plain, tmp_path):
+    best = plain / "models" / "best_model.pth"
+    assert len(load_encoder(best, "pointnet").report.unused) == 15
+    assert load_encoder(best).stored_k == 4
+    run_dir = train(root, tmp_path, "--pretrained_path", best)
+    assert results(run_dir)[0]["checkpoint"] == str(best)
+
+
+def test_the_best_epoch_is_chosen_on_held_out_clouds_and_test_is_scored_once(root, tmp_path, capsys):
+    run_dir = train(root, tmp_path, "--epochs", 4, "--select", "val", "--val_fraction", 0.3)
+    out = capsys.readouterr().out
+    scores = metrics(run_dir, "class/val_accuracy")
+    assert out.count("best so far") == sum(score >= max([-1, *scores[:i]]) for i, score in enumerate(scores))
+    assert out.count("result task=finetune_cls") == 1
+    network, _ = load_network(run_dir / "models" / "best_model.pth")
+    last = {key.removeprefix("network."): value for key, value in weights(run_dir).items()}
+    is_last_best = scores[-1] == max(scores)
+    assert same(network.state_dict(), last) == is_last_best
+
+
+def test_the_last_epoch_is_kept_when_nothing_is_held_out(plain):
+    network, origin = load_network(plain / "models" / "best_model.pth")
+    assert same(network.state_dict(), {key.removeprefix("network."): v for key, v in weights(plain).items()})
+    assert origin["selected_on"] == "last"
+
+
+@pytest.mark.parametrize("name", ["dgcnn_seg", "dgcnn"])
+def test_other_encoders_are_fine_tuned_and_scored_again(root, tmp_path, name):
+    run_dir = train(root, tmp_path, "--model", name, "--epochs", 1)
+    assert (results(run_dir)[0]["model"], results(run_dir)[0]["encoder_seed"]) == (name, 1)
+    train(root, tmp_path, "--model", name, "--eval", "--json", tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text())["results"] == results(run_dir)
+
+
+def test_a_scanobjectnn_variant_is_trained_on(tmp_path):
+    write_scanobjectnn(tmp_path)
+    flags = ("--dataset", "scanobjectnn", "--variant", "hardest", "--epochs", 1)
+    (record,) = results(train(tmp_path, tmp_path, *flags))
+    assert (record["dataset"], record["variant"], record["num_classes"]) == ("scanobjectnn", "hardest", 15)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--data_root", "/nonexistent"), "make_shapes"),
+        (("--batch_size", 1), "--batch_size must be at least 2"),
+        (("--epochs", 0), "--epochs must be at least 1"),
+        (("--test_batch_size", 0), "--test_batch_size must be at least 1"),
+        (("--votes", -1), "--votes must be at least 0"),
+        (("--num_points", 64), "holds 48 points a cloud, 64 were asked for"),
+        ((*DGCNN, "--k", 33), "k = 33"),
+        (("--label_fraction", 2), "--label_fraction must be above 0"),
+        (("--label_fraction", 0.01, "--select", "val"), "--select val finds nothing to hold out"),
+        (("--variant", "obj_bg"), "--variant obj_bg belongs to --dataset scanobjectnn"),
+        (("--pretrained_path", "none.pth"), "none.pth"),
+        (("--model_path", "a.pth"), "--eval"),
+        (("--eval", "--pretrained_path", "a.pth"), "--model_path"),
+        (("--eval", "--model_path", "none.pth"), "none.pth"),
+        (("--device", "cuda:99"), "cuda:99"),
+        (("--resume",), "nothing to resume"),
+    ],
+)
+def test_bad_flags_are_one_message_and_exit_status_2(root, tmp_path, capsys, flags, message):
+    with pytest.raises(SystemExit) as stop:
+        run_main(lambda: train(root, tmp_path, *flags))
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_weights_of_another_model_or_without_a_classifier_are_refused(root, pretrained, tmp_path):
+    with pytest.raises(ValueError, match="weights of dgcnn, not of --model pointnet"):
+        train(root, tmp_path, "--pretrained_path", pretrained)
+    with pytest.raises(ValueError, match=r"holds no classifier.*--pretrained_path"):
+        train(root, tmp_path, "--eval", "--model_path", pretrained)
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(root, plain):
+    with pytest.raises(ValueError, match="already holds a run"):
+        train(root, plain.parent)
+    with pytest.raises(ValueError, match="--label_fraction was 1.0, now 0.5"):
+        train(root, plain.parent, "--resume", "--label_fraction", 0.5)
+
+
+def test_overwriting_removes_the_predictions_of_the_run_before(root, tmp_path, monkeypatch):
+    run_dir = train(root, tmp_path, "--epochs", 1)
+    monkeypatch.setattr("utils.training.train_one_epoch", lambda *args, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(root, tmp_path, "--overwrite")
+    assert not (run_dir / "predictions.npz").exists()
+
+
+def test_a_non_finite_loss_stops_with_step_rows_and_saved_state(root, tmp_path):
+    with pytest.raises(ValueError, match=r"non-finite in epoch 0, step \d(.|\n)*row \d+ of its train split"):
+        train(root, tmp_path, "--lr", "1e30")
+    assert (tmp_path / "tiny" / "nonfinite.pt").is_file()
