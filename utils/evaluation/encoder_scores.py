@@ -4,8 +4,10 @@ import argparse
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
+from datasets.labelled_clouds import LabelledClouds
 from utils.evaluation.classification import PROTOCOLS, run_protocols
 from utils.evaluation.inputs import FrozenEncoder, describe_clouds, load_split, size_warning
 from utils.evaluation.report import constants_line, make_record, result_line
@@ -14,6 +16,35 @@ from utils.feature_cache import FeatureCache
 
 def _to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def extract_splits(
+    args: argparse.Namespace,
+    frozen: FrozenEncoder,
+    splits: dict[str, LabelledClouds],
+    device: torch.device,
+    report: Callable[[str], None] = print,
+    warn: Callable[[str], None] = _to_stderr,
+) -> tuple[dict[str, np.ndarray], dict]:
+    """Features (M, D) of each split, and what is to be recorded about encoder and data; both are reported.
+
+    Args:
+        args: flags of `add_dataset_args`, and batch_size, feature_cache.
+        report, warn: called with lines for people.
+    """
+    sizes = {f"num_{name}": len(splits[name]) if name in splits else None for name in ("train", "test")}
+    data = {**describe_clouds(args, next(iter(splits.values()))), **sizes}
+    report(f"encoder: {frozen.description}")
+    report(f"data: {args.dataset}, " + ", ".join(f"{key} {value}" for key, value in data.items() if value is not None))
+    size = None if args.normalize else size_warning(next(iter(splits.values())).points)
+    for warning in [*frozen.warnings, *([size] if size else [])]:
+        warn(f"warning: {warning}")
+    cache = FeatureCache.from_flag(args.feature_cache, frozen.constants["checkpoint"], report)
+    features = {
+        name: cache.extract(frozen.encoder, part.points, batch_size=args.batch_size, device=device, progress=name)
+        for name, part in splits.items()
+    }
+    return features, {**frozen.constants, **data}
 
 
 def score_encoder(
@@ -29,23 +60,12 @@ def score_encoder(
         args: flags of `add_dataset_args`, and protocol, c, seed, batch_size, feature_cache.
         report, warn: called with lines for people.
     """
-    train, test = load_split(args, "train"), load_split(args, "test")
-    data = {"num_train": len(train), "num_test": len(test), **describe_clouds(args, train)}
-    report(f"encoder: {frozen.description}")
-    report(f"data: {args.dataset}, " + ", ".join(f"{key} {value}" for key, value in data.items() if value is not None))
-    size = None if args.normalize else size_warning(train.points)
-    for warning in [*frozen.warnings, *([size] if size else [])]:
-        warn(f"warning: {warning}")
-    cache = FeatureCache.from_flag(args.feature_cache, frozen.constants["checkpoint"], report)
-    features = [
-        cache.extract(frozen.encoder, part.points, batch_size=args.batch_size, device=device, progress=split)
-        for split, part in (("train", train), ("test", test))
-    ]
+    splits = {name: load_split(args, name) for name in ("train", "test")}
+    features, constants = extract_splits(args, frozen, splits, device, report, warn)
+    sets = [item for name, part in splits.items() for item in (features[name], part.labels)]
     protocols = PROTOCOLS if args.protocol == "all" else (args.protocol,)
-    scores = run_protocols(
-        features[0], train.labels, features[1], test.labels, protocols=protocols, c=args.c, seed=args.seed
-    )
-    constants = {**frozen.constants, **data, "seed": args.seed}
+    scores = run_protocols(*sets, protocols=protocols, c=args.c, seed=args.seed)
+    constants |= {"seed": args.seed}
     records = [make_record(score, dataset=args.dataset, split="test", **constants) for score in scores]
     for line in [*map(constants_line, scores), *map(result_line, records)]:
         report(line)
