@@ -71,7 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--resume", action="store_true", help="continue <exp_name> from its last state")
     monitor.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
     monitor.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
-    monitor.add_argument("--model_path", default="", help="fine-tuned network to test with --eval")
+    monitor.add_argument("--model_path", default="", help="with --eval the fine-tuned network, else --pretrained_path")
     monitor.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
     run.add_common_args(parser)
     return parser.parse_args(argv)
@@ -79,8 +79,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse what would fail late or be ignored."""
-    if args.model_path and not args.eval:
-        raise ValueError("--model_path is tested with --eval; to start training from weights pass --pretrained_path")
+    if args.model_path and not args.eval:  # CrossPoint-DDP's name for it
+        if args.pretrained_path:
+            raise ValueError("--pretrained_path and --model_path both name weights to start from; pass one")
+        args.pretrained_path, args.model_path = args.model_path, ""
     if args.pretrained_path and args.eval:
         raise ValueError("--pretrained_path starts a training; with --eval pass the fine-tuned network as --model_path")
     if not args.eval and args.batch_size < 2:

@@ -19,6 +19,7 @@ from models.encoders import ENCODERS
 from models.methods.classification import Classification
 from utils import log, run
 from utils.allocator import keep_freed_memory
+from utils.checkpoint import STATE_FILE
 from utils.classification import (
     ClassifierTraining,
     build_loader,
@@ -31,7 +32,7 @@ from utils.classification import (
 )
 from utils.cli import run_main, seed_number
 from utils.evaluation.classify import evaluate_on_test
-from utils.evaluation.inputs import add_dataset_args, load_split
+from utils.evaluation.inputs import DATASETS, add_dataset_args, load_split
 from utils.evaluation.report import check_report_path
 from utils.recipes import add_recipe_args, apply_recipe, check_recipe
 
@@ -64,18 +65,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     reports.add_argument("--resume", action="store_true", help="continue <exp_name> from its last state")
     reports.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
     reports.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
-    reports.add_argument("--model_path", default="", help="fine-tuned network to test with --eval")
+    reports.add_argument("--model_path", default="", help="with --eval the fine-tuned network, else --pretrained_path")
     reports.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
     run.add_device_arg(reports)
     reports.add_argument("--seed", type=seed_number, default=1, help="labelled clouds, weights, order, augmentation")
     reports.add_argument("--num_workers", type=int, default=0, help="loader processes; 0 loads in this one")
+    ddp = parser.add_argument_group("as CrossPoint-DDP's users type them")
+    ddp.add_argument("--ft_dataset", dest="dataset", type=str.lower, choices=DATASETS, default=argparse.SUPPRESS)
+    ddp.add_argument("--num_ft_points", dest="num_points", type=int, default=argparse.SUPPRESS)
+    ddp.add_argument("--num_classes", type=int, help="refuse a set with another number of classes")
     return apply_recipe(parser.parse_args(argv))
 
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse what would fail late or be ignored."""
-    if args.model_path and not args.eval:
-        raise ValueError("--model_path is tested with --eval; to start training from weights pass --pretrained_path")
+    if args.model_path and not args.eval:  # CrossPoint-DDP's name for it
+        if args.pretrained_path:
+            raise ValueError("--pretrained_path and --model_path both name weights to start from; pass one")
+        args.pretrained_path, args.model_path = args.model_path, ""
     if args.pretrained_path and args.eval:
         raise ValueError("--pretrained_path starts a training; with --eval pass the fine-tuned network as --model_path")
     check_recipe(args)
@@ -98,6 +105,10 @@ def main(args: argparse.Namespace) -> None:
         evaluate_on_test(network, test, args, device, origin=origin, report=print, json_file=args.json)
         return
     train = load_split(args, "train")
+    if args.num_classes not in (None, len(train.class_names)):
+        raise ValueError(f"--num_classes {args.num_classes}, but {args.dataset} here has {len(train.class_names)}")
+    if args.pretrained_path and not (run_dir / STATE_FILE).exists():
+        args.resume = False  # CrossPoint-DDP's command line says --resume for: start from these weights
     rows = choose_rows(train.labels, args)
     start = load_start(args, device)
     args.model = start.constants["model"]

@@ -163,3 +163,41 @@ def test_environment_needs_a_recent_interpreter_and_says_which_it_tried(tmp_path
     assert done.returncode == 1
     assert "Python 3.11 or later is needed, tried: /nowhere/python2" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+RECIPES = {
+    "pt-cls.sh": "train_crosspoint",
+    "pt-partseg.sh": "train_crosspoint",
+    "ft-mn.sh": "scripts.finetune_cls",
+    "ft-so.sh": "scripts.finetune_cls",
+    "ft-partseg.sh": "train_partseg",
+    "fsl_script.sh": "scripts.eval_fewshot",
+}
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_recipe_is_one_command_and_flags_behind_it_win(checkout, name):
+    done, calls = run_script(checkout, name, "--k", "7", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    ((module, flags),) = [parse(call) for call in calls]
+    assert (module, flags.k, flags.seed) == (RECIPES[name], 7, 3)
+
+
+def test_what_is_fine_tuned_is_what_was_pre_trained(checkout):
+    flags = {name: parse(run_script(checkout, name)[1][0])[1] for name in RECIPES}
+    made = {name: f"checkpoints/{flags[name].exp_name}/models/best_model.pth" for name in ("pt-cls.sh", "pt-partseg.sh")}
+    assert flags["ft-mn.sh"].pretrained_path == flags["ft-so.sh"].pretrained_path == made["pt-cls.sh"]
+    assert flags["fsl_script.sh"].model_path == made["pt-cls.sh"]
+    assert flags["ft-partseg.sh"].pretrained_path == made["pt-partseg.sh"]
+
+
+def test_script_sh_runs_all_in_order_and_continues_what_is_there(checkout):
+    calls = [parse(call) for call in run_script(checkout, "script.sh")[1]]
+    order = ["pt-cls.sh", "fsl_script.sh", "pt-partseg.sh", "ft-partseg.sh"]
+    assert [module for module, _ in calls] == [RECIPES[name] for name in order]
+    assert [flags.resume for _, flags in calls if hasattr(flags, "resume")] == [False] * 3
+    run = checkout / "checkpoints" / "crosspoint_dgcnn_seg"
+    run.mkdir(parents=True)
+    (run / "last.pt").write_text("")
+    calls = [parse(call) for call in run_script(checkout, "script.sh")[1]]
+    assert [flags.resume for _, flags in calls if hasattr(flags, "resume")] == [False, True, False]

@@ -68,7 +68,10 @@ def test_the_published_command_runs_as_a_user_types_it(root, pretrained, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert "dgcnn_partseg_best.pth: 68 encoder tensors loaded" in done.stdout
-    assert "result task=part_segmentation protocol=all_parts dataset=shapenetpart split=test miou_inst" in done.stdout
+    assert (
+        "result task=part_segmentation protocol=all_parts dataset=shapenetpart split=test label_fraction=1.0"
+        in done.stdout
+    )
     assert (tmp_path / "checkpoints" / "dgcnn_partseg" / "models" / "best_model.pth").is_file()
 
 
@@ -219,7 +222,7 @@ def test_a_non_finite_loss_stops_with_step_shards_and_saved_state(root, tmp_path
         (("--num_points", "64"), "holds 48 points a cloud, 64 were asked for"),
         (("--k", "33"), "k = 33"),
         (("--pretrained_path", "none.pth"), "none.pth"),
-        (("--model_path", "a.pth"), "--eval"),
+        (("--model_path", "a.pth", "--pretrained_path", "b.pth"), "both name weights"),
         (("--eval", "--pretrained_path", "a.pth"), "--model_path"),
         (("--eval", "--model_path", "none.pth"), "none.pth"),
         (("--device", "cuda:99"), "cuda:99"),

@@ -58,7 +58,7 @@ RECIPES = {
 def add_recipe_args(parser: argparse.ArgumentParser) -> None:
     """The flag --recipe, and one for each of its constants."""
     group = parser.add_argument_group("recipe", "each flag overrides its constant of --recipe")
-    group.add_argument("--recipe", choices=list(RECIPES), default="dgcnn", help="of CrossPoint-DDP, or of DGCNN")
+    group.add_argument("--recipe", choices=list(RECIPES), default="published", help="of CrossPoint-DDP, or of DGCNN")
     length = group.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=int, help="passes over the labelled clouds")
     length.add_argument("--steps", type=int, default=0, help="length in steps, rounded up, in place of --epochs")

@@ -20,6 +20,7 @@ from utils.cli import seed_number
 from utils.feature_cache import add_cache_arg
 
 PUBLISHED_K = 15
+DATASETS = ("modelnet40", "scanobjectnn")
 # A cloud this many times larger than the median one dominates features that know no scale.
 _LARGE = 10.0
 
@@ -52,7 +53,7 @@ def add_encoder_args(parser: argparse.ArgumentParser) -> None:
 def add_dataset_args(parser: argparse.ArgumentParser) -> None:
     """Flags that name a labelled set, and how its clouds are read."""
     group = parser.add_argument_group("data")
-    group.add_argument("--dataset", choices=("modelnet40", "scanobjectnn"), default="modelnet40")
+    group.add_argument("--dataset", choices=DATASETS, default=DATASETS[0])
     group.add_argument("--variant", choices=list(VARIANTS), help="of scanobjectnn (default: obj_bg)")
     group.add_argument(
         "--data_root",

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Fine-tune what pt-cls.sh made on ScanObjectNN (OBJ_BG), by CrossPoint-DDP's recipe. Flags are passed on and win:
+# --variant obj_only, --recipe dgcnn, --pretrained_path FILE, --pretrained_path "" for the same from scratch.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/setup_env.sh requirements.txt
+
+python -m scripts.finetune_cls --exp_name ft_scanobjectnn --dataset scanobjectnn --variant obj_bg --recipe published \
+  --epochs 300 --pretrained_path checkpoints/crosspoint_dgcnn_cls/models/best_model.pth "$@"
