@@ -22,7 +22,7 @@ from utils.allocator import keep_freed_memory
 from utils.cli import run_main, seed_number
 from utils.contact_sheet import contact_sheet
 from utils.cross_modal import DEFAULT_COPIES, CrossModal, load_cross_modal
-from utils.evaluation.report import check_report_path, write_report
+from utils.evaluation.report import check_report_path, result_line, write_report
 from utils.evaluation.retrieval import retrieval_record
 from utils.plots import save_png
 from utils.retrieval import embed_queries, nearest, read_query, sample_queries, score_both_ways, sheet_rows
@@ -42,17 +42,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cut_background", action="store_true", help="cut query pictures out of a smooth background and frame them"
     )
-    parser.add_argument("--evaluate", action="store_true", help="score retrieval both ways on the folder's own pictures")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="score retrieval both ways on the folder's own pictures"
+    )
     parser.add_argument("--json", help="also write the scores to this file")
     group = parser.add_argument_group("embedding")
     group.add_argument("--num_points", type=int, help="of each cloud (default: as many as training took)")
     group.add_argument(
-        "--num_copies", type=int, default=DEFAULT_COPIES, help="augmented copies averaged for a shape; 0: one plain cloud"
+        "--num_copies",
+        type=int,
+        default=DEFAULT_COPIES,
+        help="augmented copies averaged for a shape; 0: one plain cloud",
     )
     group.add_argument("--random_init", action="store_true", help="the checkpoint's networks untrained: the baseline")
     group.add_argument("--seed", type=seed_number, default=0, help="of untrained weights and of every draw")
     group.add_argument("--batch_size", type=int, default=32, help="clouds or pictures per forward pass")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    run.add_device_arg(group)
     return parser.parse_args(argv)
 
 

@@ -1,6 +1,5 @@
 """A trained CrossPoint as a common space of clouds and pictures: both encoders and both projection heads."""
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any

@@ -21,7 +21,7 @@ SAME_SHAPE, SAME_CATEGORY = "#009E73", "#56B4E9"  # frames of answers to a query
 
 
 class Query(NamedTuple):
-    """What is asked for: a picture (3, H, W) uint8 as the network gets it, or a shape (None); `shape` if it is known."""
+    """A picture (3, H, W) uint8 as the network gets it, or a shape (None); `shape` is the right answer if known."""
 
     path: Path
     pixels: Tensor | None
@@ -111,7 +111,7 @@ def score_both_ways(
     bare = [shape.name for shape in shapes if not shape.views]
     if bare or len(shapes) < 2:
         what = f"{len(bare)} of {len(shapes)} shapes have no picture (first: {bare[0]})" if bare else "one shape"
-        raise ValueError(f"{what}: --evaluate needs ShapeNet/ and ShapeNetRendering/ below --shapes (data.render_views)")
+        raise ValueError(f"{what}: --evaluate needs ShapeNet/ and ShapeNetRendering/ in --shapes (data.render_views)")
     background = cross_modal.flags["background"]
     views = [(number, view) for number, shape in enumerate(shapes) for view in shape.views]
     pictures = cross_modal.embed_pictures(to_pixels(load_view(view, background)) for _, view in views)
@@ -160,4 +160,3 @@ def _frame(asked: ShapeFile | None, found: ShapeFile) -> str | None:
     if asked.name == found.name:
         return SAME_SHAPE
     return SAME_CATEGORY if asked.category == found.category else None
-

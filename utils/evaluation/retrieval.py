@@ -1,4 +1,4 @@
-"""Scores of retrieval between pictures and shapes: recall at k of the same shape, mean average precision of its category."""
+"""Scores of retrieval: recall at k of the same shape, mean average precision of the same category."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -69,7 +69,7 @@ def _ranked(query: Embedded, gallery: Embedded) -> Iterator[tuple[np.ndarray, np
 
 
 def _score_block(is_same: np.ndarray, is_relevant: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Rank of the first entry of the same shape, average precision, number of same and of relevant entries; all (m,)."""
+    """Rank of the first entry of the same shape, average precision, numbers of same and of relevant ones; all (m,)."""
     num_relevant = is_relevant.sum(axis=1)
     precision = is_relevant.cumsum(axis=1) / np.arange(1, is_relevant.shape[1] + 1)
     average = (precision * is_relevant).sum(axis=1) / num_relevant
