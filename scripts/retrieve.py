@@ -11,6 +11,7 @@ precision counts its category. Without --query, --out shows the answers to some 
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,12 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError("--json is for the scores of --evaluate")
     if args.json:
         check_report_path(args.json)
+    shapes = list_shape_files(args.shapes)
     device = run.get_device(args.device)
     keep_freed_memory(device)
     options = {name: getattr(args, name) for name in ("num_points", "num_copies", "seed", "batch_size")}
     cross_modal, constants = load_cross_modal(args.model_path, device, random_init=args.random_init, **options)
     background = cross_modal.flags["background"]
-    shapes = list_shape_files(args.shapes)
     queries = [read_query(path, background, is_cut=args.cut_background) for path in args.query or ()]
     index = embed_folder(cross_modal, shapes, constants, args.index)
     if args.evaluate:
@@ -102,7 +103,7 @@ def evaluate(
     """Score both ways, print, write."""
     was_trained_on = args.shapes.resolve() == Path(cross_modal.flags["data_root"]).resolve()
     if was_trained_on:
-        print("warning: these are the shapes the checkpoint was trained on")
+        print("warning: these are the shapes the checkpoint was trained on", file=sys.stderr)
     data = {
         "dataset": "shapenet_render",
         "variant": None,

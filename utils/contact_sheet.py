@@ -37,7 +37,7 @@ def contact_sheet(rows: Sequence[Sequence[Cell]]) -> Figure:
             axes.set_axis_off()
         for number, (cell, axes) in enumerate(zip(cells, line)):
             _draw(axes, cell)
-            axes.set_title(cell.title, fontsize="small", fontweight="normal" if number else "bold")
+            axes.set_title(cell.title, fontsize="x-small", fontweight="normal" if number else "bold")
     return figure
 
 

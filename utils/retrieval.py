@@ -143,8 +143,9 @@ def _short(query: Query) -> str:
 
 
 def _last(name: str, limit: int = 20) -> str:
+    """The end of a path: where names differ."""
     name = name.rsplit("/", 1)[-1]
-    return name if len(name) <= limit else f"{name[: limit - 1]}…"
+    return name if len(name) <= limit else f"…{name[1 - limit :]}"
 
 
 def _look(shape: ShapeFile, seed: int) -> np.ndarray:

@@ -47,7 +47,7 @@ def embed_folder(
 
 def _read(path: Path, origin: dict[str, Any]) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             embedding, found = arrays["embedding"], json.loads(str(arrays["origin"]))
             changed = [key for key, value in origin.items() if found[key] != value]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
