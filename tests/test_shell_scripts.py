@@ -185,7 +185,9 @@ def test_a_recipe_is_one_command_and_flags_behind_it_win(checkout, name):
 
 def test_what_is_fine_tuned_is_what_was_pre_trained(checkout):
     flags = {name: parse(run_script(checkout, name)[1][0])[1] for name in RECIPES}
-    made = {name: f"checkpoints/{flags[name].exp_name}/models/best_model.pth" for name in ("pt-cls.sh", "pt-partseg.sh")}
+    made = {
+        name: f"checkpoints/{flags[name].exp_name}/models/best_model.pth" for name in ("pt-cls.sh", "pt-partseg.sh")
+    }
     assert flags["ft-mn.sh"].pretrained_path == flags["ft-so.sh"].pretrained_path == made["pt-cls.sh"]
     assert flags["fsl_script.sh"].model_path == made["pt-cls.sh"]
     assert flags["ft-partseg.sh"].pretrained_path == made["pt-partseg.sh"]
