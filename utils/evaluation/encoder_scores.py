@@ -4,29 +4,59 @@ import argparse
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
+from datasets.labelled_clouds import LabelledClouds
 from utils.evaluation.classification import PROTOCOLS, run_protocols
 from utils.evaluation.inputs import FrozenEncoder, load_split, size_warning
 from utils.evaluation.report import constants_line, make_record, result_line
 from utils.feature_cache import FeatureCache
 
 
-def _describe_data(args: argparse.Namespace, train, test) -> dict:
-    """What is to be recorded about the clouds (JSON values)."""
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _describe_data(args: argparse.Namespace, splits: dict[str, LabelledClouds]) -> dict:
+    """What is to be recorded about the clouds (JSON values); the size of a split that was not read is None."""
+    any_split = next(iter(splits.values()))
     return {
         "variant": (args.variant or "obj_bg") if args.dataset == "scanobjectnn" else None,
         "num_points": args.num_points,
         "normalize": args.normalize,
-        "num_train": len(train),
-        "num_test": len(test),
-        "num_classes": len(train.class_names),
-        "data": str(train.shards[0].parent),
+        **{f"num_{name}": len(splits[name]) if name in splits else None for name in ("train", "test")},
+        "num_classes": len(any_split.class_names),
+        "data": str(any_split.shards[0].parent),
     }
 
 
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)
+def extract_splits(
+    args: argparse.Namespace,
+    frozen: FrozenEncoder,
+    splits: dict[str, LabelledClouds],
+    device: torch.device,
+    report: Callable[[str], None] = print,
+    warn: Callable[[str], None] = _to_stderr,
+) -> tuple[dict[str, np.ndarray], dict]:
+    """Features (M, D) of each split, and what is to be recorded about encoder and data; both are reported.
+
+    Args:
+        args: flags of `add_dataset_args`, and batch_size, feature_cache.
+        report, warn: called with lines for people.
+    """
+    data = _describe_data(args, splits)
+    report(f"encoder: {frozen.description}")
+    report(f"data: {args.dataset}, " + ", ".join(f"{key} {value}" for key, value in data.items() if value is not None))
+    size = None if args.normalize else size_warning(next(iter(splits.values())).points)
+    for warning in [*frozen.warnings, *([size] if size else [])]:
+        warn(f"warning: {warning}")
+    cache = FeatureCache.from_flag(args.feature_cache, frozen.constants["checkpoint"], report)
+    features = {
+        name: cache.extract(frozen.encoder, part.points, batch_size=args.batch_size, device=device, progress=name)
+        for name, part in splits.items()
+    }
+    return features, {**frozen.constants, **data}
 
 
 def score_encoder(
@@ -42,23 +72,12 @@ def score_encoder(
         args: flags of `add_dataset_args`, and protocol, c, seed, batch_size, feature_cache.
         report, warn: called with lines for people.
     """
-    train, test = load_split(args, "train"), load_split(args, "test")
-    data = _describe_data(args, train, test)
-    report(f"encoder: {frozen.description}")
-    report(f"data: {args.dataset}, " + ", ".join(f"{key} {value}" for key, value in data.items() if value is not None))
-    size = None if args.normalize else size_warning(train.points)
-    for warning in [*frozen.warnings, *([size] if size else [])]:
-        warn(f"warning: {warning}")
-    cache = FeatureCache.from_flag(args.feature_cache, frozen.constants["checkpoint"], report)
-    features = [
-        cache.extract(frozen.encoder, part.points, batch_size=args.batch_size, device=device, progress=split)
-        for split, part in (("train", train), ("test", test))
-    ]
+    splits = {name: load_split(args, name) for name in ("train", "test")}
+    features, constants = extract_splits(args, frozen, splits, device, report, warn)
+    sets = [item for name, part in splits.items() for item in (features[name], part.labels)]
     protocols = PROTOCOLS if args.protocol == "all" else (args.protocol,)
-    scores = run_protocols(
-        features[0], train.labels, features[1], test.labels, protocols=protocols, c=args.c, seed=args.seed
-    )
-    constants = {**frozen.constants, **data, "seed": args.seed}
+    scores = run_protocols(*sets, protocols=protocols, c=args.c, seed=args.seed)
+    constants |= {"seed": args.seed}
     records = [make_record(score, dataset=args.dataset, split="test", **constants) for score in scores]
     for line in [*map(constants_line, scores), *map(result_line, records)]:
         report(line)

@@ -31,7 +31,9 @@ PROBE_C = 0.01  # of the fair probe during training, which has no time for a sea
 MAX_STEPS = 1_000_000
 
 
-class _Prediction(NamedTuple):
+class Prediction(NamedTuple):
+    """Labels (M,) that a fitted SVM gives to test rows, and whether the fit came to its end."""
+
     predicted: np.ndarray
     has_converged: bool
 
@@ -85,7 +87,7 @@ def fair_protocol(
     (train, labels), (test, truth) = check_features((train_features, train_labels), (test_features, test_labels))
     cv_accuracies = cross_validate(train, labels, seed=seed)
     best = int(np.argmax(cv_accuracies))
-    (fit,) = _fit_and_predict(*_standardised(train, labels, test), [C_GRID[best]])
+    fit = standardised_svm(train, labels, test, c=C_GRID[best])
     constants = {
         "kernel": "linear",
         "c": C_GRID[best],
@@ -127,12 +129,24 @@ def cross_validate(train_features: np.ndarray, train_labels: ArrayLike, *, seed:
     return num_right / num_held_out
 
 
+def standardised_svm(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, c: float) -> Prediction:
+    """Labels of `test` by a linear SVM, after standardising both sets by the mean and deviation of `train`.
+
+    Args:
+        train, test: (M, D) float64, finite.
+        labels: (M,) of the train rows, at least 2 classes.
+        c: > 0, weight of the hinge loss.
+    """
+    (fit,) = _fit_and_predict(*_standardised(train, labels, test), [c])
+    return fit
+
+
 def _standardised(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, ...]:
     scaler = StandardScaler().fit(train)
     return scaler.transform(train), labels, scaler.transform(test)
 
 
-def _fit_and_predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray, grid: ArrayLike) -> list[_Prediction]:
+def _fit_and_predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray, grid: ArrayLike) -> list[Prediction]:
     """Predictions for `test` (M, D) by one linear SVM for each C of `grid`, all on one Gram matrix."""
     gram, cross = train @ train.T, test @ train.T
     predictions = []
@@ -141,7 +155,7 @@ def _fit_and_predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray, gr
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # reported as has_converged
             svm.fit(gram, labels)
-        predictions.append(_Prediction(svm.predict(cross), bool(svm.n_iter_.max() < MAX_STEPS)))
+        predictions.append(Prediction(svm.predict(cross), bool(svm.n_iter_.max() < MAX_STEPS)))
     return predictions
 
 

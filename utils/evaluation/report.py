@@ -12,7 +12,7 @@ from utils.evaluation.score import Score
 from utils.files import write_text
 
 _LIBRARIES = ("numpy", "scikit-learn")
-_FIGURES = ("miou_instance", "miou_class", "accuracy", "mean_class_accuracy")
+_FIGURES = ("miou_instance", "miou_class", "accuracy", "accuracy_std", "accuracy_ci95", "mean_class_accuracy")
 
 
 def make_record(result: Score, *, dataset: str, split: str, **constants: Any) -> dict[str, Any]:
@@ -35,9 +35,9 @@ def make_record(result: Score, *, dataset: str, split: str, **constants: Any) ->
 
 def result_line(record: dict[str, Any]) -> str:
     """One line of key=value pairs, starting with the word `result`."""
-    keys = ("task", "protocol", "dataset", "variant", "split", "c")
+    keys = ("task", "protocol", "dataset", "variant", "split", "c", "k_way", "m_shot", "n_query", "n_runs")
     pairs = [f"{key}={record[key]}" for key in keys if record.get(key) is not None]
-    figures = [f"{key}={record[key]:.4f}" for key in _FIGURES if key in record]
+    figures = [f"{key}={record[key]:.4f}" for key in _FIGURES if record.get(key) is not None]
     return " ".join(["result", *pairs, *figures])
 
 

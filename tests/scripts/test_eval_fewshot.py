@@ -1,0 +1,191 @@
+"""`python -m scripts.eval_fewshot` on tiny trees in the real layouts."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from models.encoders import build_encoder
+from models.published import export_state
+from scripts import eval_fewshot
+from tests.tiny_trees import labelled, write_h5, write_scanobjectnn
+from utils.cli import run_main
+from utils.evaluation import few_shot
+
+SIZES = (5, 6, 7, 3)  # clouds of each class in train
+SMALL = ("--num_points", 31, "--m_shot", 2, "--n_query", 3, "--n_runs", 3, "--k_way", 2)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    classes = np.repeat(np.arange(len(SIZES)), SIZES)
+    for split, labels in (("train", classes), ("test", [0, 1, 2, 3, 0, 1, 2, 3])):
+        arrays = labelled(labels, num_points=37, seed=len(labels))
+        arrays["data"] *= 1 + 0.01 * arrays["label"][:, None]  # something to tell the classes by, if little
+        write_h5(root / f"ply_data_{split}0.h5", **arrays)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("models") / "best_model.pth"
+    torch.save(export_state(build_encoder("dgcnn", k=7), "dgcnn", k=7), path)
+    return path
+
+
+def evaluate(*flags, root):
+    flags = ["--data_root", root, "--device", "cpu", *flags]
+    eval_fewshot.main(eval_fewshot.parse_args([str(flag) for flag in flags]))
+
+
+def records_of(*flags, root, tmp_path):
+    path = tmp_path / "results.json"
+    evaluate("--random_init", "--model", "pointnet", *SMALL, *flags, "--json", path, root=root)
+    return json.loads(path.read_text())["results"]
+
+
+def message_of(*flags, root, capsys):
+    """What the program prints on stderr when it ends with exit status 2."""
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda: evaluate("--random_init", "--model", "pointnet", *flags, root=root))
+    assert ended.value.code == 2
+    return capsys.readouterr().err.strip()
+
+
+def accuracies(monkeypatch, run):
+    """Accuracies of all episodes of a call."""
+    seen, plain = [], few_shot.score_episodes
+
+    def note_down(*args):
+        seen.append(plain(*args))
+        return seen[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(eval_fewshot, "score_episodes", note_down)
+        run()
+    return [score.accuracies.tolist() for score in seen]
+
+
+def test_the_record_holds_figures_constants_and_the_trained_k(root, checkpoint, tmp_path):
+    path = tmp_path / "results.json"
+    evaluate("--model_path", checkpoint, *SMALL, "--seed", 5, "--json", path, root=root)
+    (record,) = json.loads(path.read_text())["results"]
+    assert (record["task"], record["protocol"], record["split"]) == ("few_shot", "published", "train")
+    assert [record[name] for name in ("k_way", "m_shot", "n_query", "n_runs", "c", "seed")] == [2, 2, 3, 3, 1.0, 5]
+    assert (record["model"], record["k"], record["num_points"]) == ("dgcnn", 7, 31)
+    assert (record["num_train"], record["num_test"], record["num_classes"]) == (21, None, 40)
+    assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(checkpoint))
+    assert 0 <= record["accuracy"] <= 1
+    assert record["accuracy_std"] >= 0
+
+
+def test_all_four_published_settings_are_the_default():
+    args = eval_fewshot.parse_args(["--random_init"])
+    eval_fewshot._check(args)
+    assert (args.k_way, args.m_shot, args.n_query, args.n_runs) == ((5, 10), (10, 20), 20, 50)
+    assert args.num_points == 2048
+
+
+@pytest.mark.parametrize("ways, shots", [(5, 10), (5, 20), (10, 10), (10, 20)])
+def test_the_published_command_lines_are_understood(ways, shots):
+    line = f"--model_path path-to-trained-model --dataset modelnet40 --k_way {ways} --m_shot {shots} --n_runs 50"
+    args = eval_fewshot.parse_args(line.split())
+    assert (args.k_way, args.m_shot) == ([ways], [shots])
+
+
+def test_a_setting_has_the_same_figure_whatever_else_is_in_the_call(root, tmp_path):
+    together = records_of("--k_way", 3, 2, "--m_shot", 1, 2, root=root, tmp_path=tmp_path)
+    assert [(record["k_way"], record["m_shot"]) for record in together] == [(3, 1), (3, 2), (2, 1), (2, 2)]
+    (alone,) = records_of(root=root, tmp_path=tmp_path)
+    assert alone == together[-1]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--k_way", 3),
+        ("--m_shot", 1),
+        ("--n_query", 2),
+        ("--n_runs", 4),
+        ("--seed", 1),
+        ("--num_points", 11),
+        ("--normalize",),
+        ("--model", "dgcnn", "--k", 5),
+    ],
+)
+def test_each_flag_changes_the_accuracies_of_episodes(flags, root, monkeypatch):
+    base = ("--random_init", "--model", "pointnet", *SMALL, "--n_runs", 9)
+    plain = accuracies(monkeypatch, lambda: evaluate(*base, root=root))
+    assert plain == accuracies(monkeypatch, lambda: evaluate(*base, root=root))
+    assert plain != accuracies(monkeypatch, lambda: evaluate(*base, *flags, root=root))
+
+
+def test_classes_that_are_too_small_are_left_out_with_a_note(root, capsys):
+    evaluate("--random_init", "--model", "pointnet", *SMALL, root=root)
+    assert "note: 2 way 2 shot: 1 of 4 classes have fewer than 5 clouds and are left out" in capsys.readouterr().out
+    evaluate("--random_init", "--model", "pointnet", *SMALL, "--n_query", 1, root=root)
+    assert "note" not in capsys.readouterr().out
+
+
+def test_episodes_written_as_folds_score_the_same(root, tmp_path):
+    settings = ("--k_way", 2, 3, "--write_folds", tmp_path / "folds")
+    drawn = records_of(*settings, root=root, tmp_path=tmp_path)
+    path = tmp_path / "again.json"
+    flags = ("--protocol", "folds", "--folds", tmp_path / "folds", "--num_points", 31, "--json", path)
+    evaluate("--random_init", "--model", "pointnet", *flags, root=root)
+    read = json.loads(path.read_text())["results"]
+    assert [record.pop("protocol") for record in [*drawn, *read]] == ["published"] * 2 + ["folds"] * 2
+    assert read == drawn
+
+
+def test_a_fold_with_queries_of_the_test_split_is_scored(root, tmp_path, capsys):
+    fold = {"support": {"train": [0, 1, 5, 6]}, "query": {"test": [0, 4, 1, 5]}}
+    (tmp_path / "fold.json").write_text(json.dumps(fold))
+    flags = ("--protocol", "folds", "--folds", tmp_path / "fold.json", "--num_points", 31)
+    evaluate("--random_init", "--model", "pointnet", *flags, root=root)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert "protocol=folds dataset=modelnet40 split=test c=1.0 k_way=2 m_shot=2 n_query=2 n_runs=1 accuracy=" in line
+    assert "ci95" not in line
+
+
+def test_the_variants_of_scanobjectnn_are_read(tmp_path, capsys):
+    write_scanobjectnn(tmp_path)
+    flags = ("--dataset", "scanobjectnn", "--variant", "hardest", "--num_points", 31, "--m_shot", 10)
+    assert "0 of the 3 classes" in message_of(*flags, root=tmp_path, capsys=capsys)
+
+
+def test_no_report_is_overwritten_and_no_encoder_run_when_a_setting_cannot_be_drawn(root, tmp_path, capsys):
+    path = tmp_path / "results.json"
+    path.write_text("precious")
+    message = message_of(*SMALL, "--k_way", 2, 4, "--json", path, root=root, capsys=capsys)
+    assert "4 way 2 shot with 3 queries a class needs 4 classes of at least 5 clouds, but 3 of the 4" in message
+    assert "--n_query 1 or less" in message
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (("--k_way", 5, 1), "--k_way must be at least 2, got 1"),
+        (("--m_shot", 0), "--m_shot must be at least 1, got 0"),
+        (("--n_query", 0), "--n_query must be at least 1, got 0"),
+        (("--n_runs", 0), "--n_runs must be at least 1, got 0"),
+        (("--folds", "x"), "--folds PATH and --protocol folds go together"),
+        (("--protocol", "folds"), "--folds PATH and --protocol folds go together"),
+        (("--protocol", "folds", "--folds", "x", "--n_runs", 3), "--n_runs belongs to --protocol published"),
+        (("--protocol", "folds", "--folds", "nowhere"), "no fold at nowhere"),
+        (("--num_points", 38), "holds 37 points a cloud, 38 were asked for"),
+    ],
+)
+def test_flags_that_do_not_fit_are_one_message(flags, expected, root, capsys):
+    message = message_of(*flags, root=root, capsys=capsys)
+    assert message.startswith("error: ")
+    assert expected in message
+
+
+def test_folds_are_not_mixed_with_those_of_another_call(root, tmp_path, capsys):
+    (tmp_path / "old.json").write_text("{}")
+    assert "already holds JSON files" in message_of("--write_folds", tmp_path, root=root, capsys=capsys)
