@@ -36,10 +36,7 @@ def extract_features(
     """
     if batch_size < 1:
         raise ValueError(f"a batch must hold at least 1 cloud, got batch size {batch_size}")
-    clouds = torch.as_tensor(points, dtype=torch.float32)
-    if clouds.ndim != 3 or clouds.shape[2] != 3 or 0 in clouds.shape:
-        raise ValueError(f"expected clouds (M, N, 3) with M, N >= 1, got {tuple(clouds.shape)}")
-    check_finite(clouds, 0, "point")
+    clouds = as_clouds(points)
     if device is not None:
         encoder.to(device)
     where = next(encoder.parameters()).device
@@ -50,6 +47,19 @@ def extract_features(
             batch = clouds[start : start + batch_size].to(where)
             features.append(_forward(encoder, batch, start))  # (B, D)
     return torch.cat(features).numpy()
+
+
+def as_clouds(points: np.ndarray | Tensor) -> Tensor:
+    """Clouds (M, N, 3) as a float32 tensor without gradient, where they are.
+
+    Raises:
+        ValueError: no cloud, another shape, or a point that is not finite; names the first such cloud.
+    """
+    clouds = torch.as_tensor(points, dtype=torch.float32).detach()
+    if clouds.ndim != 3 or clouds.shape[2] != 3 or 0 in clouds.shape:
+        raise ValueError(f"expected clouds (M, N, 3) with M, N >= 1, got {tuple(clouds.shape)}")
+    check_finite(clouds, 0, "point")
+    return clouds
 
 
 def _forward(encoder: nn.Module, batch: Tensor, start: int) -> Tensor:

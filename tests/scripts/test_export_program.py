@@ -1,0 +1,95 @@
+"""`python -m scripts.export`: what it writes runs elsewhere and computes what the encoder does."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from models.encoders import build_encoder
+from models.published import export_state
+from scripts import export
+from utils.cli import run_main
+
+ELSEWHERE = """
+import sys, torch
+origin = {"encoder.json": ""}
+module = torch.export.load(sys.argv[1], extra_files=origin).module()
+print(origin["encoder.json"])
+torch.save([module(points) for points in torch.load(sys.argv[2])], sys.argv[3])
+"""
+
+
+def saved(encoder, name, folder):
+    """Weight file of an encoder with moved statistics."""
+    for norm in encoder.modules():
+        if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            norm.running_var.uniform_(0.5, 2)
+    torch.save(export_state(encoder, name, k=5), folder / "best_model.pth")
+    return folder / "best_model.pth"
+
+
+@pytest.fixture
+def pointnet(tmp_path):
+    return saved(build_encoder("pointnet"), "pointnet", tmp_path)
+
+
+def run(*flags):
+    export.main(export.parse_args([str(flag) for flag in flags]))
+
+
+def message_of(*flags, capsys):
+    """What the program prints on stderr when it ends with exit status 2."""
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda: run(*flags))
+    assert ended.value.code == 2
+    return capsys.readouterr().err.strip()
+
+
+def test_a_fresh_process_without_this_repository_computes_the_same(tmp_path, capsys):
+    torch.manual_seed(3)
+    encoder = build_encoder("dgcnn", k=7).eval()
+    checkpoint = saved(encoder, "dgcnn", tmp_path)  # it says k 5
+    run("--model_path", checkpoint, "--k", 7, "--out", tmp_path / "new" / "encoder.pt2")
+    printed = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("check: ") for line in printed) == 3
+    assert printed[-1].endswith("points (B, N, 3) float32 -> feature (B, 2048)")
+    clouds = [torch.rand(batch, num_points, 3) for batch, num_points in ((1, 7), (3, 61), (2, 23))]
+    torch.save(clouds, tmp_path / "clouds.pt")
+    files = [str(path) for path in (tmp_path / "new" / "encoder.pt2", tmp_path / "clouds.pt", tmp_path / "features.pt")]
+    command = [sys.executable, "-I", "-W", "error", "-c", ELSEWHERE, *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    origin = json.loads(done.stdout)
+    assert (origin["model"], origin["k"], origin["feature_dim"]) == ("dgcnn", 7, 2048)
+    with torch.inference_mode():
+        for points, feature in zip(clouds, torch.load(tmp_path / "features.pt"), strict=True):
+            assert_close(feature, encoder(points), rtol=1e-4, atol=1e-4)
+
+
+def test_a_program_that_deviates_is_not_written_over_an_older_one(pointnet, tmp_path, capsys, monkeypatch):
+    wrong = export.export_encoder(build_encoder("pointnet"))
+    monkeypatch.setattr(export, "export_encoder", lambda encoder: wrong)
+    (tmp_path / "encoder.pt2").write_text("older")
+    message = message_of("--model_path", pointnet, "--out", tmp_path / "encoder.pt2", capsys=capsys)
+    assert message.startswith("error: the exported program deviates by")
+    assert (tmp_path / "encoder.pt2").read_text() == "older"
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (("--k", 0, "--out", "a.pt2"), "--k must be at least 1, got 0"),
+        (("--out", "."), "--out . is a folder; name a file in it"),
+    ],
+)
+def test_flags_that_do_not_fit_are_one_message(flags, expected, pointnet, capsys):
+    assert expected in message_of("--model_path", pointnet, *flags, capsys=capsys)
+
+
+def test_a_missing_checkpoint_is_one_message(tmp_path, capsys):
+    message = message_of("--model_path", tmp_path / "no.pth", "--out", tmp_path / "encoder.pt2", capsys=capsys)
+    assert message.startswith("error: no checkpoint at")

@@ -1,0 +1,68 @@
+"""A pre-trained encoder from Python: a weight file in, features of arrays out.
+
+encoder = load("checkpoints/quickstart/models/best_model.pth")
+feature = encoder(points, normalize=True)  # (B, N, 3) -> (B, D)
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.point_transforms import unit_sphere
+from models.published import PretrainedEncoder, load_encoder
+from utils import run
+from utils.features import as_clouds, extract_features
+
+
+class PointFeatures:
+    """Features of clouds by a frozen encoder.
+
+    Attributes:
+        module: the encoder, an nn.Module in eval mode: points (B, N, 3) -> feature (B, D), with gradients.
+        name: dgcnn, dgcnn_seg or pointnet.
+        feature_dim: D; 2048 for dgcnn, 1024 for the others.
+        report: what became of every tensor of the weight file.
+    """
+
+    def __init__(self, loaded: PretrainedEncoder, device: torch.device):
+        self.module = loaded.encoder.to(device).eval()
+        self.name, self.report = loaded.name, loaded.report
+        self.feature_dim: int = loaded.encoder.feature_dim
+
+    def __call__(
+        self, points: np.ndarray | Tensor, *, normalize: bool = False, batch_size: int = 32
+    ) -> np.ndarray | Tensor:
+        """Feature of every cloud, in order, without gradients.
+
+        Pre-training brings each cloud to the unit sphere, then scales it by 0.5 to 2, turns it about y and shifts it.
+        So y is up, and coordinates of any other unit or origin want `normalize`.
+
+        Args:
+            points: (B, N, 3), finite, B >= 1 and N >= k; any real type, on any device.
+            normalize: centre each cloud and scale it to radius 1 first.
+            batch_size: clouds per forward pass.
+        Returns:
+            (B, D) float32, an array for an array, a tensor on the same device for a tensor.
+        Raises:
+            ValueError: another shape, too few points, one that is not finite, or a cloud of no size to normalise.
+        """
+        clouds = as_clouds(points)
+        if normalize:
+            clouds = unit_sphere(clouds.cpu().numpy())
+        feature = extract_features(self.module, clouds, batch_size=batch_size)
+        return torch.from_numpy(feature).to(points.device) if isinstance(points, Tensor) else feature
+
+
+def load(path: str | Path, *, k: int | None = None, device: str = "auto") -> PointFeatures:
+    """An encoder from a weight file: of a run here (models/best_model.pth, last.pt), or as CrossPoint published it.
+
+    Args:
+        k: neighbours per point; None takes what the file says, or 15 where it says nothing.
+        device: auto, cpu, cuda or cuda:N.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no such weights, or a device this machine does not have.
+    """
+    return PointFeatures(load_encoder(path, k=k), run.get_device(device))
