@@ -47,7 +47,20 @@ DGCNN = ("--model", "dgcnn")
 def train(root, out, *extra):
     """Two epochs of PointNet, the quickest encoder, on the tiny tree; the run's folder."""
     command = [
-        *("--exp_name", "tiny", "--batch_size", "6", "--k", "4", "--epochs", "2", "--num_points", "32"),
+        *(
+            "--recipe",
+            "dgcnn",
+            "--exp_name",
+            "tiny",
+            "--batch_size",
+            "6",
+            "--k",
+            "4",
+            "--epochs",
+            "2",
+            "--num_points",
+            "32",
+        ),
         *(
             "--model",
             "pointnet",
@@ -135,8 +148,8 @@ def test_the_share_held_out_changes_what_is_trained_on(root, tmp_path):
 
 def test_steps_replace_epochs_and_batches_shrink_to_the_labelled_clouds(root, tmp_path, capsys):
     command = [
-        *("--exp_name", "tiny", "--k", 4, "--num_points", 32, "--device", "cpu", "--data_root", root),
-        *("--output_dir", tmp_path, "--label_fraction", 0.01, "--steps", 3, "--model", "pointnet"),
+        *("--recipe", "dgcnn", "--exp_name", "tiny", "--k", 4, "--num_points", 32, "--device", "cpu"),
+        *("--data_root", root, "--output_dir", tmp_path, "--label_fraction", 0.01, "--steps", 3, "--model", "pointnet"),
     ]
     finetune_cls.main(finetune_cls.parse_args([str(word) for word in command]))
     out = capsys.readouterr().out
@@ -289,7 +302,7 @@ def test_a_scanobjectnn_variant_is_trained_on(tmp_path):
         (("--label_fraction", 0.01, "--select", "val"), "--select val finds nothing to hold out"),
         (("--variant", "obj_bg"), "--variant obj_bg belongs to --dataset scanobjectnn"),
         (("--pretrained_path", "none.pth"), "none.pth"),
-        (("--model_path", "a.pth"), "--eval"),
+        (("--model_path", "a.pth", "--pretrained_path", "b.pth"), "both name weights"),
         (("--eval", "--pretrained_path", "a.pth"), "--model_path"),
         (("--eval", "--model_path", "none.pth"), "none.pth"),
         (("--device", "cuda:99"), "cuda:99"),
