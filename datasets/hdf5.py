@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from datasets.labels import NUM_PARTS, SHAPENET_PART
+from datasets.labels import SHAPENET_PART, PartCategory
 from datasets.layouts import CLASS_NAMES
 
 
@@ -97,16 +97,22 @@ def read_labels(file: h5py.File, path: Path, key: str, num_labels: int, *, fix: 
     return labels[:, 0] if labels.shape[1:] == (1,) else labels
 
 
-def read_part_labels(file: h5py.File, path: Path, categories: np.ndarray) -> np.ndarray:
-    """Part labels (M, N) int64 of ShapeNetPart, each checked to be a part of its cloud's category (M,)."""
-    fix = "make or download it again"
-    part_labels = read_labels(file, path, "pid", NUM_PARTS, fix=fix)
-    first = np.array([category.part_labels.start for category in SHAPENET_PART])[categories][:, None]
-    end = np.array([category.part_labels.stop for category in SHAPENET_PART])[categories][:, None]
+def read_part_labels(
+    file: h5py.File,
+    path: Path,
+    categories: np.ndarray,
+    table: Sequence[PartCategory] = SHAPENET_PART,
+    *,
+    fix: str = "make or download it again",
+) -> np.ndarray:
+    """Part labels (M, N) int64, each checked to be a part of its cloud's category (M,), an index of `table`."""
+    part_labels = read_labels(file, path, "pid", table[-1].part_labels.stop, fix=fix)
+    first = np.array([category.part_labels.start for category in table])[categories][:, None]
+    end = np.array([category.part_labels.stop for category in table])[categories][:, None]
     foreign = np.argwhere((part_labels < first) | (part_labels >= end))
     if len(foreign):
         row, point = foreign[0]
-        category = SHAPENET_PART[categories[row]]
+        category = table[categories[row]]
         raise ValueError(
             f"{path}: pid {part_labels[row, point]} in row {row} is no part of {category.name} "
             f"({category.part_labels.start} .. {category.part_labels.stop - 1}); {fix}"

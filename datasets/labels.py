@@ -4,11 +4,12 @@ Sources: ShapeNetCore synset ids; ShapeNetPart label order of the HDF5 release u
 and CrossPoint; ModelNet40 `shape_names.txt`; ScanObjectNN class order of the HDF5 release.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class PartCategory(NamedTuple):
-    """One object category of ShapeNetPart and the half-open range of its part labels."""
+    """One object category and the half-open range of its part labels; `synset` is "" outside ShapeNet."""
 
     name: str
     synset: str
@@ -17,7 +18,7 @@ class PartCategory(NamedTuple):
 
     @property
     def part_labels(self) -> range:
-        """Global part labels (0..49) of this category."""
+        """Global part labels of this category, in ShapeNetPart of 0..49."""
         return range(self.first_part, self.first_part + len(self.parts))
 
 
@@ -41,15 +42,16 @@ _PART_ROWS = (
 )
 
 
-def _part_table() -> tuple[PartCategory, ...]:
-    rows, first = [], 0
-    for name, synset, parts in _PART_ROWS:
-        rows.append(PartCategory(name, synset, parts, first))
+def number_parts(rows: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[PartCategory, ...]:
+    """Rows of name, synset and parts with consecutive part labels from 0: the category's index is its place."""
+    table, first = [], 0
+    for name, synset, parts in rows:
+        table.append(PartCategory(name, synset, parts, first))
         first += len(parts)
-    return tuple(rows)
+    return tuple(table)
 
 
-SHAPENET_PART: tuple[PartCategory, ...] = _part_table()
+SHAPENET_PART: tuple[PartCategory, ...] = number_parts(_PART_ROWS)
 NUM_PARTS = SHAPENET_PART[-1].part_labels.stop
 
 MODELNET40_CLASSES: tuple[str, ...] = tuple(

@@ -151,8 +151,11 @@ class PointwiseConv(nn.Sequential):
         super().__init__(conv(in_channels, out_channels, 1, bias=False), norm(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.normalise(linear(x, self[0].weight.flatten(1)))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """What follows the convolution. Shape: (M, D) -> (M, D)."""
         norm = self[1]
-        x = linear(x, self[0].weight.flatten(1))
         mean, var, count = self.statistics(x)
         return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, norm.eps, is_synchronised(norm))
 

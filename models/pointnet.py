@@ -21,13 +21,18 @@ class PointNet(nn.Module):
         super().__init__()
         self.feature_dim = emb_dims
         widths = (3, 64, 64, 64, 128, emb_dims)
+        self.point_dim = sum(widths[1:])
         for i in range(5):
             conv = nn.Conv1d(widths[i], widths[i + 1], 1, bias=False)
             setattr(self, f"conv{i + 1}", nn.Sequential(conv, nn.BatchNorm1d(widths[i + 1])))
 
     def forward(self, points: Tensor) -> Tensor:
-        batch, num_points, _ = points.shape
-        x = points.reshape(batch * num_points, 3)
+        return self.per_point(points)[1]
+
+    def per_point(self, points: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Features of every point after each layer, five (B * N, C), and the feature of each cloud."""
+        x, levels = points.flatten(0, 1), []
         for conv, norm in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
             x = F.relu(norm(F.linear(x, conv.weight.flatten(1))), inplace=True)
-        return x.reshape(batch, num_points, -1).amax(dim=1)
+            levels.append(x)
+        return levels, x.unflatten(0, points.shape[:2]).amax(dim=1)

@@ -6,7 +6,7 @@ follows a convolution twice, as `conv1.1.*` and as `bn1.*`; we keep the first an
 
 from collections import OrderedDict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ _ALIASES = {
 _CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
 _CLASSIFIER_NORMS = {"bn7": 64, "bn8": 256, "bn9": 256, "bn10": 128}
 _HEAD = "inv_head."
+_PART_HEAD = "part_head."  # ours: the published code has a part head on its dgcnn_seg only
 
 
 class LoadReport(NamedTuple):
@@ -34,7 +35,7 @@ class LoadReport(NamedTuple):
     loaded: list[str]  # tensors copied into the encoder
     head: list[str]  # tensors of the projection head
     aliases: list[str]  # second names of loaded tensors, checked equal
-    unused: list[str]  # tensors of the segmentation classifier, which an encoder does not have
+    unused: list[str]  # tensors of a segmentation classifier, which an encoder does not have
 
     def __str__(self) -> str:
         return (
@@ -79,9 +80,9 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
     rest = dict(state)
     head_state = {key.removeprefix(_HEAD): rest.pop(key) for key in list(rest) if key.startswith(_HEAD)}
     aliases = _pop_aliases(rest, name)
-    unused = []
-    if name == "dgcnn_seg" and "conv8.0.weight" not in encoder.state_dict():
-        unused = [key for key in rest if key.startswith(_CLASSIFIER)]
+    classifier = _CLASSIFIER if name == "dgcnn_seg" else (_PART_HEAD,)
+    has_classifier = any(key.startswith(classifier) for key in encoder.state_dict())
+    unused = [] if has_classifier else [key for key in rest if key.startswith(classifier)]
     own = {key: value for key, value in rest.items() if key not in unused}
     _load_strictly(encoder, own, "network")
     if head is not None:
@@ -119,10 +120,12 @@ def _load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> No
     module.load_state_dict(state)
 
 
-def export_state(encoder: nn.Module, name: str, head: nn.Module | None = None, *, k: int | None = None) -> OrderedDict:
+def export_state(
+    encoder: nn.Module, name: str, head: nn.Module | None = None, *, k: int | None = None, **origin: Any
+) -> OrderedDict:
     """State dict under the published names, aliases included; CrossPoint's own code loads it strictly.
 
-    The encoder's name and `k` travel in the state dict's metadata, which other readers ignore.
+    The encoder's name, `k` and `origin` (plain values) travel in the state dict's metadata, which other readers ignore.
     """
     state = encoder.state_dict()
     for alias, original in _ALIASES[name].items():
@@ -133,12 +136,12 @@ def export_state(encoder: nn.Module, name: str, head: nn.Module | None = None, *
             state.update({f"{norm}.{key}": value for key, value in nn.BatchNorm1d(width).state_dict().items()})
     if head is not None:
         state.update({_HEAD + key: value for key, value in head.state_dict().items()})
-    state._metadata["crosspoint"] = {"model": name, "k": k}
+    state._metadata["crosspoint"] = {"model": name, "k": k, **origin}
     return state
 
 
 def stored_origin(state: dict) -> dict:
-    """What `export_state` put beside the tensors: model and k; empty for files of others."""
+    """What `export_state` put beside the tensors: model, k and more; empty for files of others."""
     return getattr(state, "_metadata", {}).get("crosspoint", {})
 
 

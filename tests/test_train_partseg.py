@@ -1,6 +1,5 @@
 """train_partseg.py end to end on a tiny ShapeNetPart tree: command lines, starts, resume, scores, refusals."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,7 +10,6 @@ import pytest
 import torch
 
 import train_partseg
-from datasets.labels import SHAPENET_PART
 from datasets.shapenet_part import ShapeNetPart
 from datasets.shuffled_parts import ShuffledParts
 from models.dgcnn_seg import DGCNNPartSeg
@@ -19,26 +17,25 @@ from models.encoders import build_encoder
 from models.heads import point_head
 from models.published import export_state, read_weights
 from tests.conftest import REPO
+from tests.part_runs import (
+    NUM_POINTS,
+    metrics,
+    read_results,
+    results,
+    run_partseg,
+    same,
+    weights,
+    write_part_tree,
+)
 from tests.tiny_trees import labelled, write_h5
 from utils import engine
 from utils.cli import run_main
-from utils.part_segmentation import load_part_seg, start_from
-
-NUM_POINTS = 48
+from utils.part_network import load_part_network, start_from
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Eight train, two val and five test clouds of three categories; parts are slices along y."""
-    folder = tmp_path_factory.mktemp("tree") / "shapenet_part_seg_hdf5_data"
-    splits = {"train": [0, 1, 15, 0, 1, 15, 0, 1], "val": [0, 15], "test": [0, 1, 15, 0, 0]}
-    for number, (split, categories) in enumerate(splits.items()):
-        arrays = labelled(categories, seed=50 * number, num_points=NUM_POINTS)
-        rank = arrays["data"][..., 1].argsort(axis=1).argsort(axis=1) / NUM_POINTS
-        rows = [SHAPENET_PART[category] for category in categories]
-        parts = [row.first_part + np.floor(r * len(row.parts)) for row, r in zip(rows, rank, strict=True)]
-        write_h5(folder / f"ply_data_{split}0.h5", **arrays, pid=np.stack(parts).astype(np.uint8))
-    return folder.parent
+    return write_part_tree(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="module")
@@ -51,37 +48,10 @@ def pretrained(tmp_path_factory):
     return path
 
 
-def train(root, out, *extra):
-    """Two epochs on the tiny tree; the run's folder."""
-    command = [
-        *("--exp_name", "tiny", "--batch_size", "4", "--test_batch_size", "2", "--k", "4", "--epochs", "2"),
-        *("--num_points", "32", "--num_workers", "0", "--device", "cpu", "--print_freq", "1"),
-        *("--data_root", str(root), "--output_dir", str(out), *extra),
-    ]
-    train_partseg.main(train_partseg.parse_args(command))
-    return out / "tiny"
-
-
 @pytest.fixture(scope="module")
 def plain(root, tmp_path_factory):
     """Run folder of the command as it is."""
-    return train(root, tmp_path_factory.mktemp("plain"))
-
-
-def metrics(run_dir, key="loss/part"):
-    return [json.loads(line)[key] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def results(run_dir):
-    return {r["protocol"]: r for r in json.loads((run_dir / "results.json").read_text())["results"]}
-
-
-def weights(run_dir):
-    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    return run_partseg(root, tmp_path_factory.mktemp("plain"))
 
 
 def test_the_published_command_runs_as_a_user_types_it(root, pretrained, tmp_path):
@@ -109,7 +79,7 @@ def test_the_defaults_are_the_published_ones():
 
 
 def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch):
-    whole = train(root, tmp_path / "whole", "--epochs", "3", "--num_workers", "1")
+    whole = run_partseg(root, tmp_path / "whole", "--epochs", "3", "--num_workers", "1")
     real_epoch = engine.train_one_epoch
 
     def interrupted(*args, epoch, **options):
@@ -119,9 +89,9 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_pa
 
     monkeypatch.setattr("utils.training.train_one_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(root, tmp_path / "cut", "--epochs", "3")
+        run_partseg(root, tmp_path / "cut", "--epochs", "3")
     monkeypatch.setattr("utils.training.train_one_epoch", real_epoch)
-    cut = train(root, tmp_path / "cut", "--epochs", "3", "--resume")
+    cut = run_partseg(root, tmp_path / "cut", "--epochs", "3", "--resume")
     assert same(weights(whole), weights(cut))
     assert metrics(whole) == metrics(cut)
     assert results(whole)["all_parts"]["miou_by_category"] == results(cut)["all_parts"]["miou_by_category"]
@@ -135,18 +105,18 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_pa
     ],
 )  # fmt: skip
 def test_each_flag_of_training_changes_the_losses(root, plain, tmp_path, flags):
-    assert metrics(plain) != metrics(train(root, tmp_path, *flags))
+    assert metrics(plain) != metrics(run_partseg(root, tmp_path, *flags))
 
 
 def test_the_scheduler_changes_the_rate_of_the_second_epoch(root, plain, tmp_path):
     assert metrics(plain, "lr") == pytest.approx([0.1, 0.0505])
-    assert metrics(train(root, tmp_path, "--scheduler", "step"), "lr") == pytest.approx([0.1, 0.1])
+    assert metrics(run_partseg(root, tmp_path, "--scheduler", "step"), "lr") == pytest.approx([0.1, 0.1])
 
 
 def test_pretrained_weights_reach_every_encoder_tensor_and_no_other(pretrained):
     network = DGCNNPartSeg(4)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    report = start_from(network, pretrained, "dgcnn_seg")
+    report = start_from(network, pretrained, "dgcnn_seg", 4)
     expected = read_weights(pretrained)
     assert len(report.loaded) == 68
     for key, value in network.state_dict().items():
@@ -155,7 +125,7 @@ def test_pretrained_weights_reach_every_encoder_tensor_and_no_other(pretrained):
 
 @pytest.mark.parametrize("name", ["dgcnn_partseg_pretrain", "dgcnn_partseg_finetune"])
 def test_published_files_of_either_kind_start_a_training(shared, name):
-    report = start_from(DGCNNPartSeg(4), shared / "golden" / f"{name}.pth", "dgcnn_seg")
+    report = start_from(DGCNNPartSeg(4), shared / "golden" / f"{name}.pth", "dgcnn_seg", 4)
     assert len(report.loaded) == 68
 
 
@@ -165,17 +135,17 @@ def test_a_pretrained_file_with_a_tensor_missing_is_refused_with_the_list(root, 
         del state[key]
     torch.save(state, tmp_path / "part.pth")
     with pytest.raises(ValueError, match=r"part.pth.*2 tensors missing.*conv3.0.weight, transform_net.linear2.weight"):
-        train(root, tmp_path, "--pretrained_path", str(tmp_path / "part.pth"))
+        run_partseg(root, tmp_path, "--pretrained_path", str(tmp_path / "part.pth"))
 
 
 def test_weights_saved_from_inside_a_wrapper_are_refused_not_skipped(root, pretrained, tmp_path):
     torch.save({f"module.{key}": value for key, value in read_weights(pretrained).items()}, tmp_path / "ddp.pth")
     with pytest.raises(ValueError, match=r"ddp.pth.*no point encoder of ours.*module\.bn1\.bias"):
-        train(root, tmp_path, "--pretrained_path", str(tmp_path / "ddp.pth"))
+        run_partseg(root, tmp_path, "--pretrained_path", str(tmp_path / "ddp.pth"))
 
 
 def test_a_pretrained_start_changes_the_losses(root, plain, pretrained, tmp_path):
-    assert metrics(plain) != metrics(train(root, tmp_path, "--pretrained_path", str(pretrained)))
+    assert metrics(plain) != metrics(run_partseg(root, tmp_path, "--pretrained_path", str(pretrained)))
 
 
 def test_best_model_has_exactly_the_names_of_a_published_fine_tuned_file(shared, plain):
@@ -186,21 +156,21 @@ def test_best_model_has_exactly_the_names_of_a_published_fine_tuned_file(shared,
 
 
 def test_the_best_epoch_is_chosen_on_val_and_test_is_scored_once(root, plain, tmp_path, capsys):
-    run_dir = train(root, tmp_path, "--epochs", "4")
+    run_dir = run_partseg(root, tmp_path, "--epochs", "4")
     out = capsys.readouterr().out
     scores = metrics(run_dir, "part_seg/val_miou_instance")
     assert out.count("best so far") == sum(score > max([-1, *scores[:i]]) for i, score in enumerate(scores))
     assert out.count("protocol=all_parts") == out.count("protocol=category_parts") == 1
-    network = load_part_seg(run_dir / "models" / "best_model.pth", "dgcnn_seg", 4)
+    network = load_part_network(run_dir / "models" / "best_model.pth", "dgcnn_seg", 4).network
     is_last_best = scores.index(max(scores)) == len(scores) - 1
     last = {key.removeprefix("network."): value for key, value in weights(run_dir).items()}
     assert same(network.state_dict(), last) == is_last_best
 
 
 def test_select_last_trains_on_trainval_and_keeps_the_last_epoch(root, tmp_path):
-    run_dir = train(root, tmp_path, "--select", "last")
+    run_dir = run_partseg(root, tmp_path, "--select", "last")
     assert "10 clouds, 2 steps an epoch" in (run_dir / "run.log").read_text()
-    kept = load_part_seg(run_dir / "models" / "best_model.pth", "dgcnn_seg", 4).state_dict()
+    kept = load_part_network(run_dir / "models" / "best_model.pth", "dgcnn_seg", 4).network.state_dict()
     assert same(kept, {key.removeprefix("network."): value for key, value in weights(run_dir).items()})
 
 
@@ -210,32 +180,31 @@ def test_results_name_task_split_figures_and_how_the_network_came_about(plain):
     assert set(record["miou_by_category"]) == {"airplane", "bag", "table"}
     assert record["miou_class"] == pytest.approx(np.mean(list(record["miou_by_category"].values())))
     assert 0 <= record["miou_instance"] <= 1
-    assert (record["selected_on"], record["pretrained_path"], record["num_shapes"]) == ("val", None, 5)
+    assert (record["selected_on"], record["num_train"], record["num_test"]) == ("val", 8, 5)
+    assert (record["weights"], record["checkpoint"], record["encoder_seed"], record["seed"]) == ("random", None, 1, 1)
 
 
 def test_eval_repeats_the_test_score_of_the_run_without_training(root, plain, tmp_path):
     before = (plain / "last.pt").stat().st_mtime_ns
-    train(root, plain.parent, "--eval", "--json", str(tmp_path / "again.json"))
-    again = json.loads((tmp_path / "again.json").read_text())["results"]
-    for record in again:
-        assert record["miou_by_category"] == results(plain)[record["protocol"]]["miou_by_category"]
+    run_partseg(root, plain.parent, "--eval", "--json", str(tmp_path / "again.json"))
+    assert read_results(tmp_path / "again.json") == results(plain)
     assert (plain / "last.pt").stat().st_mtime_ns == before
 
 
 def test_a_published_fine_tuned_file_can_be_scored(shared, root, tmp_path, capsys):
-    train(root, tmp_path, "--eval", "--model_path", str(shared / "golden" / "dgcnn_partseg_finetune.pth"))
+    run_partseg(root, tmp_path, "--eval", "--model_path", str(shared / "golden" / "dgcnn_partseg_finetune.pth"))
     assert "protocol=all_parts" in capsys.readouterr().out
     assert not (tmp_path / "tiny").exists()
 
 
 def test_training_learns_the_parts(root, tmp_path):
-    run_dir = train(root, tmp_path, "--epochs", "12", "--no-use_sgd", "--lr", "0.003", "--dropout", "0")
+    run_dir = run_partseg(root, tmp_path, "--epochs", "12", "--no-use_sgd", "--lr", "0.003", "--dropout", "0")
     assert metrics(run_dir)[-1] < 0.75 * metrics(run_dir)[0]
 
 
 def test_a_non_finite_loss_stops_with_step_shards_and_saved_state(root, tmp_path):
     with pytest.raises(ValueError, match=r"non-finite in epoch 0, step 1(.|\n)*ply_data_train0.h5 row \d"):
-        train(root, tmp_path, "--lr", "1e30")
+        run_partseg(root, tmp_path, "--lr", "1e30")
     assert (tmp_path / "tiny" / "nonfinite.pt").is_file()
 
 
@@ -259,25 +228,25 @@ def test_a_non_finite_loss_stops_with_step_shards_and_saved_state(root, tmp_path
 )
 def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):
     with pytest.raises((ValueError, OSError)) as caught:
-        train(root, tmp_path, *flags)
+        run_partseg(root, tmp_path, *flags)
     assert message in str(caught.value)
 
 
 def test_an_encoder_alone_is_no_network_to_score(root, pretrained, tmp_path):
     with pytest.raises(ValueError, match="no fine-tuned part segmentation network"):
-        train(root, tmp_path, "--eval", "--model_path", str(pretrained))
+        run_partseg(root, tmp_path, "--eval", "--model_path", str(pretrained))
 
 
 def test_scoring_with_another_k_than_trained_is_refused(root, plain):
     with pytest.raises(ValueError, match="trained with k 4, got --k 6; pass --k 4"):
-        train(root, plain.parent, "--eval", "--k", "6")
+        run_partseg(root, plain.parent, "--eval", "--k", "6")
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(root, plain):
     with pytest.raises(ValueError, match="already holds a run"):
-        train(root, plain.parent)
+        run_partseg(root, plain.parent)
     with pytest.raises(ValueError, match="--lr was 0.001, now 0.01"):
-        train(root, plain.parent, "--resume", "--lr", "0.01")
+        run_partseg(root, plain.parent, "--resume", "--lr", "0.01")
 
 
 def test_a_part_outside_its_category_is_one_message_and_exit_status_2(root, tmp_path, capsys):
@@ -285,7 +254,7 @@ def test_a_part_outside_its_category_is_one_message_and_exit_status_2(root, tmp_
     arrays = labelled([0, 1], num_points=NUM_POINTS) | {"pid": np.full((2, NUM_POINTS), 49, np.uint8)}
     write_h5(tmp_path / "data" / "shapenet_part_seg_hdf5_data" / "ply_data_val0.h5", **arrays)
     with pytest.raises(SystemExit) as stop:
-        run_main(lambda: train(tmp_path / "data", tmp_path))
+        run_main(lambda: run_partseg(tmp_path / "data", tmp_path))
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert error.startswith("error: ")
@@ -310,4 +279,4 @@ def test_the_order_of_points_depends_on_seed_epoch_and_index_and_keeps_labels_wi
 @pytest.mark.parametrize("value", ["nan", "1", "-0.1"])
 def test_a_dropout_out_of_range_is_refused(root, tmp_path, value):
     with pytest.raises(ValueError, match=r"--dropout must be in \[0, 1\)"):
-        train(root, tmp_path, "--dropout", value)
+        run_partseg(root, tmp_path, "--dropout", value)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from datasets.labels import SHAPENET_PART
+from datasets.part_table import PartTable
 
 
 def overall_accuracy(label: ArrayLike, predicted: ArrayLike) -> float:
@@ -65,17 +66,19 @@ def shape_iou(part_label: ArrayLike, predicted: ArrayLike, part_labels: range) -
     return float(np.mean(ious))
 
 
-def shape_ious(part_labels: ArrayLike, predicted: ArrayLike, categories: ArrayLike) -> np.ndarray:
-    """`shape_iou` of every shape of ShapeNetPart's categories.
+def shape_ious(
+    part_labels: ArrayLike, predicted: ArrayLike, categories: ArrayLike, table: PartTable = SHAPENET_PART
+) -> np.ndarray:
+    """`shape_iou` of every shape.
 
     Args:
-        part_labels, predicted: (M, N) in [0, 50).
-        categories: (M,) in [0, 16).
+        part_labels, predicted: (M, N) global part labels, in ShapeNetPart in [0, 50).
+        categories: (M,) indices of `table`.
     Returns:
         (M,) float64.
     """
     rows = zip(np.asarray(part_labels), np.asarray(predicted), np.asarray(categories), strict=True)
-    return np.array([shape_iou(truth, guess, SHAPENET_PART[category].part_labels) for truth, guess, category in rows])
+    return np.array([shape_iou(truth, guess, table[category].part_labels) for truth, guess, category in rows])
 
 
 def instance_miou(ious: ArrayLike) -> float:
@@ -89,17 +92,22 @@ def class_miou(ious: ArrayLike, categories: ArrayLike) -> float:
     Args:
         ious, categories: (M,).
     """
-    return float(np.mean(list(category_ious(ious, categories).values())))
+    return float(np.mean(list(_category_means(ious, categories).values())))
 
 
-def category_ious(ious: ArrayLike, categories: ArrayLike) -> dict[str, float]:
+def category_ious(ious: ArrayLike, categories: ArrayLike, table: PartTable = SHAPENET_PART) -> dict[str, float]:
     """Mean IoU of the shapes of each category that occurs, by its name, in the table's order.
 
     Args:
-        ious, categories: (M,).
+        ious: (M,).
+        categories: (M,) indices of `table`.
     """
+    return {table[index].name: mean for index, mean in _category_means(ious, categories).items()}
+
+
+def _category_means(ious: ArrayLike, categories: ArrayLike) -> dict[int, float]:
     ious, categories = _same_shape(ious, categories)
-    return {SHAPENET_PART[value].name: float(ious[categories == value].mean()) for value in np.unique(categories)}
+    return {int(index): float(ious[categories == index].mean()) for index in np.unique(categories)}
 
 
 def _same_shape(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

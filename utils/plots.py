@@ -173,7 +173,7 @@ def shape_panel(columns: Sequence[PanelColumn], row_names: Sequence[str]) -> Fig
     for number, column in enumerate(columns):
         grid[0, number].set_title(column.title, fontsize="medium")
         for axes, points in zip(grid[:, number], column.clouds):
-            _draw_cloud(axes, points)
+            draw_cloud(axes, points)
         for axes, image in zip(grid[len(column.clouds) :, number], column.images):
             axes.imshow(image, interpolation="antialiased")
     for axes, name in zip(grid[:, 0], row_names):
@@ -184,14 +184,25 @@ def shape_panel(columns: Sequence[PanelColumn], row_names: Sequence[str]) -> Fig
     return figure
 
 
-def _draw_cloud(axes: Axes, points: np.ndarray, azimuth_deg: float = 35.0, elevation_deg: float = 25.0) -> None:
-    """Points (N, 3) from the front, side and above; near ones are dark and drawn last."""
+def draw_cloud(
+    axes: Axes,
+    points: np.ndarray,
+    colours: np.ndarray | None = None,
+    azimuth_deg: float = 35.0,
+    elevation_deg: float = 25.0,
+) -> None:
+    """Points (N, 3) with y up from the front, side and above; near ones are drawn last, and dark without `colours`.
+
+    Args:
+        colours: (N,) of names matplotlib knows.
+    """
     a, e = np.radians([azimuth_deg, elevation_deg])
     right = np.array([np.cos(a), 0, -np.sin(a)])
     towards = np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
     u, v, nearness = np.stack([right, np.cross(towards, right), towards]) @ points.T
     order = np.argsort(nearness)
-    axes.scatter(u[order], v[order], c=-nearness[order], s=2.5, cmap="cividis", linewidths=0)
+    shade = {"c": -nearness[order], "cmap": "cividis"} if colours is None else {"c": colours[order]}
+    axes.scatter(u[order], v[order], s=2.5, linewidths=0, **shade)
     radius = 1.05 * max(np.ptp(u), np.ptp(v)) / 2
     centre_u, centre_v = (u.max() + u.min()) / 2, (v.max() + v.min()) / 2
     axes.set(xlim=(centre_u - radius, centre_u + radius), ylim=(centre_v - radius, centre_v + radius), aspect="equal")

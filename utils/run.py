@@ -19,7 +19,7 @@ CONFIG_FILE = "config.json"
 # are as many as before is checked by utils.training.
 _FREE_ON_RESUME = {
     "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size", "overwrite",
-    "eval", "json", "packed", "world_size", "backend",
+    "eval", "json", "packed", "world_size", "backend", "votes", "num_pictures",
 }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
         return
     run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        names = (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt")
+        names = (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt", "part_clouds.npz", "parts.png")
         written = [*(run_dir / "models").glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
         for stale in [*(run_dir / name for name in names), *written]:
             stale.unlink(missing_ok=True)
