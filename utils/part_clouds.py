@@ -54,13 +54,10 @@ def write_picture(path: Path, clouds: PartClouds) -> None:
 
 
 def part_panel(clouds: PartClouds) -> Figure:
-    """True and predicted parts, one above the other, eight clouds in a line.
-
-    Each category has colours of its own parts; points predicted as a part of another category are grey.
-    """
+    """True and predicted parts, one above the other, eight clouds in a line, colours for the category's own parts."""
     lines = -(-len(clouds.category) // COLUMNS)
     columns = min(len(clouds.category), COLUMNS)
-    figure = Figure(figsize=(1.55 * columns + 0.4, 3.7 * lines), layout="constrained")
+    figure = Figure(figsize=(1.55 * columns + 0.4, 3.7 * lines + 0.2), layout="constrained")
     grid = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[1, 1.25] * lines)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
@@ -77,6 +74,7 @@ def part_panel(clouds: PartClouds) -> Figure:
     for line in range(lines):
         grid[2 * line, 0].set_ylabel("true", fontsize="medium")
         grid[2 * line + 1, 0].set_ylabel("predicted", fontsize="medium")
+    figure.supxlabel("grey: predicted as a part of another category", fontsize="small")
     return figure
 
 

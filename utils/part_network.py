@@ -69,8 +69,6 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
         raise ValueError(
             f"{path} holds a {stored['model']} network, got --model {name}; pass --model {stored['model']}"
         )
-    if stored.get("k") not in (None, k):
-        raise ValueError(f"{path} was trained with k {stored['k']}, got --k {k}; pass --k {stored['k']}")
     task = asked or PartTask()
     if "parts" in stored:
         task = PartTask(part_table(stored["parts"]), stored["dataset"], stored["class_choice"])
@@ -84,6 +82,8 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
         import_state(state, network, name)
     except ValueError as error:
         raise ValueError(f"{path} is no fine-tuned part segmentation network of --model {name}: {error}") from error
+    if stored.get("k") not in (None, k):
+        raise ValueError(f"{path} was trained with k {stored['k']}, got --k {k}; pass --k {stored['k']}")
     return TrainedNetwork(network, task, stored.get("training", {}))
 
 
