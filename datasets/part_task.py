@@ -73,4 +73,6 @@ class PartTask(NamedTuple):
             clouds = clouds.alone(find_category(self.table, self.class_choice))
         elif category:
             clouds = clouds.of_category(find_category(self.table, category))
+        if label_fraction == 1:
+            return clouds  # no copy of the whole set
         return clouds.subset(stratified_subset(clouds.categories, label_fraction, seed))

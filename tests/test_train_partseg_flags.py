@@ -9,6 +9,7 @@ from PIL import Image
 
 from datasets.labels import SHAPENET_PART
 from datasets.part_table import part_names, part_table
+from models.dgcnn_seg import DGCNNPartSeg
 from models.encoders import build_encoder
 from models.heads import point_head
 from models.published import export_state, read_weights, stored_origin
@@ -232,3 +233,20 @@ def test_shapenet_parts_own_table_in_a_file_is_the_same_task(root, plain, tmp_pa
     (tmp_path / "sixteen.json").write_text(json.dumps(part_names(SHAPENET_PART)))
     run_dir = run_partseg(root, tmp_path, "--parts", str(tmp_path / "sixteen.json"))
     assert metrics(run_dir) == metrics(plain)
+
+
+def test_a_run_that_is_started_anew_leaves_no_examples_of_the_old_one(root, tmp_path):
+    run_dir = run_partseg(root, tmp_path)
+    run_partseg(root, tmp_path, "--overwrite", "--num_pictures", "0", "--epochs", "1", "--print_freq", "2")
+    assert not (run_dir / "part_clouds.npz").exists()
+    assert not (run_dir / "parts.png").exists()
+    assert (run_dir / "run.log").read_text().count("epoch 0 step 1/2") == 1  # of the first run alone
+
+
+def test_clouds_are_scored_in_batches_of_the_size_asked_for(root, plain, monkeypatch):
+    sizes, forward = [], DGCNNPartSeg.forward
+    monkeypatch.setattr(
+        DGCNNPartSeg, "forward", lambda self, points, c: sizes.append(len(points)) or forward(self, points, c)
+    )
+    run_partseg(root, plain.parent, "--eval", "--test_batch_size", "3")
+    assert sizes == [3, 2]

@@ -142,6 +142,7 @@ def test_the_first_vote_is_the_cloud_as_it_is_and_more_votes_keep_the_earlier():
     few, many = vote_scales(7, 2, seed=3), vote_scales(7, 5, seed=3)
     assert torch.equal(few[0], torch.ones(7, 3))
     assert torch.equal(many[:2], few)
+    assert not torch.equal(many[1], many[2])
     assert VOTE_SCALES[0] <= many[1:].min() < 0.9 < 1.1 < many[1:].max() <= VOTE_SCALES[1]
 
 
