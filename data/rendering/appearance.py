@@ -9,9 +9,10 @@ import numpy as np
 import trimesh
 from PIL import Image
 
+from datasets.meshes import PARTS
+
 GREY = 0.7
 MAX_TEXTURE_PX = 1024  # finer detail than a view's pixels would only alias
-PARTS = "parts"  # key in the metadata of a mesh merged from several; see data.rendering.meshes
 
 
 class Pattern(Protocol):

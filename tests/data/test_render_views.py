@@ -18,9 +18,9 @@ from data.rendering import raycast
 from data.rendering.cameras import project
 from data.rendering.catalogue import find_meshes
 from data.rendering.convert import Settings, convert_shape
-from data.rendering.meshes import load_mesh, normalise_mesh
 from data.rendering.raycast import Raycaster
 from data.rendering.store import decode_depth, read_cameras
+from datasets.meshes import load_mesh, normalise_mesh
 from utils.cli import run_main
 
 TINY = Settings(num_views=2, size_px=21, num_points=97, supersample=2, up="y", seed=0)

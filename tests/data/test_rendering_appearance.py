@@ -8,8 +8,8 @@ import trimesh
 from PIL import Image
 
 from data.rendering.cameras import Camera, look_at
-from data.rendering.meshes import load_mesh
 from data.rendering.raycast import Raycaster
+from datasets.meshes import load_mesh
 
 CORNERS = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) / 2
 FACES = np.array([[0, 1, 2], [0, 2, 3]])

@@ -11,8 +11,8 @@ import trimesh
 
 from data.rendering import raycast
 from data.rendering.cameras import Camera, look_at, orbit_cameras, project, unproject
-from data.rendering.meshes import normalise_mesh, sample_surface
 from data.rendering.raycast import Raycaster
+from datasets.meshes import normalise_mesh, sample_surface
 
 SIZE = 61
 

@@ -1,4 +1,4 @@
-"""data.rendering.meshes: what is read, refused, normalised and sampled."""
+"""datasets.meshes: what is read, refused, normalised and sampled."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from data.rendering.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
+from datasets.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
 
 BROKEN = {
     "empty.obj": b"",

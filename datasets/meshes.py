@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from data.rendering.appearance import PARTS
-
+PARTS = "parts"  # key in the metadata of a mesh merged from several, for who looks colours up in them
 SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
 # Rotation about x by -90 degrees: (x, y, z) -> (x, z, -y). Determinant +1; a swap of two axes would mirror the shape.
 Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
@@ -40,7 +39,7 @@ def load_mesh(path: Path) -> trimesh.Trimesh:
 
 
 def _merge(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
-    """One mesh of many; `data.rendering.appearance` looks colours up in the parts.
+    """One mesh of many; colours are looked up in the parts (data/rendering/appearance.py).
 
     trimesh would pack the textures into one image, which spoils those that repeat, and drop all colours where
     textured and coloured parts meet.
