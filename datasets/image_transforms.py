@@ -107,6 +107,11 @@ def augment_image(pixels: Tensor, draw: ImageDraw, size: int) -> Tensor:
     return vary_image(resize_square(pixels[None], size)[0], draw)
 
 
+def plain_image(pixels: Tensor, size: int) -> Tensor:
+    """`augment_image` without its random part: (3, H, W) uint8 -> (3, size, size) float32."""
+    return normalize_(resize_square(pixels[None], size)[0].float())
+
+
 def vary_image(pixels: Tensor, draw: ImageDraw) -> Tensor:
     """`augment_image` after the resize: (3, S, S) uint8 -> (3, S, S) float32."""
     result = (pixels.flip(-1) if draw.flip else pixels).float()

@@ -50,6 +50,7 @@ def _part_table() -> tuple[PartCategory, ...]:
 
 
 SHAPENET_PART: tuple[PartCategory, ...] = _part_table()
+CATEGORY_NAMES: dict[str, str] = {category.synset: category.name for category in SHAPENET_PART}
 NUM_PARTS = SHAPENET_PART[-1].part_labels.stop
 
 MODELNET40_CLASSES: tuple[str, ...] = tuple(

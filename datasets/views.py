@@ -44,8 +44,13 @@ def load_view(path: Path, background: Colour = "black") -> Image.Image:
 
     Raises: as `open_view`.
     """
+    return flatten(open_view(path), background)
+
+
+def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
+    """A picture of any mode as RGB, transparent pixels on the background."""
     rgb = background_colour(background)
-    image = plain_colours(open_view(path))
+    image = plain_colours(image)
     if image.mode == "RGB":
         return image
     flat = Image.new("RGB", image.size, rgb)

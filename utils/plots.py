@@ -173,7 +173,7 @@ def shape_panel(columns: Sequence[PanelColumn], row_names: Sequence[str]) -> Fig
     for number, column in enumerate(columns):
         grid[0, number].set_title(column.title, fontsize="medium")
         for axes, points in zip(grid[:, number], column.clouds):
-            _draw_cloud(axes, points)
+            draw_cloud(axes, points)
         for axes, image in zip(grid[len(column.clouds) :, number], column.images):
             axes.imshow(image, interpolation="antialiased")
     for axes, name in zip(grid[:, 0], row_names):
@@ -184,7 +184,7 @@ def shape_panel(columns: Sequence[PanelColumn], row_names: Sequence[str]) -> Fig
     return figure
 
 
-def _draw_cloud(axes: Axes, points: np.ndarray, azimuth_deg: float = 35.0, elevation_deg: float = 25.0) -> None:
+def draw_cloud(axes: Axes, points: np.ndarray, azimuth_deg: float = 35.0, elevation_deg: float = 25.0) -> None:
     """Points (N, 3) from the front, side and above; near ones are dark and drawn last."""
     a, e = np.radians([azimuth_deg, elevation_deg])
     right = np.array([np.cos(a), 0, -np.sin(a)])

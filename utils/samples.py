@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.labels import SHAPENET_PART
+from datasets.labels import CATEGORY_NAMES
 from datasets.ply import read_points
 from datasets.point_transforms import PUBLISHED_AUGMENT
 from datasets.shape_files import Shape, list_shapes
@@ -12,7 +12,6 @@ from datasets.views import load_view
 from utils.plots import PanelColumn
 
 ROW_NAMES = ("cloud", "augmented", "once more", "a view")
-_NAMES = {category.synset: category.name for category in SHAPENET_PART}
 
 
 def sample_columns(root: str | Path, *, num_shapes: int = 8, seed: int = 0) -> list[PanelColumn]:
@@ -50,7 +49,7 @@ def _column(shape: Shape, root: Path, rng: np.random.Generator) -> PanelColumn:
     points = read_points(shape.cloud_path(root))
     view = shape.views[rng.integers(len(shape.views))]
     return PanelColumn(
-        title=_NAMES.get(shape.synset, shape.synset),
+        title=CATEGORY_NAMES.get(shape.synset, shape.synset),
         clouds=[points, PUBLISHED_AUGMENT(points, rng), PUBLISHED_AUGMENT(points, rng)],
         images=[np.asarray(load_view(shape.view_folder(root) / view, "white"))],
     )

@@ -63,10 +63,18 @@ class CrossPoint(nn.Module):
             "aug_a", "aug_b" and, unless cmid_weight is 0, "image".
         """
         points = torch.cat([batch["aug_a"], batch["aug_b"]])  # (2B, N, 3)
-        embeddings = dict(zip(("aug_a", "aug_b"), self.point_head(self.point_encoder(points)).chunk(2), strict=True))
+        embeddings = dict(zip(("aug_a", "aug_b"), self.embed_points(points).chunk(2), strict=True))
         if self.cmid_weight:
-            embeddings["image"] = self.image_head(self.image_encoder(batch["image"]))
+            embeddings["image"] = self.embed_images(batch["image"])
         return embeddings
+
+    def embed_points(self, points: Tensor) -> Tensor:
+        """Clouds in the space that pictures share, not of unit length. Shape: (B, N, 3) -> (B, D)."""
+        return self.point_head(self.point_encoder(points))
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Pictures in the space that clouds share, not of unit length. Shape: (B, 3, H, W) -> (B, D)."""
+        return self.image_head(self.image_encoder(images))
 
     def loss(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted loss terms: every shape of `embed`'s result is contrasted with all others in it.

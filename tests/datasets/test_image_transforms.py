@@ -54,6 +54,14 @@ def test_normalise_equals_torchvision():
     torch.testing.assert_close(T.normalize_(pixels(picture())), reference(picture()), rtol=0, atol=1e-6)
 
 
+def test_a_plain_image_is_the_augmented_one_without_its_draws():
+    image = T.to_pixels(picture())
+    nothing = T.ImageDraw(np.arange(3), np.ones(3), flip=False)
+    result = T.plain_image(image, 17)
+    assert torch.equal(result, T.augment_image(image, nothing, 17))
+    assert result.shape == (3, 17, 17)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("which", T.ADJUSTMENTS)
 def test_an_adjustment_equals_torchvisions_on_a_picture(which, seed):

@@ -12,7 +12,10 @@ from utils.evaluation.score import Score
 from utils.files import write_text
 
 _LIBRARIES = ("numpy", "scikit-learn")
-_FIGURES = ("miou_instance", "miou_class", "accuracy", "mean_class_accuracy")
+_FIGURES = (
+    "miou_instance", "miou_class", "accuracy", "mean_class_accuracy",
+    "recall_1", "recall_5", "recall_10", "map", "chance",
+)  # fmt: skip
 
 
 def make_record(result: Score, *, dataset: str, split: str, **constants: Any) -> dict[str, Any]:

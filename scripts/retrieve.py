@@ -1,0 +1,137 @@
+"""Find shapes by a picture, a cloud or a mesh, in the space that CrossPoint's two branches share.
+
+    python -m scripts.retrieve --model_path checkpoints/quickstart/last.pt --shapes data/shapes --query chair.jpg \
+        --out answers.png
+    python -m scripts.retrieve --model_path checkpoints/quickstart/last.pt --shapes data/held_out --evaluate \
+        --json retrieval.json --out retrieval.png
+
+--shapes is a folder of clouds and meshes, or of ShapeNet/ and ShapeNetRendering/. --evaluate scores every picture as a
+query for its shape and every shape as a query for its pictures: recall at k counts the shape itself, mean average
+precision counts its category. Without --query, --out shows the answers to some of the folder's own pictures.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.shape_clouds import ShapeFile, list_shape_files
+from utils import run
+from utils.allocator import keep_freed_memory
+from utils.cli import run_main, seed_number
+from utils.contact_sheet import contact_sheet
+from utils.cross_modal import DEFAULT_COPIES, CrossModal, load_cross_modal
+from utils.evaluation.report import check_report_path, result_line, write_report
+from utils.evaluation.retrieval import retrieval_record
+from utils.plots import save_png
+from utils.retrieval import (
+    embed_queries,
+    may_be_trained_on,
+    nearest,
+    read_query,
+    sample_queries,
+    score_both_ways,
+    sheet_rows,
+)
+from utils.shape_index import embed_folder
+
+NUM_SAMPLES = 8
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_path", required=True, help="last.pt of a pre-training run: it holds both branches")
+    parser.add_argument("--shapes", type=Path, required=True, help="folder of the shapes that are searched")
+    parser.add_argument("--query", nargs="+", metavar="FILE", help="pictures, clouds or meshes")
+    parser.add_argument("--top", type=int, default=6, help="answers to each query")
+    parser.add_argument("--out", type=Path, help="PNG: each query and its answers")
+    parser.add_argument("--index", type=Path, help=".npz that keeps the shapes' embeddings, made when it is not there")
+    parser.add_argument(
+        "--cut_background", action="store_true", help="cut query pictures out of a smooth background and frame them"
+    )
+    parser.add_argument(
+        "--evaluate", action="store_true", help="score retrieval both ways on the folder's own pictures"
+    )
+    parser.add_argument("--json", help="also write the scores to this file")
+    group = parser.add_argument_group("embedding")
+    group.add_argument("--num_points", type=int, help="of each cloud (default: as many as training took)")
+    group.add_argument(
+        "--num_copies",
+        type=int,
+        default=DEFAULT_COPIES,
+        help="augmented copies averaged for a shape; 0: one plain cloud",
+    )
+    group.add_argument("--random_init", action="store_true", help="the checkpoint's networks untrained: the baseline")
+    group.add_argument("--seed", type=seed_number, default=0, help="of untrained weights and of every draw")
+    group.add_argument("--batch_size", type=int, default=32, help="clouds or pictures per forward pass")
+    run.add_device_arg(group)
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Embed, search, score; what can be refused is refused before the networks run."""
+    run.require_at_least(1, args, "top")
+    if not (args.query or args.evaluate or args.out):
+        raise ValueError("nothing to do: pass --query FILE, --evaluate or --out PNG")
+    if args.json and not args.evaluate:
+        raise ValueError("--json is for the scores of --evaluate")
+    if args.json:
+        check_report_path(args.json)
+    shapes = list_shape_files(args.shapes)
+    device = run.get_device(args.device)
+    keep_freed_memory(device)
+    options = {name: getattr(args, name) for name in ("num_points", "num_copies", "seed", "batch_size")}
+    cross_modal, constants = load_cross_modal(args.model_path, device, random_init=args.random_init, **options)
+    background = cross_modal.flags["background"]
+    queries = [read_query(path, background, is_cut=args.cut_background) for path in args.query or ()]
+    index = embed_folder(cross_modal, shapes, constants, args.index)
+    if args.evaluate:
+        evaluate(args, cross_modal, shapes, index, constants)
+    if not queries and args.out:
+        queries = sample_queries(shapes, background, number=NUM_SAMPLES, seed=args.seed)
+    if queries:
+        answers = nearest(embed_queries(cross_modal, queries), index, shapes, args.top)
+        for query, best in zip(queries, answers):
+            found = ", ".join(f"{answer.shape.category} {answer.shape.name} {answer.similarity:.3f}" for answer in best)
+            print(f"query {query.path}: {found}")
+        if args.out:
+            save_png(contact_sheet(sheet_rows(queries, answers, args.seed)), args.out)
+            print(f"wrote {args.out}")
+
+
+def evaluate(
+    args: argparse.Namespace,
+    cross_modal: CrossModal,
+    shapes: list[ShapeFile],
+    index: np.ndarray,
+    constants: dict[str, Any],
+) -> None:
+    """Score both ways, print, write."""
+    was_trained_on = may_be_trained_on(args.shapes, cross_modal.flags["data_root"])
+    if was_trained_on:
+        print(
+            f"warning: the checkpoint was trained on {cross_modal.flags['data_root']}: nothing is held out",
+            file=sys.stderr,
+        )
+    data = {
+        "dataset": "shapenet_render",
+        "variant": None,
+        "split": "train" if was_trained_on else "test",
+        "num_train": None,
+        "num_test": len(shapes),
+        "num_classes": len({shape.category for shape in shapes}),
+        "data": str(args.shapes),
+    }
+    scores = score_both_ways(cross_modal, shapes, index)
+    records = [retrieval_record(score, protocol, **data, **constants) for protocol, score in scores.items()]
+    for record in records:
+        print(result_line(record))
+    if args.json:
+        write_report(args.json, records)
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

@@ -1,0 +1,64 @@
+"""The embeddings of a folder of shapes, in memory or kept in one file."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.shape_clouds import ShapeFile
+from utils.cross_modal import CrossModal
+from utils.files import write_atomically
+
+# What embeddings depend on beside the shapes, of the constants that load_cross_modal returns.
+_ORIGIN = ("checkpoint_sha256", "encoder_seed", "num_points", "num_copies", "seed")
+
+
+def embed_folder(
+    cross_modal: CrossModal,
+    shapes: Sequence[ShapeFile],
+    constants: dict[str, Any],
+    path: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> np.ndarray:
+    """Embeddings (S, D) of shapes, read from the index at `path` or computed and kept there.
+
+    Args:
+        constants: of `load_cross_modal`.
+        path: .npz of `embedding` (S, D) float32, `name` (S,) and `origin`, a JSON text; None keeps nothing.
+    Raises:
+        ValueError: the index is damaged, or of another checkpoint, other settings or other shapes.
+    """
+    origin = {key: constants[key] for key in _ORIGIN} | {"shapes": _shapes_digest(shapes)}
+    if path is not None and path.exists():
+        embedding = _read(path, origin)
+        report(f"index of {len(embedding)} shapes read from {path}")
+        return embedding
+    embedding = cross_modal.embed_shapes([shape.path for shape in shapes])
+    if path is not None:
+        arrays = {"embedding": embedding, "name": [shape.name for shape in shapes], "origin": json.dumps(origin)}
+        write_atomically(path, lambda stream: np.savez(stream, **arrays))
+        report(f"index of {len(embedding)} shapes written to {path}")
+    return embedding
+
+
+def _read(path: Path, origin: dict[str, Any]) -> np.ndarray:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            embedding, found = arrays["embedding"], json.loads(str(arrays["origin"]))
+            changed = [key for key, value in origin.items() if found[key] != value]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"--index {path} is damaged or no index ({error}); delete it") from error
+    if changed:
+        difference = ", ".join(f"{key} was {found[key]}, is {origin[key]}" for key in changed)
+        raise ValueError(f"--index {path} is of something else: {difference}; delete it or name another file")
+    return embedding
+
+
+def _shapes_digest(shapes: Sequence[ShapeFile]) -> str:
+    """Digest of every shape's name and size: a shape added, removed or made again is noticed."""
+    lines = [f"{shape.name} {shape.path.stat().st_size}" for shape in shapes]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
