@@ -26,7 +26,15 @@ from utils.cross_modal import DEFAULT_COPIES, CrossModal, load_cross_modal
 from utils.evaluation.report import check_report_path, result_line, write_report
 from utils.evaluation.retrieval import retrieval_record
 from utils.plots import save_png
-from utils.retrieval import embed_queries, nearest, read_query, sample_queries, score_both_ways, sheet_rows
+from utils.retrieval import (
+    embed_queries,
+    may_be_trained_on,
+    nearest,
+    read_query,
+    sample_queries,
+    score_both_ways,
+    sheet_rows,
+)
 from utils.shape_index import embed_folder
 
 NUM_SAMPLES = 8
@@ -101,9 +109,12 @@ def evaluate(
     constants: dict[str, Any],
 ) -> None:
     """Score both ways, print, write."""
-    was_trained_on = args.shapes.resolve() == Path(cross_modal.flags["data_root"]).resolve()
+    was_trained_on = may_be_trained_on(args.shapes, cross_modal.flags["data_root"])
     if was_trained_on:
-        print("warning: these are the shapes the checkpoint was trained on", file=sys.stderr)
+        print(
+            f"warning: the checkpoint was trained on {cross_modal.flags['data_root']}: nothing is held out",
+            file=sys.stderr,
+        )
     data = {
         "dataset": "shapenet_render",
         "variant": None,

@@ -100,6 +100,15 @@ def nearest(query: np.ndarray, index: np.ndarray, shapes: Sequence[ShapeFile], t
     return [[Answer(shapes[i], float(row[i])) for i in best] for row, best in zip(similarity, order)]
 
 
+def may_be_trained_on(shapes: Path, data_root: str) -> bool:
+    """Whether a folder may be the --data_root of a run, which may have been given relative to another folder."""
+    root = Path(data_root)
+    if root.is_absolute():
+        return shapes.resolve() == root.resolve()
+    own = tuple(part for part in root.parts if part != "..")
+    return not own or shapes.resolve().parts[-len(own) :] == own
+
+
 def score_both_ways(
     cross_modal: CrossModal, shapes: Sequence[ShapeFile], index: np.ndarray
 ) -> dict[str, RetrievalScore]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from scripts import retrieve
 from tests.tiny_trees import cloud, disc_view, write_ply, write_shapenet
 from utils import contact_sheet as sheets
 from utils.cli import run_main
+from utils.retrieval import may_be_trained_on
 
 SHAPES = [f"{synset}/{number}" for synset in ("02691156", "03001627") for number in range(3)]
 
@@ -133,8 +135,22 @@ def test_evaluation_records_both_ways(state, copied, tmp_path, capsys):
 
 def test_shapes_the_checkpoint_was_trained_on_are_called_so(state, root, tmp_path, capsys):
     ask(state, root, "--evaluate", "--json", tmp_path / "r.json")
-    assert "warning: these are the shapes the checkpoint was trained on" in capsys.readouterr().err
+    assert f"warning: the checkpoint was trained on {root}: nothing is held out" in capsys.readouterr().err
     assert json.loads((tmp_path / "r.json").read_text())["results"][0]["split"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("shapes", "data_root", "expected"),
+    [
+        ("/a/data/shapes", "data/shapes", True),
+        ("/a/data/shapes", "../data/shapes", True),
+        ("/a/data/held_out", "data/shapes", False),
+        ("/a/data/shapes", "/a/data/shapes", True),
+        ("/b/data/shapes", "/a/data/shapes", False),
+    ],
+)
+def test_a_folder_that_may_be_the_runs_own_is_told_from_others(shapes, data_root, expected):
+    assert may_be_trained_on(Path(shapes), data_root) is expected
 
 
 def test_untrained_weights_are_recorded_as_such(state, copied, tmp_path):
