@@ -2,10 +2,15 @@
 
     python -m scripts.plot_tsne --model_path checkpoints/quickstart/models/best_model.pth --dataset scanobjectnn \
         --data_root data/shapes --out tsne.png
+
+Beside the PNG, tsne.npz keeps the maps for scripts.report: `xy` of the pre-trained, `xy_random` of the random encoder,
+(M, 2) each, `label` (M,) and `class_names`.
 """
 
 import argparse
 from pathlib import Path
+
+import numpy as np
 
 from utils import run
 from utils.allocator import keep_freed_memory
@@ -13,6 +18,7 @@ from utils.cli import run_main, seed_number
 from utils.comparison import compute_features, encoder_pair
 from utils.evaluation.inputs import add_dataset_args, load_split
 from utils.feature_cache import FeatureCache, add_cache_arg
+from utils.files import write_npz
 from utils.plots import feature_maps, save_png
 from utils.projection import tsne_map
 
@@ -21,7 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_path", required=True, help="weights: of a run here, or published")
     parser.add_argument("--k", type=int, help="neighbours per point; default: what the checkpoint says")
-    parser.add_argument("--out", type=Path, required=True, help="PNG file")
+    parser.add_argument("--out", type=Path, required=True, help="PNG file; the maps go beside it as .npz")
     parser.add_argument("--seed", type=seed_number, default=0, help="of the random weights and of t-SNE")
     run.add_device_arg(parser)
     parser.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
@@ -38,8 +44,13 @@ def main(args: argparse.Namespace) -> None:
     cache = FeatureCache.from_flag(args.feature_cache, args.model_path)
     features = compute_features(encoders, test, cache, device=device, batch_size=args.batch_size)
     maps = {name: tsne_map(rows, seed=args.seed) for name, rows in features.items()}
-    save_png(feature_maps(maps, test.labels.numpy(), test.class_names), args.out)
-    print(f"wrote {args.out}")
+    label = test.labels.numpy()
+    save_png(feature_maps(maps, label, test.class_names), args.out)
+    arrays = args.out.with_suffix(".npz")
+    write_npz(
+        arrays, xy=maps["pre-trained"], xy_random=maps["random"], label=label, class_names=np.array(test.class_names)
+    )
+    print(f"wrote {args.out} and {arrays}")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,10 @@ def plain(root, tmp_path_factory):
     return train(root, tmp_path_factory.mktemp("plain"))
 
 
+def test_a_run_ends_with_a_picture_of_its_curves(plain):
+    assert (plain / "loss_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("model", ["dgcnn", "dgcnn_seg", "pointnet"])
 def test_each_encoder_trains_and_its_weights_load(root, tmp_path, model):
     run_dir = train(root, tmp_path, model=model)

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a temporary file in the same folder, flush it to disk, then rename it over `path`.
@@ -29,3 +32,15 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_atomically` of text, as UTF-8."""
     write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def write_npz(path: Path, **arrays: ArrayLike) -> None:
+    """`write_atomically` of named arrays, compressed, such that np.load reads them without pickle.
+
+    Raises:
+        ValueError: an array of Python objects; names become unicode by np.array(names).
+    """
+    objects = [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]
+    if objects:
+        raise ValueError(f"{path}: {', '.join(objects)} would be Python objects; give numbers or np.array of text")
+    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))

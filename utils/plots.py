@@ -5,7 +5,7 @@ more classes than colours, the marker's shape says the rest.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from PIL import Image
 
+from utils.files import write_atomically
+
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#B8A800")
 MARKERS = "osX^DvP*<"
 _LABEL_MAX = 20  # up to so many classes a confusion matrix has room for numbers
 _LOSS_NAMES = {"loss/imid": "intra-modal (IMID)", "loss/cmid": "cross-modal (CMID)", "loss/total": "total"}
+_SCORE_NAMES = {"svm": "linear SVM", "part_seg": "part segmentation"}
 
 
 class PanelColumn(NamedTuple):
@@ -30,35 +33,40 @@ class PanelColumn(NamedTuple):
 
 
 def loss_curves(records: Sequence[Mapping[str, float]], title: str = "") -> Figure:
-    """Loss terms over the epochs and, below them, accuracies on held-out data.
+    """Loss terms over the epochs and, below them, figures on held-out data.
 
     Args:
-        records: objects of metrics.jsonl: "epoch", "loss/..." in nats, and "svm/..." in the epochs that have one.
+        records: objects of metrics.jsonl: "epoch", "loss/..." in nats, and in the epochs that have them other
+            "group/name" figures in [0, 1], such as "svm/modelnet40_val".
     Raises:
         ValueError: no record.
     """
     if not records:
         raise ValueError("no epoch to draw: the list of records is empty")
-    scores = _series(records, "svm/")
+    losses = _series(records, lambda key: key.startswith("loss/"))
+    scores = _series(records, lambda key: "/" in key and not key.startswith("loss/"))
     figure = Figure(figsize=(7, 5.2 if scores else 3.4), layout="constrained")
     axes = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 2][: 1 + bool(scores)])
-    _draw_series(axes[0, 0], _series(records, "loss/"), _LOSS_NAMES)
+    _draw_series(axes[0, 0], losses, _LOSS_NAMES)
     axes[0, 0].set(ylabel="loss (nats)", title=title)
     if scores:
-        names = {key: key.removeprefix("svm/").removesuffix("_val") for key in scores}
+        names = {key: key.split("/", 1)[1].removesuffix("_val").removeprefix("val_") for key in scores}
+        groups = dict.fromkeys(key.split("/")[0] for key in scores)
         percent = {key: (epochs, [100 * value for value in values]) for key, (epochs, values) in scores.items()}
         _draw_series(axes[1, 0], percent, names)
-        axes[1, 0].set(ylabel="linear SVM on\nheld-out val (%)")
+        axes[1, 0].set(ylabel=f"{', '.join(_SCORE_NAMES.get(group, group) for group in groups)} on\nheld-out val (%)")
     axes[-1, 0].set_xlabel("epoch")
     axes[-1, 0].xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
-def _series(records: Sequence[Mapping[str, float]], prefix: str) -> dict[str, tuple[list[int], list[float]]]:
-    """Every key of that prefix -> (epochs, values), over the records that have it."""
+def _series(
+    records: Sequence[Mapping[str, float]], is_drawn: Callable[[str], bool]
+) -> dict[str, tuple[list[int], list[float]]]:
+    """Every key that is drawn -> (epochs, values), over the records that have it."""
     found: dict[str, tuple[list[int], list[float]]] = {}
     for record in records:
-        for key in (key for key in record if key.startswith(prefix)):
+        for key in filter(is_drawn, record):
             epochs, values = found.setdefault(key, ([], []))
             epochs.append(record["epoch"])
             values.append(record[key])
@@ -199,10 +207,8 @@ def _draw_cloud(axes: Axes, points: np.ndarray, azimuth_deg: float = 35.0, eleva
 
 def save_png(figure: Figure, path: str | Path, dpi: int = 100) -> None:
     """Write a PNG of at most 256 colours, a third of the usual size; folders are made as needed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with io.BytesIO() as buffer:
         figure.savefig(buffer, format="png", dpi=dpi)
         with Image.open(buffer) as image:
             small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(path, format="PNG", optimize=True)
+    write_atomically(Path(path), lambda stream: small.save(stream, format="PNG", optimize=True))

@@ -13,6 +13,7 @@ from utils.allocator import release_free_pages
 from utils.engine import BatchTransform, NonFiniteLoss, Precision, train_one_epoch
 from utils.loader import EpochLoader
 from utils.log import RunLog
+from utils.run_metrics import try_draw_curves
 
 
 class Training(ABC):
@@ -89,7 +90,7 @@ class Training(ABC):
         self.log.line(f"resumed at epoch {self.next_epoch}")
 
     def fit(self) -> None:
-        """Train the remaining epochs.
+        """Train the remaining epochs, then draw the run's curves.
 
         Raises:
             ValueError: the loss or its gradient became NaN or infinite; the message names step, terms, files and the
@@ -119,6 +120,7 @@ class Training(ABC):
             self.next_epoch = epoch + 1
             checkpoint.save_atomically(self._state(), self.run_dir / checkpoint.STATE_FILE)
             release_free_pages()
+        try_draw_curves(self.run_dir, self.log.line)
 
     def _state(self) -> dict:
         return {

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -34,13 +35,6 @@ def test_plot_run_writes_a_picture_into_the_folder_of_the_run(tmp_path):
         assert image.size == (700, 520)
 
 
-def test_an_epoch_trained_again_after_an_interruption_counts_once(tmp_path):
-    write_metrics(
-        tmp_path, {"epoch": 0, "loss/imid": 1.0}, {"epoch": 1, "loss/imid": 9.0}, {"epoch": 1, "loss/imid": 2.0}
-    )
-    assert [record["loss/imid"] for record in plot_run.read_metrics(tmp_path)] == [1.0, 2.0]
-
-
 @pytest.mark.parametrize("text", ["", "no JSON\n", '{"loss/imid": 1.0}\n'])
 def test_metrics_without_an_epoch_are_refused_by_name(tmp_path, text):
     (tmp_path / "metrics.jsonl").write_text(text)
@@ -73,6 +67,12 @@ def test_plot_tsne_draws_the_test_split_by_both_encoders(tmp_path, checkpoint, m
     assert labels.tolist() == [2, 0, 1, 0, 1, 2, 2]
     assert class_names == ("cone", "cube", "ball")
     assert (tmp_path / "new" / "tsne.png").is_file()
+    with np.load(tmp_path / "new" / "tsne.npz", allow_pickle=False) as kept:
+        assert np.array_equal(kept["xy"], maps["pre-trained"])
+        assert np.array_equal(kept["xy_random"], maps["random"])
+        assert kept["label"].dtype == np.int64
+        assert kept["label"].tolist() == labels.tolist()
+        assert kept["class_names"].tolist() == ["cone", "cube", "ball"]
 
 
 def test_the_random_encoder_of_a_pair_is_the_same_network_with_other_weights_given_by_the_seed(checkpoint):

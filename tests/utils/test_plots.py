@@ -25,6 +25,14 @@ def test_loss_curves_hold_every_loss_term_and_the_accuracy_in_percent_where_ther
     assert lines(accuracy) == {"modelnet40": [[1, 75]]}
 
 
+def test_loss_curves_hold_every_held_out_figure_whatever_the_task():
+    records = [{"epoch": 0, "loss/part": 2.0, "part_seg/val_miou_class": 0.25, "hours": 0.5}]
+    losses, held_out = plots.loss_curves(records).axes
+    assert lines(losses) == {"loss/part": [[0, 2]]}
+    assert lines(held_out) == {"miou_class": [[0, 25]]}
+    assert "part segmentation" in held_out.get_ylabel()
+
+
 def test_loss_curves_of_a_run_without_held_out_data_have_no_empty_panel():
     assert len(plots.loss_curves(RECORDS[:1]).axes) == 1
 
