@@ -1,0 +1,78 @@
+"""A run folder with every file that scripts.report shows, small, and with names that must not break out of a page."""
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+
+from utils.files import write_npz
+
+CLASSES = ("cone", "</script><b>cube</b>", "$ball & <!-- co")
+FIGURES = {"accuracy": 0.5, "mean_class_accuracy": 0.25}
+ORIGIN = {"commit": "abc1234", "machine": "toaster, 2 cores", "command": "python -m scripts.eval_svm --seed 1"}
+
+
+def record(**values):
+    """One record as scripts.eval_svm writes it; `values` replace or add."""
+    return {
+        **{"task": "linear_svm", "protocol": "published", "dataset": "modelnet40", "variant": None, "split": "test"},
+        **{"model": "dgcnn", "k": 15, "num_points": 1024, "normalize": False, "num_train": 11, "num_test": 7},
+        **{"num_classes": 3, "c": 0.1, "seed": 1, "weights": "checkpoint", **FIGURES, **values},
+    }
+
+
+def write_results(folder: Path, *records, name: str = "results.json") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps({**ORIGIN, "results": records}))
+
+
+def write_metrics(folder: Path, *records) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(values) + "\n" for values in records))
+
+
+def write_predictions(folder: Path, **changed) -> None:
+    arrays = {
+        "label": np.array([0, 0, 1, 2, 2]),
+        "predicted": np.array([0, 1, 1, 2, 0]),
+        "class_names": np.array(CLASSES),
+    }
+    write_npz(folder / "predictions.npz", **arrays | changed)
+
+
+def write_tsne(folder: Path, **changed) -> None:
+    xy = np.random.default_rng(0).normal(size=(13, 2)).astype(np.float32)
+    arrays = {"xy": xy, "xy_random": -xy, "label": np.arange(13) % 3, "class_names": np.array(CLASSES)}
+    write_npz(folder / "tsne.npz", **{name: array for name, array in (arrays | changed).items() if array is not None})
+
+
+def write_parts(folder: Path, num_shapes: int = 5, num_points: int = 31, **changed) -> None:
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 4, (num_shapes, num_points))
+    arrays = {
+        "points": rng.normal(size=(num_shapes, num_points, 3)).astype(np.float32),
+        "label": label,
+        "predicted": np.where(rng.random(label.shape) < 0.2, 0, label),
+        "category": np.array(["mug", "cap", "mug", "mug", "cap"] * num_shapes)[:num_shapes],
+        "part_names": np.array(["cup", "handle", "peak", "panel"]),
+    }
+    write_npz(folder / "part_clouds.npz", **arrays | changed)
+
+
+def write_run(folder: Path) -> Path:
+    """All of it; the folder."""
+    config = {**ORIGIN, "command": "train_crosspoint.py --exp_name tiny", "flags": {}, "python": "3.11", "torch": "2.6"}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    epochs = [
+        {"epoch": e, "loss/imid": 3.0 - e, "lr": 0.001, "svm/a_val": 0.5 + e / 10, "hours": e / 7} for e in range(3)
+    ]
+    write_metrics(folder, *epochs)
+    write_results(folder, record(weights="random", accuracy=0.125), record())
+    write_predictions(folder)
+    write_tsne(folder)
+    write_parts(folder)
+    png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    (folder / "retrieval.png").write_bytes(base64.b64decode(png))
+    return folder
