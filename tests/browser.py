@@ -81,9 +81,9 @@ class Browser:
         if event["method"] == "Runtime.exceptionThrown":
             details = given["exceptionDetails"]
             self.faults.append(details.get("exception", {}).get("description") or details["text"])
-        elif event["method"] == "Runtime.consoleAPICalled" and given["type"] in ("error", "warning", "assert"):
+        elif event["method"] == "Runtime.consoleAPICalled" and given["type"] in ("error", "assert"):
             self.faults.append(str([value.get("value") for value in given["args"]]))
-        elif event["method"] == "Log.entryAdded" and given["entry"]["level"] in ("error", "warning"):
+        elif event["method"] == "Log.entryAdded" and given["entry"]["level"] == "error":
             self.faults.append(given["entry"]["text"])
         elif event["method"] == "Network.requestWillBeSent" and not given["request"]["url"].startswith(
             ("file:", "data:")

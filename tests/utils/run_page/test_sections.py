@@ -90,10 +90,10 @@ def test_clouds_are_centred_and_fill_the_range_and_keep_their_shape(tmp_path):
 
 def test_of_many_shapes_every_category_gives_one_before_any_gives_two(tmp_path, monkeypatch):
     monkeypatch.setattr(sections, "MAX_POINTS", 3 * 31)
-    run_folders.write_parts(tmp_path, 5, 31)
+    run_folders.write_parts(tmp_path, 5, 31, category=np.array(["mug", "mug", "mug", "cap", "cap"]))
     content = sections.read_parts(tmp_path)
     assert content["total"] == 5
-    assert [(shape["category"], shape["number"]) for shape in content["shapes"]] == [("cap", 1), ("mug", 0), ("mug", 2)]
+    assert [(shape["category"], shape["number"]) for shape in content["shapes"]] == [("cap", 3), ("mug", 0), ("mug", 1)]
 
 
 def test_reports_are_all_json_files_with_results_and_no_others(tmp_path):
