@@ -58,10 +58,6 @@ def test_a_run_ends_with_a_picture_of_its_curves(plain):
     assert (plain / "loss_curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_run_ends_with_a_picture_of_its_curves(plain):
-    assert (plain / "loss_curve.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_the_published_command_runs_as_a_user_types_it(root, pretrained, tmp_path):
     shutil.copy(pretrained, tmp_path)
     command = "--exp_name dgcnn_partseg --pretrained_path dgcnn_partseg_best.pth --batch_size 8 --k 40 "
