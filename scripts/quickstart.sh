@@ -6,6 +6,7 @@
 # Run it again after an interruption: finished steps are reused, training goes on from its last epoch.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/stages.sh
 
 SEED=${SEED:-1}
 DATA=data/shapes
@@ -17,23 +18,9 @@ TRAINING=(--exp_name "$NAME" --data_root "$DATA" "${ENCODER[@]}" --seed "$SEED"
   --packed "$DATA/shapenet_render.h5" --num_points 384 --image_size 64 --image_depth 18 --batch_size 32 --epochs 9
   --eval_freq 0 --num_workers 1)
 
-# stage TITLE COMMAND...: run the command and say how long it took.
-stage() {
-  local title=$1 start=$SECONDS
-  shift
-  echo "== $title"
-  "$@"
-  echo "== $title: $((SECONDS - start)) s"
-  echo
-}
-
 make_data() {
   python -m data.make_shapes --out "$DATA"
-  if [ "$DATA/shapenet_render.h5" -nt "$DATA/make_shapes.json" ]; then
-    echo "reusing $DATA/shapenet_render.h5"
-  else
-    python -m data.pack "$DATA" --overwrite
-  fi
+  is_current "$DATA/shapenet_render.h5" "$DATA/make_shapes.json" || python -m data.pack "$DATA" --overwrite
 }
 
 train() {
@@ -55,11 +42,7 @@ train() {
 evaluate() {
   local dataset=$1 json=$RUN/svm_$1_$2.json
   shift 2
-  if [ "$json" -nt "$RUN/models/best_model.pth" ] && [ "$json" -nt "$DATA/make_shapes.json" ]; then
-    echo "reusing $json"
-    return 0
-  fi
-  python -m scripts.eval_svm "$@" "${ENCODER[@]}" --dataset "$dataset" --data_root "$DATA" \
+  is_current "$json" "$RUN/models/best_model.pth" "$DATA/make_shapes.json" || python -m scripts.eval_svm "$@" "${ENCODER[@]}" --dataset "$dataset" --data_root "$DATA" \
     --protocol all --seed "$SEED" --json "$json" --feature_cache "$RUN/features"
 }
 

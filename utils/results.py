@@ -4,8 +4,9 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, stdev, variance
 from typing import Any
 
 from utils import markdown
@@ -132,7 +133,7 @@ def _group(row: Row) -> tuple[str, ...]:
 def results_table(rows: Sequence[Row]) -> str:
     """Markdown: one line for each test set, protocol and figure, random and pre-trained encoder in percent.
 
-    Mean over seeds, with the sample standard deviation where there are several.
+    Mean over seeds, with the sample standard deviation where there are several, and the gain with its standard error.
     """
     rows = [row for row in rows if row["metric"] in TASKS[row["task"]].shown]
     named = any(row["run"] for row in rows)
@@ -170,6 +171,8 @@ def _figures(group: Sequence[Row]) -> list[str]:
         [100 * float(row["value"]) for row in group if row["encoder"] == name] for name in ("random", "pretrained")
     )
     gain = f"{mean(pretrained) - mean(random):+.1f}" if random and pretrained else "-"
+    if min(len(random), len(pretrained)) > 1:
+        gain += f" ± {sqrt(sum(variance(values) / len(values) for values in (random, pretrained))):.1f}"
     counts = {str(len(values)): None for values in (random, pretrained) if values}
     return [mean_and_deviation(random), mean_and_deviation(pretrained), gain, " / ".join(counts)]
 

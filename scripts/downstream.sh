@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# What the quickstart's encoder is good for: few-shot, fine-tuning with few labels, part segmentation, retrieval, each
+# beside the same with random weights, on built-in data; then one page to look at. After scripts/quickstart.sh.
+#
+#   bash scripts/downstream.sh            # SEEDS="1 2 3 4 5" for more of them
+#
+# Run it again after an interruption: finished steps are reused.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/stages.sh
+
+SEEDS=${SEEDS:-1 2 3}
+DATA=data/shapes
+HELD_OUT=data/held_out
+RUN=checkpoints/quickstart
+OUT=checkpoints/downstream
+WEIGHTS=$RUN/models/best_model.pth
+HARD=(--dataset scanobjectnn --data_root "$DATA")
+FEW_LABELS=(--recipe published --normalize --num_points 512 --k 15 --batch_size 16 --label_fraction 0.05 --steps 80
+  --num_workers 0)
+FEW_PARTS=(--model dgcnn --k 15 --num_points 256 --batch_size 16 --label_fraction 0.1 --steps 120 --no-use_sgd
+  --lr 0.003 --select last --num_workers 0)
+
+if [ ! -f "$WEIGHTS" ] || [ ! -f "$RUN/last.pt" ]; then
+  echo "error: no encoder in $RUN; make it first: bash scripts/quickstart.sh" >&2
+  exit 2
+fi
+
+few_shot() {
+  local seed json
+  for seed in $SEEDS; do
+    json=$OUT/few_shot_random_$seed.json
+    is_current "$json" "$DATA/make_shapes.json" || python -m scripts.eval_fewshot --random_init --model dgcnn --k 15 \
+      "${HARD[@]}" --num_points 1024 --seed "$seed" --feature_cache "$RUN/features" --json "$json"
+    json=$OUT/few_shot_pretrained_$seed.json
+    is_current "$json" "$WEIGHTS" "$DATA/make_shapes.json" || python -m scripts.eval_fewshot --model_path "$WEIGHTS" \
+      "${HARD[@]}" --num_points 1024 --seed "$seed" --feature_cache "$RUN/features" --json "$json"
+  done
+}
+
+# train NAME ORIGIN PROGRAM...: a training with its run in $OUT/NAME, reused or gone on with.
+train() {
+  local name=$1 origin=$2 resume=()
+  shift 2
+  if is_current "$OUT/$name/results.json" "$origin"; then
+    return 0
+  fi
+  if [ -f "$OUT/$name/last.pt" ]; then
+    resume=(--resume)
+    if [ "$origin" -nt "$OUT/$name/last.pt" ]; then
+      resume=(--overwrite)
+    fi
+  fi
+  python "$@" --output_dir "$OUT" --exp_name "$name" ${resume[@]+"${resume[@]}"}
+}
+
+fine_tune() {
+  local seed
+  for seed in $SEEDS; do
+    train "cls_random_$seed" "$DATA/make_shapes.json" -m scripts.finetune_cls "${HARD[@]}" --model dgcnn \
+      "${FEW_LABELS[@]}" --seed "$seed"
+    train "cls_pretrained_$seed" "$WEIGHTS" -m scripts.finetune_cls "${HARD[@]}" --pretrained_path "$WEIGHTS" \
+      "${FEW_LABELS[@]}" --seed "$seed"
+  done
+}
+
+segment() {
+  local seed
+  for seed in $SEEDS; do
+    train "parts_random_$seed" "$DATA/make_shapes.json" train_partseg.py --data_root "$DATA" "${FEW_PARTS[@]}" \
+      --seed "$seed"
+    train "parts_pretrained_$seed" "$WEIGHTS" train_partseg.py --data_root "$DATA" --pretrained_path "$WEIGHTS" \
+      "${FEW_PARTS[@]}" --seed "$seed"
+  done
+}
+
+# Pre-training used every shape of $DATA: others are made to be found.
+retrieve() {
+  python -m data.make_shapes --out "$HELD_OUT" --seed 2002 --shapes_per_class 16 --train_per_class 1 \
+    --val_per_class 1 --test_per_class 1
+  local search=(-m scripts.retrieve --model_path "$RUN/last.pt" --shapes "$HELD_OUT" --evaluate)
+  is_current "$OUT/retrieval_random.json" "$RUN/last.pt" "$HELD_OUT/make_shapes.json" ||
+    python "${search[@]}" --random_init --json "$OUT/retrieval_random.json"
+  is_current "$OUT/retrieval_pretrained.json" "$RUN/last.pt" "$HELD_OUT/make_shapes.json" ||
+    python "${search[@]}" --json "$OUT/retrieval_pretrained.json" --out "$OUT/retrieval.png"
+}
+
+export_encoder() {
+  is_current "$OUT/encoder.pt2" "$WEIGHTS" || python -m scripts.export --model_path "$WEIGHTS" --out "$OUT/encoder.pt2"
+}
+
+look() {
+  python -m scripts.report "$RUN" "$OUT" "$OUT/cls_random_1" "$OUT/cls_pretrained_1" "$OUT/parts_random_1" \
+    "$OUT/parts_pretrained_1" --out "$OUT/report.html"
+  echo
+  python -m scripts.make_results_table "$OUT"/*.json "$OUT"/*/results.json | tee "$OUT/results.md"
+}
+
+source scripts/setup_env.sh requirements.txt
+mkdir -p "$OUT"
+stage "few-shot" few_shot
+stage "fine-tuning with 5 % of the labels" fine_tune
+stage "part segmentation with 10 % of the labels" segment
+stage "retrieval between pictures and shapes" retrieve
+stage "export" export_encoder
+stage "table and page" look
+echo "table: $OUT/results.md   page: $OUT/report.html   encoder for torch.export.load: $OUT/encoder.pt2"
+echo "total: $((SECONDS / 60)) min $((SECONDS % 60)) s"

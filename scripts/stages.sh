@@ -1,0 +1,24 @@
+# Sourced: what quickstart.sh and downstream.sh share.
+
+# stage TITLE COMMAND...: run the command and say how long it took.
+stage() {
+  local title=$1 start=$SECONDS
+  shift
+  echo "== $title"
+  "$@"
+  echo "== $title: $((SECONDS - start)) s"
+  echo
+}
+
+# is_current FILE ORIGIN...: whether FILE is there and not older than what it was made from.
+is_current() {
+  local file=$1 origin
+  shift
+  [ -f "$file" ] || return 1
+  for origin in "$@"; do
+    if [ "$origin" -nt "$file" ]; then
+      return 1
+    fi
+  done
+  echo "reusing $file"
+}
