@@ -15,6 +15,7 @@ from utils.feature_cache import FOLDER
 from utils.files import write_text
 
 CONFIG_FILE = "config.json"
+_PICTURES = ("loss_curve.png", "predictions.npz", "tsne.npz", "part_clouds.npz", "parts.png", "retrieval.png")
 # Flags that may differ when a run is resumed: none of them changes what is learned. The data may have moved; that they
 # are as many as before is checked by utils.training.
 _FREE_ON_RESUME = {
@@ -95,8 +96,7 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
         return
     run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        results = ("results.json", "predictions.npz", "part_clouds.npz", "parts.png")
-        names = (STATE_FILE, "metrics.jsonl", "nonfinite.pt", *results)
+        names = (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt", *_PICTURES)
         written = [*(run_dir / "models").glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
         for stale in [*(run_dir / name for name in names), *written]:
             stale.unlink(missing_ok=True)

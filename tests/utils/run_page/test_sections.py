@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests import run_folders
+from utils.run import open_run
 from utils.run_page import sections
 
 
@@ -31,6 +32,12 @@ def test_a_folder_with_nothing_to_show_is_refused_with_all_that_was_looked_for(t
     with pytest.raises(FileNotFoundError, match="nothing to show") as caught:
         sections.read_run(tmp_path)
     assert all(file in str(caught.value) for file, _ in sections.READERS.values())
+
+
+def test_a_run_that_is_overwritten_shows_nothing_of_the_one_before(tmp_path):
+    open_run(run_folders.write_run(tmp_path), {}, resume=False, overwrite=True)
+    with pytest.raises(FileNotFoundError, match="nothing to show"):
+        sections.read_run(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
