@@ -61,7 +61,7 @@ def test_plot_tsne_draws_the_test_split_by_both_encoders(tmp_path, checkpoint, m
     drawn = []
     monkeypatch.setattr(plot_tsne, "feature_maps", lambda *given: drawn.append(given) or Figure(figsize=(1, 1)))
     arguments = ["--model_path", checkpoint, "--data_root", tmp_path / "data", "--num_points", 61]
-    run(plot_tsne, *arguments, "--out", tmp_path / "new" / "tsne.png")
+    run(plot_tsne, *arguments, "--seed", 3, "--out", tmp_path / "new" / "tsne.png")
     ((maps, labels, class_names),) = drawn
     assert {name: points.shape for name, points in maps.items()} == {"random": (7, 2), "pre-trained": (7, 2)}
     assert labels.tolist() == [2, 0, 1, 0, 1, 2, 2]
