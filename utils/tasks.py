@@ -9,11 +9,12 @@ Record = dict[str, Any]
 class Task(NamedTuple):
     """One task of the evaluation programs.
 
-    `names` says how a table calls each protocol: a format over the columns of a row, "{c}" and "{setting}" among them.
+    `title` is its headline. `names` says how a table calls each protocol: a format over the columns of a row, "{c}" and "{setting}" among them.
     `figures` of a record become rows, `shown` of them lines of a table. `setting` puts into words what of a record
     belongs to the task alone.
     """
 
+    title: str
     names: dict[str, str]
     figures: tuple[str, ...]
     shown: tuple[str, ...]
@@ -38,6 +39,7 @@ def _gallery_setting(record: Record) -> str:
 _ACCURACIES = ("accuracy", "mean_class_accuracy")
 TASKS = {
     "linear_svm": Task(
+        "Linear SVM on frozen features",
         {
             "published": "linear SVM, published: C {c}, unscaled",
             "fair": "linear SVM, fair: scaled, C by cross-validation",
@@ -45,20 +47,25 @@ TASKS = {
         _ACCURACIES,
         ("accuracy",),
     ),
-    "nearest_neighbour": Task({"knn": "nearest neighbour, cosine"}, _ACCURACIES, ("accuracy",)),
+    "nearest_neighbour": Task(
+        "Nearest neighbour in feature space", {"knn": "nearest neighbour, cosine"}, _ACCURACIES, ("accuracy",)
+    ),
     "few_shot": Task(
+        "Few-shot classification",
         {"published": "few-shot, {setting}", "folds": "few-shot, fixed folds, {setting}"},
         ("accuracy",),
         ("accuracy",),
         _few_shot_setting,
     ),
     "finetune_cls": Task(
+        "Fine-tuned classification",
         {name: f"fine-tuning, {name} recipe, {{setting}}" for name in ("published", "dgcnn")},
         _ACCURACIES,
         _ACCURACIES,
         _labels_setting,
     ),
     "part_segmentation": Task(
+        "Part segmentation",
         {
             "all_parts": "part segmentation, {setting}, argmax over all parts",
             "category_parts": "part segmentation, {setting}, argmax over the category's parts",
@@ -68,6 +75,7 @@ TASKS = {
         _labels_setting,
     ),
     "retrieval": Task(
+        "Retrieval between pictures and shapes",
         {
             "image_to_shape": "retrieval, picture to shape, {setting}",
             "shape_to_image": "retrieval, shape to picture, {setting}",
@@ -79,9 +87,9 @@ TASKS = {
 }
 FIGURE_NAMES = {
     "accuracy": "accuracy",
-    "mean_class_accuracy": "accuracy, mean of classes",
-    "miou_instance": "mIoU, instance",
-    "miou_class": "mIoU, class",
+    "mean_class_accuracy": "mean class accuracy",
+    "miou_instance": "instance mIoU",
+    "miou_class": "class mIoU",
     "recall_1": "recall@1",
     "recall_5": "recall@5",
     "recall_10": "recall@10",

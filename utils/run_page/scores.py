@@ -5,27 +5,10 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from utils.run_page.sections import round_figure
+from utils.tasks import FIGURE_NAMES, TASKS
 
 Record = Mapping[str, Any]
 RANDOM = "random"
-TASKS = {
-    "linear_svm": "Linear SVM on frozen features",
-    "nearest_neighbour": "Nearest neighbour in feature space",
-    "few_shot": "Few-shot classification",
-    "finetune_cls": "Fine-tuned classification",
-    "part_segmentation": "Part segmentation",
-    "retrieval": "Retrieval between images and shapes",
-}
-FIGURES = {
-    "accuracy": "accuracy",
-    "mean_class_accuracy": "mean class accuracy",
-    "miou_instance": "instance mIoU",
-    "miou_class": "class mIoU",
-    "recall_1": "recall@1",
-    "recall_5": "recall@5",
-    "recall_10": "recall@10",
-    "map": "mAP",
-}
 # What two figures must share to stand in one row; of the seeds of a row, the mean is shown.
 _SETTING = (
     *("task", "dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "label_fraction", "frozen", "voting"),
@@ -65,7 +48,7 @@ def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
         "columns": columns,
         "tasks": [
             {
-                "title": TASKS.get(task, task.replace("_", " ")),
+                "title": TASKS[task].title if task in TASKS else task.replace("_", " "),
                 "rows": [_row(group, columns) for _, group in sorted(by_task[task].items(), key=_place)],
             }
             for task in [*known, *sorted(by_task.keys() - TASKS.keys())]
@@ -87,14 +70,15 @@ def _place(item: tuple[tuple, list[Measurement]]) -> list[tuple[bool, bool, Any]
 def _row(group: Sequence[Measurement], columns: Sequence[str]) -> dict[str, Any]:
     record = group[0].record
     by_column = {column: _distinct(m.record for m in group if m.column == column) for column in columns}
-    figures = [name for name in FIGURES if any(_is_number(m.record.get(name)) for m in group)]
+    figures = [name for name in FIGURE_NAMES if any(_is_number(m.record.get(name)) for m in group)]
     chance = record.get("chance")
     return {
         "title": title(record),
         "detail": detail(record),
         "chance": round_figure(chance) if _is_number(chance) else None,
         "figures": [
-            {"name": FIGURES[name], "cells": [_cell(by_column[column], name) for column in columns]} for name in figures
+            {"name": FIGURE_NAMES[name], "cells": [_cell(by_column[column], name) for column in columns]}
+            for name in figures
         ],
         "categories": _categories(by_column, columns),
     }
@@ -102,7 +86,7 @@ def _row(group: Sequence[Measurement], columns: Sequence[str]) -> dict[str, Any]
 
 def _distinct(records: Iterable[Record]) -> list[Record]:
     """Each record once: the random encoder of a seed comes with every run that was compared with it."""
-    keys = ("seed", "encoder_seed", "checkpoint_sha256", *FIGURES)
+    keys = ("seed", "encoder_seed", "checkpoint_sha256", *FIGURE_NAMES)
     return list({tuple(record.get(key) for key in keys): record for record in records}.values())
 
 
