@@ -9,9 +9,9 @@ Record = dict[str, Any]
 class Task(NamedTuple):
     """One task of the evaluation programs.
 
-    `title` is its headline. `names` says how a table calls each protocol: a format over the columns of a row, "{c}" and "{setting}" among them.
-    `figures` of a record become rows, `shown` of them lines of a table. `setting` puts into words what of a record
-    belongs to the task alone.
+    `title` is its headline. `names` says how a table calls each protocol: a format over the columns of a row, "{c}" and
+    "{setting}" among them. `figures` of a record become rows, `shown` of them lines of a table. `setting` puts into
+    words what of a record belongs to the task alone.
     """
 
     title: str
@@ -75,7 +75,7 @@ TASKS = {
         _labels_setting,
     ),
     "retrieval": Task(
-        "Retrieval between pictures and shapes",
+        "Retrieval between images and shapes",
         {
             "image_to_shape": "retrieval, picture to shape, {setting}",
             "shape_to_image": "retrieval, shape to picture, {setting}",
