@@ -62,6 +62,14 @@ COLOURS_IN = """(selector) => [...document.querySelectorAll(selector)].map((canv
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return new Set(new Uint32Array(data.buffer)).size;
 })"""
+PIXELS_OF_COLOUR = """([selector, name]) => {
+  const canvas = document.querySelector(selector);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const wanted = colour(name).match(/\\d+/g).map(Number);
+  let found = 0;
+  for (let i = 0; i < data.length; i += 4) found += wanted.every((value, band) => data[i + band] === value);
+  return found;
+}"""
 PIXELS_OF = "(selector) => document.querySelector(selector).toDataURL()"
 
 
@@ -81,6 +89,18 @@ def test_the_page_shows_every_section_and_draws_every_canvas(chromium, page, vie
     assert chromium.run("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than its window"
     assert chromium.run("document.querySelector('#sheet img').naturalWidth") == 1
     assert chromium.faults == []
+
+
+def count(browser, selector, name):
+    return browser.run(f"({PIXELS_OF_COLOUR})({[selector, name]!r})")
+
+
+def test_the_cells_of_the_matrix_and_the_lines_of_both_runs_are_drawn_in_their_colours(browser):
+    assert count(browser, "#confusion figure canvas", "c0") > 100
+    assert count(browser, "#curves figure canvas", "c1") > 20  # the second run's lines lie on the first one's
+    browser.click("#curves .chooser button:nth-child(2)")
+    assert count(browser, "#curves figure canvas", "c0") > 20
+    assert count(browser, "#curves figure canvas", "c1") == 0
 
 
 def test_a_click_turns_to_the_next_shape_and_the_chooser_to_another_category(browser):
