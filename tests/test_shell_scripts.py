@@ -203,3 +203,63 @@ def test_script_sh_runs_all_in_order_and_continues_what_is_there(checkout):
     (run / "last.pt").write_text("")
     calls = [parse(call) for call in run_script(checkout, "script.sh")[1]]
     assert [flags.resume for _, flags in calls if hasattr(flags, "resume")] == [False, True, False]
+
+
+def write_report(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text("")
+
+
+@pytest.fixture
+def trained(checkout):
+    """A checkout with the data and the encoder of a finished quickstart."""
+    write_report(checkout / "data" / "shapes", "make_shapes.json")
+    write_report(checkout / "data" / "held_out", "make_shapes.json")
+    write_report(checkout / "checkpoints" / "quickstart", "last.pt")
+    write_report(checkout / "checkpoints" / "quickstart" / "models", "best_model.pth")
+    return checkout
+
+
+def test_downstream_asks_for_the_quickstart_first(checkout):
+    done, calls = run_script(checkout, "downstream.sh")
+    assert (done.returncode, calls) == (2, [])
+    assert "bash scripts/quickstart.sh" in done.stderr
+
+
+def test_downstream_compares_every_task_with_random_weights_under_the_same_flags(trained):
+    done, calls = run_script(trained, "downstream.sh", SEEDS="1 2")
+    assert done.returncode == 0, done.stderr
+    asked = [parse(call) for call in calls]
+    modules = [module for module, _ in asked]
+    assert modules == [
+        *["scripts.eval_fewshot"] * 4, *["scripts.finetune_cls"] * 4, *["train_partseg"] * 4, "data.make_shapes",
+        *["scripts.retrieve"] * 2, "scripts.export", "scripts.report", "scripts.make_results_table",
+    ]  # fmt: skip
+    start = {"random_init", "model_path", "pretrained_path", "model", "k", "json", "exp_name", "out"}
+    for module in ("scripts.eval_fewshot", "scripts.finetune_cls", "train_partseg", "scripts.retrieve"):
+        flags = [vars(args) for name, args in asked if name == module]
+        for random, pretrained in zip(flags[::2], flags[1::2]):
+            assert {key for key in random if random[key] != pretrained[key]} <= start
+            assert random.get("random_init", not random.get("pretrained_path"))
+            assert not pretrained.get("random_init", not pretrained.get("pretrained_path"))
+    seeds = [args.seed for name, args in asked if name == "train_partseg"]
+    assert seeds == [1, 1, 2, 2]
+
+
+def test_downstream_run_again_reuses_what_is_there_and_goes_on_with_a_training(trained):
+    out = trained / "checkpoints" / "downstream"
+    write_report(out, *(f"few_shot_{name}_1.json" for name in ("random", "pretrained")), "encoder.pt2")
+    write_report(out / "cls_random_1", "results.json")
+    write_report(out / "parts_random_1", "last.pt")
+    _, calls = run_script(trained, "downstream.sh", SEEDS="1")
+    asked = [parse(call) for call in calls]
+    assert [module for module, _ in asked][:3] == ["scripts.finetune_cls", "train_partseg", "train_partseg"]
+    assert "scripts.export" not in [module for module, _ in asked]
+    assert [args.resume for _, args in asked[:3]] == [False, True, False]
+    weights = trained / "checkpoints" / "quickstart" / "models" / "best_model.pth"
+    os.utime(weights, (weights.stat().st_mtime + 60,) * 2)
+    _, calls = run_script(trained, "downstream.sh", SEEDS="1")
+    again = [parse(call)[0] for call in calls]
+    assert again.count("scripts.eval_fewshot") == 1  # the random encoder's figures still stand
+    assert "scripts.export" in again
