@@ -33,6 +33,7 @@ from utils.optim import FINETUNE_SCHEDULES
 from utils.part_network import build_for, load_part_network, origin_of, start_from
 from utils.part_segmentation import PartSegTraining
 from utils.part_test import evaluate_on_test
+from utils.recipes import PUBLISHED_PARTS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -117,8 +118,8 @@ def describe_training(args: argparse.Namespace, num_train: int) -> dict:
         "seed": args.seed,
         "label_fraction": args.label_fraction,
         "num_train": num_train,
-        "epochs": args.epochs,
         "selected_on": args.select,
+        **{name: getattr(args, name) for name in PUBLISHED_PARTS if name != "selected_on"},
     }
 
 

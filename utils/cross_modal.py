@@ -70,7 +70,12 @@ class CrossModal:
 
     def settings(self) -> dict[str, Any]:
         """All that embeddings depend on beside weights and files, JSON values."""
-        return {"num_points": self.num_points, "num_copies": self.num_copies, "seed": self.seed}
+        return {
+            "num_points": self.num_points,
+            "num_copies": self.num_copies,
+            "augmentation": [self.flags[name] for name in _AUGMENT],
+            "seed": self.seed,
+        }
 
     def embed_shapes(self, paths: Sequence[Path]) -> np.ndarray:
         """Files of shapes -> (M, D) float32 of unit length.

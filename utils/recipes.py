@@ -1,7 +1,9 @@
 """Recipes of fine-tuning for classification: the constants of the literature under one name."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from utils.engine import AMP_DTYPES
 
@@ -53,6 +55,45 @@ RECIPES = {
         k=20,
     ),
 }
+
+# CrossPoint's fine-tuning for part segmentation: flags of train_partseg.py.
+PUBLISHED_PARTS = {
+    "epochs": 300,
+    "batch_size": 8,
+    "use_sgd": True,
+    "lr": 0.001,
+    "momentum": 0.9,
+    "scheduler": "cos",
+    "dropout": 0.5,
+    "class_choice": "",
+    "selected_on": "val",
+}
+
+
+def changes(record: Mapping[str, Any]) -> list[str]:
+    """Where a record of a fine-tuning departs from its recipe, in words: figures are alike only if these are too."""
+    if record["task"] == "part_segmentation":
+        return _changes(record, PUBLISHED_PARTS)
+    if record["task"] == "finetune_cls" and record["protocol"] in RECIPES:
+        return _classification_changes(record)
+    return []
+
+
+def _classification_changes(record: Mapping[str, Any]) -> list[str]:
+    constants = asdict(RECIPES[record["protocol"]])
+    del constants["k"]  # a record's own column
+    constants["final_lr"] *= record.get("lr", constants["lr"])
+    has_length = record.get("epochs", constants["epochs"]) == constants.pop("epochs")
+    length = [] if has_length else [f"{record['steps']} steps"]
+    usual = {"selected_on": "val", "val_fraction": 0.1, "amp": "none"}
+    if record.get("selected_on") == "last":
+        del usual["val_fraction"]  # nothing was held out
+    return length + _changes(record, constants | usual)
+
+
+def _changes(record: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    found = {name: record[name] for name, value in usual.items() if record.get(name, value) != value}
+    return [f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in found.items()]
 
 
 def add_recipe_args(parser: argparse.ArgumentParser) -> None:

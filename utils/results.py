@@ -113,18 +113,30 @@ def read_csv(path: Path) -> list[Row]:
 
 
 def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """`old` followed by `new`; a measurement made again (same group, encoder and seed) replaces the older one."""
-    fresh = {_key(row): row for row in new}
+    """`old` followed by `new`; a measurement made again (same group, encoder and seed) replaces the older one.
+
+    Raises:
+        ValueError: two checkpoints in `new` cannot be told apart.
+    """
+    fresh: dict[tuple[str, ...], Row] = {}
+    for row in new:
+        other = fresh.setdefault(_key(row), row)
+        if other["sha256"] != row["sha256"]:
+            raise ValueError(
+                f"{other['checkpoint']} and {row['checkpoint']} are different checkpoints of seed {row['seed']}: no "
+                "table can tell them apart; pass them in two calls, with --append under two names of --run"
+            )
+        fresh[_key(row)] = row
     return [row for row in old if _key(row) not in fresh] + list(fresh.values())
 
 
 def _key(row: Row) -> tuple[str, ...]:
     # Without a record of its training, a checkpoint's seed is not known: only its content tells it from others.
     digest = "" if row["train_command"] else row["sha256"]
-    return (*_group(row), row["encoder"], row["seed"], row["eval_seed"], digest)
+    return (*group_of(row), row["encoder"], row["seed"], row["eval_seed"], digest)
 
 
-def _group(row: Row) -> tuple[str, ...]:
+def group_of(row: Row) -> tuple[str, ...]:
     """What a random and a pre-trained figure must share to be compared, and the seeds of a mean too."""
     fixed_c = row["c"] if row["protocol"] == "published" else ""  # the fair protocol chooses its C each time
     return (*(row[name] for name in _GROUP), fixed_c)
@@ -142,7 +154,7 @@ def results_table(rows: Sequence[Row]) -> str:
     lines = []
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=_place):
-        groups.setdefault(_group(row), []).append(row)
+        groups.setdefault(group_of(row), []).append(row)
     for group in groups.values():
         cells = [group[0]["run"], group[0]["data"]] if named else []
         lines.append([*cells, *_describe(group[0]), *_figures(group)])

@@ -14,7 +14,10 @@ from utils.cross_modal import CrossModal
 from utils.files import write_atomically
 
 # What embeddings depend on beside the shapes, of the constants that load_cross_modal returns.
-_ORIGIN = ("checkpoint_sha256", "encoder_seed", "num_points", "num_copies", "seed")
+_ORIGIN = (
+    *("checkpoint_sha256", "encoder_seed", "model", "k", "image_model", "num_points", "num_copies", "augmentation"),
+    "seed",
+)
 
 
 def embed_folder(
@@ -59,6 +62,7 @@ def _read(path: Path, origin: dict[str, Any]) -> np.ndarray:
 
 
 def _shapes_digest(shapes: Sequence[ShapeFile]) -> str:
-    """Digest of every shape's name and size: a shape added, removed or made again is noticed."""
-    lines = [f"{shape.name} {shape.path.stat().st_size}" for shape in shapes]
+    """Digest of every file's name, size and time: a shape added, removed or made again is noticed."""
+    stats = [shape.path.stat() for shape in shapes]
+    lines = [f"{shape.name} {stat.st_size} {stat.st_mtime_ns}" for shape, stat in zip(shapes, stats)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from utils.recipes import changes
+
 Record = dict[str, Any]
 
 
@@ -29,11 +31,12 @@ def _labels_setting(record: Record) -> str:
     words = [f"{100 * record.get('label_fraction', 1.0):g} % of labels"]
     words += ["frozen encoder"] if record.get("frozen") else []
     words += [f"{record['voting']} votes"] if record.get("voting") else []
-    return ", ".join(words)
+    return ", ".join([*words, *changes(record)])
 
 
 def _gallery_setting(record: Record) -> str:
-    return f"{record['num_queries']} queries, {record['num_gallery']} answers"
+    copies = f", {record['num_copies']} copies" if "num_copies" in record else ""
+    return f"{record['num_queries']} queries, {record['num_gallery']} answers{copies}"
 
 
 _ACCURACIES = ("accuracy", "mean_class_accuracy")

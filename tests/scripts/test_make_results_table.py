@@ -193,13 +193,20 @@ RECORDS = {
     },
     "finetune_cls": {"label_fraction": 0.05, "protocol": "dgcnn", "accuracy": 0.5, "mean_class_accuracy": 0.25},
     "part_segmentation": {"protocol": "all_parts", "miou_instance": 0.5, "miou_class": 0.25, "voting": 10},
-    "retrieval": {"protocol": "image_to_shape", "recall_1": 0.5, "map": 0.25, "num_queries": 9, "num_gallery": 9},
+    "retrieval": {
+        "protocol": "image_to_shape",
+        "recall_1": 0.5,
+        "map": 0.25,
+        "num_queries": 9,
+        "num_gallery": 9,
+        "num_copies": 8,
+    },
 }
 NAMES = {
     "few_shot": "few-shot, 5-way 10-shot, 20 queries, 50 runs",
     "finetune_cls": "fine-tuning, dgcnn recipe, 5 % of labels",
     "part_segmentation": "part segmentation, 100 % of labels, 10 votes, argmax over all parts",
-    "retrieval": "retrieval, picture to shape, 9 queries, 9 answers",
+    "retrieval": "retrieval, picture to shape, 9 queries, 9 answers, 8 copies",
 }
 
 
@@ -232,10 +239,32 @@ def test_a_published_figure_meets_ours_on_the_same_data_only():
     rows = read_published(PUBLISHED)
     published = next(row for row in rows if row["task"] == "part_segmentation")
     ours = dict.fromkeys(COLUMNS, "") | {name: published[name] for name in _SAME}
-    ours |= {"encoder": "pretrained", "value": "0.851", "data": "published"}
-    assert "| 85.1 | 1 | `" in published_table([published], [ours])
-    for other in ({"data": "built-in"}, {"encoder": "random"}, {"metric": "miou_class"}, {"dataset": "x"}):
-        assert f"| {MISSING} | - | `" in published_table([published], [ours | other])
+    ours |= {"run": "a", "num_points": "7", "value": "0.851", "data": "published"}
+    assert "| 85.1 | a, 7 points | 1 | `" in published_table([published], [ours])
+    for other in ({"data": "built-in"}, {"encoder": "pretrained"}, {"metric": "miou_class"}, {"dataset": "x"}):
+        assert f"| {MISSING} | - | - | `" in published_table([published], [ours | other])
+
+
+def test_published_figures_stand_beside_ours_of_the_same_c_and_never_beside_a_mean_over_runs():
+    published = read_published(PUBLISHED)[0]
+    ours = dict.fromkeys(COLUMNS, "") | {name: published[name] for name in _SAME}
+    ours |= {"run": "a", "num_points": "1024", "k": "15", "normalize": "False", "value": "0.9", "data": "published"}
+    assert MISSING in published_table([published], [ours | {"c": "1.0"}])
+    others = [ours | {"run": "b", "value": "0.5"}, ours | {"num_points": "2048"}, ours | {"normalize": "True"}]
+    lines = published_table([published], [ours, *others]).splitlines()[2:]
+    assert [cells(line)[6:9] for line in lines] == [
+        ["90.0", "a, 1024 points, k 15", "1"],
+        ["50.0", "b, 1024 points, k 15", "1"],
+        ["90.0", "a, 2048 points, k 15", "1"],
+        ["90.0", "a, 1024 points, k 15, normalised", "1"],
+    ]
+
+
+def test_two_checkpoints_of_one_seed_are_never_taken_for_one(report, tmp_path):
+    one = report("one", "checkpoint", accuracies={"fair": 0.5})
+    two = report("two", "checkpoint", accuracies={"fair": 0.9}, checkpoint_sha256="other")
+    with pytest.raises(ValueError, match="different checkpoints of seed 1"):
+        run(one, two)
 
 
 def test_published_figures_name_tasks_figures_and_sources_that_exist():

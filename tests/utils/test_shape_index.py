@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -31,7 +33,10 @@ def test_a_kept_index_is_read_and_equals_the_computed_one(state, root, tmp_path)
     path = tmp_path / "new" / "index.npz"
     computed, lines = index(state, root, path)
     assert lines == [f"index of 3 shapes written to {path}"]
-    (root / "ShapeNet" / "02" / "a.ply").write_bytes(bytes((root / "ShapeNet" / "02" / "a.ply").stat().st_size))
+    shape = root / "ShapeNet" / "02" / "a.ply"
+    before = shape.stat()
+    shape.write_bytes(bytes(before.st_size))
+    os.utime(shape, ns=(before.st_atime_ns, before.st_mtime_ns))
     kept, lines = index(state, root, path)  # of a file that could not be read any more
     assert lines == [f"index of 3 shapes read from {path}"]
     assert np.array_equal(computed, kept)
@@ -59,6 +64,25 @@ def test_an_index_of_another_checkpoint_or_of_other_shapes_is_refused(state, roo
     write_ply(root / "ShapeNet" / "03" / "d.ply", cloud(9))
     with pytest.raises(ValueError, match="shapes was"):
         index(state, root, tmp_path / "i.npz")
+
+
+def test_an_index_of_shapes_made_again_with_the_same_size_is_refused(state, root, tmp_path):
+    index(state, root, tmp_path / "i.npz")
+    path = root / "ShapeNet" / "02" / "a.ply"
+    size = path.stat().st_size
+    write_ply(path, cloud(77))
+    os.utime(path, (1, 1))
+    assert path.stat().st_size == size
+    with pytest.raises(ValueError, match="shapes was"):
+        index(state, root, tmp_path / "i.npz")
+
+
+@pytest.mark.parametrize("flags", [{"k": 6}, {"model": "pointnet"}, {"image_depth": 50}, {"max_scale": 1.5}])
+def test_an_untrained_index_of_another_network_or_augmentation_is_refused(flags, state, root, tmp_path):
+    index(state, root, tmp_path / "i.npz", random_init=True)
+    other = write_state(tmp_path / "last.pt", **flags)
+    with pytest.raises(ValueError, match="is of something else"):
+        index(other, root, tmp_path / "i.npz", random_init=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"text", None])

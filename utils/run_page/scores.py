@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+from utils.recipes import changes
 from utils.run_page.sections import round_figure
 from utils.tasks import FIGURE_NAMES, TASKS
 
@@ -13,7 +14,7 @@ RANDOM = "random"
 _SETTING = (
     *("task", "dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "label_fraction", "frozen", "voting"),
     *("protocol", "split", "model", "k", "num_points", "normalize", "num_train", "num_test", "num_classes"),
-    *("num_shapes", "num_queries", "num_gallery", "chance"),
+    *("num_shapes", "num_queries", "num_gallery", "num_copies", "chance"),
 )
 
 
@@ -59,7 +60,7 @@ def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
 def _setting(record: Record) -> tuple:
     # The fair SVM chooses its C each time; in the published protocol it is part of the setting.
     fixed_c = record.get("c") if record.get("protocol") == "published" else None
-    return (*(record.get(name) for name in _SETTING), fixed_c)
+    return (*(record.get(name) for name in _SETTING), fixed_c, *changes(record))
 
 
 def _place(item: tuple[tuple, list[Measurement]]) -> list[tuple[bool, bool, Any]]:
@@ -142,6 +143,8 @@ def detail(record: Record) -> str:
     parts += [str(record["model"])] if record.get("model") else []
     counted = {"num_points": "points", "num_train": "train", "num_test": "test", "num_shapes": "shapes"}
     counted |= {"num_queries": "queries", "num_gallery": "in the gallery", "n_runs": "episodes"}
+    counted |= {"num_copies": "copies"}
     parts += [f"{record[name]} {unit}" for name, unit in counted.items() if record.get(name)]
+    parts += changes(record)
     parts += ["normalised"] if record.get("normalize") else []
     return " · ".join(part for part in parts if part)
