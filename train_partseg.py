@@ -89,8 +89,11 @@ def check_flags(args: argparse.Namespace) -> None:
     if not args.eval and args.batch_size < 2:
         raise ValueError(f"--batch_size must be at least 2 for BatchNorm, got {args.batch_size}")
     run.require_at_least(0, args, "num_workers", "steps", "num_pictures")
-    if not 0 <= args.dropout < 1:
-        raise ValueError(f"--dropout must be in [0, 1), got {args.dropout}")
+    if not 0 < args.lr < math.inf:
+        raise ValueError(f"--lr must be > 0, got {args.lr}")
+    for name in ("dropout", "momentum"):
+        if not 0 <= getattr(args, name) < 1:
+            raise ValueError(f"--{name} must be in [0, 1), got {getattr(args, name)}")
     if not 0 < args.label_fraction <= 1:
         raise ValueError(f"--label_fraction must be above 0 and at most 1, got {args.label_fraction}")
     at_least_1 = ("epochs", "test_batch_size", "eval_freq", "print_freq", "k", "num_points", "votes")

@@ -42,12 +42,12 @@ few_shot() {
 train() {
   local name=$1 origin=$2 resume=()
   shift 2
-  if is_current "$OUT/$name/results.json" "$origin"; then
+  if is_current "$OUT/$name/results.json" "$origin" "$DATA/make_shapes.json"; then
     return 0
   fi
   if [ -f "$OUT/$name/last.pt" ]; then
     resume=(--resume)
-    if [ "$origin" -nt "$OUT/$name/last.pt" ]; then
+    if [ "$origin" -nt "$OUT/$name/last.pt" ] || [ "$DATA/make_shapes.json" -nt "$OUT/$name/last.pt" ]; then
       resume=(--overwrite)
     fi
   fi

@@ -5,5 +5,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup_env.sh requirements.txt
 
-python -m scripts.finetune_cls --exp_name ft_modelnet40 --dataset modelnet40 --recipe published --epochs 300 \
+python -m scripts.finetune_cls --exp_name ft_modelnet40 --dataset modelnet40 --recipe published \
   --pretrained_path checkpoints/crosspoint_dgcnn_cls/models/best_model.pth "$@"

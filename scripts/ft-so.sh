@@ -6,4 +6,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup_env.sh requirements.txt
 
 python -m scripts.finetune_cls --exp_name ft_scanobjectnn --dataset scanobjectnn --variant obj_bg --recipe published \
-  --epochs 300 --pretrained_path checkpoints/crosspoint_dgcnn_cls/models/best_model.pth "$@"
+  --pretrained_path checkpoints/crosspoint_dgcnn_cls/models/best_model.pth "$@"

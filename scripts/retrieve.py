@@ -79,6 +79,8 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError("--json is for the scores of --evaluate")
     if args.json:
         check_report_path(args.json)
+    if args.out and args.out.is_dir():
+        raise ValueError(f"--out {args.out} is a folder; name a file in it, such as {args.out / 'answers.png'}")
     shapes = list_shape_files(args.shapes)
     device = run.get_device(args.device)
     keep_freed_memory(device)

@@ -2,12 +2,16 @@
 
 import importlib
 import os
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from scripts.make_results_table import PUBLISHED
 from tests.conftest import REPO
+from utils.published_results import read_published
 
 NOTE_DOWN = r"""#!/usr/bin/env bash
 printf "%s\0" "$@" >>"$COMMANDS"
@@ -263,3 +267,37 @@ def test_downstream_run_again_reuses_what_is_there_and_goes_on_with_a_training(t
     again = [parse(call)[0] for call in calls]
     assert again.count("scripts.eval_fewshot") == 1  # the random encoder's figures still stand
     assert "scripts.export" in again
+
+
+@pytest.mark.parametrize("name", ["ft-mn.sh", "ft-so.sh"])
+def test_another_recipe_or_length_behind_a_fine_tuning_script_wins(checkout, name):
+    flags = [parse(run_script(checkout, name, *more)[1][0])[1] for more in ((), ("--recipe", "dgcnn"))]
+    assert [(one.epochs, one.use_sgd) for one in flags] == [(300, False), (250, True)]
+    assert parse(run_script(checkout, name, "--steps", "7")[1][0])[1].steps == 7
+
+
+def test_the_command_beside_a_published_figure_makes_that_figure(checkout):
+    rows = [row for row in read_published(PUBLISHED) if row["task"] in ("finetune_cls", "part_segmentation")]
+    assert rows
+    for row in rows:
+        _, script, *more = shlex.split(row["command"])
+        flags = parse(run_script(checkout, Path(script).name, *more)[1][0])[1]
+        assert (flags.pretrained_path == "") == (row["encoder"] == "random")
+        if row["task"] == "finetune_cls":
+            assert (flags.recipe, flags.dataset, flags.variant or "") == (
+                row["protocol"], row["dataset"], row["variant"],
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("newer", ["data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth"])
+def test_downstream_trains_again_from_new_weights_and_on_new_data(checkout, newer):
+    finish_training(checkout, "")
+    run = checkout / "checkpoints" / "downstream" / "cls_pretrained_1"
+    origins = ("data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth")
+    files = [run / "results.json", run / "last.pt", *(checkout / name for name in origins)]
+    for path, age in zip(files, (20, 20, *(10 if name == newer else 30 for name in origins))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    calls = [parse(call)[1] for call in run_script(checkout, "downstream.sh", SEEDS="1")[1]]
+    assert [flags.overwrite for flags in calls if getattr(flags, "exp_name", "") == "cls_pretrained_1"] == [True]
