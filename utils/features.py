@@ -55,6 +55,8 @@ def as_clouds(points: np.ndarray | Tensor) -> Tensor:
     Raises:
         ValueError: no cloud, another shape, or a point that is not finite; names the first such cloud.
     """
+    if isinstance(points, np.ndarray):  # torch takes no reversed axes and no foreign byte order
+        points = np.ascontiguousarray(points, points.dtype.newbyteorder("="))
     clouds = torch.as_tensor(points, dtype=torch.float32).detach()
     if clouds.ndim != 3 or clouds.shape[2] != 3 or 0 in clouds.shape:
         raise ValueError(f"expected clouds (M, N, 3) with M, N >= 1, got {tuple(clouds.shape)}")

@@ -7,7 +7,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from models.encoders import build_encoder
-from utils.features import extract_features
+from utils.features import as_clouds, extract_features
 
 
 class Extent(nn.Module):
@@ -97,3 +97,9 @@ def test_features_need_no_gradient_and_leave_none():
     encoder = build_encoder("pointnet")
     extract_features(encoder, clouds())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("view", [lambda a: a[..., ::-1], lambda a: a[:, ::-2], lambda a: a.astype(">f8")])
+def test_clouds_may_be_views_with_reversed_axes_or_of_another_byte_order(view):
+    points = view(np.random.default_rng(0).normal(size=(2, 7, 3)))
+    assert np.array_equal(as_clouds(points).numpy(), points.astype(np.float32))
