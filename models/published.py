@@ -37,10 +37,16 @@ class LoadReport(NamedTuple):
     aliases: list[str]  # second names of loaded tensors, checked equal
     unused: list[str]  # tensors of a classifier, which an encoder does not have
 
+    @property
+    def saw_labels(self) -> bool:
+        """Whether the weights come from a fine-tuning. A pre-trained part-seg encoder has a classifier's norms alone."""
+        return any(key.startswith((*_TASK_HEADS, "conv")) for key in self.unused)
+
     def __str__(self) -> str:
         return (
             f"{len(self.loaded)} encoder tensors loaded, {len(self.head)} of the projection head, "
             f"{len(self.aliases)} aliases equal, {len(self.unused)} of a classifier not used"
+            f"{', trained with labels' if self.saw_labels else ''}"
         )
 
 

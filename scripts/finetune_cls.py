@@ -107,8 +107,9 @@ def main(args: argparse.Namespace) -> None:
     train = load_split(args, "train")
     if args.num_classes not in (None, len(train.class_names)):
         raise ValueError(f"--num_classes {args.num_classes}, but {args.dataset} here has {len(train.class_names)}")
-    if args.pretrained_path and not (run_dir / STATE_FILE).exists():
-        args.resume = False  # CrossPoint-DDP's command line says --resume for: start from these weights
+    if args.resume and args.pretrained_path and not (run_dir / STATE_FILE).exists():
+        print(f"no {run_dir / STATE_FILE} to resume: starting from {args.pretrained_path}, as CrossPoint-DDP does")
+        args.resume = False
     rows = choose_rows(train.labels, args)
     start = load_start(args, device)
     args.model = start.constants["model"]

@@ -194,3 +194,10 @@ def test_exactly_one_encoder_has_to_be_named(flags, capsys):
         eval_svm.parse_args(flags)
     assert ended.value.code == 2
     assert "--model_path" in capsys.readouterr().err
+
+
+def test_weights_that_saw_labels_are_warned_of(modelnet, tmp_path, capsys):
+    weights = export_state(build_encoder("pointnet", 5), "pointnet") | {"classifier.0.weight": torch.zeros(1)}
+    torch.save(weights, tmp_path / "tuned.pth")
+    evaluate("--model_path", tmp_path / "tuned.pth", root=modelnet)
+    assert "tuned.pth was fine-tuned with labels" in capsys.readouterr().err

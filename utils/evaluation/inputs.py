@@ -89,6 +89,8 @@ def load_frozen_encoder(args: argparse.Namespace, device: torch.device) -> Froze
     frozen = _frozen(loaded.encoder.to(device), loaded.name, k, origin, checkpoint=args.model_path, sha256=digest)
     if loaded.name != "pointnet" and loaded.stored_k not in (None, k):
         frozen.warnings.append(f"--k {k}, but {args.model_path} was trained with k {loaded.stored_k}")
+    if loaded.report.saw_labels:
+        frozen.warnings.append(f"{args.model_path} was fine-tuned with labels: this is no figure of pre-training alone")
     return frozen
 
 
