@@ -39,7 +39,7 @@ class LoadReport(NamedTuple):
 
     @property
     def saw_labels(self) -> bool:
-        """Whether the weights come from a fine-tuning. A pre-trained part-seg encoder has a classifier's norms alone."""
+        """Whether they come from a fine-tuning; a pre-trained part-seg encoder has a classifier's norms alone."""
         return any(key.startswith((*_TASK_HEADS, "conv")) for key in self.unused)
 
     def __str__(self) -> str:
