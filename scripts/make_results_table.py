@@ -45,8 +45,8 @@ def readme_section(rows: list[dict]) -> str:
     """What stands between the markers."""
     note = (
         "In percent; mean ± sample standard deviation over seeds, gain ± its standard error. Seeds are those of "
-        "pre-training and of evaluation together: where one checkpoint is evaluated several times, the spread is that of "
-        "the evaluation alone."
+        "pre-training and of evaluation together: where one checkpoint is evaluated several times, the spread is that "
+        "of the evaluation alone."
     )
     measured = [note, results_table(rows), runs_table(rows)] if rows else [NOTHING_YET]
     return "\n\n".join([*measured, TO_COME, published_table(read_published(PUBLISHED), rows)])
