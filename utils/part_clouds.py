@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from datasets.part_table import PartTable
 from datasets.shapenet_part import ShapeNetPart
-from utils.files import write_atomically
+from utils.files import write_npz
 from utils.metrics import shape_iou
 from utils.plots import COLOURS, draw_cloud, save_png
 
@@ -39,13 +39,13 @@ class PartClouds(NamedTuple):
         return cls(*(array[rows] for array in arrays), clouds.table)
 
 
-def write_npz(path: Path, clouds: PartClouds) -> None:
+def write_clouds(path: Path, clouds: PartClouds) -> None:
     """points (S, N, 3) float32, label and predicted (S, N) int64, category (S,) and part_names (P,) text."""
     names = [f"{row.name} {part}" for row in clouds.table for part in row.parts]
     category = [clouds.table[index].name for index in clouds.category]
-    arrays = clouds._asdict() | {"category": np.array(category), "part_names": np.array(names)}
+    arrays = clouds._asdict() | {"category": category, "part_names": names}
     del arrays["table"]
-    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))
+    write_npz(path, **arrays)
 
 
 def write_picture(path: Path, clouds: PartClouds) -> None:

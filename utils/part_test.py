@@ -10,7 +10,7 @@ from datasets.shapenet_part import ShapeNetPart
 from utils.checkpoint import file_sha256
 from utils.evaluation.part_seg import PROTOCOLS, category_table, part_record, predict_parts, score_parts
 from utils.evaluation.report import result_line, write_report
-from utils.part_clouds import PartClouds, write_npz, write_picture
+from utils.part_clouds import PartClouds, write_clouds, write_picture
 from utils.part_network import TrainedNetwork
 
 
@@ -70,5 +70,5 @@ def evaluate_on_test(
         write_report(json_file, records)
     if examples and args.num_pictures:
         shown = PartClouds.first_of_each(clouds, predictions[PROTOCOLS[0]], args.num_pictures)
-        write_npz(Path(f"{examples}part_clouds.npz"), shown)
+        write_clouds(Path(f"{examples}part_clouds.npz"), shown)
         write_picture(Path(f"{examples}parts.png"), shown)

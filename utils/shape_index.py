@@ -11,7 +11,7 @@ import numpy as np
 
 from datasets.shape_clouds import ShapeFile
 from utils.cross_modal import CrossModal
-from utils.files import write_atomically
+from utils.files import write_npz
 
 # What embeddings depend on beside the shapes, of the constants that load_cross_modal returns.
 _ORIGIN = (
@@ -42,8 +42,7 @@ def embed_folder(
         return embedding
     embedding = cross_modal.embed_shapes([shape.path for shape in shapes])
     if path is not None:
-        arrays = {"embedding": embedding, "name": [shape.name for shape in shapes], "origin": json.dumps(origin)}
-        write_atomically(path, lambda stream: np.savez(stream, **arrays))
+        write_npz(path, embedding=embedding, name=[shape.name for shape in shapes], origin=json.dumps(origin))
         report(f"index of {len(embedding)} shapes written to {path}")
     return embedding
 

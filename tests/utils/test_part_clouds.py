@@ -6,7 +6,7 @@ from PIL import Image
 
 from datasets.shapenet_part import ShapeNetPart
 from tests.tiny_trees import write_shapenet_part
-from utils.part_clouds import FOREIGN, PartClouds, part_colours, part_panel, write_npz, write_picture
+from utils.part_clouds import FOREIGN, PartClouds, part_colours, part_panel, write_clouds, write_picture
 from utils.plots import COLOURS
 
 
@@ -27,7 +27,7 @@ def test_the_first_clouds_of_each_category_are_shown(tmp_path):
 
 
 def test_the_file_holds_clouds_labels_and_names_without_pickled_objects(tmp_path, shown):
-    write_npz(tmp_path / "run" / "part_clouds.npz", shown)
+    write_clouds(tmp_path / "run" / "part_clouds.npz", shown)
     with np.load(tmp_path / "run" / "part_clouds.npz", allow_pickle=False) as file:
         arrays = dict(file)
     assert {key: (value.shape, value.dtype.kind) for key, value in arrays.items()} == {

@@ -15,7 +15,7 @@ from utils.evaluation.inputs import describe_clouds
 from utils.evaluation.report import make_record, result_line, write_report
 from utils.evaluation.score import score
 from utils.features import extract_features
-from utils.files import write_atomically
+from utils.files import write_npz
 
 TASK = "finetune_cls"
 VOTE_SCALE = 1.25  # each axis of a copy is scaled by its own factor from U(1 / 1.25, 1.25); nothing is shifted
@@ -44,8 +44,7 @@ def class_logits(
 
 
 def _write_predictions(path: Path, clouds: LabelledClouds, predicted: np.ndarray) -> None:
-    arrays = {"label": clouds.labels.numpy(), "predicted": predicted, "class_names": np.array(clouds.class_names)}
-    write_atomically(path, lambda stream: np.savez(stream, **arrays))
+    write_npz(path, label=clouds.labels, predicted=predicted, class_names=clouds.class_names)
 
 
 def evaluate_on_test(
