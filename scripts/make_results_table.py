@@ -44,7 +44,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def readme_section(rows: list[dict]) -> str:
     """What stands between the markers."""
     note = (
-        "In percent; mean ± sample standard deviation over seeds, gain ± its standard error. Seeds are those of "
+        "In percent; mean ± sample standard deviation over seeds, gain ± its standard error, of pairs where both sides "
+        "were evaluated with the same seeds: the same episodes or labels. Seeds are those of "
         "pre-training and of evaluation together: where one checkpoint is evaluated several times, the spread is that "
         "of the evaluation alone."
     )

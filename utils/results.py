@@ -179,14 +179,25 @@ def _describe(row: Row) -> list[str]:
 
 def _figures(group: Sequence[Row]) -> list[str]:
     """Cells random, pre-trained, gain, seeds: one number, or "of random / of pre-trained" where they differ."""
-    random, pretrained = (
-        [100 * float(row["value"]) for row in group if row["encoder"] == name] for name in ("random", "pretrained")
-    )
+    sides = [[row for row in group if row["encoder"] == name] for name in ("random", "pretrained")]
+    random, pretrained = ([100 * float(row["value"]) for row in side] for side in sides)
     gain = f"{mean(pretrained) - mean(random):+.1f}" if random and pretrained else "-"
     if min(len(random), len(pretrained)) > 1:
-        gain += f" ± {sqrt(sum(variance(values) / len(values) for values in (random, pretrained))):.1f}"
+        gain += f" ± {_standard_error(*sides):.1f}"
     counts = {str(len(values)): None for values in (random, pretrained) if values}
     return [mean_and_deviation(random), mean_and_deviation(pretrained), gain, " / ".join(counts)]
+
+
+def _standard_error(random: Sequence[Row], pretrained: Sequence[Row]) -> float:
+    """Of the mean gain, in percent: of pairs where both sides were evaluated with the same seeds, each once.
+
+    Such a pair has the same episodes, or the same labels, order and head, so that what these do to both drops out.
+    """
+    by_seed = [{row["eval_seed"]: 100 * float(row["value"]) for row in side} for side in (random, pretrained)]
+    if by_seed[0].keys() == by_seed[1].keys() and len(by_seed[0]) == len(random) == len(pretrained):
+        return stdev(by_seed[1][seed] - value for seed, value in by_seed[0].items()) / sqrt(len(random))
+    spreads = (variance(100 * float(row["value"]) for row in side) / len(side) for side in (random, pretrained))
+    return sqrt(sum(spreads))
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:

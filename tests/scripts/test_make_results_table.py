@@ -7,7 +7,7 @@ from scripts.make_results_table import PUBLISHED, SECTION, main, parse_args, rea
 from tests.conftest import REPO
 from utils.markdown import markers, replace_section
 from utils.published_results import _SAME, MISSING, published_table, read_published
-from utils.results import COLUMNS, read_csv
+from utils.results import COLUMNS, read_csv, results_table
 from utils.tasks import FIGURE_NAMES, TASKS
 
 BEGIN, END = markers(SECTION)
@@ -273,3 +273,18 @@ def test_published_figures_name_tasks_figures_and_sources_that_exist():
         assert row["protocol"] in TASKS[row["task"]].names
         assert 0 < float(row["figure"].split()[0]) < 100
         assert row["source"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "gain"),
+    [((1, 2, 3), "+10.3 ± 0.3"), ((4, 5, 6), "+10.3 ± 16.3")],  # by hand: of 10, 10, 11; of both spreads
+)
+def test_the_error_of_a_gain_is_that_of_pairs_where_the_evaluations_have_the_same_seeds(seeds, gain):
+    common = dict.fromkeys(COLUMNS, "") | {"task": "finetune_cls", "protocol": "dgcnn", "metric": "accuracy"}
+    rows = [
+        common | {"encoder": name, "seed": "1", "eval_seed": str(seed), "value": str(value)}
+        for name, numbers, values in (("random", (1, 2, 3), (0.1, 0.5, 0.3)), ("pretrained", seeds, (0.2, 0.6, 0.41)))
+        for seed, value in zip(numbers, values)
+    ]
+    (line,) = results_table(rows).splitlines()[2:]
+    assert cells(line)[-2] == gain
