@@ -22,14 +22,16 @@ class PartHead(nn.Module):
         point_dim: sum of the C.
         feature_dim: D.
         dropout: probability after the first two layers.
-    Source: Qi et al. 2017, arXiv:1612.00593, figure 9: all layers of a point, the global feature and the category
-        one-hot. Widths and dropout as in DGCNN's part segmentation.
+    Source: Qi et al. 2017, arXiv:1612.00593, figure 9: all layers of a point, the global feature and the category.
+        Widths, dropout and the layer between the category and the rest as in DGCNN's part segmentation.
     """
 
     def __init__(self, point_dim: int, feature_dim: int, *, num_parts: int, num_categories: int, dropout: float):
         super().__init__()
         self.num_categories = num_categories
-        self.conv1 = PointwiseConv(point_dim + feature_dim + num_categories, 256)
+        # Joined as it is, a one-hot is too small beside the features: short trainings never learn to look at it.
+        self.category = PointwiseConv(num_categories, 64)
+        self.conv1 = PointwiseConv(point_dim + feature_dim + 64, 256)
         self.conv2 = PointwiseConv(256, 256)
         self.conv3 = PointwiseConv(256, 128)
         self.conv4 = nn.Conv1d(128, num_parts, 1)
@@ -37,7 +39,8 @@ class PartHead(nn.Module):
 
     def forward(self, levels: list[Tensor], feature: Tensor, category: Tensor) -> Tensor:
         rows = torch.cat(levels, dim=-1)
-        context = torch.cat([feature, F.one_hot(category, self.num_categories).to(feature.dtype)], dim=-1)
+        one_hot = F.one_hot(category, self.num_categories).to(feature.dtype)
+        context = torch.cat([feature, self.category(one_hot)], dim=-1)
         own, shared = self.conv1[0].weight.flatten(1).split([rows.shape[1], context.shape[1]], dim=1)
         # What a cloud's points share is multiplied once, not for each of them.
         x = F.linear(rows, own).unflatten(0, (len(context), -1)) + F.linear(context, shared)[:, None]

@@ -63,13 +63,16 @@ def test_dropout_is_in_the_classifier(name):
 def test_the_head_equals_a_classifier_of_everything_joined_to_each_point(name, training):
     model, cloud = network(name, dropout=0.0).train(training), points()
     levels, feature = model.per_point(cloud)
-    context = torch.cat([feature, F.one_hot(CATEGORY, 3)], dim=-1)
+
+    def layer(x, conv):
+        x, norm = F.conv1d(x[:, :, None], conv[0].weight)[:, :, 0], conv[1]
+        x = F.batch_norm(x, norm.running_mean.clone(), norm.running_var.clone(), norm.weight, norm.bias, training)
+        return F.leaky_relu(x, SLOPE)
+
+    context = torch.cat([feature, layer(F.one_hot(CATEGORY, 3).double(), model.part_head.category)], dim=-1)
     x = torch.cat([*levels, context.repeat_interleave(23, dim=0)], dim=-1)
     for conv in (model.part_head.conv1, model.part_head.conv2, model.part_head.conv3):
-        x = F.conv1d(x[:, :, None], conv[0].weight)[:, :, 0]
-        norm = conv[1]
-        x = F.batch_norm(x, norm.running_mean.clone(), norm.running_var.clone(), norm.weight, norm.bias, training)
-        x = F.leaky_relu(x, SLOPE)
+        x = layer(x, conv)
     x = F.conv1d(x[:, :, None], model.part_head.conv4.weight, model.part_head.conv4.bias)[:, :, 0]
     assert_close(model(cloud, CATEGORY), x.unflatten(0, (3, 23)))
 
