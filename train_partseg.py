@@ -79,12 +79,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse what would fail late or be ignored."""
-    if args.model_path and not args.eval:  # CrossPoint-DDP's name for it
-        if args.pretrained_path:
-            raise ValueError("--pretrained_path and --model_path both name weights to start from; pass one")
-        args.pretrained_path, args.model_path = args.model_path, ""
-    if args.pretrained_path and args.eval:
-        raise ValueError("--pretrained_path starts a training; with --eval pass the fine-tuned network as --model_path")
+    run.settle_start(args)
     if not args.eval and args.batch_size < 2:
         raise ValueError(f"--batch_size must be at least 2 for BatchNorm, got {args.batch_size}")
     run.require_at_least(0, args, "num_workers", "steps", "num_pictures")

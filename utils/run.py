@@ -53,6 +53,22 @@ def require_at_least(least: int, args: argparse.Namespace, *names: str) -> None:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
 
 
+def settle_start(args: argparse.Namespace) -> None:
+    """Let --pretrained_path name the weights a fine-tuning starts from, --model_path those that --eval scores.
+
+    CrossPoint-DDP's users type --model_path for both; `args` is changed.
+
+    Raises:
+        ValueError: both are given to start from, or weights to start from with --eval.
+    """
+    if args.model_path and not args.eval:  # CrossPoint-DDP's name for it
+        if args.pretrained_path:
+            raise ValueError("--pretrained_path and --model_path both name weights to start from; pass one")
+        args.pretrained_path, args.model_path = args.model_path, ""
+    if args.pretrained_path and args.eval:
+        raise ValueError("--pretrained_path starts a training; with --eval pass the fine-tuned network as --model_path")
+
+
 def get_device(name: str) -> torch.device:
     """The torch device of `--device`; "auto" takes CUDA where there is one.
 

@@ -43,10 +43,6 @@ def class_logits(
     return (total / votes).astype(np.float32)
 
 
-def _write_predictions(path: Path, clouds: LabelledClouds, predicted: np.ndarray) -> None:
-    write_npz(path, label=clouds.labels, predicted=predicted, class_names=clouds.class_names)
-
-
 def evaluate_on_test(
     network: nn.Module,
     clouds: LabelledClouds,
@@ -80,6 +76,6 @@ def evaluate_on_test(
         records.append(make_record(result, dataset=args.dataset, split="test", **constants))
         report(result_line(records[-1]))
         if votes == 0 and predictions_file is not None:
-            _write_predictions(predictions_file, clouds, result.predicted)
+            write_npz(predictions_file, label=labels, predicted=result.predicted, class_names=clouds.class_names)
     if json_file:
         write_report(json_file, records)
