@@ -15,8 +15,9 @@ import train_crosspoint
 from models.methods import crosspoint
 from models.published import load_encoder
 from tests.conftest import REPO
+from tests.interruption import interrupted_in
 from tests.tiny_trees import cloud, labelled, pack, write_h5, write_ply, write_shapenet
-from utils import checkpoint, engine
+from utils import checkpoint
 
 SHAPES = [f"02/{i:02d}" for i in range(7)]
 
@@ -74,20 +75,11 @@ def test_each_encoder_trains_and_its_weights_load(root, tmp_path, model):
 
 
 @pytest.mark.parametrize("augment", ["loader", "device"])
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch, augment):
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, augment):
     flags = ("--epochs", "4", "--augment", augment)
     whole = weights(train(root, tmp_path / "whole", *flags))
-    real_epoch = engine.train_one_epoch
-
-    def interrupted(*args, epoch, **options):
-        if epoch == 2:
-            raise KeyboardInterrupt
-        return real_epoch(*args, epoch=epoch, **options)
-
-    monkeypatch.setattr("utils.training.train_one_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_in(2):
         train(root, tmp_path / "cut", *flags)
-    monkeypatch.setattr("utils.training.train_one_epoch", real_epoch)
     resumed = weights(train(root, tmp_path / "cut", *flags, "--resume"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 

@@ -17,6 +17,7 @@ from models.encoders import build_encoder
 from models.heads import point_head
 from models.published import export_state, read_weights
 from tests.conftest import REPO
+from tests.interruption import interrupted_in
 from tests.part_runs import (
     NUM_POINTS,
     metrics,
@@ -28,7 +29,6 @@ from tests.part_runs import (
     write_part_tree,
 )
 from tests.tiny_trees import labelled, write_h5
-from utils import engine
 from utils.cli import run_main
 from utils.part_network import load_part_network, start_from
 
@@ -85,19 +85,10 @@ def test_the_defaults_are_the_published_ones():
     assert (args.epochs, args.batch_size, args.test_batch_size, args.num_points) == (200, 32, 16, 2048)
 
 
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch):
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path):
     whole = run_partseg(root, tmp_path / "whole", "--epochs", "3", "--num_workers", "1")
-    real_epoch = engine.train_one_epoch
-
-    def interrupted(*args, epoch, **options):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        return real_epoch(*args, epoch=epoch, **options)
-
-    monkeypatch.setattr("utils.training.train_one_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_in(1):
         run_partseg(root, tmp_path / "cut", "--epochs", "3")
-    monkeypatch.setattr("utils.training.train_one_epoch", real_epoch)
     cut = run_partseg(root, tmp_path / "cut", "--epochs", "3", "--resume")
     assert same(weights(whole), weights(cut))
     assert metrics(whole) == metrics(cut)

@@ -11,8 +11,8 @@ from models.encoders import build_encoder
 from models.heads import point_head
 from models.published import export_state, load_encoder, read_weights
 from scripts import finetune_cls
+from tests.interruption import interrupted_in
 from tests.tiny_trees import labelled, write_h5, write_scanobjectnn
-from utils import engine
 from utils.classification import load_network
 from utils.cli import run_main
 
@@ -103,20 +103,11 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path, monkeypatch):
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path):
     flags = (*DGCNN, "--epochs", 3, "--select", "val", "--val_fraction", 0.3)
     whole = train(root, tmp_path / "whole", *flags, "--num_workers", 1)
-    real_epoch = engine.train_one_epoch
-
-    def interrupted(*args, epoch, **options):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        return real_epoch(*args, epoch=epoch, **options)
-
-    monkeypatch.setattr("utils.training.train_one_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_in(1):
         train(root, tmp_path / "cut", *flags)
-    monkeypatch.setattr("utils.training.train_one_epoch", real_epoch)
     cut = train(root, tmp_path / "cut", *flags, "--resume")
     assert same(weights(whole), weights(cut))
     assert metrics(whole) == metrics(cut)
