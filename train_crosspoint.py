@@ -12,6 +12,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from datasets.batch_augment import BatchAugment
 from datasets.packed_render import PackedRender
 from datasets.point_transforms import ROTATIONS, PointAugment
@@ -20,14 +22,17 @@ from models.encoders import ENCODERS, build_encoder
 from models.image_resnet import DEPTHS, ImageResNet
 from models.methods.crosspoint import CrossPoint
 from models.published import load_encoder
-from utils import engine, log, run, seed
+from models.sync import num_processes, process_rank
+from utils import engine, launch, log, run, seed
 from utils.allocator import keep_freed_memory
 from utils.cli import run_main
 from utils.loader import EpochLoader
 from utils.monitor import MONITORED, evaluate_on_test, find_monitor
 from utils.pretraining import Pretraining
+from utils.processes import is_first
 
 MAX_IMAGE_SIZE = 4096
+BEST = "models/best_model.pth"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -78,6 +83,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor = parser.add_argument_group("reports, checkpoints, evaluation")
     monitor.add_argument("--print_freq", type=int, default=50, help="steps between log lines")
     monitor.add_argument("--save_freq", type=int, default=50, help="epochs between kept copies of the encoder")
+    run.add_save_arg(monitor)
     monitor.add_argument(
         "--eval_freq", type=int, default=1, help="epochs between linear SVMs on held-out val; 0: never"
     )
@@ -96,11 +102,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--eval", action="store_true", help="only evaluate: --model_path, else the run's best model")
     monitor.add_argument("--model_path", default="", help="encoder weights to start from, or to evaluate with --eval")
     run.add_common_args(parser)
-    launcher = parser.add_argument_group("several processes", "as CrossPoint-DDP's users type them")
-    launcher.add_argument(
-        "--world_size", type=int, default=1, help="processes that would share the batch; here one has it"
-    )
-    launcher.add_argument("--backend", choices=("nccl", "gloo"), help="through which they would talk")
+    launch.add_process_args(parser)
     parser.add_argument("--packed", help="one file by data.pack, read in place of the trees in --data_root")
     return parser.parse_args(argv)
 
@@ -140,54 +142,62 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
         with_images=args.cmid_weight > 0,
         seed=args.seed,
     )
-    return EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, pin_memory=pin_memory)
+    return EpochLoader(
+        dataset,
+        args.batch_size,
+        seed=args.seed,
+        num_workers=args.num_workers,
+        pin_memory=pin_memory,
+        rank=process_rank(),
+        world_size=num_processes(),
+    )
 
 
 def build_transform(args: argparse.Namespace) -> BatchAugment | None:
     """With --augment device, what is done to each batch there."""
     if args.augment == "loader":
         return None
-    return BatchAugment(point_augmentation(args), args.image_size, args.seed)
+    return BatchAugment(point_augmentation(args), args.image_size, args.seed, process_rank(), num_processes())
 
 
-def one_process_notes(args: argparse.Namespace) -> list[str]:
-    """What to say of flags that ask for several processes."""
-    if args.world_size == 1 and args.backend is None:
-        return []
-    asked = f"--world_size {args.world_size}" + (f" --backend {args.backend}" if args.backend else "")
-    return [
-        f"{asked}: one process computes the whole batch of {args.batch_size}, so that all are each other's negatives"
-    ]
-
-
-def main(args: argparse.Namespace) -> None:
-    """Train, then score the best model once on the test split; with --eval only score."""
+def check_flags(args: argparse.Namespace) -> None:
+    """Refuse what would fail late or be ignored."""
     run.require_at_least(1, args, "epochs", "print_freq", "k")
     run.require_at_least(2, args, "batch_size", "num_points", "image_size")
-    run.require_at_least(1, args, "test_batch_size", "eval_num_points", "world_size")
-    run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers")
+    run.require_at_least(1, args, "test_batch_size", "eval_num_points")
+    run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers", "save_every_steps")
     if args.packed == "":
         raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
     if args.micro_batch < 0 or args.micro_batch == 1:
         raise ValueError(f"--micro_batch must be 0 or at least 2, got {args.micro_batch}")
     if args.image_size > MAX_IMAGE_SIZE:
         raise ValueError(f"--image_size must be at most {MAX_IMAGE_SIZE}, got {args.image_size}")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, then score the best model once on the test split; with --eval only score."""
+    check_flags(args)
     run_dir = Path(args.output_dir) / args.exp_name
-    best = run_dir / "models" / "best_model.pth"
-    device = run.get_device(args.device)
-    keep_freed_memory(device)
-    if args.eval:
-        evaluate_on_test(args.model_path or best, args, device, report=print)
-        return
+    with launch.joined(args) as device:
+        keep_freed_memory(device)
+        if not args.eval:
+            train(args, run_dir, device)
+        elif is_first():
+            evaluate_on_test(args.model_path or run_dir / BEST, args, device, report=print)
+
+
+def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None:
+    """One training run, scored at its end if there is labelled data."""
     seed.everything(args.seed)
     loader = build_loader(args, pin_memory=device.type == "cuda")
-    notes = one_process_notes(args)
+    notes = launch.launch_notes(args)
     method = build_method(args, notes.append).to(device)
     monitor = find_monitor(args, device, notes.append)  # before anything is written: its data may be at fault
     run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
-    reports = log.RunLog(run_dir, wandb_mode=args.wandb, name=args.exp_name, config=vars(args))
+    reports = run.open_log(run_dir, wandb_mode=args.wandb, name=args.exp_name, config=vars(args))
     try:
-        reports.line(f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch, {args.model} on {device}")
+        several = f", {num_processes()} processes" if num_processes() > 1 else ""
+        reports.line(f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch, {args.model} on {device}{several}")
         for note in notes:
             reports.line(note)
         transform = build_transform(args)
@@ -195,8 +205,8 @@ def main(args: argparse.Namespace) -> None:
         if args.resume:
             training.resume()
         training.fit()
-        if monitor is not None:
-            evaluate_on_test(best, args, device, report=reports.line, json_file=run_dir / "results.json")
+        if monitor is not None and is_first():
+            evaluate_on_test(run_dir / BEST, args, device, report=reports.line, json_file=run_dir / "results.json")
     finally:
         reports.close()
 

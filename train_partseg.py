@@ -17,13 +17,16 @@ import argparse
 import math
 from pathlib import Path
 
+import torch
+
 from datasets.part_table import part_names
 from datasets.part_task import PartTask
 from datasets.shapenet_part import ShapeNetPart
 from datasets.shuffled_parts import ShuffledParts
 from models.methods.part_segmentation import PartSegmentation
 from models.part_networks import PART_NETWORKS
-from utils import log, run, seed
+from models.sync import num_processes, process_rank
+from utils import launch, run, seed
 from utils.allocator import keep_freed_memory
 from utils.checkpoint import file_sha256
 from utils.cli import run_main
@@ -33,7 +36,10 @@ from utils.optim import FINETUNE_SCHEDULES
 from utils.part_network import build_for, load_part_network, origin_of, start_from
 from utils.part_segmentation import PartSegTraining
 from utils.part_test import evaluate_on_test
+from utils.processes import is_first
 from utils.recipes import PUBLISHED_PARTS
+
+BEST = "models/best_model.pth"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -73,7 +79,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
     monitor.add_argument("--model_path", default="", help="with --eval the fine-tuned network, else --pretrained_path")
     monitor.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
+    run.add_save_arg(monitor)
     run.add_common_args(parser)
+    launch.add_process_args(parser)
     return parser.parse_args(argv)
 
 
@@ -82,7 +90,7 @@ def check_flags(args: argparse.Namespace) -> None:
     run.settle_start(args)
     if not args.eval and args.batch_size < 2:
         raise ValueError(f"--batch_size must be at least 2 for BatchNorm, got {args.batch_size}")
-    run.require_at_least(0, args, "num_workers", "steps", "num_pictures")
+    run.require_at_least(0, args, "num_workers", "steps", "num_pictures", "save_every_steps")
     if not 0 < args.lr < math.inf:
         raise ValueError(f"--lr must be > 0, got {args.lr}")
     for name in ("dropout", "momentum"):
@@ -120,9 +128,8 @@ def describe_training(args: argparse.Namespace, num_train: int) -> dict:
     }
 
 
-def evaluate(args: argparse.Namespace, path: Path) -> None:
+def evaluate(args: argparse.Namespace, path: Path, device: torch.device) -> None:
     """Score a fine-tuned network on the test split."""
-    device = run.get_device(args.device)
     trained = load_part_network(path, args.model, args.k, PartTask.from_flags(args.parts, "") if args.parts else None)
     category = trained.task.tested_on(args.class_choice)
     test = trained.task.read(args.data_root, "test", num_points=args.num_points, category=category)
@@ -133,9 +140,8 @@ def evaluate(args: argparse.Namespace, path: Path) -> None:
     )
 
 
-def train(args: argparse.Namespace, run_dir: Path) -> None:
+def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None:
     """Fine-tune, then score the chosen epoch once on the test split."""
-    device = run.get_device(args.device)
     task = PartTask.from_flags(args.parts, args.class_choice)
     args.class_choice = task.class_choice
     args.parts = part_names(task.table) if args.parts else ""  # config.json and last.pt hold what the file says
@@ -146,21 +152,24 @@ def train(args: argparse.Namespace, run_dir: Path) -> None:
     if args.pretrained_path and not args.resume:
         started = f"{args.pretrained_path}: {start_from(network, args.pretrained_path, args.model, args.k)}"
     clouds, val = read_clouds(args, task)
-    pinned = device.type == "cuda"
     loader = EpochLoader(
         ShuffledParts(clouds, args.seed),
         args.batch_size,
         seed=args.seed,
         num_workers=args.num_workers,
-        pin_memory=pinned,
+        pin_memory=device.type == "cuda",
+        rank=process_rank(),
+        world_size=num_processes(),
     )
     if args.steps:
         args.epochs = math.ceil(args.steps / len(loader))
     method = PartSegmentation(network).to(device)
     run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
-    reports = log.RunLog(run_dir)
+    reports = run.open_log(run_dir)
     try:
         reports.line(f"{len(clouds)} clouds, {len(loader)} steps an epoch, {args.model} on {device}")
+        for note in launch.launch_notes(args):
+            reports.line(note)
         origin = origin_of(task, describe_training(args, len(clouds)))
         training = PartSegTraining(args, run_dir, method, loader, device, reports, val, origin)
         if args.resume:
@@ -168,18 +177,18 @@ def train(args: argparse.Namespace, run_dir: Path) -> None:
         else:
             reports.line(started)
         training.fit()
-        best = run_dir / "models" / "best_model.pth"
-        evaluate_on_test(
-            load_part_network(best, args.model, args.k),
-            best,
-            test,
-            args,
-            device,
-            report=reports.line,
-            category=task.class_choice,
-            json_file=Path(args.json or run_dir / "results.json"),
-            examples=f"{run_dir}/",
-        )
+        if is_first():
+            evaluate_on_test(
+                load_part_network(run_dir / BEST, args.model, args.k),
+                run_dir / BEST,
+                test,
+                args,
+                device,
+                report=reports.line,
+                category=task.class_choice,
+                json_file=Path(args.json or run_dir / "results.json"),
+                examples=f"{run_dir}/",
+            )
     finally:
         reports.close()
 
@@ -187,12 +196,13 @@ def train(args: argparse.Namespace, run_dir: Path) -> None:
 def main(args: argparse.Namespace) -> None:
     """Fine-tune and test; with --eval only test."""
     check_flags(args)
-    keep_freed_memory(run.get_device(args.device))
     run_dir = Path(args.output_dir) / args.exp_name
-    if args.eval:
-        evaluate(args, Path(args.model_path or run_dir / "models" / "best_model.pth"))
-    else:
-        train(args, run_dir)
+    with launch.joined(args) as device:
+        keep_freed_memory(device)
+        if not args.eval:
+            train(args, run_dir, device)
+        elif is_first():
+            evaluate(args, Path(args.model_path or run_dir / BEST), device)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from models.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
 from utils import run
 from utils.cli import run_main
-from utils.engine import Precision, train_one_epoch
+from utils.engine import Precision, Progress, Stepper, train_one_epoch
 from utils.files import write_text
 from utils.optim import WEIGHT_DECAY, build_optimizer, cosine_schedule
 
@@ -68,8 +68,8 @@ class Repeated:
     def __len__(self) -> int:
         return self.num_steps
 
-    def epoch(self, _number: int) -> Iterator[dict[str, Tensor]]:
-        return iter([self.batch] * self.num_steps)
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
+        return (dict(self.batch) for _ in range(start, self.num_steps))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -135,10 +135,10 @@ def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float |
     schedule = cosine_schedule(optimizer, WARM_UP + args.steps)
     means: dict[str, float] = {}
 
+    stepper = Stepper(method, optimizer, schedule, device=device, precision=Precision.from_name(form.amp, device))
+
     def train(num_steps: int) -> None:
-        loader, precision = Repeated(batch, num_steps), Precision.from_name(form.amp, device)
-        options = {"epoch": 0, "device": device, "precision": precision, "report": lambda line: None}
-        means.update(train_one_epoch(method, loader, optimizer, schedule, **options))
+        means.update(train_one_epoch(stepper, Repeated(batch, num_steps), Progress(), report=lambda line: None))
 
     train(WARM_UP)
     if device.type == "cuda":

@@ -142,21 +142,33 @@ class BatchAugment:
         point_augment: settings of the clouds.
         image_size: side of the images, pixels.
         seed: of the run, >= 0.
+        rank, world_size: a batch is the rank-th of so many equal parts of a larger one, and is drawn for as such.
     """
 
-    def __init__(self, point_augment: PointAugment, image_size: int, seed: int):
+    def __init__(self, point_augment: PointAugment, image_size: int, seed: int, rank: int = 0, world_size: int = 1):
         self.point_augment = point_augment
         self.image_size = image_size
         self.seed = seed
+        self.rank, self.world_size = rank, world_size
 
     def __call__(self, batch: dict[str, Tensor], epoch: int, step: int) -> dict[str, Tensor]:
         """The batch with aug_a, aug_b (B, N, 3) and, where there is one, image (B, 3, H, W) uint8 augmented."""
         clouds = torch.cat([batch["aug_a"], batch["aug_b"]])
         generator = batch_generator(clouds.device, self.seed, epoch, step)
-        draws = draw_points(self.point_augment, *clouds.shape[:2], generator)
+        draws = draw_points(self.point_augment, len(clouds) * self.world_size, clouds.shape[1], generator)
+        draws = PointDraws(*(self._own(values, 2) for values in draws))
         aug_a, aug_b = augment_points(clouds, draws).chunk(2)
         augmented = {"aug_a": aug_a, "aug_b": aug_b}
         if "image" in batch:
             images = batch["image"]
-            augmented["image"] = augment_images(images, draw_images(len(images), generator), self.image_size)
+            draws = draw_images(len(images) * self.world_size, generator)
+            draws = ImageDraws(*(self._own(values, 1) for values in draws))
+            augmented["image"] = augment_images(images, draws, self.image_size)
         return batch | augmented
+
+    def _own(self, values: Tensor | None, num_kinds: int) -> Tensor | None:
+        """The rows of this part, of each of the kinds that follow each other in the larger batch."""
+        if values is None or self.world_size == 1:
+            return values
+        rows = values.unflatten(0, (num_kinds, self.world_size, -1))
+        return rows[:, self.rank].flatten(0, 1)

@@ -1,7 +1,7 @@
 """What pre-training pairs are, wherever they are read from: each cloud augmented twice, with one of its renderings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -63,6 +63,7 @@ class RenderPairs(Dataset, ABC):
         self.seed = seed
         self.view_size = self.find_view_size() if with_images and not augment else None
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by workers already running
+        self._on_read: Callable[[int], None] = _ignore
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -99,6 +100,10 @@ class RenderPairs(Dataset, ABC):
         """Choose the draws of this epoch (0, 1, ...); call it before iterating, persistent workers see it too."""
         self._epoch.fill_(epoch)
 
+    def watch(self, on_read: Callable[[int], None]) -> None:
+        """Have a function called with the number of each item before its files are read."""
+        self._on_read = on_read
+
     def __getitem__(self, index: int) -> Item:
         return self.__getitems__([index])[0]
 
@@ -133,6 +138,7 @@ class RenderPairs(Dataset, ABC):
             raise ValueError(f"{self.cloud_name(index)}: {error}; make it again or delete it") from error
 
     def _draw_view(self, index: int, rng: np.random.Generator) -> Tensor:
+        self._on_read(index)
         view = int(rng.integers(self.num_views(index)))
         pixels = self.read_pixels(index, view)
         if self.augment:
@@ -147,6 +153,7 @@ class RenderPairs(Dataset, ABC):
         return pixels
 
     def _read_cloud(self, index: int) -> np.ndarray:
+        self._on_read(index)
         points = self.read_points(index)
         if len(points) < self.num_points:
             raise ValueError(
@@ -154,3 +161,7 @@ class RenderPairs(Dataset, ABC):
                 f"pass --num_points {len(points)} or less, or make it again with more points"
             )
         return points
+
+
+def _ignore(index: int) -> None:
+    """Nobody asks what is read."""

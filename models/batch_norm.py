@@ -45,9 +45,9 @@ def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = F
     mean, var = origin + offset, (square - offset * offset).clamp_min(0)
     if not sync:
         return mean, var, count
-    sums = total(torch.stack([mean, var + mean * mean]) * count)
-    count = int(total(torch.tensor(count, device=x.device)))
-    mean, square = sums / count
+    sums = total(torch.cat([mean, var + mean * mean, mean.new_ones(1)]) * count)
+    count = int(sums[-1])
+    mean, square = sums[:-1].view(2, -1) / count
     return mean, (square - mean * mean).clamp_min(0), count
 
 

@@ -123,8 +123,9 @@ def edge_moments(p: Tensor, shifts: Tensor, edges: Edges, clouds: CloudRows, *, 
     with torch.autocast(p.device.type, enabled=False):  # which would take the products in bfloat16
         mean, second = _MomentSums.apply(p, shifts, edges, clouds)
     if sync:
-        num_edges = int(total(torch.tensor(num_edges, device=p.device)))
-        mean, second = total(mean), total(second)
+        sums = total(torch.cat([mean, second.flatten(), mean.new_full((1,), num_edges)]))
+        num_edges = int(sums[-1])
+        mean, second = sums[: len(mean)], sums[len(mean) : -1].view_as(second)
     return EdgeMoments(mean / num_edges, second / num_edges, num_edges)
 
 

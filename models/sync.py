@@ -1,13 +1,29 @@
-"""BatchNorm statistics over the processes of a distributed run."""
+"""What the processes of a distributed run share: BatchNorm statistics, and the rows of a contrastive batch.
+
+Each process minimises the mean over its own rows of a loss in which rows of all processes take part, and gradients are
+averaged over processes (DistributedDataParallel). So a gradient that crosses processes is the sum of theirs, and what
+comes out is the gradient of the mean over all rows: that of one process with all of them.
+"""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
+
+
+def num_processes() -> int:
+    """Processes that share a run; 1 where none was started for several."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def process_rank() -> int:
+    """Number of this process among them, from 0."""
+    return distributed.get_rank() if num_processes() > 1 else 0
 
 
 def is_synchronised(norm: nn.Module) -> bool:
     """Whether a layer takes its statistics over all processes: a SyncBatchNorm in training, among several."""
-    several = distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
-    return several and norm.training and isinstance(norm, nn.SyncBatchNorm)
+    return norm.training and isinstance(norm, (SyncBatchNorm, nn.SyncBatchNorm)) and num_processes() > 1
 
 
 def total(value: Tensor) -> Tensor:
@@ -27,3 +43,107 @@ class _Total(torch.autograd.Function):
         grad = grad.clone()
         distributed.all_reduce(grad)
         return grad
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Rows of all processes, in the order of their ranks; with one process the rows themselves.
+
+    Shape: (B, ...) of each, B equal in all -> (W * B, ...). The gradient of a row is the sum over processes.
+    """
+    return _GatherRows.apply(rows) if num_processes() > 1 else rows
+
+
+class _GatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, rows):
+        parts = [torch.empty_like(rows) for _ in range(num_processes())]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        grad = grad.contiguous().clone()
+        distributed.all_reduce(grad)
+        return grad.chunk(num_processes())[process_rank()]
+
+
+class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm over all processes on a CPU, which torch's own does not know; parameters and buffers as there.
+
+    Shape: (B, C, ...) -> the same.
+    """
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Any number of dimensions will do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not is_synchronised(self):
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        return _NormaliseTogether.apply(
+            x, self.weight, self.bias, self.running_mean, self.running_var, self.eps, self.momentum
+        )
+
+
+class _NormaliseTogether(torch.autograd.Function):
+    """BatchNorm in training with statistics over all processes; moves the running ones. Keeps only x."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, running_mean, running_var, eps, momentum):
+        mean, var, count = _statistics_of_all(x)
+        if count < 2:
+            raise ValueError("training-mode BatchNorm needs at least 2 samples; raise --batch_size")
+        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+        running_var.lerp_((var * count / (count - 1)).to(running_var.dtype), momentum)
+        ctx.save_for_backward(x, weight, mean, torch.rsqrt(var + eps))
+        ctx.count = count
+        return F.batch_norm(x, mean.to(weight.dtype), var.to(weight.dtype), weight, bias, training=False, eps=eps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, weight, mean, rstd = ctx.saved_tensors
+        axes = [0, *range(2, x.ndim)]
+
+        def per_channel(values: Tensor) -> Tensor:
+            return values.to(x.dtype).view(1, -1, *[1] * (x.ndim - 2))
+
+        centred = x - per_channel(mean)
+        of_bias = grad.sum(axes, dtype=torch.float64)
+        of_weight = (grad * centred).sum(axes, dtype=torch.float64) * rstd
+        everywhere = torch.stack([of_bias, of_weight])
+        distributed.all_reduce(everywhere)
+        shift, slope = everywhere / ctx.count
+        grad_x = (grad - per_channel(shift) - centred * per_channel(slope * rstd)) * per_channel(weight * rstd)
+        return grad_x, of_weight.to(weight.dtype), of_bias.to(weight.dtype), None, None, None, None
+
+
+def _statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Mean and biased variance of every channel over all processes, in float64, and the number of values."""
+    var, mean = torch.var_mean(x, dim=[0, *range(2, x.ndim)], correction=0)
+    var, mean, count = var.double(), mean.double(), x.numel() // x.shape[1]
+    sums = torch.cat([mean, var + mean * mean, mean.new_ones(1)]) * count
+    distributed.all_reduce(sums)
+    count = int(sums[-1])
+    mean, square = sums[:-1].view(2, -1) / count
+    return mean, (square - mean * mean).clamp_min(0), count
+
+
+def synchronise_batch_norms(module: nn.Module) -> None:
+    """Make every BatchNorm below a module one over all processes; parameters and buffers stay the same tensors."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            setattr(module, name, _synchronised(child))
+        else:
+            synchronise_batch_norms(child)
+
+
+def _synchronised(norm: nn.Module) -> nn.Module:
+    kind = SyncBatchNorm if norm.weight.device.type == "cpu" else nn.SyncBatchNorm
+    with torch.device("meta"):
+        made = kind(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+    made.weight, made.bias = norm.weight, norm.bias
+    made.running_mean, made.running_var = norm.running_mean, norm.running_var
+    made.num_batches_tracked = norm.num_batches_tracked
+    return made.train(norm.training)

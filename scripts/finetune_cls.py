@@ -15,11 +15,14 @@ or the last.
 import argparse
 from pathlib import Path
 
+import torch
+
+from datasets.labelled_clouds import LabelledClouds
 from models.encoders import ENCODERS
 from models.methods.classification import Classification
-from utils import log, run
+from utils import launch, run
 from utils.allocator import keep_freed_memory
-from utils.checkpoint import STATE_FILE
+from utils.checkpoint import STATE_FILE, has_state
 from utils.classification import (
     ClassifierTraining,
     build_loader,
@@ -34,7 +37,10 @@ from utils.cli import run_main, seed_number
 from utils.evaluation.classify import evaluate_on_test
 from utils.evaluation.inputs import DATASETS, add_dataset_args, load_split
 from utils.evaluation.report import check_report_path
+from utils.processes import is_first
 from utils.recipes import add_recipe_args, apply_recipe, check_recipe
+
+BEST = "models/best_model.pth"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -67,9 +73,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     reports.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
     reports.add_argument("--model_path", default="", help="with --eval the fine-tuned network, else --pretrained_path")
     reports.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
+    run.add_save_arg(reports)
     run.add_device_arg(reports)
     reports.add_argument("--seed", type=seed_number, default=1, help="labelled clouds, weights, order, augmentation")
     reports.add_argument("--num_workers", type=int, default=0, help="loader processes; 0 loads in this one")
+    launch.add_process_args(parser)
     ddp = parser.add_argument_group("as CrossPoint-DDP's users type them")
     ddp.add_argument("--ft_dataset", dest="dataset", type=str.lower, choices=DATASETS, default=argparse.SUPPRESS)
     ddp.add_argument("--num_ft_points", dest="num_points", type=int, default=argparse.SUPPRESS)
@@ -81,7 +89,7 @@ def check_flags(args: argparse.Namespace) -> None:
     """Refuse what would fail late or be ignored."""
     run.settle_start(args)
     check_recipe(args)
-    run.require_at_least(0, args, "num_workers", "votes", "steps")
+    run.require_at_least(0, args, "num_workers", "votes", "steps", "save_every_steps")
     run.require_at_least(1, args, "epochs", "test_batch_size", "print_freq", "k", "num_points")
     if args.json:
         check_report_path(args.json)
@@ -91,48 +99,53 @@ def main(args: argparse.Namespace) -> None:
     """Fine-tune, then score the chosen epoch once on the test split; with --eval only score."""
     check_flags(args)
     run_dir = Path(args.output_dir) / args.exp_name
-    best = run_dir / "models" / "best_model.pth"
-    device = run.get_device(args.device)
-    keep_freed_memory(device)
-    test = load_split(args, "test")  # here, so that a fault of it shows at once
-    if args.eval:
-        network, origin = load_for_test(args.model_path or best, test, args, report=print)
-        evaluate_on_test(network, test, args, device, origin=origin, report=print, json_file=args.json)
-        return
-    train = load_split(args, "train")
-    if args.num_classes not in (None, len(train.class_names)):
-        raise ValueError(f"--num_classes {args.num_classes}, but {args.dataset} here has {len(train.class_names)}")
-    if args.resume and args.pretrained_path and not (run_dir / STATE_FILE).exists():
+    with launch.joined(args) as device:
+        keep_freed_memory(device)
+        test = load_split(args, "test")  # here, so that a fault of it shows at once
+        if not args.eval:
+            train(args, run_dir, device, test)
+        elif is_first():
+            network, origin = load_for_test(args.model_path or run_dir / BEST, test, args, report=print)
+            evaluate_on_test(network, test, args, device, origin=origin, report=print, json_file=args.json)
+
+
+def train(args: argparse.Namespace, run_dir: Path, device: torch.device, test: LabelledClouds) -> None:
+    """One fine-tuning run, and its one look at the test split."""
+    clouds = load_split(args, "train")
+    if args.num_classes not in (None, len(clouds.class_names)):
+        raise ValueError(f"--num_classes {args.num_classes}, but {args.dataset} here has {len(clouds.class_names)}")
+    if args.resume and args.pretrained_path and not has_state(run_dir):
         print(f"no {run_dir / STATE_FILE} to resume: starting from {args.pretrained_path}, as CrossPoint-DDP does")
         args.resume = False
-    rows = choose_rows(train.labels, args)
+    rows = choose_rows(clouds.labels, args)
     start = load_start(args, device)
     args.model = start.constants["model"]
-    method = Classification(build_network(start.encoder, len(train.class_names), args), args.label_smoothing).to(device)
+    method = Classification(build_network(start.encoder, len(clouds.class_names), args), args.label_smoothing)
     args.epochs, length = plan_epochs(len(rows.fit), args)
-    loader = build_loader(train, rows.fit, length, args, pin_memory=device.type == "cuda")
+    loader = build_loader(clouds, rows.fit, length, args, pin_memory=device.type == "cuda")
     run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
-    reports = log.RunLog(run_dir)
+    reports = run.open_log(run_dir)
     try:
-        for line in opening_lines(train, rows, loader, start, args):
+        for line in [*opening_lines(clouds, rows, loader, start, args), *launch.launch_notes(args)]:
             reports.line(line)
         training = ClassifierTraining(
-            args, run_dir, method, loader, device, reports, clouds=train, rows=rows, encoder=start.constants
+            args, run_dir, method.to(device), loader, device, reports, clouds=clouds, rows=rows, encoder=start.constants
         )
         if args.resume:
             training.resume()
         training.fit()
-        network, origin = load_for_test(best, test, args, report=reports.line)
-        evaluate_on_test(
-            network,
-            test,
-            args,
-            device,
-            origin=origin,
-            report=reports.line,
-            json_file=args.json or run_dir / "results.json",
-            predictions_file=run_dir / "predictions.npz",
-        )
+        if is_first():
+            network, origin = load_for_test(run_dir / BEST, test, args, report=reports.line)
+            evaluate_on_test(
+                network,
+                test,
+                args,
+                device,
+                origin=origin,
+                report=reports.line,
+                json_file=args.json or run_dir / "results.json",
+                predictions_file=run_dir / "predictions.npz",
+            )
     finally:
         reports.close()
 

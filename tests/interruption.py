@@ -13,10 +13,10 @@ from utils.engine import train_one_epoch
 def interrupted_in(stop: int) -> Iterator[None]:
     """The training in this block must be interrupted at the start of epoch `stop`."""
 
-    def interrupted(*args, epoch, **options):
-        if epoch == stop:
+    def interrupted(stepper, loader, progress, **options):
+        if progress.epoch == stop:
             raise KeyboardInterrupt
-        return train_one_epoch(*args, epoch=epoch, **options)
+        return train_one_epoch(stepper, loader, progress, **options)
 
     with patch("utils.training.train_one_epoch", interrupted), pytest.raises(KeyboardInterrupt):
         yield

@@ -285,7 +285,7 @@ def test_resuming_on_another_number_of_shapes_is_refused(root, tmp_path):
 def test_hours_are_those_of_the_whole_run(root, tmp_path):
     train(root, tmp_path)
     state = torch.load(tmp_path / "tiny" / "last.pt", weights_only=True)
-    torch.save(state | {"seconds": 3600.0, "next_epoch": 1}, tmp_path / "tiny" / "last.pt")
+    torch.save(state | {"seconds": 3600.0, "progress": {"epoch": 1}}, tmp_path / "tiny" / "last.pt")
     run_dir = train(root, tmp_path, "--resume")
     hours = [json.loads(line)["hours"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert 0 < hours[0] < hours[1] < 0.1
@@ -319,7 +319,7 @@ def test_a_non_finite_gradient_stops_before_it_reaches_the_weights(root, tmp_pat
         return real_loss(a, b, temperature)
 
     monkeypatch.setattr(crosspoint, "nt_xent", loss)
-    with pytest.raises(ValueError, match=r"epoch 0, step 1(.|\n)*gradient norm(.|\n)*no epoch was finished before"):
+    with pytest.raises(ValueError, match=r"epoch 0, step 1(.|\n)*gradient norm(.|\n)*no state was saved before"):
         train(root, tmp_path)
     state = torch.load(tmp_path / "tiny" / "nonfinite.pt", weights_only=True)
     assert all(torch.isfinite(value).all() for value in state["method"].values())
@@ -444,15 +444,17 @@ def test_others_may_read_the_weights(plain):
 
 
 def test_the_last_state_is_whole(plain):
-    state = checkpoint.load_state(plain)
-    assert state["next_epoch"] == 2
+    path, state = checkpoint.load_state(plain, report=pytest.fail)
+    assert path == plain / "last.pt"
+    assert (state["progress"]["epoch"], state["progress"]["step"]) == (2, 0)
     assert {"method", "optimizer", "schedule", "scaler", "rng", "config", "provenance"} <= state.keys()
 
 
 def test_flags_for_several_processes_say_that_one_has_the_whole_batch(root, plain, tmp_path):
     run_dir = train(root, tmp_path, "--world_size", "6", "--backend", "nccl")
     assert (
-        "--world_size 6 --backend nccl: one process computes the whole batch of 3" in (run_dir / "run.log").read_text()
+        "--world_size 6: one process computes the whole batch of 3, with the same result; for more start the same "
+        "command with torchrun --nproc_per_node=6" in (run_dir / "run.log").read_text()
     )
     assert "one process" not in (plain / "run.log").read_text()
     assert losses(run_dir) == losses(plain)

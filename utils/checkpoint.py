@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from models.published import read_weights
 from utils.files import write_atomically
 
-STATE_FILE = "last.pt"
+STATE_FILE, PREVIOUS_FILE = "last.pt", "previous.pt"
 REPO = Path(__file__).resolve().parent.parent
 # What measuring programs write: one record must not mark the next as made by changed code.
 _RECORDS = (":(exclude)benchmarks/*.csv", ":(exclude)README.md", ":(exclude)docs/*.png")
@@ -64,7 +65,7 @@ def _git(repo: Path, *words: str) -> str:
 
 
 def rng_state() -> dict[str, torch.Tensor | list[torch.Tensor]]:
-    """State of torch's generators, the only global ones that training draws from."""
+    """State of torch's generators, the only global ones that training draws from, of this process."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"torch": torch.get_rng_state(), "cuda": cuda}
 
@@ -76,18 +77,49 @@ def restore_rng(state: dict[str, torch.Tensor | list[torch.Tensor]]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def load_state(run_dir: Path) -> dict:
-    """The resumable state of a run.
+def save_state(state: dict, run_dir: Path) -> None:
+    """Write a run's resumable state whole, or not at all; the one before is kept as PREVIOUS_FILE.
 
     Raises:
-        FileNotFoundError: the run has none.
-        ValueError: damaged, or not such a state.
+        OSError: no space, no permission; both files are as they were.
     """
     path = run_dir / STATE_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"nothing to resume: no {path}; start without --resume")
+    write_atomically(path, lambda stream: torch.save(state, stream), previous=run_dir / PREVIOUS_FILE)
+
+
+def has_state(run_dir: Path) -> bool:
+    """Whether there is anything to resume."""
+    return any((run_dir / name).is_file() for name in (STATE_FILE, PREVIOUS_FILE))
+
+
+def load_state(run_dir: Path, report: Callable[[str], None]) -> tuple[Path, dict]:
+    """The newest resumable state of a run that can be read, and its file.
+
+    Args:
+        report: told when the newest is damaged and the one before is taken.
+    Raises:
+        FileNotFoundError: the run has none.
+        ValueError: all are damaged, or no such states.
+    """
+    found = [run_dir / name for name in (STATE_FILE, PREVIOUS_FILE) if (run_dir / name).is_file()]
+    if not found:
+        raise FileNotFoundError(f"nothing to resume: no {run_dir / STATE_FILE}; start without --resume")
+    faults = []
+    for path in found:
+        try:
+            state = _read_state(path)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        for fault in faults:
+            report(f"warning: {fault}; going on from {path}, the state before it")
+        return path, state
+    raise ValueError("; ".join(faults))
+
+
+def _read_state(path: Path) -> dict:
     state = read_weights(path)
-    missing = {"method", "optimizer", "schedule", "next_epoch", "config"} - state.keys()
+    missing = {"method", "optimizer", "schedule", "scaler", "rng", "progress", "best", "config"} - state.keys()
     if missing:
         raise ValueError(f"{path} is no training state of ours: it has no {', '.join(sorted(missing))}")
     return state

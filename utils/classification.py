@@ -18,9 +18,10 @@ from datasets.subsets import stratified_subset
 from datasets.training_clouds import TrainingClouds
 from models.methods.classification import CloudClassifier
 from models.published import export_state, load_encoder, read_weights, stored_origin
+from models.sync import num_processes, process_rank
 from utils import checkpoint, optim, seed
 from utils.evaluation.inputs import FrozenEncoder, load_frozen_encoder, size_warning
-from utils.features import extract_features
+from utils.features import extract_together
 from utils.loader import EpochLoader
 from utils.log import RunLog
 from utils.metrics import overall_accuracy
@@ -104,7 +105,7 @@ def plan_epochs(num_clouds: int, args: argparse.Namespace) -> tuple[int, int]:
     """
     if not args.steps:
         return args.epochs, num_clouds
-    batch_size = min(args.batch_size, num_clouds)
+    batch_size = fitting_batch(args.batch_size, num_clouds)
     epochs = max(args.steps // max(num_clouds // batch_size, MIN_EPOCH_STEPS), 1)
     return epochs, math.ceil(args.steps / epochs) * batch_size
 
@@ -113,9 +114,29 @@ def build_loader(
     clouds: LabelledClouds, rows: np.ndarray, length: int, args: argparse.Namespace, *, pin_memory: bool
 ) -> EpochLoader:
     """Shuffled batches of `length` draws from some rows of a split; a batch holds no more clouds than there are."""
-    batch_size = min(args.batch_size, len(rows))
     draws = TrainingClouds(clouds, rows, seed=args.seed, length=length, augment=args.augment)
-    return EpochLoader(draws, batch_size, seed=args.seed, num_workers=args.num_workers, pin_memory=pin_memory)
+    return EpochLoader(
+        draws,
+        fitting_batch(args.batch_size, len(rows)),
+        seed=args.seed,
+        num_workers=args.num_workers,
+        pin_memory=pin_memory,
+        rank=process_rank(),
+        world_size=num_processes(),
+    )
+
+
+def fitting_batch(batch_size: int, num_clouds: int) -> int:
+    """The batch as asked for; where there are fewer clouds, as many of them as processes can share equally.
+
+    Raises:
+        ValueError: fewer clouds than processes.
+    """
+    if batch_size <= num_clouds:
+        return batch_size
+    if num_clouds < num_processes():
+        raise ValueError(f"{num_clouds} labelled clouds cannot be shared by {num_processes()} processes; start fewer")
+    return num_clouds // num_processes() * num_processes()
 
 
 def opening_lines(
@@ -123,7 +144,7 @@ def opening_lines(
 ) -> list[str]:
     """What a run says before it trains, warnings last."""
     chosen = f"{len(rows.val)} choose the epoch" if len(rows.val) else "the last epoch is kept"
-    size = loader.loader.batch_size
+    size = loader.batch_size
     lines = [
         f"start: {start.description}{', frozen' if args.frozen else ''}",
         f"{len(clouds)} train clouds, {len(rows.fit)} labelled ones are trained on, {chosen}",
@@ -222,7 +243,7 @@ class ClassifierTraining(Training):
             "selected_on": "val" if len(rows.val) else "last",
             "num_train": len(rows.fit),
             "num_val": len(rows.val),
-            "batch_size": loader.loader.batch_size,
+            "batch_size": loader.batch_size,
             "steps": args.epochs * len(loader),
             "class_names": list(clouds.class_names),
             **encoder,
@@ -234,7 +255,7 @@ class ClassifierTraining(Training):
             if epoch + 1 == self.args.epochs:
                 self._save_weights()
             return {}
-        logits = extract_features(self.method.network, self.val_points, batch_size=self.args.test_batch_size)
+        logits = extract_together(self.method.network, self.val_points, batch_size=self.args.test_batch_size)
         accuracy = overall_accuracy(self.val_labels, logits.argmax(axis=1))
         is_best = accuracy >= self.best
         self.log.line(f"epoch {epoch} val  accuracy {accuracy:.4f}{'  best so far' if is_best else ''}")
@@ -248,4 +269,4 @@ class ClassifierTraining(Training):
         state = export_state(network.point_encoder, self.args.model, k=self.args.k)
         state.update({_HEAD + key: value for key, value in network.classifier.state_dict().items()})
         state._metadata["crosspoint"]["classifier"] = self.origin
-        checkpoint.save_atomically(state, self.run_dir / "models" / "best_model.pth")
+        self.save_weights(state, "best_model.pth")

@@ -1,10 +1,14 @@
 """What every entry program does with a caller's mistake: one message, a non-zero exit status."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
+from utils.stop import Stopped
+
 USER_ERROR = 2
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run it again with --resume
 
 
 def run_main(main: Callable[[], int | None]) -> None:
@@ -12,13 +16,16 @@ def run_main(main: Callable[[], int | None]) -> None:
 
     A ValueError or OSError (missing file, no permission, full disk) is the caller's to mend: its message
     goes to stderr as `error: ...` with exit status 2 and no traceback. Anything else is our bug and keeps
-    its traceback.
+    its traceback. A training that was told to stop exits with STOPPED.
     """
     try:
         status = main()
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")
+        print(f"error{f' in process {rank}' if rank != '0' else ''}: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)
+    except Stopped:
+        sys.exit(STOPPED)
     sys.exit(status or 0)
 
 

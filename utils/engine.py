@@ -1,19 +1,21 @@
-"""One epoch of training: the only place of the project that steps an optimiser."""
+"""Epochs and steps of training: the only place of the project that steps an optimiser."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.geometry import NonFiniteInput
-from utils.gradient_cache import cached_backward
-from utils.loader import EpochLoader
+from models.sync import num_processes
+from utils.gradient_cache import Embedding, cached_backward
 from utils.log import is_terminal, peak_memory_mib
+from utils.processes import is_first, mean_of, parallel
 
 AMP_DTYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -21,10 +23,18 @@ AMP_DTYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 BatchTransform = Callable[[dict, int, int], dict]
 
 
+class Batches(Protocol):
+    """What the loop needs of a loader: its number of steps, and an epoch's batches from any step on."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterable[dict]: ...
+
+
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient became NaN or infinite.
 
-    Attributes: step in epoch, terms, and `indices` of the batch's samples.
+    Attributes: step in epoch, terms, and `indices` of this process's samples of the batch.
     """
 
     def __init__(self, step: int, terms: dict[str, float], indices: list[int]):
@@ -46,59 +56,168 @@ class Precision(NamedTuple):
         return cls(AMP_DTYPES[name], torch.amp.GradScaler(device.type, enabled=name == "fp16"))
 
 
-def train_one_epoch(
-    method: nn.Module,
-    loader: EpochLoader,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    *,
-    epoch: int,
-    device: torch.device,
-    precision: Precision,
-    report: Callable[[str], None],
-    print_freq: int = 200,
-    micro_batch: int = 0,
-    transform: BatchTransform | None = None,
-) -> dict[str, float]:
-    """Minimise the sum of the method's loss terms over one epoch.
+@dataclass
+class Progress:
+    """How far an epoch has come, and what is averaged over its steps. All values are plain, so that a state keeps them.
+
+    `seconds` of which `waited` for data; `lr` of the last step.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    num_shapes: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    lr: float = 0.0
+
+    def add(self, terms: dict[str, float], num_shapes: int, lr: float) -> None:
+        """Count one more step."""
+        self.step += 1
+        self.num_shapes += num_shapes
+        self.lr = lr
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps: every term, "loss/total", "lr" of the last step, "shapes_per_s", "data_wait"."""
+        terms = {name: total / self.step for name, total in self.sums.items()}
+        seconds = max(self.seconds, 1e-9)
+        return terms | {
+            "loss/total": sum(terms.values()),
+            "lr": self.lr,
+            "shapes_per_s": self.num_shapes / seconds,
+            "data_wait": self.waited / seconds,
+        }
+
+
+class StepResult(NamedTuple):
+    """Loss terms as numbers, means over all processes; whether any of them was asked to stop; how many faults."""
+
+    terms: dict[str, float]
+    is_stopping: bool
+    num_faults: int
+
+
+class Stepper:
+    """One optimiser step on one batch, the same on one process or many.
 
     Args:
-        method: batch dict -> dict of named, weighted loss terms.
-        micro_batch: samples whose activations are in memory at once, see utils.gradient_cache; 0 takes all.
-        transform: (batch on the device, epoch, step) -> the batch the method gets; for augmentation.
+        method: batch dict -> dict of named, weighted loss terms; with micro-batches it also has `embed` and `loss`.
+        optimizer, schedule: over the method's parameters; the schedule moves once a step.
+        micro_batch: samples of a process whose activations are in memory at once, see utils.gradient_cache; 0: all.
+    """
+
+    def __init__(
+        self,
+        method: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        *,
+        device: torch.device,
+        precision: Precision,
+        micro_batch: int = 0,
+    ):
+        self.method, self.optimizer, self.schedule = method, optimizer, schedule
+        self.device, self.precision, self.micro_batch = device, precision, micro_batch
+        self.forward = parallel(Embedding(method) if micro_batch else method, device)
+
+    def step(self, batch: dict, number: int, is_stopping: bool = False, num_faults: int = 0) -> StepResult:
+        """Forward, backward, update, schedule.
+
+        Args:
+            number: of the step, for messages.
+            is_stopping, num_faults: of this process, told to all.
+        Raises:
+            NonFiniteLoss: in all processes, before any weight has moved; where only a cloud's features are at fault,
+                in the process that has it.
+        """
+        found: list[StepResult] = []
+
+        def check(terms: dict[str, Tensor]) -> None:
+            own = [term.item() for term in terms.values()]
+            *values, stopping, faults = mean_of([*own, float(is_stopping), float(num_faults)], self.device)
+            result = StepResult(dict(zip(terms, values)), stopping > 0, round(faults * num_processes()))
+            found.append(result)
+            if not all(map(math.isfinite, values)):
+                raise NonFiniteLoss(number, result.terms, batch["index"].tolist())
+
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            self._backward(batch, check)
+        except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss
+            raise NonFiniteLoss(number, {"features": math.nan}, batch["index"].tolist()) from error
+        scaler = self.precision.scaler
+        if not scaler.is_enabled():  # the scaler of float16 looks itself, and skips such steps
+            norm = nn.utils.get_total_norm(p.grad for p in self.method.parameters() if p.grad is not None).item()
+            if not math.isfinite(norm):
+                raise NonFiniteLoss(number, found[0].terms | {"gradient norm": norm}, batch["index"].tolist())
+        scaler.step(self.optimizer)
+        scaler.update()
+        self.schedule.step()
+        return found[0]
+
+    def _backward(self, batch: dict, check: Callable[[dict[str, Tensor]], None]) -> None:
+        dtype, scale = self.precision.dtype, self.precision.scaler.scale
+        autocast = partial(torch.autocast, self.device.type, dtype, enabled=dtype is not None)
+        if self.micro_batch:
+            cached_backward(
+                self.method, batch, self.micro_batch, context=autocast, scale=scale, check=check, embed=self.forward
+            )
+            return
+        with autocast():
+            terms = self.forward(batch)
+        check(terms)
+        scale(torch.stack(list(terms.values())).sum()).backward()
+
+
+def train_one_epoch(
+    stepper: Stepper,
+    loader: Batches,
+    progress: Progress,
+    *,
+    report: Callable[[str], None],
+    print_freq: int = 200,
+    transform: BatchTransform | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+    after_step: Callable[[StepResult, list[str]], None] = lambda result, faults: None,
+) -> dict[str, float]:
+    """Minimise the sum of the method's loss terms over what is left of an epoch.
+
+    Args:
+        progress: which epoch, and how far it has come; moved on after every step.
         report: called with one line every `print_freq` steps and at the epoch's last step.
+        transform: (batch on the device, epoch, step) -> the batch the method gets; for augmentation.
+        is_stopping: asked in every step whether this process was told to stop.
+        after_step: called after every step with its result and this process's faults, the batch's "fault" where set.
     Returns:
-        Means over the epoch: every term, "loss/total", "shapes_per_s", "data_wait" (share of the time spent waiting
-        for data), "peak_mib", and "lr" of the last step.
+        `progress.means()` and "peak_mib".
     Raises:
         NonFiniteLoss: before the step that would have applied it.
     """
-    method.train()
-    sums: dict[str, float] = {}
-    start, waited, last_wait_end = time.perf_counter(), 0.0, time.perf_counter()
-    num_shapes = 0
+    stepper.method.train()
+    epoch, start = progress.epoch, progress.step
+    before, last_end = progress.seconds, time.perf_counter()
+    begin = last_end
+    hidden = not is_terminal() or not is_first()
     batches = tqdm(
-        loader.epoch(epoch), total=len(loader), desc=f"epoch {epoch}", leave=False, disable=not is_terminal()
+        loader.epoch(epoch, start), total=len(loader), initial=start, desc=f"epoch {epoch}", leave=False, disable=hidden
     )
-    for step, batch in enumerate(batches):
-        waited += time.perf_counter() - last_wait_end
-        lr = schedule.get_last_lr()[0]
-        on_device = _move(batch, device)
+    for step, batch in enumerate(batches, start):
+        progress.waited += time.perf_counter() - last_end
+        faults = [fault for fault in batch.pop("fault", []) if fault]
+        lr = stepper.schedule.get_last_lr()[0]
+        on_device = _move(batch, stepper.device)
         if transform is not None:
             on_device = transform(on_device, epoch, step)
-        terms = _step(method, on_device, optimizer, schedule, device, precision, step, micro_batch)
-        num_shapes += len(batch["index"])
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value
-        if (step + 1) % print_freq == 0 or step + 1 == len(loader):
-            elapsed = time.perf_counter() - start
-            means = {name: total / (step + 1) for name, total in sums.items()}
-            means |= {"loss/total": sum(means.values()), "lr": lr}
-            means |= {"shapes_per_s": num_shapes / elapsed, "data_wait": waited / elapsed}
-            means["peak_mib"] = peak_memory_mib(device)
-            report(_line(epoch, step + 1, len(loader), means))
-        last_wait_end = time.perf_counter()
-    return means
+        result = stepper.step(on_device, step, is_stopping(), len(faults))
+        progress.add(result.terms, len(batch["index"]) * num_processes(), lr)
+        last_end = time.perf_counter()
+        progress.seconds = before + last_end - begin
+        if progress.step % print_freq == 0 or progress.step == len(loader):
+            report(_line(progress, len(loader), peak_memory_mib(stepper.device)))
+        after_step(result, faults)
+    return progress.means() | {"peak_mib": peak_memory_mib(stepper.device)}
 
 
 def _move(batch: dict, device: torch.device) -> dict:
@@ -107,45 +226,10 @@ def _move(batch: dict, device: torch.device) -> dict:
     }
 
 
-def _step(method, batch, optimizer, schedule, device, precision: Precision, step: int, micro_batch) -> dict[str, float]:
-    """Forward, backward, update, schedule; returns the loss terms as numbers."""
-    values: dict[str, float] = {}
-
-    def check(terms: dict[str, Tensor]) -> None:
-        values.update({name: term.item() for name, term in terms.items()})
-        if not all(map(_is_finite, values.values())):
-            raise NonFiniteLoss(step, values, batch["index"].tolist())
-
-    autocast = partial(torch.autocast, device.type, precision.dtype, enabled=precision.dtype is not None)
-    scale = precision.scaler.scale
-    optimizer.zero_grad(set_to_none=True)
-    try:
-        if micro_batch:
-            cached_backward(method, batch, micro_batch, context=autocast, scale=scale, check=check)
-        else:
-            with autocast():
-                terms = method(batch)
-            check(terms)
-            scale(torch.stack(list(terms.values())).sum()).backward()
-    except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss
-        raise NonFiniteLoss(step, {"features": math.nan}, batch["index"].tolist()) from error
-    if not precision.scaler.is_enabled():  # the scaler of float16 looks itself, and skips such steps
-        norm = nn.utils.get_total_norm(p.grad for p in method.parameters() if p.grad is not None).item()
-        if not _is_finite(norm):
-            raise NonFiniteLoss(step, values | {"gradient norm": norm}, batch["index"].tolist())
-    precision.scaler.step(optimizer)
-    precision.scaler.update()
-    schedule.step()
-    return values
-
-
-def _is_finite(value: float) -> bool:
-    return abs(value) < float("inf")
-
-
-def _line(epoch: int, step: int, num_steps: int, means: dict[str, float]) -> str:
+def _line(progress: Progress, num_steps: int, peak_mib: float) -> str:
+    means = progress.means()
     losses = "  ".join(f"{name.split('/')[1]} {value:.4f}" for name, value in means.items() if name.startswith("loss/"))
     return (
-        f"epoch {epoch} step {step}/{num_steps}  {losses}  lr {means['lr']:.2e}  {means['shapes_per_s']:.1f} shapes/s  "
-        f"data wait {means['data_wait']:.0%}  peak {means['peak_mib']:.0f} MiB"
+        f"epoch {progress.epoch} step {progress.step}/{num_steps}  {losses}  lr {means['lr']:.2e}  "
+        f"{means['shapes_per_s']:.1f} shapes/s  data wait {means['data_wait']:.0%}  peak {peak_mib:.0f} MiB"
     )

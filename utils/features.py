@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from models.sync import num_processes
 from utils.log import is_terminal
+from utils.processes import join_rows, own_rows
 
 
 def extract_features(
@@ -47,6 +49,18 @@ def extract_features(
             batch = clouds[start : start + batch_size].to(where)
             features.append(_forward(encoder, batch, start))  # (B, D)
     return torch.cat(features).numpy()
+
+
+def extract_together(encoder: nn.Module, points: np.ndarray | Tensor, **options) -> np.ndarray:
+    """`extract_features`, every cloud by one of the processes that train together; all of them get all features.
+
+    Every process must call it. With more processes than clouds each computes all.
+    """
+    rows = own_rows(len(points))
+    if len(points) < num_processes() or len(rows) == len(points):
+        return extract_features(encoder, points, **options)
+    own = extract_features(encoder, points[rows.start : rows.stop], **options)
+    return join_rows(torch.from_numpy(own), len(points)).numpy()
 
 
 def as_clouds(points: np.ndarray | Tensor) -> Tensor:

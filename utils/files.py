@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], previous: Path | None = None) -> None:
     """Let `write` fill a temporary file in the same folder, flush it to disk, then rename it over `path`.
 
-    A kill or a full disk leaves the previous file as it was.
+    A kill or a full disk leaves the previous file as it was, and `path` is never missing in between.
+
+    Args:
+        previous: a name in the same folder under which the replaced file is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -23,10 +26,41 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)  # mkstemp hides its files from other users; results are for them too
+        if previous is not None and path.exists():
+            _keep(path, previous)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give a file a second name; where the file system has no hard links, another one."""
+    link = path.with_name(f".{previous.name}.link")
+    try:
+        link.unlink(missing_ok=True)
+        os.link(path, link)
+        os.replace(link, previous)
+    except OSError:
+        os.replace(path, previous)
+
+
+def _sync_folder(path: Path) -> None:
+    """Flush what a folder says of its files' names to disk, where the system can."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_unfinished(folder: Path, *names: str) -> None:
+    """Delete what a killed `write_atomically` of files of these names left in a folder."""
+    for name in names:
+        for path in folder.glob(f".{name}.*"):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from utils.checkpoint import restore_rng, rng_state
 
@@ -26,6 +27,7 @@ def cached_backward(
     context: Callable[[], AbstractContextManager] = nullcontext,
     scale: Callable[[Tensor], Tensor] = lambda loss: loss,
     check: Callable[[Batch], None] = lambda terms: None,
+    embed: nn.Module | None = None,
 ) -> Batch:
     """Add the gradient of the whole batch's loss to the parameters, `micro_batch` samples at a time.
 
@@ -38,6 +40,8 @@ def cached_backward(
         context: entered around each embedding, such as autocast.
         scale: applied to the loss before the backward pass, as a gradient scaler does.
         check: called with the loss terms before any gradient is added; may raise.
+        embed: `method.embed` as trained by several processes, see utils.processes; each has its own rows, and BatchNorm
+            sees the micro-batches of all. None: by this process alone.
     Returns:
         The loss terms, detached.
     Raises:
@@ -63,11 +67,29 @@ def cached_backward(
     }
     for number, (chunk, state) in enumerate(zip(chunks, states, strict=True)):
         restore_rng(state)
-        with context():
-            again = method.embed(chunk)
-        names = [name for name in gradients if again[name].requires_grad]  # a frozen branch has no graph
-        torch.autograd.backward([again[name] for name in names], [gradients[name][number] for name in names])
+        with _averaged_only(embed, number + 1 == len(chunks)):
+            with context():
+                again = (embed or method.embed)(chunk)
+            names = [name for name in gradients if again[name].requires_grad]  # a frozen branch has no graph
+            torch.autograd.backward([again[name] for name in names], [gradients[name][number] for name in names])
     return {name: term.detach() for name, term in terms.items()}
+
+
+class Embedding(nn.Module):
+    """A method's `embed` as a module, for wrappers that know `forward` alone."""
+
+    def __init__(self, method: nn.Module):
+        super().__init__()
+        self.method = method
+
+    def forward(self, batch: Batch) -> Batch:
+        """`method.embed`."""
+        return self.method.embed(batch)
+
+
+def _averaged_only(embed: nn.Module | None, is_last: bool) -> AbstractContextManager:
+    """Gradients are averaged over processes once, with the last micro-batch."""
+    return embed.no_sync() if isinstance(embed, DistributedDataParallel) and not is_last else nullcontext()
 
 
 def _split(batch: Batch, size: int) -> Iterator[Batch]:

@@ -65,6 +65,19 @@ class RunLog:
         self._metrics.close()
 
 
+class NoLog:
+    """In place of a RunLog in all processes of a run but the first: nothing is reported."""
+
+    def line(self, text: str) -> None:
+        """Nothing."""
+
+    def metrics(self, values: dict[str, float | int]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 def peak_memory_mib(device: torch.device) -> float:
     """Highest memory so far in MiB: allocated on a CUDA device, else resident in this process."""
     if device.type == "cuda":

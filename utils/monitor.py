@@ -14,6 +14,8 @@ from utils.evaluation.encoder_scores import score_encoder
 from utils.evaluation.inputs import load_frozen_encoder, size_warning
 from utils.evaluation.linear_svm import PUBLISHED_C, LinearProbe
 from utils.evaluation.report import write_report
+from utils.features import extract_together
+from utils.processes import by_first
 
 MONITORED = {"modelnet40": ModelNet40, "scanobjectnn": ScanObjectNN}
 VAL_FRACTION = 0.2
@@ -61,8 +63,9 @@ class Monitor:
         )
 
     def __call__(self, encoder: nn.Module) -> dict[str, float]:
-        """One entry: "svm/<name>_val", accuracy in [0, 1]."""
-        return self._probe(encoder)
+        """One entry: "svm/<name>_val", accuracy in [0, 1]; every process of a run must call it."""
+        train, val = self._probe.features(encoder, extract_together)
+        return by_first(lambda: self._probe.score(train, val))
 
 
 def find_monitor(args: argparse.Namespace, device: torch.device, report: Callable[[str], None]) -> Monitor | None:

@@ -4,15 +4,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from datasets.shapenet_part import ShapeNetPart
 from models.published import export_state
-from utils import checkpoint, optim
+from utils import optim
 from utils.evaluation.part_seg import PROTOCOLS, PartScore, predict_parts, score_parts
 from utils.loader import EpochLoader
 from utils.log import RunLog
+from utils.processes import is_first, join_rows, own_rows
 from utils.training import Training
 
 SGD_FACTOR = 100  # the published SGD runs at 100 times --lr
@@ -62,10 +64,7 @@ class PartSegTraining(Training):
         if self.val is None:
             self._save_weights()
             return {}
-        predictions = predict_parts(
-            self.method.network, self.val, batch_size=self.args.test_batch_size, device=self.device, progress="val"
-        )
-        score = score_parts(self.val, {PROTOCOLS[0]: predictions[PROTOCOLS[0]]})[0]
+        score = score_parts(self.val, {PROTOCOLS[0]: self._predict_val()})[0]
         is_best = score.miou_instance > self.best
         self.log.line(f"epoch {epoch} val  {_figures(score)}{'  best so far' if is_best else ''}")
         if is_best:
@@ -77,10 +76,25 @@ class PartSegTraining(Training):
             "part_seg/val_accuracy": score.accuracy,
         }
 
+    def _predict_val(self) -> np.ndarray:
+        """Most likely part of every point of val, (M, N), each cloud by one of the processes."""
+        num_clouds = len(self.val)
+        rows = own_rows(num_clouds)
+        if not rows:
+            return join_rows(self.val.part_labels[:0].long(), num_clouds).numpy()
+        predictions = predict_parts(
+            self.method.network,
+            self.val.subset(rows) if len(rows) < num_clouds else self.val,
+            batch_size=self.args.test_batch_size,
+            device=self.device,
+            progress="val" if is_first() else "",
+        )
+        return join_rows(torch.from_numpy(predictions[PROTOCOLS[0]]), num_clouds).numpy()
+
     def _save_weights(self) -> None:
         graph = None if self.args.model == "pointnet" else self.args.k
         weights = export_state(self.method.network, self.args.model, k=graph, **self.origin)
-        checkpoint.save_atomically(weights, self.run_dir / "models" / "best_model.pth")
+        self.save_weights(weights, "best_model.pth")
 
 
 def _figures(score: PartScore) -> str:

@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from models.published import export_state
-from utils import checkpoint, optim
-from utils.engine import BatchTransform
-from utils.loader import EpochLoader
+from utils import optim
+from utils.engine import Batches, BatchTransform
 from utils.log import RunLog
 from utils.monitor import Monitor
 from utils.training import Training
@@ -29,7 +28,7 @@ class Pretraining(Training):
         args: argparse.Namespace,
         run_dir: Path,
         method: nn.Module,
-        loader: EpochLoader,
+        loader: Batches,
         device: torch.device,
         log: RunLog,
         monitor: Monitor | None,
@@ -80,10 +79,9 @@ class Pretraining(Training):
         return scores
 
     def _save_weights(self, point_name: str, image_name: str | None = None) -> None:
-        folder = self.run_dir / "models"
         method = self.method
         weights = export_state(method.point_encoder, self.args.model, method.point_head, k=self.args.k)
-        checkpoint.save_atomically(weights, folder / point_name)
+        self.save_weights(weights, point_name)
         if image_name is not None:
             head = {f"inv_head.{key}": value for key, value in method.image_head.state_dict().items()}
-            checkpoint.save_atomically(method.image_encoder.state_dict() | head, folder / image_name)
+            self.save_weights(method.image_encoder.state_dict() | head, image_name)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
-from utils.checkpoint import STATE_FILE, provenance
+from utils.checkpoint import PREVIOUS_FILE, STATE_FILE, has_state, provenance
 from utils.cli import seed_number
 from utils.feature_cache import FOLDER
-from utils.files import write_text
+from utils.files import remove_unfinished, write_text
+from utils.log import NoLog, RunLog
+from utils.processes import is_first, wait
 
 CONFIG_FILE = "config.json"
 _PICTURES = ("loss_curve.png", "predictions.npz", "tsne.npz", "part_clouds.npz", "parts.png", "retrieval.png")
@@ -20,7 +22,8 @@ _PICTURES = ("loss_curve.png", "predictions.npz", "tsne.npz", "part_clouds.npz",
 # are as many as before is checked by utils.training.
 _FREE_ON_RESUME = {
     "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size", "overwrite",
-    "eval", "json", "packed", "world_size", "backend", "votes", "num_pictures",
+    "eval", "json", "packed", "world_size", "backend", "votes", "num_pictures", "save_every_steps", "on_bad_sample",
+    "shards",
 }  # fmt: skip
 
 
@@ -40,6 +43,13 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
 def add_device_arg(parser: argparse._ActionsContainer) -> None:
     """The flag --device, which `get_device` reads."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def add_save_arg(parser: argparse._ActionsContainer) -> None:
+    """The flag --save_every_steps of every training."""
+    parser.add_argument(
+        "--save_every_steps", type=int, default=0, help="optimiser steps between states, beside one each epoch; 0: none"
+    )
 
 
 def require_at_least(least: int, args: argparse.Namespace, *names: str) -> None:
@@ -93,6 +103,9 @@ def get_device(name: str) -> torch.device:
 def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = False) -> None:
     """Create the run folder and record its configuration, or check that a resumed run goes on as it began.
 
+    Among several processes all check and the first one writes. A run that was killed before its first state was saved
+    can be resumed: it begins.
+
     Raises:
         ValueError: the folder holds a run and neither `resume` nor `overwrite` is set, both are, or a resumed run
             differs in a flag that changes what is learned.
@@ -100,23 +113,40 @@ def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = Fal
     """
     if resume and overwrite:
         raise ValueError("--resume continues a run, --overwrite starts it anew: pass one of them")
-    state, record = run_dir / STATE_FILE, run_dir / CONFIG_FILE
-    if state.exists() and not resume and not overwrite:
+    record = run_dir / CONFIG_FILE
+    if has_state(run_dir) and not resume and not overwrite:
         raise ValueError(
             f"{run_dir} already holds a run; continue it with --resume, choose another --exp_name, or --overwrite it"
         )
-    if resume and not state.exists():
-        raise FileNotFoundError(f"nothing to resume: no {state}; start without --resume")
+    if resume and not has_state(run_dir) and not record.is_file():
+        raise FileNotFoundError(f"nothing to resume: no {run_dir / STATE_FILE}; start without --resume")
     if resume:
         check_same(read_config(record)["flags"] if record.is_file() else {}, config, record)
+    wait()  # all have looked before one writes
+    if is_first():
+        _prepare(run_dir, config, resume=resume, overwrite=overwrite)
+    wait()
+
+
+def _prepare(run_dir: Path, config: dict, *, resume: bool, overwrite: bool) -> None:
+    """Make the run folder, rid it of what a kill left unfinished or of the run before, record the configuration."""
+    models = run_dir / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(run_dir, STATE_FILE, PREVIOUS_FILE)
+    remove_unfinished(models, "*.pth")
+    if resume:
         return
-    run_dir.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        names = (STATE_FILE, "metrics.jsonl", "results.json", "nonfinite.pt", *_PICTURES)
-        written = [*(run_dir / "models").glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
+        names = (STATE_FILE, PREVIOUS_FILE, "metrics.jsonl", "results.json", "nonfinite.pt", *_PICTURES)
+        written = [*models.glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
         for stale in [*(run_dir / name for name in names), *written]:
             stale.unlink(missing_ok=True)
-    _write_config(record, {**_session(), "flags": config})
+    _write_config(run_dir / CONFIG_FILE, {**_session(), "flags": config})
+
+
+def open_log(run_dir: Path, **options) -> RunLog | NoLog:
+    """The run's log, in the first process; the others keep silent. Options are RunLog's."""
+    return RunLog(run_dir, **options) if is_first() else NoLog()
 
 
 def add_session(run_dir: Path, config: dict) -> None:

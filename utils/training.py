@@ -3,27 +3,39 @@
 import argparse
 import time
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from models.sync import num_processes, process_rank
 from utils import checkpoint, run
 from utils.allocator import release_free_pages
-from utils.engine import BatchTransform, NonFiniteLoss, Precision, train_one_epoch
-from utils.loader import EpochLoader
+from utils.engine import (
+    Batches,
+    BatchTransform,
+    NonFiniteLoss,
+    Precision,
+    Progress,
+    Stepper,
+    StepResult,
+    train_one_epoch,
+)
 from utils.log import RunLog
+from utils.processes import everyones, is_first, own_draws
 from utils.run_metrics import try_draw_curves
+from utils.stop import Stopped, StopRequest
 
 
 class Training(ABC):
     """One run of a method over a data set; sub-classes say what follows an epoch.
 
     Args:
-        args: epochs, print_freq and the rest of the flags, recorded in every state.
+        args: epochs, seed, print_freq, save_every_steps and the rest of the flags, recorded in every state.
         run_dir: where states and weights go.
         method: batch -> named loss terms.
-        loader: batches by epoch; its data set names the files of an item.
+        loader: batches by epoch; its `dataset` names the files of an item.
         optimizer, schedule: over the method's parameters; the schedule moves once a step.
         amp: autocast, a key of AMP_DTYPES.
         micro_batch: samples whose activations are in memory at once; 0 takes the whole batch.
@@ -35,7 +47,7 @@ class Training(ABC):
         args: argparse.Namespace,
         run_dir: Path,
         method: nn.Module,
-        loader: EpochLoader,
+        loader: Batches,
         device: torch.device,
         log: RunLog,
         *,
@@ -49,25 +61,38 @@ class Training(ABC):
         self.device, self.log = device, log
         self.optimizer, self.schedule = optimizer, schedule
         self.precision = Precision.from_name(amp, device)
-        self.micro_batch = micro_batch
+        self.stepper = Stepper(
+            method, optimizer, schedule, device=device, precision=self.precision, micro_batch=micro_batch
+        )
         self.transform = transform
-        self.next_epoch = 0
-        self.seconds = 0.0  # of training and held-out scoring so far, over all sessions of the run
+        self.progress = Progress()
+        self.seconds = 0.0  # of whole epochs with their held-out scoring, over all sessions of the run
         self.best = float("-inf")
+        own_draws(args.seed)
 
     @abstractmethod
     def after_epoch(self, epoch: int) -> dict[str, float]:
-        """Score and keep the model of an epoch that has just ended; the scores go to the run's metrics."""
+        """Score and keep the model of an epoch that has just ended; the scores go to the run's metrics.
+
+        Called in every process; `save_weights` writes in the first alone.
+        """
+
+    def save_weights(self, weights: dict, name: str) -> None:
+        """Write a file of the run's models/, once for all processes."""
+        if is_first():
+            checkpoint.save_atomically(weights, self.run_dir / "models" / name)
 
     def resume(self) -> None:
-        """Continue from the run's last state.
+        """Continue from the run's last state; where there is none yet, begin.
 
         Raises:
-            FileNotFoundError: there is none.
             ValueError: damaged, of another method, of other settings, or of another number of samples.
         """
-        state = checkpoint.load_state(self.run_dir)
-        run.check_same(state["config"], vars(self.args), self.run_dir / checkpoint.STATE_FILE)
+        if not checkpoint.has_state(self.run_dir):
+            self.log.line(f"no state in {self.run_dir} yet: training begins")
+            return
+        path, state = checkpoint.load_state(self.run_dir, report=self.log.line)
+        run.check_same(state["config"], vars(self.args), path)
         if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
             packed = getattr(self.args, "packed", None)
             source = f"--packed {packed}" if packed else f"--data_root {self.args.data_root}"
@@ -79,57 +104,92 @@ class Training(ABC):
             self.method.load_state_dict(state["method"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            path = self.run_dir / checkpoint.STATE_FILE
             raise ValueError(f"{path} is the state of another network: {error}") from error
         self.schedule.load_state_dict(state["schedule"])
         self.precision.scaler.load_state_dict(state["scaler"])
-        checkpoint.restore_rng(state["rng"])
-        self.next_epoch, self.best = state["next_epoch"], state["best"]
-        self.seconds = state.get("seconds", 0.0)
-        run.add_session(self.run_dir, vars(self.args))
-        self.log.line(f"resumed at epoch {self.next_epoch}")
+        self._restore_draws(state["rng"])
+        self.progress = Progress(**state["progress"])
+        self.best, self.seconds = state["best"], state["seconds"]
+        if is_first():
+            run.add_session(self.run_dir, vars(self.args))
+        self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
+
+    def _restore_draws(self, states: list[dict]) -> None:
+        """Put the generators of this process where they were, if there are as many processes as before."""
+        if len(states) == num_processes():
+            checkpoint.restore_rng(states[process_rank()])
+            return
+        self.log.line(
+            f"{num_processes()} processes go on with a run of {len(states)}: the same batches, rounded otherwise; "
+            "dropout draws anew"
+        )
 
     def fit(self) -> None:
-        """Train the remaining epochs, then draw the run's curves.
+        """Train what remains, then draw the run's curves.
 
         Raises:
+            Stopped: a signal of STOP_SIGNALS came, to any of the processes; the state is saved.
             ValueError: the loss or its gradient became NaN or infinite; the message names step, terms, files and the
                 saved state.
         """
-        for epoch in range(self.next_epoch, self.args.epochs):
-            start = time.perf_counter()
-            try:
-                means = train_one_epoch(
-                    self.method,
-                    self.loader,
-                    self.optimizer,
-                    self.schedule,
-                    epoch=epoch,
-                    device=self.device,
-                    precision=self.precision,
-                    report=self.log.line,
-                    print_freq=self.args.print_freq,
-                    micro_batch=self.micro_batch,
-                    transform=self.transform,
-                )
-            except NonFiniteLoss as error:
-                raise ValueError(self._explain(error, epoch)) from error
-            scores = self.after_epoch(epoch)
-            self.seconds += time.perf_counter() - start
-            self.log.metrics({"epoch": epoch, **means, **scores, "hours": self.seconds / 3600})
-            self.next_epoch = epoch + 1
-            checkpoint.save_atomically(self._state(), self.run_dir / checkpoint.STATE_FILE)
-            release_free_pages()
-        try_draw_curves(self.run_dir, self.log.line)
+        with StopRequest() as request:
+            while self.progress.epoch < self.args.epochs:
+                self._train_epoch(request)
+        if is_first():
+            try_draw_curves(self.run_dir, self.log.line)
 
-    def _state(self) -> dict:
+    def _train_epoch(self, request: StopRequest) -> None:
+        epoch = self.progress.epoch
+        try:
+            means = train_one_epoch(
+                self.stepper,
+                self.loader,
+                self.progress,
+                report=self.log.line,
+                print_freq=self.args.print_freq,
+                transform=self.transform,
+                is_stopping=lambda: request.signal_name is not None,
+                after_step=lambda result, faults: self._after_step(result, request),
+            )
+        except NonFiniteLoss as error:
+            raise ValueError(self._explain(error)) from error
+        start = time.perf_counter()
+        scores = self.after_epoch(epoch)
+        self.seconds += self.progress.seconds + time.perf_counter() - start
+        self.log.metrics({"epoch": epoch, **means, **scores, "hours": self.seconds / 3600})
+        self.progress = Progress(epoch + 1)
+        self._save()
+        release_free_pages()
+
+    def _after_step(self, result: StepResult, request: StopRequest) -> None:
+        """Save when it is due, and stop when any process was told to."""
+        progress, every = self.progress, self.args.save_every_steps
+        if result.is_stopping:
+            self._save()
+            self.log.line(
+                f"{request.signal_name or 'a signal to another process'}: stopped in epoch {progress.epoch} after step "
+                f"{progress.step}, which {self.run_dir / checkpoint.STATE_FILE} holds; go on with --resume"
+            )
+            raise Stopped
+        steps = progress.epoch * len(self.loader) + progress.step
+        if every and steps % every == 0 and progress.step < len(self.loader):
+            self._save()
+
+    def _save(self) -> None:
+        """Write the state, once for all processes."""
+        state = self._state(everyones(checkpoint.rng_state()))
+        if is_first():
+            checkpoint.save_state(state, self.run_dir)
+
+    def _state(self, rng: list[dict]) -> dict:
+        """All that a run needs to go on; `rng` are the generators of each process."""
         return {
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.precision.scaler.state_dict(),
-            "rng": checkpoint.rng_state(),
-            "next_epoch": self.next_epoch,
+            "rng": rng,
+            "progress": asdict(self.progress),
             "best": self.best,
             "seconds": self.seconds,
             "num_samples": len(self.loader.dataset),
@@ -137,16 +197,17 @@ class Training(ABC):
             "provenance": checkpoint.provenance(),
         }
 
-    def _explain(self, error: NonFiniteLoss, epoch: int) -> str:
+    def _explain(self, error: NonFiniteLoss) -> str:
         """Save the state as it is and say what led to the failure; the failed step has moved no weight."""
         path = self.run_dir / "nonfinite.pt"
-        checkpoint.save_atomically(self._state() | {"failed_batch": error.indices, "failed_step": error.step}, path)
+        state = self._state([checkpoint.rng_state()])
+        checkpoint.save_atomically(state | {"failed_batch": error.indices, "failed_step": error.step}, path)
         files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)
         remedy = "a lower --lr" if self.precision.dtype is None else "a lower --lr or --amp none"
         last = self.run_dir / checkpoint.STATE_FILE
-        before = f"the last whole epoch is in {last}" if last.is_file() else "no epoch was finished before"
+        before = f"the state saved before is {last}" if last.is_file() else "no state was saved before"
         return (
-            f"the loss or its gradient became non-finite in epoch {epoch}, step {error.step}: {error.terms}. The "
-            f"weights before that step are in {path} (BatchNorm's running statistics include it); {before}. Try "
-            f"{remedy}, and check this batch:\n  {files}"
+            f"the loss or its gradient became non-finite in epoch {self.progress.epoch}, step {error.step}: "
+            f"{error.terms}. The weights before that step are in {path} (BatchNorm's running statistics include it); "
+            f"{before}. Try {remedy}, and check this batch:\n  {files}"
         )

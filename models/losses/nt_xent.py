@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.sync import gather_rows, num_processes, process_rank
+
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
     """Cross-entropy of finding each row's partner among all other rows of both sets, both directions.
@@ -14,8 +16,11 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
     Row i of `a` and row i of `b` are partners; the other 2B - 2 rows, of the same and of the other set, are
     negatives. Rows are normalised to unit length here. Computed in at least float32, also under autocast.
 
+    Among several processes (torch.distributed) the negatives are the rows of all of them, and the result is the mean
+    over this process's own: its mean over processes, and that of the gradients, are those of one process with all rows.
+
     Args:
-        a, b: (B, D) embeddings, B >= 2.
+        a, b: (B, D) embeddings, B >= 2 over all processes, in each as many.
         temperature: > 0, dimensionless; CrossPoint uses 0.1.
     Returns:
         Scalar, mean over the 2B rows, in nats; log(2B - 1) when all rows coincide.
@@ -26,13 +31,15 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
         raise ValueError(f"temperature must be > 0, got {temperature}")
     if a.shape != b.shape or a.ndim != 2:
         raise ValueError(f"expected two (B, D) embeddings of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    num_pairs = len(a)
+    num_own = len(a)
+    num_pairs = num_own * num_processes()
     if num_pairs < 2:
         raise ValueError("a contrastive batch needs at least 2 samples; raise --batch_size")
     with torch.autocast(a.device.type, enabled=False):
         rows = torch.cat([a, b])
         rows = F.normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)  # (2B, D)
-        similarity = rows @ rows.T / temperature
-        similarity = similarity.masked_fill(torch.eye(2 * num_pairs, dtype=torch.bool, device=rows.device), -torch.inf)
-        partner = torch.arange(2 * num_pairs, device=rows.device).roll(num_pairs)
-        return F.cross_entropy(similarity, partner)
+        everyone = gather_rows(rows).unflatten(0, (-1, 2, num_own)).transpose(0, 1).flatten(0, 2)  # all a, then all b
+        number = torch.arange(num_own, device=rows.device) + process_rank() * num_own
+        own = torch.cat([number, number + num_pairs])  # (2B,): where this process's rows stand among everyone's
+        similarity = (rows @ everyone.T / temperature).scatter(1, own[:, None], -torch.inf)
+        return F.cross_entropy(similarity, own.roll(num_own))

@@ -46,6 +46,9 @@ class CrossPoint(nn.Module):
         self.point_head = point_head(point_encoder.feature_dim)
         self.image_encoder = image_encoder
         self.image_head = image_head(image_encoder.feature_dim)
+        if not cmid_weight:
+            for branch in (self.image_encoder, self.image_head):
+                branch.requires_grad_(False)
         self.imid_weight = imid_weight
         self.cmid_weight = cmid_weight
         self.temperature = temperature

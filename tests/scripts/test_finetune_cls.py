@@ -154,8 +154,8 @@ def test_scratch_and_pretrained_share_labelled_clouds_and_untrained_classifier(r
     seen = []
     monkeypatch.setattr(
         "utils.training.train_one_epoch",
-        lambda method, loader, *args, **options: (
-            seen.append(({k: v.clone() for k, v in method.state_dict().items()}, loader.dataset.rows)) or {}
+        lambda stepper, loader, *args, **options: (
+            seen.append(({k: v.clone() for k, v in stepper.method.state_dict().items()}, loader.dataset.rows)) or {}
         ),
     )
     for name, flags in (("scratch", ()), ("pretrained", ("--pretrained_path", pretrained))):

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 
 import pytest
 import torch
 from torch.utils.data import Dataset
 
-from utils.loader import EpochLoader, EpochSampler
+from utils import loader as loader_module
+from utils.loader import EpochBatches, EpochLoader
 
 
 class Counting(Dataset):
@@ -33,7 +35,29 @@ def load(epoch, *, seed=0, num_workers=0):
 
 
 def test_an_epoch_is_a_permutation_without_repeats():
-    assert sorted(EpochSampler(101, seed=3)) == list(range(101))
+    assert sorted(index for batch in EpochBatches(101, 1, seed=3) for index in batch) == list(range(101))
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_the_parts_of_all_ranks_are_the_batches_of_one_process(world_size):
+    whole = list(EpochBatches(50, 6, seed=3))
+    parts = [list(EpochBatches(50, 6, seed=3, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    assert [[index for part in step for index in part] for step in zip(*parts)] == whole
+
+
+@pytest.mark.parametrize("start", [0, 1, 2])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_an_epoch_can_be_continued_at_any_step(start, num_workers):
+    loader = EpochLoader(Counting(), 3, seed=0, num_workers=num_workers, pin_memory=False)
+    whole = [batch["index"].tolist() for batch in loader.epoch(4)]
+    assert [batch["index"].tolist() for batch in loader.epoch(4, start)] == whole[start:]
+    assert [batch["index"].tolist() for batch in loader.epoch(4)] == whole
+
+
+@pytest.mark.parametrize("batch_size, ranks, advice", [(20, 3, "use 18 or 21"), (2, 3, "use 3$")])
+def test_a_batch_that_ranks_cannot_share_is_an_error_that_names_what_they_can(batch_size, ranks, advice):
+    with pytest.raises(ValueError, match=f"--batch_size {batch_size} is not divisible by {ranks} ranks; {advice}"):
+        EpochLoader(Counting(), batch_size, seed=0, num_workers=0, pin_memory=False, rank=0, world_size=ranks)
 
 
 def test_the_same_seed_and_epoch_give_the_same_batches():
@@ -76,20 +100,35 @@ def test_a_loader_process_computes_with_one_thread():
     assert next(loader.epoch(0)).tolist() == [1, 1, 1]
 
 
-class Deadly(Dataset):
-    """Kills the process that reads it."""
+class Watched(Counting):
+    """Tells which item it reads; item 5 brings its process to an end, or to a halt."""
 
-    def __len__(self):
-        return 4
+    def watch(self, on_read):
+        self.on_read = on_read
 
-    def set_epoch(self, epoch):
-        pass
+    def files(self, index):
+        return f"file {index}"
 
     def __getitem__(self, index):
+        self.on_read(index)
+        if index == 5:
+            self.fail()
+        return index
+
+
+class Deadly(Watched):
+    def fail(self):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_loader_process_is_one_message():
-    loader = EpochLoader(Deadly(), 2, seed=0, num_workers=1, pin_memory=False)
-    with pytest.raises(OSError, match="a loader process was killed .*--num_workers"):
+class Hanging(Watched):
+    def fail(self):
+        time.sleep(600)
+
+
+@pytest.mark.parametrize("dataset, message", [(Deadly, "a loader process died"), (Hanging, "no batch came for 2 s")])
+def test_a_loader_process_that_dies_or_hangs_is_one_message_with_the_file(monkeypatch, dataset, message):
+    monkeypatch.setattr(loader_module, "TIMEOUT_S", 2)
+    loader = EpochLoader(dataset(), 7, seed=0, num_workers=1, pin_memory=False)
+    with pytest.raises(OSError, match=rf"{message} .*--num_workers 0(.|\n)*  file 5$"):
         next(loader.epoch(0))

@@ -7,6 +7,7 @@ features happen to be small is not judged by its scale.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -197,10 +198,18 @@ class LinearProbe:
 
     def __call__(self, encoder: nn.Module) -> dict[str, float]:
         """One entry: "svm/<name>_val", accuracy in [0, 1]. The encoder's modes and weights stay as they are."""
+        return self.score(*self.features(encoder, extract_features))
+
+    def features(self, encoder: nn.Module, extract: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Features of train and val, (M, D) each, by `extract_features` or another function with its arguments."""
         train, val = (
-            extract_features(encoder, points, batch_size=self.batch_size, device=self.device)
+            extract(encoder, points, batch_size=self.batch_size, device=self.device)
             for points in (self.train_points, self.val_points)
         )
+        return train, val
+
+    def score(self, train: np.ndarray, val: np.ndarray) -> dict[str, float]:
+        """One entry, as of a call, from the features."""
         if self.has_scaler:
             train, _, val = _standardised(train.astype(np.float64), self.train_labels, val.astype(np.float64))
         result = published_protocol(train, self.train_labels, val, self.val_labels, c=self.c)
