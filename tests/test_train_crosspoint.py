@@ -15,7 +15,7 @@ import train_crosspoint
 from models.methods import crosspoint
 from models.published import load_encoder
 from tests.conftest import REPO
-from tests.interruption import interrupted_in
+from tests.interruption import interrupted_in, stopped_after
 from tests.tiny_trees import cloud, labelled, pack, write_h5, write_ply, write_shapenet
 from utils import checkpoint
 
@@ -82,6 +82,37 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_pa
         train(root, tmp_path / "cut", *flags)
     resumed = weights(train(root, tmp_path / "cut", *flags, "--resume"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+@pytest.mark.parametrize("augment", ["loader", "device"])
+def test_a_training_told_to_stop_goes_on_in_the_middle_of_an_epoch_bit_for_bit(root, tmp_path, augment):
+    flags = ("--batch_size", "2", "--augment", augment)  # three steps an epoch
+    whole = train(root, tmp_path / "whole", *flags)
+    run_dir = tmp_path / "cut" / "tiny"
+    for stop in (1, 2):
+        with stopped_after(stop):
+            train(root, tmp_path / "cut", *flags, *(("--resume",) if stop > 1 else ()))
+    log = (run_dir / "run.log").read_text()
+    assert "SIGUSR1: stopped in epoch 0 after step 1" in log
+    assert "resumed at epoch 0, step 1" in log
+    train(root, tmp_path / "cut", *flags, "--resume")
+    assert equal(weights(whole), weights(run_dir))
+    assert losses(whole) == losses(run_dir)
+
+
+def test_states_are_saved_every_so_many_steps(root, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(checkpoint, "save_state", lambda state, run_dir: saved.append(dict(state["progress"])))
+    train(root, tmp_path, "--batch_size", "2", "--save_every_steps", "2")
+    assert [(p["epoch"], p["step"]) for p in saved] == [(0, 2), (1, 0), (1, 1), (2, 0)]
+
+
+def test_a_run_that_was_killed_before_its_first_state_begins_again(root, tmp_path):
+    with interrupted_in(0):
+        train(root, tmp_path)
+    run_dir = train(root, tmp_path, "--resume")
+    assert "no state in" in (run_dir / "run.log").read_text()
+    assert len(losses(run_dir)) == 2
 
 
 def test_the_number_of_workers_changes_nothing(root, plain, tmp_path):

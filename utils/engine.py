@@ -122,7 +122,9 @@ class Stepper:
         self.device, self.precision, self.micro_batch = device, precision, micro_batch
         self.forward = parallel(Embedding(method) if micro_batch else method, device)
 
-    def step(self, batch: dict, number: int, is_stopping: bool = False, num_faults: int = 0) -> StepResult:
+    def step(
+        self, batch: dict, number: int, is_stopping: Callable[[], bool] = lambda: False, num_faults: int = 0
+    ) -> StepResult:
         """Forward, backward, update, schedule.
 
         Args:
@@ -136,7 +138,7 @@ class Stepper:
 
         def check(terms: dict[str, Tensor]) -> None:
             own = [term.item() for term in terms.values()]
-            *values, stopping, faults = mean_of([*own, float(is_stopping), float(num_faults)], self.device)
+            *values, stopping, faults = mean_of([*own, float(is_stopping()), float(num_faults)], self.device)
             result = StepResult(dict(zip(terms, values)), stopping > 0, round(faults * num_processes()))
             found.append(result)
             if not all(map(math.isfinite, values)):
@@ -210,7 +212,7 @@ def train_one_epoch(
         on_device = _move(batch, stepper.device)
         if transform is not None:
             on_device = transform(on_device, epoch, step)
-        result = stepper.step(on_device, step, is_stopping(), len(faults))
+        result = stepper.step(on_device, step, is_stopping, len(faults))
         progress.add(result.terms, len(batch["index"]) * num_processes(), lr)
         last_end = time.perf_counter()
         progress.seconds = before + last_end - begin
