@@ -34,6 +34,15 @@ def test_a_flipped_byte_between_records_changes_nothing(path):
     assert torch.equal(read_weights(path)["a"], torch.arange(1000.0))
 
 
+def test_a_record_that_a_flipped_bit_marks_as_a_folder_is_refused_for_torch_would_not_read_it(path):
+    entry = path.read_bytes().index(b"PK\x01\x02", path.read_bytes().index(b"PK\x01\x02") + 4)
+    content = bytearray(path.read_bytes())
+    content[entry + 38] |= 0x10
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"weights\.pth .*marked as a folder"):
+        read_weights(path)
+
+
 def rewrite(path, extra=(), compression=zipfile.ZIP_STORED):
     """The same records in a new archive, and some more."""
     with zipfile.ZipFile(path) as archive:
@@ -65,3 +74,21 @@ def test_a_compressed_record_is_refused_before_it_fills_the_memory(path):
 def test_files_of_torch_before_its_zip_format_are_read(path):
     torch.save({"a": torch.arange(3)}, path, _use_new_zipfile_serialization=False)
     assert torch.equal(read_weights(path)["a"], torch.arange(3))
+
+
+def test_a_flipped_bit_anywhere_is_refused_or_changes_no_tensor(tmp_path):
+    path = tmp_path / "small.pth"
+    original = {"a": torch.arange(100.0), "b": torch.ones(5)}
+    torch.save(original, path)
+    content = path.read_bytes()
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(bytes(damaged))
+        try:
+            state = read_weights(path)
+        except ValueError as error:
+            assert "small.pth" in str(error)
+        else:
+            assert state.keys() == original.keys()
+            assert all(torch.equal(state[key], original[key]) for key in original), position
