@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import REPO
 
-# A server that says yes to a new run; {gone} decides when it goes away. The limits are those of utils/log.py, shortened.
+# A server that says yes to a new run and goes away before or after it. The limits of utils/log.py are shortened.
 PROGRAM = """
 import json, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
