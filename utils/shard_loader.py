@@ -95,9 +95,13 @@ class ShardLoader:
         if not self.num_workers:
             yield from steps
             return
-        # Parts come in turns, one of each process. The generator is its own, see EpochLoader.
-        generator = torch.Generator()
-        yield from DataLoader(steps, batch_size=None, num_workers=self.num_workers, generator=generator)
+        generator = torch.Generator()  # its own, see EpochLoader
+        parts = iter(DataLoader(steps, batch_size=None, num_workers=self.num_workers, generator=generator))
+        try:
+            yield from parts  # in turns, one of each process
+        finally:
+            # What its __del__ does. Left to the garbage collector, as by a traceback, it waits 5 s for each process.
+            parts._shutdown_workers()
 
 
 class _Steps(IterableDataset):
