@@ -165,7 +165,9 @@ def add_shard_args(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--shuffle_buffer", type=int, default=SHUFFLE_BUFFER, help="samples of a stream in memory")
 
 
-def open_shards(args: argparse.Namespace, *, pin_memory: bool, rank: int = 0, world_size: int = 1, **options):
+def open_shards(
+    args: argparse.Namespace, *, pin_memory: bool, rank: int = 0, world_size: int = 1, **options
+) -> ShardLoader:
     """The loader of these flags; `options` are those of ShardPairs.
 
     Raises:
@@ -173,6 +175,8 @@ def open_shards(args: argparse.Namespace, *, pin_memory: bool, rank: int = 0, wo
     """
     if args.packed:
         raise ValueError("--shards and --packed both name data to train on; pass one")
+    if not args.shards:
+        raise ValueError("--shards is empty; name a folder that data.shard wrote or its URL, or leave the flag out")
     return ShardLoader(
         ShardPairs(args.shards, **options),
         args.batch_size,

@@ -62,6 +62,10 @@ class ShardPairs(RenderPairs):
         """What `files` shall say of these items from now on; earlier ones are forgotten."""
         self._names = names
 
+    def told(self) -> dict[int, str]:
+        """What is remembered."""
+        return self._names
+
     def files(self, index: int) -> str:
         return self._names.get(index) or f"shape {index} of {self.source.location}"
 
