@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, default_collate, get_w
 from datasets.shards.order import check_streams, largest_divisor, part_of
 from datasets.shards.pairs import ShardPairs
 from datasets.shards.streams import EpochOrder, read_stream
-from utils.loader import _without_worker_traceback
+from utils.loader import TIMEOUT_S, _leave_group, _without_worker_traceback
 
 MOST_STREAMS = 16  # of a batch, unless more are asked for
 SHUFFLE_BUFFER = 256
@@ -95,8 +96,15 @@ class ShardLoader:
         if not self.num_workers:
             yield from steps
             return
-        generator = torch.Generator()  # its own, see EpochLoader
-        parts = iter(DataLoader(steps, batch_size=None, num_workers=self.num_workers, generator=generator))
+        loader = DataLoader(
+            steps,
+            batch_size=None,
+            num_workers=self.num_workers,
+            timeout=TIMEOUT_S,
+            worker_init_fn=_leave_group,
+            generator=torch.Generator(),  # its own, see EpochLoader
+        )
+        parts = iter(loader)
         try:
             yield from parts  # in turns, one of each process
         finally:
@@ -147,9 +155,12 @@ def _clear_errors() -> Iterator[None]:
     except (ValueError, OSError) as error:
         raise _without_worker_traceback(error) from error
     except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):
+        if "DataLoader" not in str(error):
             raise
-        raise OSError(f"a loader process was killed ({error}); was memory short? Lower --num_workers") from error
+        raise OSError(
+            f"a loader process died, or gave nothing for {TIMEOUT_S} s ({str(error).splitlines()[0]}). Was memory "
+            "short? Lower --num_workers or --shuffle_buffer, or pass --num_workers 0"
+        ) from error
 
 
 def add_shard_args(parser: argparse.ArgumentParser) -> None:
@@ -166,7 +177,7 @@ def add_shard_args(parser: argparse.ArgumentParser) -> None:
 
 
 def open_shards(
-    args: argparse.Namespace, *, pin_memory: bool, rank: int = 0, world_size: int = 1, **options
+    args: argparse.Namespace, options: dict[str, Any], *, pin_memory: bool, rank: int = 0, world_size: int = 1
 ) -> ShardLoader:
     """The loader of these flags; `options` are those of ShardPairs.
 

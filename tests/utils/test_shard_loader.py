@@ -1,6 +1,7 @@
 """Batches from shards: the same on any number of processes, from any step on, as reading the pass by number."""
 
 import os
+import signal
 import threading
 
 import numpy as np
@@ -212,6 +213,18 @@ def test_a_missing_shard_is_named(tree, tmp_path, num_workers):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=str(path)):
         load(folder, num_workers=num_workers)
+
+
+@FORKING
+def test_a_killed_loader_process_is_one_message(folder):
+    before = children()
+    batches = open_loader(folder, num_workers=1).epoch(0)
+    next(batches)
+    (worker,) = (pid for pid in children() if pid not in before)
+    os.kill(int(worker), signal.SIGKILL)
+    with pytest.raises(OSError, match=r"a loader process died, .*--num_workers"):
+        list(batches)
+    assert children() == before
 
 
 def test_a_sample_that_occurs_twice_is_named(tree, tmp_path):
