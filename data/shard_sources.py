@@ -4,8 +4,9 @@ import io
 import tarfile
 import zlib
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,8 +19,19 @@ from datasets.views import open_view, plain_colours
 _VIEWS = 0x5649  # seeds of the same numbers for another purpose than the order of shapes
 
 
+class Task(Protocol):
+    """What a process needs to read one sample; small when pickled, for it travels alone."""
+
+    def read(self) -> tuple[np.ndarray, np.ndarray, str]:
+        """(N, 3) float32, (H, W, C) uint8 and "<synset>/<id> <view file>".
+
+        Raises:
+            ValueError, OSError: unreadable; names the file.
+        """
+
+
 class SampleSource(ABC):
-    """Clouds and views by number; picklable."""
+    """Clouds and views by number."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -28,12 +40,12 @@ class SampleSource(ABC):
     def num_views(self, shape: int) -> int: ...
 
     @abstractmethod
-    def read(self, shape: int, view: int) -> tuple[np.ndarray, np.ndarray, str]:
-        """(N, 3) float32, (H, W, C) uint8 and "<synset>/<id> <view file>".
+    def task(self, shape: int, view: int) -> Task:
+        """The reading of one view and its cloud."""
 
-        Raises:
-            ValueError, OSError: unreadable; names the file.
-        """
+    @abstractmethod
+    def describe(self, shape: int) -> str:
+        """Where a shape lies, for messages."""
 
     def fewest_views(self) -> int:
         """Of any shape.
@@ -46,9 +58,16 @@ class SampleSource(ABC):
             raise ValueError(f"{self.describe(counts.index(0))} has no picture; render it or delete it")
         return min(counts)
 
-    @abstractmethod
-    def describe(self, shape: int) -> str:
-        """Where it lies, for messages."""
+
+class TreeTask(NamedTuple):
+    """Two files of the trees."""
+
+    cloud: Path
+    view: Path
+    name: str
+
+    def read(self) -> tuple[np.ndarray, np.ndarray, str]:
+        return read_sound_points(self.cloud), np.asarray(plain_colours(open_view(self.view))), self.name
 
 
 class TreeSource(SampleSource):
@@ -63,20 +82,34 @@ class TreeSource(SampleSource):
     def num_views(self, shape: int) -> int:
         return len(self.shapes[shape].views)
 
-    def read(self, shape: int, view: int) -> tuple[np.ndarray, np.ndarray, str]:
+    def task(self, shape: int, view: int) -> TreeTask:
         entry = self.shapes[shape]
-        pixels = np.asarray(plain_colours(open_view(entry.view_folder(self.root) / entry.views[view])))
-        return read_sound_points(entry.cloud_path(self.root)), pixels, f"{entry} {entry.views[view]}"
+        file = entry.views[view]
+        return TreeTask(entry.cloud_path(self.root), entry.view_folder(self.root) / file, f"{entry} {file}")
 
     def describe(self, shape: int) -> str:
         return str(self.shapes[shape].cloud_path(self.root))
+
+
+class PackedTask(NamedTuple):
+    """A place in a packed file, which each process opens once."""
+
+    path: Path
+    shape: int
+    view: int
+
+    def read(self) -> tuple[np.ndarray, np.ndarray, str]:
+        file = _open_packed(self.path)
+        name = f"{file.name(self.shape)} {file.view_name(self.shape, self.view)}"
+        return file.read_points(self.shape), file.read_view(self.shape, self.view), name
 
 
 class PackedSource(SampleSource):
     """Shapes of a file by data.pack."""
 
     def __init__(self, path: Path):
-        self.file = PackedFile(path)
+        _open_packed.cache_clear()  # it may be another file by now
+        self.path, self.file = path, _open_packed(path)
 
     def __len__(self) -> int:
         return len(self.file)
@@ -84,12 +117,21 @@ class PackedSource(SampleSource):
     def num_views(self, shape: int) -> int:
         return self.file.num_views(shape)
 
-    def read(self, shape: int, view: int) -> tuple[np.ndarray, np.ndarray, str]:
-        name = f"{self.file.name(shape)} {self.file.view_name(shape, view)}"
-        return self.file.read_points(shape), self.file.read_view(shape, view), name
+    def task(self, shape: int, view: int) -> PackedTask:
+        return PackedTask(self.path, shape, view)
 
     def describe(self, shape: int) -> str:
-        return f"{self.file.name(shape)} in {self.file.path}"
+        return f"{self.file.name(shape)} in {self.path}"
+
+
+@lru_cache(maxsize=1)
+def _open_packed(path: Path) -> PackedFile:
+    return PackedFile(path)
+
+
+def view_of_pass(num_views: int, passage: int, seed: int, shape: int) -> int:
+    """The view that a shape shows in a pass: they come in an order drawn from (seed, shape)."""
+    return int(np.random.default_rng((_VIEWS, seed, shape)).permutation(num_views)[passage])
 
 
 class Encoded(NamedTuple):
@@ -100,14 +142,11 @@ class Encoded(NamedTuple):
     view_size: tuple[int, int, int]
 
 
-def encode(source: SampleSource, passage: int, seed: int, shape: int) -> Encoded | str:
-    """The sample of one shape in one pass, or what is wrong with its files.
-
-    The views of a shape are taken in an order drawn from (seed, shape), one in each pass.
-    """
-    views = np.random.default_rng((_VIEWS, seed, shape)).permutation(source.num_views(shape))
+def encode(numbered: tuple[int, Task]) -> Encoded | str:
+    """The sample of a shape, or what is wrong with its files."""
+    shape, task = numbered
     try:
-        points, pixels, name = source.read(shape, int(views[passage]))
+        points, pixels, name = task.read()
     except (ValueError, OSError) as error:
         return str(error)
     deflate = zlib.compressobj(ZLIB_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)  # a gzip header without time and name

@@ -7,14 +7,13 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from data.parallel import Stream, parallel_stream
-from data.shard_sources import Encoded, SampleSource, encode
+from data.parallel import parallel_stream
+from data.shard_sources import Encoded, SampleSource, Task, encode, view_of_pass
 from datasets.shards.index import FORMAT, INDEX_NAME, Shard, ShardIndex, write_index
 from datasets.shards.source import ShardSource
 from utils.checkpoint import provenance
@@ -77,7 +76,8 @@ def write_shards(
             shards, faults = [], []
             for number, part in enumerate(np.array_split(shapes, count)):
                 name = f"pass-{passage}-{number:06d}.tar"
-                encoded = _encode_all(stream, source, passage, seed, part.tolist(), name)
+                tasks = _tasks(source, passage, seed, part.tolist())
+                encoded = stream(encode, tasks, name)
                 shards.append(_write_shard(out / name, encoded, points, sizes, faults))
             if faults:
                 _remove_shards(out)
@@ -109,10 +109,10 @@ def _sha256(stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _encode_all(
-    stream: Stream, source: SampleSource, passage: int, seed: int, shapes: list[int], label: str
-) -> Iterator[Encoded | str]:
-    return stream(partial(encode, source, passage, seed), shapes, label)
+def _tasks(source: SampleSource, passage: int, seed: int, shapes: list[int]) -> list[tuple[int, Task]]:
+    """Those of some shapes in one pass."""
+    views = [view_of_pass(source.num_views(shape), passage, seed, shape) for shape in shapes]
+    return [(shape, source.task(shape, view)) for shape, view in zip(shapes, views)]
 
 
 def _write_shard(
