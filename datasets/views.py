@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 Colour = str | tuple[int, int, int]
@@ -65,3 +66,17 @@ def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
 def plain_colours(image: Image.Image) -> Image.Image:
     """The picture as RGBA where anything of it may be transparent, else as RGB."""
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """Lay a picture on a colour as Pillow's `paste` does. Shape: (C, H, W) uint8 -> (3, H, W) uint8."""
+    if len(pixels) == 3:
+        return pixels
+    opacity = pixels[3].astype(np.uint16)
+    mixed = pixels[:3] * opacity
+    mixed += 128
+    if any(background):
+        mixed += np.array(background, np.uint16)[:, None, None] * (np.uint16(255) - opacity)
+    mixed += mixed >> 8  # division by 255, rounded; nothing exceeds 16 bits
+    mixed >>= 8
+    return mixed.astype(np.uint8)
