@@ -18,6 +18,7 @@ from datasets.batch_augment import BatchAugment
 from datasets.packed_render import PackedRender
 from datasets.point_transforms import ROTATIONS, PointAugment
 from datasets.shapenet_render import ShapeNetRender
+from datasets.tolerant import Tolerant
 from models.encoders import ENCODERS, build_encoder
 from models.image_resnet import DEPTHS, ImageResNet
 from models.methods.crosspoint import CrossPoint
@@ -26,6 +27,7 @@ from models.sync import num_processes, process_rank
 from utils import engine, launch, log, run, seed
 from utils.allocator import keep_freed_memory
 from utils.cli import run_main
+from utils.faults import add_fault_args
 from utils.loader import EpochLoader
 from utils.monitor import MONITORED, evaluate_on_test, find_monitor
 from utils.pretraining import Pretraining
@@ -106,6 +108,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     launch.add_process_args(parser)
     parser.add_argument("--packed", help="one file by data.pack, read in place of the trees in --data_root")
     add_shard_args(parser)
+    add_fault_args(parser)
     return parser.parse_args(argv)
 
 
@@ -147,6 +150,8 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader | Sh
     if args.shards is not None:
         return open_shards(args, options, **place)
     dataset = (PackedRender if args.packed else ShapeNetRender)(args.packed or args.data_root, **options)
+    if args.on_bad_sample == "skip":
+        dataset = Tolerant(dataset)
     return EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, **place)
 
 
@@ -163,6 +168,10 @@ def check_flags(args: argparse.Namespace) -> None:
     run.require_at_least(2, args, "batch_size", "num_points", "image_size")
     run.require_at_least(1, args, "test_batch_size", "eval_num_points")
     run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers", "save_every_steps")
+    if args.shards and args.on_bad_sample == "skip":
+        raise ValueError(
+            "--on_bad_sample skip is for --packed and trees; python -m data.shard --verify finds bad shards"
+        )
     if args.packed == "":
         raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
     if args.micro_batch < 0 or args.micro_batch == 1:

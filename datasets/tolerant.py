@@ -1,6 +1,6 @@
 """Items that cannot be read, replaced by their neighbours, so that one bad file does not end a long run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch.utils.data import Dataset
 
@@ -35,6 +35,10 @@ class Tolerant(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """As that of the data set."""
         self.dataset.set_epoch(epoch)
+
+    def watch(self, on_read: Callable[[int], None]) -> None:
+        """As that of the data set."""
+        self.dataset.watch(on_read)
 
     def __getitem__(self, index: int) -> dict:
         return self.__getitems__([index])[0]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,34 @@ def test_a_training_told_to_stop_goes_on_in_the_middle_of_an_epoch_bit_for_bit(r
     train(root, tmp_path / "cut", *flags, "--resume")
     assert equal(weights(whole), weights(run_dir))
     assert losses(whole) == losses(run_dir)
+
+
+def with_bad_clouds(root, folder, numbers):
+    shutil.copytree(root, folder)
+    for number in numbers:
+        (folder / "ShapeNet" / f"{SHAPES[number]}.ply").write_bytes(b"ply, or so it says")
+    return folder
+
+
+def test_a_bad_cloud_ends_a_run_or_is_replaced_counted_and_named_once(root, tmp_path):
+    folder = with_bad_clouds(root, tmp_path / "data", [3])
+    with pytest.raises(ValueError, match=r"02/03\.ply"):
+        train(folder, tmp_path / "fail", "--batch_size", "7")
+    run_dir = train(folder, tmp_path / "skip", "--batch_size", "7", "--on_bad_sample", "skip", "--num_workers", "2")
+    log = (run_dir / "run.log").read_text()
+    assert log.count("warning: skipped") == 1
+    assert re.search(r"warning: skipped .*02/03\.ply", log)
+    state = torch.load(run_dir / "last.pt", weights_only=True)
+    assert (state["bad_samples"]["num_bad"], state["bad_samples"]["num_samples"]) == (2, 14)
+    train(folder, tmp_path / "skip", "--batch_size", "7", "--on_bad_sample", "skip", "--resume")
+    assert (run_dir / "run.log").read_text().count("warning: skipped") == 1
+
+
+def test_too_many_bad_clouds_end_a_run_that_skips_them(root, tmp_path):
+    folder = with_bad_clouds(root, tmp_path / "data", [1, 2, 3, 4, 5])
+    flags = ("--batch_size", "7", "--epochs", "5", "--on_bad_sample", "skip")
+    with pytest.raises(ValueError, match="15 of 21 samples could not be read, more than 50.00%"):
+        train(folder, tmp_path, *flags, "--max_bad_rate", "0.5")
 
 
 def test_states_are_saved_every_so_many_steps(root, tmp_path, monkeypatch):

@@ -24,7 +24,12 @@ BatchTransform = Callable[[dict, int, int], dict]
 
 
 class Batches(Protocol):
-    """What the loop needs of a loader: its number of steps, and an epoch's batches from any step on."""
+    """What the loop needs of a loader: its number of steps, samples of a step over all processes, batches of an epoch.
+
+    A batch may have "fault", a text for each sample, "" for those that could be read.
+    """
+
+    batch_size: int
 
     def __len__(self) -> int: ...
 

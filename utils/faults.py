@@ -1,8 +1,21 @@
 """Samples that could not be read and were replaced: counted, named once, and too many of them refused."""
 
+import argparse
 from collections.abc import Callable, Sequence
 
 MAX_NAMED = 1000  # in the log and in every checkpoint
+
+
+def add_fault_args(parser: argparse.ArgumentParser) -> None:
+    """Flags that say what becomes of a sample that cannot be read."""
+    group = parser.add_argument_group("bad data")
+    group.add_argument(
+        "--on_bad_sample",
+        choices=("fail", "skip"),
+        default="fail",
+        help="a cloud or picture that cannot be read ends the run, or is replaced by its neighbour, counted and named",
+    )
+    group.add_argument("--max_bad_rate", type=float, default=0.01, help="with skip: share of bad samples that ends it")
 
 
 class BadSamples:
