@@ -70,7 +70,7 @@ def _weights(path: Path) -> str:
 
 
 def _state(path: Path) -> str:
-    return digest(load_state(path.parent))
+    return digest(load_state(path.parent, report=print)[1])
 
 
 def _require_cloud(points: np.ndarray) -> np.ndarray:

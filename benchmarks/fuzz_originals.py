@@ -29,9 +29,9 @@ def write_checkpoints(folder: Path) -> dict[str, list[Path]]:
     optimizer.step()
     weights, state = folder / "weights.pth", folder / "state.pt"
     save_atomically(export_state(encoder, "pointnet", k=15), weights)
-    parts = {"optimizer": optimizer.state_dict(), "schedule": {"last_epoch": 3}, "rng": rng_state(), "next_epoch": 3}
-    config = {"model": "pointnet", "k": 15}
-    save_atomically({"method": OrderedDict(encoder.state_dict()), **parts, "config": config}, state)
+    networks = {"method": OrderedDict(encoder.state_dict()), "optimizer": optimizer.state_dict(), "rng": rng_state()}
+    plain = {"schedule": {"last_epoch": 3}, "scaler": {}, "progress": {"epoch": 3, "step": 1}, "best": 0.5}
+    save_atomically(networks | plain | {"config": {"model": "pointnet", "k": 15}}, state)
     return {"weights": [weights], "state": [state]}
 
 

@@ -19,6 +19,7 @@ from benchmarks.timing import in_turns
 from utils import run
 from utils.cli import run_main
 from utils.evaluation.linear_svm import PUBLISHED_C, published_protocol
+from utils.files import read_npz
 from utils.metrics import overall_accuracy
 
 NUM_CLASSES = 40
@@ -52,9 +53,9 @@ def load_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
         FileNotFoundError: no such file. ValueError: not such a file.
     """
     try:
-        with np.load(path) as file:
-            features, labels = file["features"], file["labels"]
-    except (KeyError, EOFError, AttributeError) as error:
+        file = read_npz(path)
+        features, labels = file["features"], file["labels"]
+    except KeyError as error:
         raise ValueError(f"{path} is no .npz file with the arrays features and labels ({error})") from error
     if features.ndim != 2 or labels.shape != features.shape[:1]:
         raise ValueError(f"{path}: expected features (M, D), labels (M,), got {features.shape}, {labels.shape}")

@@ -1,7 +1,5 @@
 """Checks of one shape: its cloud, its pictures, its cameras and depth."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +9,7 @@ from data.cloud_stats import CloudStats, measure
 from datasets.ply import read_points
 from datasets.shape_files import Shape
 from datasets.views import open_view
+from utils.files import read_npz
 
 EXTRAS = ("cameras.npz", "depth.npz")
 
@@ -77,10 +76,9 @@ def _check_views(paths: list[Path], faults: list[str]) -> tuple[frozenset[tuple[
 def _check_extra(path: Path, num_views: int, sizes: frozenset[tuple[int, int]]) -> str | None:
     """The fault of one cameras.npz or depth.npz, None when it fits the pictures."""
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            found = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        return f"{path} is not a readable npz file ({error}); render the shape again"
+        found = read_npz(path)
+    except (OSError, ValueError) as error:
+        return f"{error}; render the shape again"
     width, height = next(iter(sizes)) if len(sizes) == 1 else (None, None)
     if path.name == "depth.npz":
         expected = {"depth": (num_views, height, width)}

@@ -13,6 +13,7 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -23,6 +24,7 @@ SUMS = "SHA256SUMS.local"
 ORIGIN = ".unpacked_from"  # in each unpacked folder: sha256 and name of its archive
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_MAX_NAME = 2**20  # bytes; tarfile reads long names and other headers into memory, whatever length they announce
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,11 +36,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    check_archive(args.archive)
+    size = check_archive(args.archive)
     digest = sha256(args.archive)
     print(f"{args.archive}: sha256 {digest}")
     print(_compare(args.out / SUMS, args.archive.name, digest))
-    found = unpack(args.archive, args.out, digest)
+    found = unpack(args.archive, args.out, digest, size)
     _record(args.out / SUMS, args.archive.name, digest)
     for name in found:
         print(f"{args.archive.name} holds {name}: {args.out / SETS[name]}")
@@ -46,9 +48,22 @@ def main(args: argparse.Namespace) -> None:
         print(f"note: it was expected to hold {args.expect}; the published list does not say which link is which")
 
 
-def check_archive(archive: Path) -> None:
+class _Member(tarfile.TarInfo):
+    """A member of an archive; one that is not a file, such as the long name of the next one, must be short."""
+
+    @classmethod
+    def frombuf(cls, *args: Any) -> Self:
+        member = super().frombuf(*args)
+        if member.type not in tarfile.REGULAR_TYPES and member.size > _MAX_NAME:
+            raise tarfile.ReadError(f"a header of {member.size} bytes")
+        return member
+
+
+def check_archive(archive: Path) -> int:
     """Read the archive to its end and judge every member by its name and type.
 
+    Returns:
+        Bytes of the files in it.
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: not a gzipped tar file, cut short or damaged, or with a member that could write elsewhere.
@@ -61,11 +76,14 @@ def check_archive(archive: Path) -> None:
         raise ValueError(f"{archive} is {kind}; delete it and download it again later or in a browser")
     try:
         with gzip.open(archive) as stream:
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
+            size = 0
+            with tarfile.open(fileobj=stream, mode="r:", tarinfo=_Member) as tar:
                 for member in tqdm(tar, "checking", unit=" files", disable=None):
                     _check_member(archive, member)
+                    size += member.size
             while stream.read(1 << 20):  # the checksum of gzip comes last
                 pass
+            return size
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.ReadError) as error:
         raise ValueError(f"{archive} is cut short or damaged ({error}); delete it and download it again") from error
 
@@ -86,13 +104,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unpack(archive: Path, out: Path, digest: str) -> list[str]:
+def unpack(archive: Path, out: Path, digest: str, size: int) -> list[str]:
     """Unpack a checked archive beside its destination, then move each set into place by one rename.
 
+    Args:
+        digest: of the archive.
+        size: of its files, as `check_archive` found.
     Returns:
         Names of the sets it holds, also of those that an earlier run has unpacked from the same archive.
     Raises:
         ValueError: the archive holds no known layout, or a destination holds data of another origin.
+        OSError: no room for them.
     """
     done = [name for name in SETS if _origin(out / SETS[name]) == digest]
     if done and digest in _read_sums(out / SUMS).values():
@@ -102,6 +124,9 @@ def unpack(archive: Path, out: Path, digest: str) -> list[str]:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
+        room = shutil.disk_usage(work).free
+        if size > room:
+            raise OSError(f"{archive} unpacks to {size} bytes, {out} has room for {room}; pass --out on a larger disk")
         with tarfile.open(archive, "r:gz") as tar:
             for member in tqdm(tar, "unpacking", unit=" files", disable=None):
                 _check_member(archive, member)

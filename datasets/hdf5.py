@@ -27,15 +27,27 @@ def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, 
     raise FileNotFoundError(f"no {what} ({' or '.join(patterns)}) in any of: {places}; run: {fix}")
 
 
+def open_read_only(path: Path) -> h5py.File:
+    """Open a file at rest, also where the file system has no locks, as network and read-only mounts may have none.
+
+    Raises:
+        OSError: no such file, or damaged.
+    """
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        return h5py.File(path, "r", locking=False)  # not at once: one process may not open a file both ways
+
+
 @contextmanager
 def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
     """Open one HDF5 file read-only and check that `keys` are arrays of numbers; damage met while reading names it."""
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_read_only(path) as file:
             missing = [key for key in keys if key not in file]
             if missing:
                 raise ValueError(
-                    f"{path} has no {' and no '.join(map(repr, missing))}; it holds {sorted(file)}, "
+                    f"{path} has no {' and no '.join(map(repr, missing))}; it holds {sorted(map(str, file))}, "
                     f"expected {list(keys)}; make or download it again"
                 )
             for key in keys:

@@ -23,15 +23,17 @@ def unit_sphere(points: np.ndarray) -> np.ndarray:
     Args:
         points: (..., N, 3), each cloud is treated on its own.
     Raises:
-        ValueError: all points of a cloud coincide, so that it has no size.
+        ValueError: all points of a cloud coincide, so that it has no size, or its size overflows.
     """
-    centred = points - _columns(points).mean(axis=-1)[..., None, :]
-    radius = np.sqrt(np.einsum("...c,...c->...", centred, centred).max(axis=-1))[..., None, None]
-    if not np.all(radius > 0):
-        first = np.argwhere(~(radius > 0))[0][:-2].tolist()
-        raise ValueError(
-            f"all points coincide{f' in cloud {first[0]}' if first else ''}: it cannot be scaled to radius 1"
-        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = points - _columns(points).mean(axis=-1)[..., None, :]
+        radius = np.sqrt(np.einsum("...c,...c->...", centred, centred).max(axis=-1))[..., None, None]
+    sound = (radius > 0) & (radius < np.inf)
+    if not np.all(sound):
+        first = np.argwhere(~sound)[0]
+        reason = "all points coincide" if radius[tuple(first)] == 0 else "the coordinates are too large"
+        cloud = f" in cloud {first[0]}" if len(first) > 2 else ""
+        raise ValueError(f"{reason}{cloud}: it cannot be scaled to radius 1")
     return (centred / radius).astype(np.float32, copy=False)
 
 

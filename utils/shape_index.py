@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from datasets.shape_clouds import ShapeFile
 from utils.cross_modal import CrossModal
-from utils.files import write_npz
+from utils.files import read_npz, write_npz
 
 # What embeddings depend on beside the shapes, of the constants that load_cross_modal returns.
 _ORIGIN = (
@@ -49,10 +48,10 @@ def embed_folder(
 
 def _read(path: Path, origin: dict[str, Any]) -> np.ndarray:
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            embedding, found = arrays["embedding"], json.loads(str(arrays["origin"]))
-            changed = [key for key, value in origin.items() if found[key] != value]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+        embedding, found = arrays["embedding"], json.loads(str(arrays["origin"]))
+        changed = [key for key, value in origin.items() if found[key] != value]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"--index {path} is damaged or no index ({error}); delete it") from error
     if changed:
         difference = ", ".join(f"{key} was {found[key]}, is {origin[key]}" for key in changed)

@@ -35,7 +35,7 @@ def test_a_damaged_npz_is_a_fault(root):
     path = root / "ShapeNetRendering" / "02" / "a" / "depth.npz"
     path.write_bytes(b"PK\x03\x04 no zip")
     (fault,) = report_on(root, "ShapeNet +").faults
-    assert f"{path} is not a readable npz file" in fault
+    assert f"{path} is no .npz file without pickled objects" in fault
 
 
 def break_cloud(root):

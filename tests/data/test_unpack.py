@@ -1,6 +1,7 @@
 import gzip
 import io
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -158,6 +159,20 @@ def test_a_member_with_holes_is_refused_for_a_few_bytes_of_it_fill_the_disk(tmp_
     with pytest.raises(ValueError, match=r"holes\.tar\.gz: member 'zeros\.h5' has holes"):
         unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_larger_than_the_disk_is_refused_before_it_fills_it(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match=r"modelnet40\.tar\.gz unpacks to \d+ bytes, .*out has room for 1000; pass --out"):
+        unpack(archive, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, kind):
+    archive = pack_member(tmp_path / "long.tar.gz", "name", type=kind, size=2**20 + 1)
+    with pytest.raises(ValueError, match=r"long\.tar\.gz is cut short or damaged \(a header of 1048577 bytes\)"):
+        check_archive(archive)
 
 
 def test_an_archive_is_not_unpacked_twice_over(tmp_path):

@@ -205,6 +205,13 @@ def test_a_file_with_a_damaged_table_of_contents_is_named(tmp_path, signature):
         ModelNet40(tmp_path, "test", num_points=17)
 
 
+def test_a_file_whose_names_are_damaged_is_named(tmp_path):
+    path = write_modelnet40(tmp_path) / "ply_data_test0.h5"
+    path.write_bytes(path.read_bytes().replace(b"label\0", b"lab\xffl\0"))
+    with pytest.raises(ValueError, match=r"ply_data_test0\.h5 has no 'label'; it holds"):
+        ModelNet40(tmp_path, "test", num_points=17)
+
+
 def test_an_array_that_announces_more_than_its_file_can_hold_is_refused_before_it_takes_memory(tmp_path):
     path = write_modelnet40(tmp_path) / "ply_data_test0.h5"
     with h5py.File(path, "r+") as file:

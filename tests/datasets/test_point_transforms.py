@@ -70,6 +70,14 @@ def test_a_cloud_without_size_cannot_be_scaled():
         T.unit_sphere(np.ones((5, 3), np.float32))
 
 
+@pytest.mark.parametrize("size", [1e30, 3e38])
+def test_a_cloud_whose_size_overflows_is_refused_by_number(size):
+    points = np.stack([cloud(0), cloud(1), cloud(2)])
+    points[1, :2] = [[size] * 3, [-size] * 3]
+    with pytest.raises(ValueError, match="the coordinates are too large in cloud 1: it cannot be scaled"):
+        T.unit_sphere(points)
+
+
 def test_scale_is_one_factor_uniform_from_half_to_two():
     points = cloud(0)
     ratio = draws(T.random_scale, points) / points

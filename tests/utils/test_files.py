@@ -1,7 +1,9 @@
+import contextlib
+
 import numpy as np
 import pytest
 
-from utils.files import write_npz
+from utils.files import read_npz, write_npz
 
 
 def test_arrays_come_back_without_pickle(tmp_path):
@@ -17,3 +19,34 @@ def test_python_objects_are_refused_by_name_and_the_file_before_stays(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz"]
     with np.load(tmp_path / "a.npz") as kept:
         assert kept["label"].tolist() == [0, 1, 2]
+
+
+def test_arrays_are_read_all_or_those_that_are_asked_for(tmp_path):
+    write_npz(tmp_path / "a.npz", a=np.arange(3), b=np.ones(2))
+    assert {name: array.tolist() for name, array in read_npz(tmp_path / "a.npz").items()} == {
+        "a": [0, 1, 2],
+        "b": [1, 1],
+    }
+    assert list(read_npz(tmp_path / "a.npz", ["b", "c"])) == ["b"]
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+        read_npz(tmp_path / "none.npz")
+
+
+def test_a_flipped_bit_of_an_npz_file_is_an_error_that_names_it_or_changes_no_array(tmp_path):
+    path, array = tmp_path / "a.npz", np.random.default_rng(0).random(20)
+    write_npz(path, a=array)
+    content = path.read_bytes()
+    for position in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[position] ^= 1 << bit
+            path.write_bytes(bytes(damaged))
+            with contextlib.suppress(ValueError):
+                assert np.array_equal(read_npz(path).get("a", array), array)
+
+
+@pytest.mark.parametrize("write", [lambda path: np.save(path, np.ones(3)), lambda path: path.write_bytes(b"")])
+def test_other_files_are_no_npz_files(tmp_path, write):
+    write(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match=r"a\.npy is no \.npz file"):
+        read_npz(tmp_path / "a.npy")

@@ -1,11 +1,12 @@
 """Arrays on their way into the page: read strictly from .npz files, written as base64."""
 
 import base64
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+from utils import files
 
 # Length of each axis by letter, the same letter the same length in all arrays of a file; "x2" is exactly 2.
 Layout = Mapping[str, tuple[str, str]]
@@ -21,11 +22,9 @@ def read_npz(path: Path, layout: Layout, optional: tuple[str, ...] = ()) -> dict
         ValueError: damaged, pickled, an array is missing, or has another dtype or shape: the file and array are named.
     """
     try:
-        # The stream is ours, because np.load leaves a damaged file open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in layout if name in stored}
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no .npz file without pickled objects ({error}); make it again") from error
+        arrays = files.read_npz(path, layout)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{error}; make it again") from error
     lengths: dict[str, int] = {}
     for name, (kinds, axes) in layout.items():
         if name not in arrays:
