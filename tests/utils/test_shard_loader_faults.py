@@ -92,6 +92,18 @@ def test_a_killed_loader_process_is_one_message(folder):
     assert children() == before
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError(), FileNotFoundError(2, "no socket")])
+def test_a_loader_process_that_dies_while_it_hands_over_a_batch_is_the_same_message(folder, monkeypatch, error):
+    def die(steps):
+        raise error
+        yield
+
+    loader = open_loader(folder, num_workers=1)
+    monkeypatch.setattr(loader, "_parts", die)
+    with pytest.raises(OSError, match=r"a loader process died, .*--num_workers"):
+        next(loader.epoch(0))
+
+
 def test_a_sample_that_occurs_twice_is_named(tree, tmp_path):
     folder = make_shards(tree, tmp_path / "s", passes=1, samples_per_shard=37)
     loader = open_loader(folder, streams=1, shuffle_buffer=1)
