@@ -85,7 +85,7 @@ class ShardLoader:
         self.dataset.set_epoch(epoch)
         order = EpochOrder(self.seed, epoch, self.streams, self.shuffle_buffer)
         steps = _Steps(self.dataset, order, self.mine, self.batch_size // self.streams, range(start, len(self)))
-        with _clear_errors(), closing(self._parts(steps)) as parts:
+        with _clear_errors(self.num_workers), closing(self._parts(steps)) as parts:
             for _ in steps.steps:
                 step = [next(parts) for _ in range(max(self.num_workers, 1))]
                 self.dataset.remember({number: name for part in step for number, name in part[1].items()})
@@ -148,19 +148,31 @@ def _join(parts: list[Batch], pin: bool) -> Batch:
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Errors of loader processes as if there were none."""
+def _clear_errors(num_workers: int) -> Iterator[None]:
+    """Errors of loader processes as if there were none, their deaths as one message."""
     try:
         yield
-    except (ValueError, OSError) as error:
-        raise _without_worker_traceback(error) from error
-    except RuntimeError as error:
-        if "DataLoader" not in str(error):
+    except (ValueError, OSError, EOFError, RuntimeError) as error:
+        if _tells_of_death(error, num_workers):
+            sign = str(error).splitlines() or ["it closed its connection"]
+            raise OSError(
+                f"a loader process died, or gave nothing for {TIMEOUT_S} s ({sign[0]}). Was memory "
+                "short? Lower --num_workers or --shuffle_buffer, or pass --num_workers 0"
+            ) from error
+        told = _without_worker_traceback(error) if isinstance(error, ValueError | OSError) else error
+        if told is error:
             raise
-        raise OSError(
-            f"a loader process died, or gave nothing for {TIMEOUT_S} s ({str(error).splitlines()[0]}). Was memory "
-            "short? Lower --num_workers or --shuffle_buffer, or pass --num_workers 0"
-        ) from error
+        raise told from error
+
+
+def _tells_of_death(error: Exception, num_workers: int) -> bool:
+    """Whether a loader process died or hangs.
+
+    One that is killed while it hands over a tensor resets a connection, or its socket is missing.
+    """
+    if not num_workers or "in DataLoader worker process" in str(error):
+        return False
+    return isinstance(error, OSError | EOFError) or "DataLoader" in str(error)
 
 
 def add_shard_args(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,5 @@
 """Batches from shards: the same on any number of processes, from any step on, as reading the pass by number."""
 
-import os
-import signal
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -13,14 +9,13 @@ from torch.utils.data import default_collate
 from datasets.packed_render import PackedRender
 from datasets.shape_files import list_shapes
 from datasets.shards.pairs import ShardPairs
-from tests.datasets.shards.test_shard_source import needs_curl, serving
+from tests.file_server import needs_curl, serving
+from tests.shard_batches import BATCH, FORKING, SHAPES, load, open_loader
 from tests.tiny_shards import make_shards, make_tree, read_pass
 from tests.tiny_trees import disc_view, pack
 from utils.shard_loader import ShardLoader
 
-SHAPES, BATCH, STREAMS = 37, 8, 4
 STEPS = SHAPES // BATCH
-FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +26,6 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(tree, tmp_path_factory):
     return make_shards(tree, tmp_path_factory.mktemp("shards") / "s", passes=3, samples_per_shard=7)
-
-
-def open_loader(folder, *, num_workers=0, rank=0, world_size=1, seed=1, streams=STREAMS, shuffle_buffer=3, **options):
-    pairs = ShardPairs(str(folder), **({"image_size": 12, "num_points": 23, "seed": seed} | options))
-    return ShardLoader(
-        pairs, BATCH, seed=seed, num_workers=num_workers, pin_memory=False, rank=rank, world_size=world_size,
-        streams=streams, shuffle_buffer=shuffle_buffer,
-    )  # fmt: skip
-
-
-def load(folder, epoch=0, start=0, **options):
-    return list(open_loader(folder, **options).epoch(epoch, start))
 
 
 def assert_same(a, b):
@@ -154,85 +137,6 @@ def test_views_of_two_sizes_are_resized_while_loading(tmp_path):
 def test_a_url_gives_the_batches_of_the_folder(folder, num_workers):
     with serving(folder) as url:
         assert_same(load(url, num_workers=num_workers, start=2), load(folder, start=2))
-
-
-def open_files():
-    return sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_file(fd))
-
-
-def _is_file(fd):
-    return os.path.lexists(f"/proc/self/fd/{fd}") and ".tar" in os.readlink(f"/proc/self/fd/{fd}")
-
-
-def children():
-    path = f"/proc/self/task/{threading.get_native_id()}/children"
-    if not os.path.exists(path):
-        pytest.skip("no list of child processes here")
-    with open(path) as stream:
-        return stream.read().split()
-
-
-@needs_curl
-@FORKING
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("remote", [False, True])
-def test_an_epoch_left_in_the_middle_leaves_nothing_open(folder, num_workers, remote):
-    before = children()
-    with serving(folder) as url:
-        batches = open_loader(url if remote else folder, num_workers=num_workers).epoch(0)
-        next(batches)
-        if num_workers or remote:
-            assert children() != before
-        else:
-            assert open_files()
-        batches.close()
-        assert children() == before
-        assert open_files() == []
-
-
-@FORKING
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_damaged_sample_is_one_message(tree, tmp_path, num_workers):
-    folder = make_shards(tree, tmp_path / "s", passes=1, samples_per_shard=7)
-    path = sorted(folder.glob("*.tar"))[2]
-    raw = bytearray(path.read_bytes())
-    raw[700] ^= 1
-    path.write_bytes(raw)
-    with pytest.raises(
-        ValueError, match=rf"^{path} is damaged at byte 0: sample \d+-\w+ has another checksum"
-    ) as error:
-        load(folder, num_workers=num_workers)
-    assert "Traceback" not in str(error.value)
-
-
-@FORKING
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_missing_shard_is_named(tree, tmp_path, num_workers):
-    folder = make_shards(tree, tmp_path / "s", passes=1, samples_per_shard=7)
-    path = sorted(folder.glob("*.tar"))[1]
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match=str(path)):
-        load(folder, num_workers=num_workers)
-
-
-@FORKING
-def test_a_killed_loader_process_is_one_message(folder):
-    before = children()
-    batches = open_loader(folder, num_workers=1).epoch(0)
-    next(batches)
-    (worker,) = (pid for pid in children() if pid not in before)
-    os.kill(int(worker), signal.SIGKILL)
-    with pytest.raises(OSError, match=r"a loader process died, .*--num_workers"):
-        list(batches)
-    assert children() == before
-
-
-def test_a_sample_that_occurs_twice_is_named(tree, tmp_path):
-    folder = make_shards(tree, tmp_path / "s", passes=1, samples_per_shard=37)
-    loader = open_loader(folder, streams=1, shuffle_buffer=1)
-    sample = next(iter(read_pass(folder, 0).values()))
-    with pytest.raises(ValueError, match=r"two samples of a batch are of one shape, such as .*\(sample"):
-        loader.dataset.items([sample, sample])
 
 
 def test_clouds_that_are_too_small_are_told_at_once(folder):

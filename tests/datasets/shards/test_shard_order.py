@@ -49,8 +49,19 @@ def test_a_shuffle_buffer_gives_out_only_what_it_can_hold(length, buffer):
         assert positions.tolist() == list(range(length))
 
 
-def test_streams_are_shuffled_each_in_its_own_way():
-    assert order.emission_order(50, 8, 0, 0, 0).tolist() != order.emission_order(50, 8, 0, 0, 1).tolist()
+def test_seed_epoch_and_stream_each_change_the_shuffle():
+    orders = [order.emission_order(50, 8, *key).tolist() for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
+
+
+def test_seed_and_epoch_each_change_the_order_of_shards():
+    orders = [order.shard_order(30, *key).tolist() for key in ((0, 0), (1, 0), (0, 1))]
+    assert all(sorted(one) == list(range(30)) for one in orders)
+    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
+
+
+def test_what_is_left_in_the_buffer_is_shuffled_too():
+    assert order.emission_order(20, 20, 0, 0, 0).tolist() != list(range(20))
 
 
 def test_any_sample_can_leave_first():

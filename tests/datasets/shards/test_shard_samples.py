@@ -109,13 +109,6 @@ def test_headers_are_not_believed(index, name, size, kind, message):
     assert message in str(error.value)
 
 
-def test_a_header_with_a_wrong_checksum_is_refused(index):
-    raw = bytearray(header("0000000000-00000000.points.npy", 100))
-    raw[110] ^= 1  # of the owner
-    with pytest.raises(ValueError, match="a header with a wrong checksum"):
-        SampleReader(io.BytesIO(raw), "here", 2**20, index).read()
-
-
 class Forged(NamedTuple):
     """Writes what no cloud or picture is, with right checksums."""
 
@@ -124,6 +117,22 @@ class Forged(NamedTuple):
 
     def read(self):
         return self.points, self.pixels, "name"
+
+
+def test_files_of_two_samples_are_not_mixed(index):
+    raw = encode((1, Forged())).content
+    name = raw.index(b".name.txt") - 19
+    other = raw[name : name + 10].replace(b"1", b"2")
+    mixed = header((other + raw[name + 10 : name + 19]).decode() + ".name.txt", 4)
+    with pytest.raises(ValueError, match="here is damaged at byte 0: no sample"):
+        SampleReader(io.BytesIO(raw[:name] + mixed + raw[name + 512 :]), "here", len(raw), index).read()
+
+
+def test_a_header_with_a_wrong_checksum_is_refused(index):
+    raw = bytearray(header("0000000000-00000000.points.npy", 100))
+    raw[110] ^= 1  # of the owner
+    with pytest.raises(ValueError, match="a header with a wrong checksum"):
+        SampleReader(io.BytesIO(raw), "here", 2**20, index).read()
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import threading
-from contextlib import closing, contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +11,8 @@ import pytest
 from datasets.shards import source
 from datasets.shards.index import Shard
 from datasets.shards.source import ShardSource
+from tests.file_server import needs_curl, serving
 from tests.tiny_shards import make_shards, make_tree
-
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="URLs are fetched by curl, which is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -79,46 +76,6 @@ def test_a_shard_of_another_length_or_kind_is_named(folder, tmp_path):
         ShardSource(copy).open_file(shard.name)
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; of names in `cut` half, of those in `stalled` nothing."""
-
-    cut, stalled = (), ()
-    release = threading.Event()
-
-    def do_GET(self):
-        name = self.path.rsplit("/", 1)[-1]
-        if name in self.stalled:
-            self.release.wait(60)
-            self.close_connection = True
-        elif name in self.cut:
-            raw = (Path(self.directory) / name).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw[: len(raw) // 2])
-        else:
-            super().do_GET()
-
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def serving(folder, **behaviour):
-    """The URL of a folder."""
-    handler = type("Behaving", (Handler,), behaviour | {"release": threading.Event()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        handler.release.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @needs_curl
 def test_a_url_gives_the_same_bytes(folder):
     with serving(folder) as url:
@@ -171,7 +128,7 @@ def test_closing_early_ends_the_program(folder):
         program = stream.raw._pipe.proc
         assert program.poll() is None
         stream.close()
-        assert program.poll() is not None
+        assert program.poll() == -signal.SIGKILL  # not when the server lets go
     if before:
         assert set(os.listdir("/proc/self/fd")) == before
 

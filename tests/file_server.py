@@ -1,0 +1,52 @@
+"""A folder served over HTTP, well or badly."""
+
+import shutil
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="URLs are fetched by curl, which is not installed")
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder; of names in `cut` half, of those in `stalled` nothing."""
+
+    cut, stalled = (), ()
+    release = threading.Event()
+
+    def do_GET(self):
+        name = self.path.rsplit("/", 1)[-1]
+        if name in self.stalled:
+            self.release.wait(60)
+            self.close_connection = True
+        elif name in self.cut:
+            raw = (Path(self.directory) / name).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw[: len(raw) // 2])
+        else:
+            super().do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving(folder, **behaviour):
+    """The URL of a folder."""
+    handler = type("Behaving", (Handler,), behaviour | {"release": threading.Event()})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        handler.release.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
