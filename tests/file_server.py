@@ -13,9 +13,9 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="URLs are f
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; of names in `cut` half, of those in `stalled` nothing."""
+    """Serves a folder; of names in `cut` half, of those in `stalled` nothing, of those in `shaky` half at first."""
 
-    cut, stalled = (), ()
+    cut, stalled, shaky = (), (), ()
     release = threading.Event()
 
     def do_GET(self):
@@ -23,7 +23,8 @@ class Handler(SimpleHTTPRequestHandler):
         if name in self.stalled:
             self.release.wait(60)
             self.close_connection = True
-        elif name in self.cut:
+        elif name in self.cut or (name in self.shaky and self.asked.setdefault(name, 0) < 2):
+            self.asked[name] = self.asked.get(name, 0) + 1
             raw = (Path(self.directory) / name).read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(raw)))
@@ -39,7 +40,7 @@ class Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def serving(folder, **behaviour):
     """The URL of a folder."""
-    handler = type("Behaving", (Handler,), behaviour | {"release": threading.Event()})
+    handler = type("Behaving", (Handler,), behaviour | {"release": threading.Event(), "asked": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
@@ -82,7 +83,7 @@ class EpochLoader:
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory,
             timeout=TIMEOUT_S if num_workers else 0,
-            worker_init_fn=_leave_group,
+            worker_init_fn=leave_group,
             # Its own: each new iterator draws a seed for its workers, by default from the generator dropout uses.
             generator=torch.Generator(),
         )
@@ -99,29 +100,22 @@ class EpochLoader:
         """
         self.batches.epoch, self.batches.first_step = epoch, start
         self.dataset.set_epoch(epoch)
-        try:
+        with clear_errors(self.loader.num_workers, self._explain):
             yield from self.loader
-        except (ValueError, OSError) as error:
-            raise _without_worker_traceback(error) from error
-        except RuntimeError as error:
-            if "DataLoader" not in str(error):
-                raise
-            raise OSError(self._explain(error)) from error
 
-    def _explain(self, error: RuntimeError) -> str:
+    def _explain(self, error: Exception) -> str:
         """What to say of loader processes that died or hang."""
         named = _READING.search(str(error))
         pids = {int(pid) for pid in named[1].split(",")} if named else None  # a timeout names none
         items = [item for pid, item in self.reading.tolist() if item >= 0 and (pids is None or pid in pids)]
         files = "".join(f"\n  {self.dataset.files(item)}" for item in items) or " nothing that is known"
-        what = "a loader process died" if named else f"no batch came for {TIMEOUT_S} s"
         return (
-            f"{what} ({str(error).splitlines()[0]}). Was memory short, or a file at fault? Lower --num_workers, or "
+            f"{describe_death(error)}. Was memory short, or a file at fault? Lower --num_workers, or "
             f"pass --num_workers 0. It was reading:{files}"
         )
 
 
-def _leave_group(worker: int) -> None:
+def leave_group(worker: int) -> None:
     """Keep signals meant for the training, which a scheduler sends to its whole group, from its loader processes."""
     os.setpgid(0, 0)
 
@@ -157,6 +151,36 @@ def check_divisible(batch_size: int, world_size: int) -> None:
         below = batch_size // world_size * world_size
         sizes = f"{below} or {below + world_size}" if below > 1 else f"{below + world_size}"
         raise ValueError(f"--batch_size {batch_size} is not divisible by {world_size} ranks; use {sizes}")
+
+
+@contextmanager
+def clear_errors(num_workers: int, explain: Callable[[Exception], str]) -> Iterator[None]:
+    """Errors of loader processes as if there were none; their deaths are an OSError that says what `explain` does."""
+    try:
+        yield
+    except (ValueError, OSError, EOFError, RuntimeError) as error:
+        if _tells_of_death(error, num_workers):
+            raise OSError(explain(error)) from error
+        told = _without_worker_traceback(error) if isinstance(error, ValueError | OSError) else error
+        if told is error:
+            raise
+        raise told from error
+
+
+def _tells_of_death(error: Exception, num_workers: int) -> bool:
+    """Whether a loader process died or hangs.
+
+    One that is killed while it hands over a tensor resets a connection, or its socket is missing.
+    """
+    if not num_workers or "in DataLoader worker process" in str(error):
+        return False
+    return isinstance(error, OSError | EOFError) or "DataLoader" in str(error)
+
+
+def describe_death(error: Exception) -> str:
+    """What an error of a loader process that died or hangs says."""
+    sign = next(iter(str(error).splitlines()), "it closed its connection")
+    return f"{f'no batch came for {TIMEOUT_S} s' if 'timed out' in sign else 'a loader process died'} ({sign})"
 
 
 def _without_worker_traceback(error: Exception) -> Exception:

@@ -162,6 +162,11 @@ def check_same(before: dict, now: dict, path: Path) -> None:
     Raises:
         ValueError: one that changes what is learned differs.
     """
+    kinds = [next((name for name in ("shards", "packed") if flags.get(name)), "data_root") for flags in (before, now)]
+    if before and "shards" in kinds and kinds[0] != kinds[1]:
+        raise ValueError(
+            f"cannot resume on other data than {path}: --{kinds[0]} then, --{kinds[1]} now; shards have another order"
+        )
     changed = [key for key in before.keys() & now.keys() - _FREE_ON_RESUME if before[key] != now[key]]
     if changed:
         difference = ", ".join(f"--{key} was {before[key]}, now {now[key]}" for key in sorted(changed))

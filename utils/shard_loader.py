@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, default_collate, get_w
 from datasets.shards.order import check_streams, largest_divisor, part_of
 from datasets.shards.pairs import ShardPairs
 from datasets.shards.streams import EpochOrder, read_stream
-from utils.loader import TIMEOUT_S, _leave_group, _without_worker_traceback
+from utils.loader import TIMEOUT_S, clear_errors, describe_death, leave_group
 
 MOST_STREAMS = 16  # of a batch, unless more are asked for
 SHUFFLE_BUFFER = 256
@@ -85,7 +85,7 @@ class ShardLoader:
         self.dataset.set_epoch(epoch)
         order = EpochOrder(self.seed, epoch, self.streams, self.shuffle_buffer)
         steps = _Steps(self.dataset, order, self.mine, self.batch_size // self.streams, range(start, len(self)))
-        with _clear_errors(self.num_workers), closing(self._parts(steps)) as parts:
+        with clear_errors(self.num_workers, _explain), closing(self._parts(steps)) as parts:
             for _ in steps.steps:
                 step = [next(parts) for _ in range(max(self.num_workers, 1))]
                 self.dataset.remember({number: name for part in step for number, name in part[1].items()})
@@ -101,7 +101,7 @@ class ShardLoader:
             batch_size=None,
             num_workers=self.num_workers,
             timeout=TIMEOUT_S,
-            worker_init_fn=_leave_group,
+            worker_init_fn=leave_group,
             generator=torch.Generator(),  # its own, see EpochLoader
         )
         parts = iter(loader)
@@ -147,32 +147,11 @@ def _join(parts: list[Batch], pin: bool) -> Batch:
     return batch
 
 
-@contextmanager
-def _clear_errors(num_workers: int) -> Iterator[None]:
-    """Errors of loader processes as if there were none, their deaths as one message."""
-    try:
-        yield
-    except (ValueError, OSError, EOFError, RuntimeError) as error:
-        if _tells_of_death(error, num_workers):
-            sign = str(error).splitlines() or ["it closed its connection"]
-            raise OSError(
-                f"a loader process died, or gave nothing for {TIMEOUT_S} s ({sign[0]}). Was memory "
-                "short? Lower --num_workers or --shuffle_buffer, or pass --num_workers 0"
-            ) from error
-        told = _without_worker_traceback(error) if isinstance(error, ValueError | OSError) else error
-        if told is error:
-            raise
-        raise told from error
-
-
-def _tells_of_death(error: Exception, num_workers: int) -> bool:
-    """Whether a loader process died or hangs.
-
-    One that is killed while it hands over a tensor resets a connection, or its socket is missing.
-    """
-    if not num_workers or "in DataLoader worker process" in str(error):
-        return False
-    return isinstance(error, OSError | EOFError) or "DataLoader" in str(error)
+def _explain(error: Exception) -> str:
+    """What to say of loader processes that died or hang."""
+    return (
+        f"{describe_death(error)}. Was memory short? Lower --num_workers or --shuffle_buffer, or pass --num_workers 0"
+    )
 
 
 def add_shard_args(parser: argparse.ArgumentParser) -> None:

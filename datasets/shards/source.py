@@ -9,6 +9,7 @@ import io
 import re
 import select
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,8 @@ from typing import BinaryIO
 from datasets.shards.index import INDEX_NAME, Shard, ShardIndex, parse_index
 
 STALL_S = 300  # without a byte from the network
+WAITS_S = (1, 4, 16)  # before a file is fetched again whose connection broke
+_REFUSED = 22  # of curl: such as 404; it has tried again itself where the server was busy
 _BUFFER = 2**18
 _LARGEST_INDEX = 2**28
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -88,15 +91,25 @@ class ShardSource:
 
 
 class _Fetched(io.RawIOBase):
-    """The output of the program that fetches a URL."""
+    """The output of the program that fetches a URL.
+
+    When it breaks off, it is started again after each of WAITS_S, and what has been read is passed over.
+    """
 
     def __init__(self, url: str, scheme: str):
-        self.url = url
-        program, start = _readers()[scheme]
+        self.url, self.scheme = url, scheme
+        self.position = self.behind = 0  # bytes given out; of those, what a new start has yet to pass over
+        self.waits = list(WAITS_S)
+        self._start()
+
+    def _start(self) -> None:
+        program, start = _readers()[self.scheme]
         try:
-            self._pipe = start(url)
+            self._pipe = start(self.url)
         except FileNotFoundError as error:
-            raise OSError(f"{url} is fetched by the program {program}; install it, or copy the shards here") from error
+            raise OSError(
+                f"{self.url} is fetched by the program {program}; install it, or copy the shards here"
+            ) from error
         self._poll = select.poll()
         self._poll.register(self._pipe.stream.fileno(), select.POLLIN)
 
@@ -104,20 +117,52 @@ class _Fetched(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:
+        while True:
+            try:
+                self._pass_over()
+                count = self._receive(buffer)
+                self.position += count
+                return count
+            except _Broken as broken:
+                if broken.is_final or not self.waits:
+                    raise broken.error from None
+                self._stop()
+                time.sleep(self.waits.pop(0))
+                self._start()
+                self.behind = self.position
+
+    def _pass_over(self) -> None:
+        scratch = memoryview(bytearray(min(self.behind, _BUFFER)))
+        while self.behind and (count := self._receive(scratch[: self.behind])):
+            self.behind -= count
+
+    def _receive(self, buffer: memoryview) -> int:
         if not self._poll.poll(1000 * STALL_S):
-            raise TimeoutError(f"{self.url}: no byte came for {STALL_S} s; try again, or copy the shards here")
+            error = TimeoutError(f"{self.url}: no byte came for {STALL_S} s; try again, or copy the shards here")
+            raise _Broken(error, is_final=False)
         count = self._pipe.stream.readinto(buffer)
         if not count and (status := self._pipe.proc.wait()):
             reason = f"{_REASONS[status]}, " if status in _REASONS else ""
-            raise OSError(f"{self.url} could not be read ({reason}exit status {status}); try again, or check it")
+            error = OSError(f"{self.url} could not be read ({reason}exit status {status}); try again, or check it")
+            raise _Broken(error, is_final=status == _REFUSED)
         return count
+
+    def _stop(self) -> None:
+        self._pipe.proc.kill()  # it may wait for the network; what it would still say does not matter
+        self._pipe.ignore_errors = True
+        self._pipe.close()
 
     def close(self) -> None:
         if not self.closed and hasattr(self, "_pipe"):
-            self._pipe.proc.kill()  # it may wait for the network; what it would still say does not matter
-            self._pipe.ignore_errors = True
-            self._pipe.close()
+            self._stop()
         super().close()
+
+
+class _Broken(Exception):
+    """What a reader would raise, and whether there is no use in trying again."""
+
+    def __init__(self, error: OSError, is_final: bool):
+        self.error, self.is_final = error, is_final
 
 
 def _readers() -> dict[str, tuple[str, Callable]]:

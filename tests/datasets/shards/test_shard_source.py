@@ -21,6 +21,11 @@ def folder(tmp_path_factory):
     return make_shards(make_tree(base / "tree", 5), base / "s")
 
 
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch):
+    monkeypatch.setattr(source, "WAITS_S", (0.01, 0.01))
+
+
 HOSTILE = [
     "pipe:touch {marker}", "pipe:touch {marker} #/index.json", "http://host/a;touch {marker}",
     "http://host/$(touch {marker})", "http://host/`touch {marker}`", "http://host/a|touch {marker}",
@@ -101,6 +106,13 @@ def test_a_cut_connection_is_named(folder):
         pytest.raises(OSError, match=rf"{url}/{shard.name} could not be read \(the connection was cut, .*18\)"),
     ):
         stream.read()
+
+
+@needs_curl
+def test_a_connection_that_breaks_twice_costs_nothing_but_time(folder):
+    shard = ShardSource(folder).load_index().shards[0]
+    with serving(folder, shaky=(shard.name,)) as url, ShardSource(url).open_shard(shard) as stream:
+        assert stream.read() == (folder / shard.name).read_bytes()
 
 
 @needs_curl
