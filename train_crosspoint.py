@@ -18,6 +18,7 @@ from datasets.batch_augment import BatchAugment
 from datasets.packed_render import PackedRender
 from datasets.point_transforms import ROTATIONS, PointAugment
 from datasets.shapenet_render import ShapeNetRender
+from datasets.tolerant import Tolerant
 from models.encoders import ENCODERS, build_encoder
 from models.image_resnet import DEPTHS, ImageResNet
 from models.methods.crosspoint import CrossPoint
@@ -26,10 +27,12 @@ from models.sync import num_processes, process_rank
 from utils import engine, launch, log, run, seed
 from utils.allocator import keep_freed_memory
 from utils.cli import run_main
+from utils.faults import add_fault_args
 from utils.loader import EpochLoader
 from utils.monitor import MONITORED, evaluate_on_test, find_monitor
 from utils.pretraining import Pretraining
 from utils.processes import is_first
+from utils.shard_loader import ShardLoader, add_shard_args, open_shards
 
 MAX_IMAGE_SIZE = 4096
 BEST = "models/best_model.pth"
@@ -104,6 +107,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     run.add_common_args(parser)
     launch.add_process_args(parser)
     parser.add_argument("--packed", help="one file by data.pack, read in place of the trees in --data_root")
+    add_shard_args(parser)
+    add_fault_args(parser)
     return parser.parse_args(argv)
 
 
@@ -130,27 +135,24 @@ def point_augmentation(args: argparse.Namespace) -> PointAugment:
     return PointAugment(args.rotation, args.max_scale, args.translation, args.max_dropout)
 
 
-def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader:
-    """Batches of pairs as these flags ask for, from --packed or the trees below --data_root."""
-    dataset = (PackedRender if args.packed else ShapeNetRender)(
-        args.packed or args.data_root,
-        num_points=args.num_points,
-        image_size=args.image_size,
-        background=args.background,
-        point_augment=point_augmentation(args),
-        augment=args.augment == "loader",
-        with_images=args.cmid_weight > 0,
-        seed=args.seed,
-    )
-    return EpochLoader(
-        dataset,
-        args.batch_size,
-        seed=args.seed,
-        num_workers=args.num_workers,
-        pin_memory=pin_memory,
-        rank=process_rank(),
-        world_size=num_processes(),
-    )
+def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader | ShardLoader:
+    """Batches of pairs as these flags ask for, from --shards, --packed or the trees below --data_root."""
+    options = {
+        "num_points": args.num_points,
+        "image_size": args.image_size,
+        "background": args.background,
+        "point_augment": point_augmentation(args),
+        "augment": args.augment == "loader",
+        "with_images": args.cmid_weight > 0,
+        "seed": args.seed,
+    }
+    place = {"pin_memory": pin_memory, "rank": process_rank(), "world_size": num_processes()}
+    if args.shards is not None:
+        return open_shards(args, options, **place)
+    dataset = (PackedRender if args.packed else ShapeNetRender)(args.packed or args.data_root, **options)
+    if args.on_bad_sample == "skip":
+        dataset = Tolerant(dataset)
+    return EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, **place)
 
 
 def build_transform(args: argparse.Namespace) -> BatchAugment | None:
@@ -166,6 +168,10 @@ def check_flags(args: argparse.Namespace) -> None:
     run.require_at_least(2, args, "batch_size", "num_points", "image_size")
     run.require_at_least(1, args, "test_batch_size", "eval_num_points")
     run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers", "save_every_steps")
+    if args.shards and args.on_bad_sample == "skip":
+        raise ValueError(
+            "--on_bad_sample skip is for --packed and trees; python -m data.shard --verify finds bad shards"
+        )
     if args.packed == "":
         raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
     if args.micro_batch < 0 or args.micro_batch == 1:
@@ -190,7 +196,7 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None
     """One training run, scored at its end if there is labelled data."""
     seed.everything(args.seed)
     loader = build_loader(args, pin_memory=device.type == "cuda")
-    notes = launch.launch_notes(args)
+    notes = launch.launch_notes(args) + getattr(loader, "notes", [])
     method = build_method(args, notes.append).to(device)
     monitor = find_monitor(args, device, notes.append)  # before anything is written: its data may be at fault
     run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)

@@ -41,7 +41,7 @@ usage() {
 fetch() {
   local archive=$1 name=$2 status=0
   local id=${DRIVE_ID[$name]}
-  local by_hand="or fetch https://drive.google.com/file/d/$id/view in a browser and run: python -m data.unpack FILE --out $OUT"
+  local by_hand="or fetch https://drive.google.com/file/d/$id/view in a browser and run: python -m data.unpack FILE --out $(printf %q "$OUT")"
   curl --fail --location --retry 3 --continue-at - --output "$archive.part" \
     "https://drive.usercontent.google.com/download?id=$id&export=download&confirm=t" || status=$?
   if [ "$status" -ne 0 ]; then

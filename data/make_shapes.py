@@ -12,6 +12,7 @@ No shape of an evaluation set is a pre-training shape. The same arguments give t
 
 import argparse
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def main(args: argparse.Namespace) -> None:
     )
     write_tree(args.out, size, seed=args.seed, workers=args.workers)
     manifest.finish(args.out, recipe)
-    print(f"wrote {args.out} in {time.perf_counter() - start:.0f} s; check it: python -m data.check_data {args.out}")
+    check = f"python -m data.check_data {shlex.quote(str(args.out))}"
+    print(f"wrote {args.out} in {time.perf_counter() - start:.0f} s; check it: {check}")
 
 
 if __name__ == "__main__":

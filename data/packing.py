@@ -85,10 +85,7 @@ def pack_shape(root: Path, shape: Shape) -> PackedShape:
     """Read every file of one shape; a fault in one does not hide those of the others."""
     faults, views, cloud = [], [], b""
     try:
-        points = read_points(shape.cloud_path(root))
-        if (points == points[0]).all():
-            raise ValueError(f"{shape.cloud_path(root)}: all points coincide; make it again or delete it")
-        cloud = points.astype("<f4").tobytes()
+        cloud = read_sound_points(shape.cloud_path(root)).astype("<f4").tobytes()
     except (ValueError, OSError) as error:
         faults.append(str(error))
     if not shape.views:
@@ -100,6 +97,18 @@ def pack_shape(root: Path, shape: Shape) -> PackedShape:
         except (ValueError, OSError) as error:
             faults.append(str(error))
     return PackedShape(cloud, views, faults)
+
+
+def read_sound_points(path: Path) -> np.ndarray:
+    """A cloud that training can use, (N, 3) float32.
+
+    Raises:
+        ValueError: unreadable, or all its points coincide.
+    """
+    points = read_points(path)
+    if (points == points[0]).all():
+        raise ValueError(f"{path}: all points coincide; make it again or delete it")
+    return points
 
 
 class _Entry(NamedTuple):

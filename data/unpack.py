@@ -61,7 +61,7 @@ def check_archive(archive: Path) -> None:
         raise ValueError(f"{archive} is {kind}; delete it and download it again later or in a browser")
     try:
         with gzip.open(archive) as stream:
-            with tarfile.open(fileobj=stream) as tar:
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
                 for member in tqdm(tar, "checking", unit=" files", disable=None):
                     _check_member(archive, member)
             while stream.read(1 << 20):  # the checksum of gzip comes last
@@ -76,6 +76,8 @@ def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
         raise ValueError(f"{archive}: member {member.name!r} points outside the folder it is unpacked in; not unpacked")
     if not (member.isfile() or member.isdir()):
         raise ValueError(f"{archive}: member {member.name!r} is a link or a device; not unpacked")
+    if member.issparse():  # a few bytes can announce a file that fills the disk
+        raise ValueError(f"{archive}: member {member.name!r} has holes; not unpacked")
 
 
 def sha256(path: Path) -> str:
@@ -100,7 +102,7 @@ def unpack(archive: Path, out: Path, digest: str) -> list[str]:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, "r:gz") as tar:
             for member in tqdm(tar, "unpacking", unit=" files", disable=None):
                 _check_member(archive, member)
                 _extract(tar, member, work)

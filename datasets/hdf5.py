@@ -10,6 +10,8 @@ import numpy as np
 from datasets.labels import SHAPENET_PART, PartCategory
 from datasets.layouts import CLASS_NAMES
 
+_MAX_INFLATION = 1032  # no deflated array grows by more
+
 
 def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, fix: str) -> list[Path]:
     """Sorted files matching any of `patterns` in the first of `folders` that holds one.
@@ -29,7 +31,7 @@ def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, 
 def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
     """Open one HDF5 file read-only and check that `keys` are arrays of numbers; damage met while reading names it."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             missing = [key for key in keys if key not in file]
             if missing:
                 raise ValueError(
@@ -39,10 +41,15 @@ def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
             for key in keys:
                 if not isinstance(file[key], h5py.Dataset) or file[key].dtype.kind not in "iuf":
                     raise ValueError(f"{path}: {key} is no array of numbers ({file[key]}); make or download it again")
+                if file[key].nbytes > _MAX_INFLATION * path.stat().st_size:
+                    raise ValueError(
+                        f"{path}: {key} announces {file[key].nbytes} bytes, more than a file of this size can hold; "
+                        "make or download it again"
+                    )
             yield file
     except FileNotFoundError:
         raise
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError, MemoryError) as error:  # h5py raises all of them for damaged bytes
         raise ValueError(f"{path} is not a readable HDF5 file ({error}); make or download it again") from error
 
 

@@ -55,6 +55,9 @@ def _merge(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
 
 def _check_faces(mesh: trimesh.Trimesh, path: Path) -> None:
     """Refuse what would crash or silently spoil the ray caster."""
+    for name, rows in (("vertices", mesh.vertices), ("faces", mesh.faces)):
+        if rows.ndim != 2 or rows.shape[1] != 3:
+            raise ValueError(f"{path}: damaged, its {name} have shape {rows.shape}, expected 3 numbers each")
     low, high = int(mesh.faces.min()), int(mesh.faces.max())
     if low < 0 or high >= len(mesh.vertices):
         raise ValueError(f"{path}: faces name vertices {low}..{high}, but the file has {len(mesh.vertices)}")

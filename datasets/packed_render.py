@@ -8,6 +8,7 @@ from torch import Tensor
 
 from datasets.packed_file import PackedFile
 from datasets.render_pairs import RenderPairs
+from datasets.views import on_background
 
 
 class PackedRender(RenderPairs):
@@ -48,22 +49,8 @@ class PackedRender(RenderPairs):
 
     def read_pixels(self, index: int, view: int) -> Tensor:
         pixels = np.moveaxis(self.file.read_view(index, view), 2, 0)
-        return torch.from_numpy(_on_background(np.ascontiguousarray(pixels), self.background))
+        return torch.from_numpy(on_background(np.ascontiguousarray(pixels), self.background))
 
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = self.file.view_sizes
         return sizes[0] if len(sizes) == 1 else None
-
-
-def _on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Lay a picture on a colour as Pillow's `paste` does. Shape: (C, H, W) uint8 -> (3, H, W) uint8."""
-    if len(pixels) == 3:
-        return pixels
-    opacity = pixels[3].astype(np.uint16)
-    mixed = pixels[:3] * opacity
-    mixed += 128
-    if any(background):
-        mixed += np.array(background, np.uint16)[:, None, None] * (np.uint16(255) - opacity)
-    mixed += mixed >> 8  # division by 255, rounded; nothing exceeds 16 bits
-    mixed >>= 8
-    return mixed.astype(np.uint8)

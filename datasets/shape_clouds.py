@@ -95,7 +95,7 @@ def _read_rows(path: Path, suffix: str) -> np.ndarray:
     try:
         rows = np.load(path, allow_pickle=False) if suffix == ".npy" else np.loadtxt(path, ndmin=2)
         points = np.asarray(rows, dtype=np.float32)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header ends in TokenError, SyntaxError, MemoryError ... inside numpy
         raise ValueError(f"{path} is not a readable table of points ({error})") from error
     if points.ndim != 2 or len(points) == 0 or points.shape[1] < 3 or not np.isfinite(points[:, :3]).all():
         raise ValueError(f"{path}: expected finite points (N, 3 or more), N >= 1, got an array {points.shape}")

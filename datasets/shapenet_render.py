@@ -1,5 +1,6 @@
 """Pre-training pairs of CrossPoint from the trees ShapeNet and ShapeNetRendering."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -80,5 +81,6 @@ def _require_views(shapes: list[Shape], root: Path) -> None:
         first = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
         raise ValueError(
             f"{len(bare)} of {len(shapes)} clouds in {root / CLOUDS} have no picture {RENDERS}/<synset>/<id>/rendering/"
-            f"*.png: {first}; make them: python -m data.render_views MESH_DIR --out {root}, or delete these clouds"
+            f"*.png: {first}; make them: python -m data.render_views MESH_DIR --out {shlex.quote(str(root))}, or "
+            "delete these clouds"
         )

@@ -3,11 +3,13 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 Colour = str | tuple[int, int, int]
 
 _COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255)}
+MAX_PIXELS = 2**26  # 8192 x 8192; bounds the memory that a damaged header can ask for
 
 
 def background_colour(background: Colour) -> tuple[int, int, int]:
@@ -27,16 +29,19 @@ def open_view(path: Path) -> Image.Image:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a picture, or is cut short or damaged.
+        ValueError: the file is not a picture, cut short or damaged, or of more than MAX_PIXELS.
     """
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} in all are read")
             image.load()
             return image
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a readable picture ({error}); render or download it again") from error
+    except (OSError, SyntaxError, ValueError, MemoryError, struct.error, Image.DecompressionBombError) as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{path} is not a readable picture ({reason}); render or download it again") from error
 
 
 def load_view(path: Path, background: Colour = "black") -> Image.Image:
@@ -61,3 +66,17 @@ def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
 def plain_colours(image: Image.Image) -> Image.Image:
     """The picture as RGBA where anything of it may be transparent, else as RGB."""
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """Lay a picture on a colour as Pillow's `paste` does. Shape: (C, H, W) uint8 -> (3, H, W) uint8."""
+    if len(pixels) == 3:
+        return pixels
+    opacity = pixels[3].astype(np.uint16)
+    mixed = pixels[:3] * opacity
+    mixed += 128
+    if any(background):
+        mixed += np.array(background, np.uint16)[:, None, None] * (np.uint16(255) - opacity)
+    mixed += mixed >> 8  # division by 255, rounded; nothing exceeds 16 bits
+    mixed >>= 8
+    return mixed.astype(np.uint8)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models.checksums import check_records
 from models.encoders import build_encoder
 from models.heads import point_head
 
@@ -203,7 +204,7 @@ def check_tensors(state: dict) -> None:
 
 
 def read_weights(path: str | Path) -> dict:
-    """Read a checkpoint file without running any code in it.
+    """Read a checkpoint file without running any code in it, every byte compared with its checksum before.
 
     Raises:
         FileNotFoundError: no such file.
@@ -213,10 +214,14 @@ def read_weights(path: str | Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen types for damaged or pickled-code files
+        with path.open("rb") as file:  # one for both: the file may be replaced meanwhile
+            check_records(file)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and zipfile raise a dozen types for damaged or pickled-code files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} is damaged or not a plain weight file ({reason})") from error
+        raise ValueError(
+            f"{path} is damaged or not a plain weight file ({reason}); take another copy of it, or write it again"
+        ) from error
     if not isinstance(state, dict):
         raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict of tensors")
     return state

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,18 @@ def test_states_hold_the_draws_of_every_process_and_resume_on_another_number(roo
     run_dir = run_program("train_crosspoint", root, tmp_path / "out", "--resume")
     log = Path(run_dir, "run.log").read_text()
     assert "1 processes go on with a run of 2: the same batches" in log
+
+
+def test_bad_samples_of_all_processes_are_counted_and_named(root, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(root, folder)
+    for name in ("00", "05"):
+        (folder / "ShapeNet" / "02" / f"{name}.ply").write_bytes(b"")
+    flags = ("--batch_size", "8", "--eval_freq", "0", "--on_bad_sample", "skip")
+    run_in_processes(run_program, 2, tmp_path, "train_crosspoint", folder, tmp_path / "out", *flags, is_joined=False)
+    log = (tmp_path / "out" / "run" / "run.log").read_text()
+    assert [log.count(f"02/{name}.ply") > 0 for name in ("00", "05", "01")] == [True, True, False]
+    assert log.count("warning: skipped") == 2
 
 
 def torchrun(*words, **options):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import train_crosspoint
 from models.methods import crosspoint
 from models.published import load_encoder
 from tests.conftest import REPO
-from tests.interruption import interrupted_in
+from tests.interruption import interrupted_in, stopped_after
 from tests.tiny_trees import cloud, labelled, pack, write_h5, write_ply, write_shapenet
 from utils import checkpoint
 
@@ -82,6 +83,65 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_pa
         train(root, tmp_path / "cut", *flags)
     resumed = weights(train(root, tmp_path / "cut", *flags, "--resume"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+@pytest.mark.parametrize("augment", ["loader", "device"])
+def test_a_training_told_to_stop_goes_on_in_the_middle_of_an_epoch_bit_for_bit(root, tmp_path, augment):
+    flags = ("--batch_size", "2", "--augment", augment)  # three steps an epoch
+    whole = train(root, tmp_path / "whole", *flags)
+    run_dir = tmp_path / "cut" / "tiny"
+    for stop in (1, 2):
+        with stopped_after(stop):
+            train(root, tmp_path / "cut", *flags, *(("--resume",) if stop > 1 else ()))
+    log = (run_dir / "run.log").read_text()
+    assert "SIGUSR1: stopped in epoch 0 after step 1" in log
+    assert "resumed at epoch 0, step 1" in log
+    train(root, tmp_path / "cut", *flags, "--resume")
+    assert equal(weights(whole), weights(run_dir))
+    assert losses(whole) == losses(run_dir)
+
+
+def with_bad_clouds(root, folder, numbers):
+    shutil.copytree(root, folder)
+    for number in numbers:
+        (folder / "ShapeNet" / f"{SHAPES[number]}.ply").write_bytes(b"ply, or so it says")
+    return folder
+
+
+def test_a_bad_cloud_ends_a_run_or_is_replaced_counted_and_named_once(root, tmp_path):
+    folder = with_bad_clouds(root, tmp_path / "data", [3])
+    with pytest.raises(ValueError, match=r"02/03\.ply"):
+        train(folder, tmp_path / "fail", "--batch_size", "7")
+    run_dir = train(folder, tmp_path / "skip", "--batch_size", "7", "--on_bad_sample", "skip", "--num_workers", "2")
+    log = (run_dir / "run.log").read_text()
+    assert log.count("warning: skipped") == 1
+    assert re.search(r"warning: skipped .*02/03\.ply", log)
+    state = torch.load(run_dir / "last.pt", weights_only=True)
+    assert (state["bad_samples"]["num_bad"], state["bad_samples"]["num_samples"]) == (2, 14)
+    train(folder, tmp_path / "skip", "--batch_size", "7", "--on_bad_sample", "skip", "--resume")
+    assert (run_dir / "run.log").read_text().count("warning: skipped") == 1
+
+
+def test_too_many_bad_clouds_end_a_run_that_skips_them(root, tmp_path):
+    folder = with_bad_clouds(root, tmp_path / "data", [1, 2, 3, 4, 5])
+    flags = ("--batch_size", "7", "--epochs", "5", "--on_bad_sample", "skip")
+    with pytest.raises(ValueError, match="15 of 21 samples could not be read, more than 50.00%"):
+        train(folder, tmp_path, *flags, "--max_bad_rate", "0.5")
+
+
+def test_states_are_saved_every_so_many_steps(root, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(checkpoint, "save_state", lambda state, run_dir: saved.append(dict(state["progress"])))
+    train(root, tmp_path, "--batch_size", "2", "--save_every_steps", "2")
+    assert [(p["epoch"], p["step"]) for p in saved] == [(0, 2), (1, 0), (1, 1), (2, 0)]
+
+
+def test_a_run_that_was_killed_before_its_first_state_begins_again(root, tmp_path):
+    with interrupted_in(0):
+        train(root, tmp_path)
+    run_dir = train(root, tmp_path, "--resume")
+    assert "no state in" in (run_dir / "run.log").read_text()
+    assert len(losses(run_dir)) == 2
 
 
 def test_the_number_of_workers_changes_nothing(root, plain, tmp_path):

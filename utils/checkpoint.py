@@ -65,16 +65,16 @@ def _git(repo: Path, *words: str) -> str:
 
 
 def rng_state() -> dict[str, torch.Tensor | list[torch.Tensor]]:
-    """State of torch's generators, the only global ones that training draws from, of this process."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    """State of this process's torch generators, the only global ones that training draws from: CPU, current GPU."""
+    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else []
     return {"torch": torch.get_rng_state(), "cuda": cuda}
 
 
 def restore_rng(state: dict[str, torch.Tensor | list[torch.Tensor]]) -> None:
-    """Put back what `rng_state` returned; CUDA generators only where this machine has as many devices."""
+    """Put back what `rng_state` returned; that of a GPU only where there is one."""
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"][0])
 
 
 def save_state(state: dict, run_dir: Path) -> None:

@@ -24,7 +24,12 @@ BatchTransform = Callable[[dict, int, int], dict]
 
 
 class Batches(Protocol):
-    """What the loop needs of a loader: its number of steps, and an epoch's batches from any step on."""
+    """What the loop needs of a loader: its number of steps, samples of a step over all processes, batches of an epoch.
+
+    A batch may have "fault", a text for each sample, "" for those that could be read.
+    """
+
+    batch_size: int
 
     def __len__(self) -> int: ...
 
@@ -122,7 +127,9 @@ class Stepper:
         self.device, self.precision, self.micro_batch = device, precision, micro_batch
         self.forward = parallel(Embedding(method) if micro_batch else method, device)
 
-    def step(self, batch: dict, number: int, is_stopping: bool = False, num_faults: int = 0) -> StepResult:
+    def step(
+        self, batch: dict, number: int, is_stopping: Callable[[], bool] = lambda: False, num_faults: int = 0
+    ) -> StepResult:
         """Forward, backward, update, schedule.
 
         Args:
@@ -136,7 +143,7 @@ class Stepper:
 
         def check(terms: dict[str, Tensor]) -> None:
             own = [term.item() for term in terms.values()]
-            *values, stopping, faults = mean_of([*own, float(is_stopping), float(num_faults)], self.device)
+            *values, stopping, faults = mean_of([*own, float(is_stopping()), float(num_faults)], self.device)
             result = StepResult(dict(zip(terms, values)), stopping > 0, round(faults * num_processes()))
             found.append(result)
             if not all(map(math.isfinite, values)):
@@ -210,7 +217,7 @@ def train_one_epoch(
         on_device = _move(batch, stepper.device)
         if transform is not None:
             on_device = transform(on_device, epoch, step)
-        result = stepper.step(on_device, step, is_stopping(), len(faults))
+        result = stepper.step(on_device, step, is_stopping, len(faults))
         progress.add(result.terms, len(batch["index"]) * num_processes(), lr)
         last_end = time.perf_counter()
         progress.seconds = before + last_end - begin

@@ -1,13 +1,18 @@
 """Files that are written whole or not at all."""
 
+import errno
+import io
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], previous: Path | None = None) -> None:
@@ -17,21 +22,23 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], previous: 
 
     Args:
         previous: a name in the same folder under which the replaced file is kept.
+    Raises:
+        OSError: no room, no permission; also where `write` has made another exception of it, as torch.save does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    raw = _RememberingFile(descriptor, "wb")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+        _fill(raw, write)
         os.chmod(temporary, 0o644)  # mkstemp hides its files from other users; results are for them too
         if previous is not None and path.exists():
             _keep(path, previous)
         os.replace(temporary, path)
         _sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if raw.fault is not None:
+            raise _for_people(raw.fault, path) from error
         raise
 
 
@@ -61,6 +68,45 @@ def remove_unfinished(folder: Path, *names: str) -> None:
     for name in names:
         for path in folder.glob(f".{name}.*"):
             path.unlink(missing_ok=True)
+
+
+class _RememberingFile(io.FileIO):
+    """A file that remembers why a write to it failed."""
+
+    fault: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        with self._remembered():
+            return super().write(data)
+
+    def sync(self) -> None:
+        with self._remembered():
+            os.fsync(self.fileno())
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.fault = error
+            raise
+
+
+def _fill(raw: _RememberingFile, write: Callable[[BinaryIO], object]) -> None:
+    try:
+        stream = io.BufferedWriter(raw)
+        write(stream)
+        stream.flush()
+        raw.sync()
+    finally:
+        raw.close()  # without what the buffer may still hold: a full disk would not take it either
+
+
+def _for_people(fault: OSError, path: Path) -> OSError:
+    reason = fault.strerror or str(fault)
+    if fault.errno in _NO_ROOM:
+        reason += "; make room or choose another folder, then run again. Of the old file nothing is lost"
+    return OSError(fault.errno, reason, str(path))
 
 
 def write_text(path: Path, text: str) -> None:

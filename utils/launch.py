@@ -44,12 +44,12 @@ def joined(args: argparse.Namespace) -> Iterator[torch.device]:
     if world_size > 1 and args.device.startswith("cuda:"):
         raise ValueError(f"--device {args.device}: {world_size} processes take a device each; pass --device cuda")
     device = get_device(args.device)
+    if device.type == "cuda":
+        device = get_device(f"cuda:{local_rank}") if world_size > 1 else device
+        torch.cuda.set_device(device)
     if world_size == 1:
         yield device
         return
-    if device.type == "cuda":
-        device = get_device(f"cuda:{local_rank}")
-        torch.cuda.set_device(device)
     backend = args.backend or ("nccl" if device.type == "cuda" else "gloo")
     if backend == "nccl" and device.type != "cuda":
         raise ValueError("--backend nccl needs GPUs; pass --backend gloo")

@@ -10,6 +10,9 @@ from pathlib import Path
 import torch
 
 WANDB_MODES = ("off", "disabled", "offline", "online")
+# How long a run waits for an unreachable W&B when it starts and when it ends; between, metrics wait in the background.
+WANDB_START_S = 20
+WANDB_FINISH_S = 30
 
 
 class RunLog:
@@ -18,7 +21,7 @@ class RunLog:
     Args:
         run_dir: folder of the run; files in it are appended to, never truncated.
         wandb_mode: "off" (default, W&B not imported), "disabled", "offline" or "online". Only "online" needs an
-            account; a failure to reach W&B is reported and never stops the run.
+            account; a failure to reach W&B is reported, never stops the run and delays it by less than a minute.
         name, config: of the run, for W&B.
     """
 
@@ -33,9 +36,14 @@ class RunLog:
         try:
             import wandb
 
-            self._wandb = wandb.init(project="crosspoint", name=name, dir=run_dir, mode=mode, config=config)
+            limits = wandb.Settings(
+                init_timeout=WANDB_START_S, finish_timeout=WANDB_FINISH_S, finish_timeout_raises=True
+            )
+            self._wandb = wandb.init(
+                project="crosspoint", name=name, dir=run_dir, mode=mode, config=config, settings=limits
+            )
         except Exception as error:  # any fault of the tracker is not a fault of the run
-            self.line(f"warning: W&B is off for this run: {error}")
+            self.line(f"warning: W&B is off for this run: {_first_line(error)}")
 
     def line(self, text: str) -> None:
         """Print one line and keep it in run.log with the time of day (UTC)."""
@@ -51,7 +59,7 @@ class RunLog:
             try:
                 self._wandb.log(values)
             except Exception as error:  # as above
-                self.line(f"warning: W&B stopped taking metrics: {error}")
+                self.line(f"warning: W&B stopped taking metrics: {_first_line(error)}")
                 self._wandb = None
 
     def close(self) -> None:
@@ -60,9 +68,13 @@ class RunLog:
             try:
                 self._wandb.finish()
             except Exception as error:  # as above
-                self.line(f"warning: W&B did not take the last metrics: {error}")
+                self.line(f"warning: W&B did not take the last metrics: {_first_line(error)}")
         self._lines.close()
         self._metrics.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 class NoLog:

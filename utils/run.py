@@ -23,7 +23,7 @@ _PICTURES = ("loss_curve.png", "predictions.npz", "tsne.npz", "part_clouds.npz",
 _FREE_ON_RESUME = {
     "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size", "overwrite",
     "eval", "json", "packed", "world_size", "backend", "votes", "num_pictures", "save_every_steps", "on_bad_sample",
-    "shards",
+    "max_bad_rate", "shards",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """A few shapes of a pre-training tree, ready to look at: clouds, what training sees of them, and their renders."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ def _choose(shapes: list[Shape], num_shapes: int, rng: np.random.Generator) -> l
 
 def _column(shape: Shape, root: Path, rng: np.random.Generator) -> PanelColumn:
     if not shape.views:
-        raise ValueError(f"{shape} has no picture in {shape.view_folder(root)}; run: python -m data.check_data {root}")
+        check = f"python -m data.check_data {shlex.quote(str(root))}"
+        raise ValueError(f"{shape} has no picture in {shape.view_folder(root)}; run: {check}")
     points = read_points(shape.cloud_path(root))
     view = shape.views[rng.integers(len(shape.views))]
     return PanelColumn(

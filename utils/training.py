@@ -22,6 +22,7 @@ from utils.engine import (
     StepResult,
     train_one_epoch,
 )
+from utils.faults import BadSamples
 from utils.log import RunLog
 from utils.processes import everyones, is_first, own_draws
 from utils.run_metrics import try_draw_curves
@@ -68,6 +69,7 @@ class Training(ABC):
         self.progress = Progress()
         self.seconds = 0.0  # of whole epochs with their held-out scoring, over all sessions of the run
         self.best = float("-inf")
+        self.bad_samples = BadSamples(log.line, max_rate=getattr(args, "max_bad_rate", 0.0))
         own_draws(args.seed)
 
     @abstractmethod
@@ -94,8 +96,8 @@ class Training(ABC):
         path, state = checkpoint.load_state(self.run_dir, report=self.log.line)
         run.check_same(state["config"], vars(self.args), path)
         if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
-            packed = getattr(self.args, "packed", None)
-            source = f"--packed {packed}" if packed else f"--data_root {self.args.data_root}"
+            given = ((name, getattr(self.args, name, None)) for name in ("shards", "packed", "data_root"))
+            source = next(f"--{name} {place}" for name, place in given if place)
             raise ValueError(
                 f"{self.run_dir} was trained on {state['num_samples']} samples, {source} holds "
                 f"{len(self.loader.dataset)}: resume on the same data, or start anew under another --exp_name"
@@ -110,6 +112,7 @@ class Training(ABC):
         self._restore_draws(state["rng"])
         self.progress = Progress(**state["progress"])
         self.best, self.seconds = state["best"], state["seconds"]
+        self.bad_samples.load_state_dict(state["bad_samples"])
         if is_first():
             run.add_session(self.run_dir, vars(self.args))
         self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
@@ -149,7 +152,7 @@ class Training(ABC):
                 print_freq=self.args.print_freq,
                 transform=self.transform,
                 is_stopping=lambda: request.signal_name is not None,
-                after_step=lambda result, faults: self._after_step(result, request),
+                after_step=lambda result, faults: self._after_step(result, faults, request),
             )
         except NonFiniteLoss as error:
             raise ValueError(self._explain(error)) from error
@@ -161,9 +164,11 @@ class Training(ABC):
         self._save()
         release_free_pages()
 
-    def _after_step(self, result: StepResult, request: StopRequest) -> None:
-        """Save when it is due, and stop when any process was told to."""
+    def _after_step(self, result: StepResult, faults: list[str], request: StopRequest) -> None:
+        """Count samples that could not be read, save when it is due, and stop when any process was told to."""
         progress, every = self.progress, self.args.save_every_steps
+        found = [fault for faults in everyones(faults) for fault in faults] if result.num_faults else []
+        self.bad_samples.note(found, self.loader.batch_size)
         if result.is_stopping:
             self._save()
             self.log.line(
@@ -192,6 +197,7 @@ class Training(ABC):
             "progress": asdict(self.progress),
             "best": self.best,
             "seconds": self.seconds,
+            "bad_samples": self.bad_samples.state_dict(),
             "num_samples": len(self.loader.dataset),
             "config": vars(self.args),
             "provenance": checkpoint.provenance(),

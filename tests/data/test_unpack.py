@@ -138,7 +138,10 @@ def test_a_later_download_is_compared_with_the_recorded_checksum(archive, tmp_pa
         ("/tmp/evil.txt", {}, "points outside"),
         ("link", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "is a link or a device"),
         ("link", {"type": tarfile.LNKTYPE, "linkname": "other"}, "is a link or a device"),
+        ("link", {"type": tarfile.LNKTYPE, "linkname": "../../out"}, "is a link or a device"),
         ("pipe", {"type": tarfile.FIFOTYPE}, "is a link or a device"),
+        ("disk", {"type": tarfile.BLKTYPE, "devmajor": 8}, "is a link or a device"),
+        ("terminal", {"type": tarfile.CHRTYPE, "devmajor": 5}, "is a link or a device"),
     ],
 )
 def test_a_member_that_could_write_elsewhere_is_refused_before_anything_is_written(tmp_path, name, fields, problem):
@@ -147,6 +150,23 @@ def test_a_member_that_could_write_elsewhere_is_refused_before_anything_is_writt
         unpack(archive, tmp_path / "out" / "deep")
     assert repr(name) in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_member_with_holes_is_refused_for_a_few_bytes_of_it_fill_the_disk(tmp_path):
+    holes = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": str(2**20), "GNU.sparse.map": "0,0"}
+    archive = pack_member(tmp_path / "holes.tar.gz", "zeros.h5", pax_headers=holes)
+    with pytest.raises(ValueError, match=r"holes\.tar\.gz: member 'zeros\.h5' has holes"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_is_not_unpacked_twice_over(tmp_path):
+    with tarfile.open(tmp_path / "inner.tar.bz2", "w:bz2"):
+        pass
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress((tmp_path / "inner.tar.bz2").read_bytes()))
+    with pytest.raises(ValueError, match=r"a\.tar\.gz is cut short or damaged") as caught:
+        check_archive(tmp_path / "a.tar.gz")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("drop", [1, 8, 2000, 0.5])

@@ -195,6 +195,25 @@ def test_a_file_that_is_cut_short_is_named(tmp_path, keep):
         ModelNet40(tmp_path, "test", num_points=17)
 
 
+@pytest.mark.parametrize("signature", [b"HEAP", b"SNOD", b"TREE"])
+def test_a_file_with_a_damaged_table_of_contents_is_named(tmp_path, signature):
+    path = write_modelnet40(tmp_path) / "ply_data_test0.h5"
+    content = path.read_bytes()
+    assert signature in content
+    path.write_bytes(content.replace(signature, b"OOPS"))
+    with pytest.raises(ValueError, match=r"ply_data_test0\.h5 is not a readable HDF5 file"):
+        ModelNet40(tmp_path, "test", num_points=17)
+
+
+def test_an_array_that_announces_more_than_its_file_can_hold_is_refused_before_it_takes_memory(tmp_path):
+    path = write_modelnet40(tmp_path) / "ply_data_test0.h5"
+    with h5py.File(path, "r+") as file:
+        del file["data"]
+        file.create_dataset("data", (3, 10**9, 3), np.float32, chunks=(1, 1000, 3), compression="gzip")
+    with pytest.raises(ValueError, match=r"ply_data_test0\.h5: data announces 36000000000 bytes, more than"):
+        ModelNet40(tmp_path, "test", num_points=17)
+
+
 @pytest.mark.parametrize("num_points", [0, 98])
 def test_more_points_than_stored_is_an_error_that_names_both_counts(tmp_path, num_points):
     write_modelnet40(tmp_path)

@@ -17,6 +17,7 @@ BROKEN = {
     "nan.off": b"OFF\n3 1 0\n0 0 0\nnan 0 0\n0 1 0\n3 0 1 2\n",
     "index.off": b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n",
     "not.glb": b"glTF1234",
+    "flat.obj": b"v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n",
 }
 
 

@@ -83,8 +83,8 @@ def test_a_file_replaced_while_it_is_opened_is_told(packed, tmp_path, monkeypatc
     path = shutil.copy(packed, tmp_path / "all.h5")
 
     class Replacing(h5py.File):
-        def __init__(self, name, mode):
-            super().__init__(name, mode)
+        def __init__(self, name, mode, **options):
+            super().__init__(name, mode, **options)
             shutil.copy(packed, tmp_path / "new.h5")
             (tmp_path / "new.h5").replace(path)
 

@@ -64,6 +64,7 @@ def test_a_mesh_is_sampled_on_its_surface_by_the_seed(tmp_path, suffix):
 def test_bad_files_are_refused_by_name(tmp_path):
     (tmp_path / "text.npy").write_text("no array")
     (tmp_path / "words.xyz").write_text("a b c\n")
+    (tmp_path / "header.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': ('<f4',")
     np.save(tmp_path / "flat.npy", np.zeros(6))
     np.save(tmp_path / "nan.npy", np.full((3, 3), np.nan))
     np.save(tmp_path / "objects.npy", np.array([{}, {}], dtype=object), allow_pickle=True)

@@ -80,6 +80,23 @@ def test_a_picture_that_announces_an_absurd_size_is_named(view):
         load_view(view)
 
 
+def test_a_picture_larger_than_any_rendering_is_refused_before_it_takes_memory(tmp_path):
+    path = tmp_path / "huge.png"
+    Image.new("1", (9000, 9000)).save(path)
+    with pytest.raises(ValueError, match=r"huge\.png is not a readable picture \(9000 x 9000 pixels, at most"):
+        load_view(path)
+
+
+def test_a_picture_whose_bytes_ask_for_more_memory_than_there_is_is_named(view, monkeypatch):
+    def load(image):
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "load", load)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    with pytest.raises(ValueError, match=r"00\.png is not a readable picture \(MemoryError\)"):
+        load_view(view)
+
+
 def test_a_missing_picture_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.png"):
         load_view(tmp_path / "absent.png")

@@ -58,3 +58,37 @@ def test_a_commit_is_marked_when_code_differs_from_it_but_not_when_records_do(tm
 def test_outside_git_the_commit_is_unknown(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert checkpoint.git_commit(tmp_path) == "unknown"
+
+
+def state_of(step):
+    keys = ("method", "optimizer", "schedule", "scaler", "rng", "config")
+    return {"progress": {"step": step}, "best": 0.0, **{key: {} for key in keys}}
+
+
+def test_the_state_before_is_kept(tmp_path):
+    for step in range(3):
+        checkpoint.save_state(state_of(step), tmp_path)
+    steps = {p.name: torch.load(p, weights_only=True)["progress"]["step"] for p in tmp_path.iterdir()}
+    assert steps == {"last.pt": 2, "previous.pt": 1}
+
+
+def test_a_damaged_newest_state_gives_way_to_the_one_before_with_a_warning(tmp_path):
+    for step in range(2):
+        checkpoint.save_state(state_of(step), tmp_path)
+    last = tmp_path / "last.pt"
+    last.write_bytes(last.read_bytes()[:-100])
+    warnings = []
+    path, state = checkpoint.load_state(tmp_path, report=warnings.append)
+    assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"warning: {last} is damaged")
+    (tmp_path / "previous.pt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"last\.pt is damaged(.|\n)*previous\.pt is damaged"):
+        checkpoint.load_state(tmp_path, report=warnings.append)
+
+
+def test_a_missing_newest_state_is_no_fault_where_there_is_one_before(tmp_path):
+    checkpoint.save_state(state_of(0), tmp_path)
+    (tmp_path / "last.pt").rename(tmp_path / "previous.pt")
+    assert checkpoint.has_state(tmp_path)
+    assert checkpoint.load_state(tmp_path, report=pytest.fail)[0].name == "previous.pt"

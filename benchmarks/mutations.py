@@ -1,0 +1,133 @@
+"""Damage to the bytes of files, as disks, networks and broken programs do it, drawn from a generator."""
+
+import gzip
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+Mutation = Callable[[bytearray, np.random.Generator], bytearray]
+
+_EDGE = 2048  # headers and tables of contents lie within this distance of either end
+_NUMBERS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
+
+
+def mutate(content: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
+    """One random kind of damage: its name and the damaged bytes."""
+    name = str(rng.choice(list(MUTATIONS)))
+    return name, bytes(MUTATIONS[name](bytearray(content), rng))
+
+
+def _place(content: bytearray, rng: np.random.Generator, length: int = 1) -> int:
+    """Where `length` bytes are changed: half of the time near an end, where formats keep what they are read by."""
+    last = max(len(content) - length, 0)
+    if rng.random() < 0.5:
+        return int(rng.integers(last + 1))
+    distance = int(rng.integers(min(_EDGE, last) + 1))
+    return distance if rng.random() < 0.7 else last - distance
+
+
+def _truncate(content: bytearray, rng: np.random.Generator) -> bytearray:
+    return content[: _place(content, rng)]
+
+
+def _empty(content: bytearray, rng: np.random.Generator) -> bytearray:
+    return bytearray()
+
+
+def _flip(content: bytearray, rng: np.random.Generator) -> bytearray:
+    content[_place(content, rng)] ^= int(rng.integers(1, 256))
+    return content
+
+
+def _flip_many(content: bytearray, rng: np.random.Generator) -> bytearray:
+    for _ in range(int(rng.integers(2, 20))):
+        _flip(content, rng)
+    return content
+
+
+def _zero(content: bytearray, rng: np.random.Generator) -> bytearray:
+    start, length = _block(content, rng)
+    content[start : start + length] = bytes(length)
+    return content
+
+
+def _swap(content: bytearray, rng: np.random.Generator) -> bytearray:
+    (a, length), b = _block(content, rng), _place(content, rng)
+    length = min(length, len(content) - b, abs(a - b))
+    content[a : a + length], content[b : b + length] = content[b : b + length], content[a : a + length]
+    return content
+
+
+def _repeat(content: bytearray, rng: np.random.Generator) -> bytearray:
+    start, length = _block(content, rng)
+    return content[: start + length] + content[start:]
+
+
+def _append(content: bytearray, rng: np.random.Generator) -> bytearray:
+    return content + rng.bytes(int(rng.integers(1, 100_000)))
+
+
+def _number(content: bytearray, rng: np.random.Generator) -> bytearray:
+    """A size, an offset or a count becomes an extreme one: binary numbers of either byte order, or decimal digits."""
+    if rng.random() < 0.3:
+        digits = [place for place, byte in enumerate(content[:_EDGE]) if 48 <= byte < 58]
+        if digits:
+            place = int(rng.choice(digits))
+            return (
+                content[:place]
+                + str(rng.choice(["-", "9" * 9, "9" * 18, "0", ".5", "e9", "x"])).encode()
+                + (content[place + int(rng.integers(2)) :])
+            )
+    kind = str(rng.choice(["<H", ">H", "<I", ">I", "<Q", ">Q"]))
+    size = struct.calcsize(kind)
+    start = _place(content, rng, size)
+    value = int(rng.choice(np.array(_NUMBERS, np.uint64))) % 256**size
+    content[start : start + size] = struct.pack(kind, value)
+    return content
+
+
+def _block(content: bytearray, rng: np.random.Generator) -> tuple[int, int]:
+    """Start and length of a block of 1 to 4096 bytes, or of what is there."""
+    length = min(int(2 ** rng.uniform(0, 12)), len(content))
+    return min(_place(content, rng), len(content) - length), length
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "truncated": _truncate,
+    "empty": _empty,
+    "flipped byte": _flip,
+    "flipped bytes": _flip_many,
+    "zeroed block": _zero,
+    "swapped blocks": _swap,
+    "repeated block": _repeat,
+    "appended bytes": _append,
+    "extreme number": _number,
+}
+
+
+def mutate_inside_gzip(content: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
+    """Damage behind the checksum of gzip for half of the draws: what reads the unpacked bytes meets it."""
+    if rng.random() < 0.5:
+        return mutate(content, rng)
+    name, inner = mutate(gzip.decompress(content), rng)
+    return f"{name} inside", gzip.compress(inner, compresslevel=1)
+
+
+def mutate_png(content: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
+    """Damage behind the checksums of a PNG's chunks for half of the draws."""
+    name, damaged = mutate(content, rng)
+    return (name, damaged) if rng.random() < 0.5 else (f"{name} resealed", _reseal(damaged))
+
+
+def _reseal(content: bytes) -> bytes:
+    """Every chunk of a PNG with the checksum that its bytes have now."""
+    resealed, place = bytearray(content), 8
+    while place + 12 <= len(content):
+        end = place + 8 + int.from_bytes(content[place : place + 4], "big")
+        if end + 4 > len(content):
+            break
+        resealed[end : end + 4] = zlib.crc32(content[place + 4 : end]).to_bytes(4, "big")
+        place = end + 4
+    return bytes(resealed)

@@ -1,0 +1,84 @@
+"""The order of reading: every sample once, equal parts, the same whoever reads."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from datasets.shards import order
+
+
+def emitted(counts, streams, buffer, seed=0, epoch=0):
+    """(shard, sample) in the order of each stream, as readers find them."""
+    sequence = order.shard_order(len(counts), seed, epoch)
+    bounds = order.stream_bounds(sum(counts), streams).tolist()
+    result = []
+    for stream, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        pieces = order.stream_pieces(counts, sequence, start, stop)
+        places = [(piece.shard, piece.first + i) for piece in pieces for i in range(piece.count)]
+        result.append([places[i] for i in order.emission_order(stop - start, buffer, seed, epoch, stream)])
+    return result
+
+
+@pytest.mark.parametrize("streams", [1, 2, 7, 13])
+@pytest.mark.parametrize("counts", [[101], [5, 1, 31, 7, 53, 3], [1] * 17, [0, 13, 0, 2]])
+def test_every_sample_is_read_once_and_streams_are_equal(counts, streams):
+    if sum(counts) < streams:
+        pytest.skip("fewer samples than streams")
+    parts = emitted(counts, streams, buffer=11)
+    expected = {(shard, i) for shard, count in enumerate(counts) for i in range(count)}
+    assert sorted(place for part in parts for place in part) == sorted(expected)
+    lengths = [len(part) for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_epochs_and_seeds_differ_and_repeat():
+    counts = [7, 11, 13]
+    assert emitted(counts, 2, 5, seed=3, epoch=4) == emitted(counts, 2, 5, seed=3, epoch=4)
+    different = [emitted(counts, 2, 5, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0), (2, 5))]
+    assert all(a != b for i, a in enumerate(different) for b in different[:i])
+
+
+@pytest.mark.parametrize("length, buffer", [(97, 1), (97, 10), (97, 97), (5, 100), (0, 3)])
+def test_a_shuffle_buffer_gives_out_only_what_it_can_hold(length, buffer):
+    positions = order.emission_order(length, buffer, 0, 0, 0)
+    assert positions.dtype == np.int64
+    assert sorted(positions) == list(range(length))
+    assert all(position < step + buffer for step, position in enumerate(positions))
+    if buffer == 1:
+        assert positions.tolist() == list(range(length))
+
+
+def test_streams_are_shuffled_each_in_its_own_way():
+    assert order.emission_order(50, 8, 0, 0, 0).tolist() != order.emission_order(50, 8, 0, 0, 1).tolist()
+
+
+def test_any_sample_can_leave_first():
+    firsts = {int(order.emission_order(40, 4, seed, 0, 0)[0]) for seed in range(60)}
+    assert firsts == {0, 1, 2, 3}
+
+
+def test_parts_are_contiguous_and_cover_all_streams():
+    ranks = [order.part_of(range(24), 4, rank) for rank in range(4)]
+    workers = [order.part_of(mine, 3, worker) for mine in ranks for worker in range(3)]
+    assert [stream for part in workers for stream in part] == list(range(24))
+
+
+@pytest.mark.parametrize("number, most, expected", [(20, 16, 10), (16, 16, 16), (7, 3, 1), (13, 16, 13), (8, 0, 1)])
+def test_the_largest_divisor(number, most, expected):
+    assert order.largest_divisor(number, most) == expected
+
+
+@pytest.mark.parametrize(
+    "streams, batch, ranks, advice",
+    [(3, 20, 1, "pass --streams 1 or 2 or 4 or 5"), (5, 20, 2, "--streams 2 or 4 or 10 or 20"), (0, 6, 3, "3 or 6")],
+)
+def test_streams_that_do_not_fit_are_refused_with_those_that_do(streams, batch, ranks, advice):
+    with pytest.raises(ValueError, match=f"--streams {streams} must divide --batch_size {batch} .*{advice}"):
+        order.check_streams(streams, batch, ranks)
+
+
+def test_a_batch_that_ranks_cannot_share_is_named():
+    with pytest.raises(ValueError, match="--batch_size 20 .* by 3 ranks; pass a --batch_size that they divide"):
+        order.check_streams(4, 20, 3)
+    order.check_streams(10, 20, 2)

@@ -1,0 +1,143 @@
+"""Reading of samples: right ones come back, damaged ones are named."""
+
+import io
+import tarfile
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from data.shard_sources import encode
+from datasets.shards.samples import SampleReader
+from datasets.shards.source import ShardSource
+from tests.tiny_shards import make_shards, make_tree, read_shard
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return make_tree(tmp_path_factory.mktemp("tree"), 4)
+
+
+@pytest.fixture
+def folder(tree, tmp_path):
+    return make_shards(tree, tmp_path / "s", passes=1)
+
+
+@pytest.fixture
+def index(folder):
+    return ShardSource(folder).load_index()
+
+
+class Pipe(io.BytesIO):
+    """Bytes that cannot be sought in, as those of a network."""
+
+    def seekable(self):
+        return False
+
+    def seek(self, *_):
+        raise io.UnsupportedOperation
+
+
+@pytest.mark.parametrize("kind", [io.BytesIO, Pipe])
+def test_what_is_skipped_does_not_matter(folder, index, kind):
+    path = folder / index.passes[0][0].name
+    samples = read_shard(folder, index, 0)
+    reader = SampleReader(kind(path.read_bytes()), "here", path.stat().st_size, index)
+    reader.skip(2)
+    assert reader.read()[:5] == samples[2][:5]
+    reader.skip(0)
+    assert reader.read()[:5] == samples[3][:5]
+    with pytest.raises(ValueError, match="here is damaged at byte .*: no header"):
+        reader.skip()
+
+
+def test_a_sample_says_where_it_comes_from(folder, index):
+    sample = read_shard(folder, index, 0)[1]
+    shard = folder / index.passes[0][0].name
+    assert str(sample) == f"{bytes(sample.name).decode()} (sample {sample.key} of {shard})"
+
+
+def read_all(raw, index, size=None):
+    reader = SampleReader(io.BytesIO(raw), "here", len(raw) if size is None else size, index)
+    return [reader.read() for _ in range(4)]
+
+
+def test_a_flipped_bit_anywhere_in_a_sample_is_found(folder, index):
+    raw = (folder / index.passes[0][0].name).read_bytes()
+    sound = [sample[:5] for sample in read_all(raw, index)]
+    rng = np.random.default_rng(0)
+    for place in rng.integers(len(raw) - 1024, size=300).tolist():
+        damaged = bytearray(raw)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        with suppress(ValueError):  # unless it lies between files, where nothing is stored
+            assert [sample[:5] for sample in read_all(bytes(damaged), index)] == sound
+
+
+@pytest.mark.parametrize("length", [0, 100, 512, 2000, 5000])
+def test_a_shard_that_is_cut_is_named(folder, index, length):
+    raw = (folder / index.passes[0][0].name).read_bytes()
+    with pytest.raises(ValueError, match=r"here is damaged at byte \d+: the end, \d+ bytes too early; copy it again"):
+        read_all(raw[:length], index, len(raw))
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "name, size, kind, message",
+    [
+        ("0000000000-00000000.points.npy", 2**33 - 1, tarfile.REGTYPE, "of 8589934591 bytes, more than there can be"),
+        ("0000000000-00000000.points.npy", 3000, tarfile.REGTYPE, "more than there can be"),
+        ("0000000000-00000000.points.npy", 0, tarfile.REGTYPE, "of 0 bytes"),
+        ("0000000000-00000000.points.npy", 100, tarfile.SYMTYPE, "no plain file"),
+        ("../../0000000000-00000000.view.npy.gz", 100, tarfile.REGTYPE, "no plain file *"),
+        ("../../0000000000-00000000.points.npy", 100, tarfile.REGTYPE, "no sample, but b'../../0"),
+        ("9999999999-00000000.points.npy", 100, tarfile.REGTYPE, "no sample, but b'9999999999"),
+        ("0000000000-00000000.points.npy", 100, tarfile.REGTYPE, "sample 0000000000-00000000 has another checksum"),
+    ],
+)
+def test_headers_are_not_believed(index, name, size, kind, message):
+    key = name.removesuffix(".points.npy")
+    rest = b"".join(header(key + suffix, 100) + bytes(512) for suffix in (".view.npy.gz", ".name.txt"))
+    raw = header(name, size, kind) + bytes(512) + rest
+    with pytest.raises(ValueError, match="here is damaged at byte 0: ") as error:
+        SampleReader(io.BytesIO(raw), "here", 2**40 if size > 10**6 else len(raw), index).read()
+    assert message in str(error.value)
+
+
+def test_a_header_with_a_wrong_checksum_is_refused(index):
+    raw = bytearray(header("0000000000-00000000.points.npy", 100))
+    raw[110] ^= 1  # of the owner
+    with pytest.raises(ValueError, match="a header with a wrong checksum"):
+        SampleReader(io.BytesIO(raw), "here", 2**20, index).read()
+
+
+class Forged(NamedTuple):
+    """Writes what no cloud or picture is, with right checksums."""
+
+    points: np.ndarray = np.zeros((97, 3), np.float32)
+    pixels: np.ndarray = np.zeros((16, 16, 4), np.uint8)
+
+    def read(self):
+        return self.points, self.pixels, "name"
+
+
+@pytest.mark.parametrize(
+    "what, array",
+    [
+        ("points", np.zeros((16, 2, 3), np.float32)), ("pixels", np.zeros((16, 16, 4), np.int8)),
+        ("pixels", np.zeros((256, 16), np.uint8)), ("pixels", np.zeros((200, 200, 4), np.uint8)),
+        ("pixels", np.asfortranarray(np.ones((16, 15, 4), np.uint8)).T),
+    ],
+)  # fmt: skip
+def test_other_arrays_with_right_checksums_are_refused(index, what, array):
+    raw = encode((1, Forged(**{what: array}))).content
+    sample = SampleReader(io.BytesIO(raw), "here", len(raw), index).read()
+    if array.shape == (4, 15, 16):
+        sample = sample._replace(view=memoryview(b"not gzip" * 9))
+    with pytest.raises(ValueError, match="name .sample 0000000001-.* of here.: its (cloud|view) is damaged"):
+        sample.read_points() if what == "points" else sample.read_view(16 * 16 * 4)
