@@ -10,7 +10,7 @@ from torch import Tensor
 from utils.checkpoint import STATE_FILE
 from utils.run_metrics import METRICS_FILE
 
-_STATE_KEYS = ("method", "optimizer", "schedule", "scaler", "rng", "best")
+_STATE_KEYS = ("method", "optimizer", "schedule", "scaler", "rng", "best", "bad_samples")
 _TIMES = {"shapes_per_s", "data_wait", "peak_mib", "hours"}
 
 
@@ -19,7 +19,8 @@ def differences(expected: Path, found: Path) -> list[str]:
     names = [{path.name for path in (run_dir / "models").glob("*.pth")} for run_dir in (expected, found)]
     lines = [f"models/{name} is in one run alone" for name in sorted(names[0] ^ names[1])]
     for name in [STATE_FILE, *(f"models/{name}" for name in sorted(names[0] & names[1]))]:
-        lines += [f"{name}: {place}" for place in _unequal(_read(expected / name), _read(found / name))]
+        places = _unequal(_read(expected / name), _read(found / name))
+        lines += [f"{name}: {len(places)} values differ, {places[0]} is one"] if places else []
     return lines + _unequal_metrics(expected, found)
 
 
@@ -40,7 +41,7 @@ def _read(path: Path) -> dict:
 def _unequal(expected: dict, found: dict) -> list[str]:
     wanted, got = dict(_leaves(expected)), dict(_leaves(found))
     places = sorted(wanted.keys() ^ got.keys())
-    return places + [place for place in wanted.keys() & got.keys() if not _is_same(wanted[place], got[place])]
+    return places + [place for place in wanted if place in got and not _is_same(wanted[place], got[place])]
 
 
 def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:

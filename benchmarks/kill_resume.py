@@ -107,28 +107,23 @@ def figures(trial: Trial, args: argparse.Namespace) -> list[Figure]:
     return [Figure(setting, "ours", name, value, unit) for name, (value, unit) in numbers.items()]
 
 
-def run_all(args: argparse.Namespace, work: Path, settings: list[str], data_root: Path) -> tuple[Trial, list[str]]:
-    """Both runs; the interrupted one, and what went wrong."""
-    rng, output = random.Random(args.seed), work / "output.txt"
-    flags = [*settings, "--epochs", str(args.epochs), "--num_workers", str(args.num_workers)]
+def run_both(
+    args: argparse.Namespace, hows: list[str], work: Path, data_root: Path, rng: random.Random
+) -> tuple[Trial, list[str]]:
+    """The run without interruptions and the one with; the latter, and what went wrong."""
+    flags = [*SETTINGS, "--epochs", str(args.epochs), "--num_workers", str(args.num_workers)]
     flags += ["--data_root", str(data_root.resolve())]
+    output, every = work / "output.txt", args.save_every_steps
     expected = train_uninterrupted(flags, work / "uninterrupted", args.processes, output)
     print(
         f"uninterrupted: {expected.num_steps} steps in {expected.seconds:.0f} s, {expected.start_seconds:.1f} s up to "
         f"the first, {expected.save_seconds:.2f} s for a state",
         flush=True,
     )
-    flags += ["--save_every_steps", str(args.save_every_steps)]
+    flags += ["--save_every_steps", str(every)]
     trial = Trial(
-        flags,
-        work / "interrupted",
-        args.processes,
-        output,
-        save_every_steps=args.save_every_steps,
-        expected=expected,
-        rng=rng,
+        flags, work / "interrupted", args.processes, output, save_every_steps=every, expected=expected, rng=rng
     )
-    hows = plan(args, rng)
     for number, how in enumerate(hows, start=1):
         one = trial.interrupt(how, len(hows) - number)
         print(f"{number}/{len(hows)} {how} after {one.seconds:.1f} s, step {one.step}", flush=True)
@@ -147,7 +142,9 @@ def main(args: argparse.Namespace) -> int:
         work.mkdir(parents=True, exist_ok=True)
         if any((work / name).exists() for name in ("uninterrupted", "interrupted")):
             raise ValueError(f"--work {work} holds runs already; name a new folder")
-        trial, faults = run_all(args, work.resolve(), SETTINGS, args.data_root or make_data(work / "shapes"))
+        rng = random.Random(args.seed)
+        data_root = args.data_root or make_data(work / "shapes")
+        trial, faults = run_both(args, plan(args, rng), work.resolve(), data_root, rng)
         print(f"\n{table(trial.interruptions)}\n")
         recorder.add(figures(trial, args))
         compared = num_tensors(work / "interrupted")
