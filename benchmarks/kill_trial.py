@@ -149,9 +149,11 @@ class Trial:
         target = begun + 1 + int(2 * self.rng.random() * ahead / (num_left + 2))
         if not self.interruptions:  # before there is any state
             target = self.rng.randint(1, self.every - 1)
-        if how in DAMAGES:
-            target = max(target, begun + 2 * self.every)  # two states are there
+        target = min(target, self.expected.num_steps - 1)
         _until(lambda: (launch.steps() or [begun])[-1] >= target, launch)
+        if how in DAMAGES:
+            states = [self.run_dir / name for name in (STATE_FILE, PREVIOUS_FILE)]
+            _until(lambda: all(path.exists() for path in states), launch)
         if how == SAVE:
             _until(launch.is_saving, launch)
             time.sleep(self.rng.uniform(0, self.expected.save_seconds))
