@@ -11,8 +11,8 @@ from benchmarks.kill_launch import POLL_S, Launch, Start
 from utils.checkpoint import PREVIOUS_FILE, STATE_FILE
 from utils.cli import STOPPED
 
-# How a launch is interrupted. At a random moment: while it starts, of a step, or while a state is being written; after
-# the last two of those that follow, the newest state is damaged.
+# How a launch is interrupted: killed at a random moment while it starts, trains, or writes a state; told to stop by a
+# signal; killed as it trains, and the newest state damaged.
 START, STEP, SAVE = "start", "step", "save"
 STOPS = (signal.SIGUSR1.name, signal.SIGTERM.name)
 DAMAGES = ("truncated", "flipped")
@@ -115,13 +115,13 @@ class Trial:
         self._note_start(launch)
         steps, began = launch.steps(), launch.began()
         step = steps[-1] if steps else began.step if began else None
-        saved = Interruption(how, seconds, launch.is_saving(), step, faults)
+        interruption = Interruption(how, seconds, launch.is_saving(), step, faults)
         if len(list(self.run_dir.glob(f".{STATE_FILE}.*"))) > 1:
             faults.append("unfinished states pile up")
         if how in DAMAGES:
             damage(self.run_dir / STATE_FILE, how, self.rng)
-        self.interruptions.append(saved)
-        return saved
+        self.interruptions.append(interruption)
+        return interruption
 
     def finish(self) -> None:
         """One more launch, to the end of the training.
@@ -169,7 +169,9 @@ class Trial:
         is_damaged = any(one.how in DAMAGES for one in pending)
         for one in pending:
             one.began = began
-            allowed = self.every * (2 if is_damaged else one.how not in STOPS)
+            allowed = self.every * (
+                is_damaged + (one.how not in STOPS)
+            )  # of a damaged state, those since the one before
             if one.lost is not None and not 0 <= one.lost <= allowed:
                 one.faults.append(f"{one.lost} steps lost, {allowed} are allowed")
             if is_damaged != (began.source == PREVIOUS_FILE):
