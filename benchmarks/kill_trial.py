@@ -2,6 +2,7 @@
 
 import random
 import signal
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def train_uninterrupted(flags: Sequence[str], run_dir: Path, processes: int, out
         RuntimeError: it failed.
     """
     launch = Launch(flags, run_dir, processes, output)
-    started, saving, saves = 0.0, 0.0, [0.0]
+    started, saving, saves = 0.0, 0.0, []
     try:
         while launch.status() is None:
             now = time.monotonic()
@@ -68,7 +69,7 @@ def train_uninterrupted(flags: Sequence[str], run_dir: Path, processes: int, out
         launch.kill()
     _require_success(launch)
     seconds = time.monotonic() - launch.start
-    return Uninterrupted(launch.steps()[-1], seconds, started - launch.start, max(saves))
+    return Uninterrupted(launch.steps()[-1], seconds, started - launch.start, statistics.median(saves))
 
 
 class Trial:
