@@ -15,7 +15,7 @@ from typing import NamedTuple
 from utils.checkpoint import REPO, STATE_FILE
 from utils.run import CONFIG_FILE
 
-POLL_S = 0.002
+POLL_S = 0.005
 _MARK = "KILL_RESUME_LAUNCH"  # every process of a launch has it in its environment
 _LENGTH = re.compile(r" (\d+) steps an epoch")
 _STEP = re.compile(r" epoch (\d+) step (\d+)/\d+  ")
