@@ -12,7 +12,7 @@ import torch
 from models.published import read_weights
 from utils.files import write_atomically
 
-STATE_FILE, PREVIOUS_FILE = "last.pt", "previous.pt"
+STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"
 REPO = Path(__file__).resolve().parent.parent
 # What measuring programs write: one record must not mark the next as made by changed code.
 _RECORDS = (":(exclude)benchmarks/*.csv", ":(exclude)README.md", ":(exclude)docs/*.png")
@@ -115,6 +115,16 @@ def load_state(run_dir: Path, report: Callable[[str], None]) -> tuple[Path, dict
             report(f"warning: {fault}; going on from {path}, the state before it")
         return path, state
     raise ValueError("; ".join(faults))
+
+
+def set_aside_damaged(run_dir: Path, read: Path) -> None:
+    """Once the state before was read in place of a damaged newest, keep that under DAMAGED_FILE.
+
+    Left where it is, the next state saved would make it the previous one, over the only sound state.
+    """
+    newest = run_dir / STATE_FILE
+    if read != newest and newest.exists():
+        os.replace(newest, run_dir / DAMAGED_FILE)
 
 
 def _read_state(path: Path) -> dict:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from utils.checkpoint import PREVIOUS_FILE, STATE_FILE, has_state, provenance
+from utils.checkpoint import DAMAGED_FILE, PREVIOUS_FILE, STATE_FILE, has_state, provenance
 from utils.cli import seed_number
 from utils.feature_cache import FOLDER
 from utils.files import remove_unfinished, write_text
@@ -132,12 +132,12 @@ def _prepare(run_dir: Path, config: dict, *, resume: bool, overwrite: bool) -> N
     """Make the run folder, rid it of what a kill left unfinished or of the run before, record the configuration."""
     models = run_dir / "models"
     models.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(run_dir, STATE_FILE, PREVIOUS_FILE)
+    remove_unfinished(run_dir, STATE_FILE, PREVIOUS_FILE, CONFIG_FILE, "results.json", *_PICTURES)
     remove_unfinished(models, "*.pth")
     if resume:
         return
     if overwrite:
-        names = (STATE_FILE, PREVIOUS_FILE, "metrics.jsonl", "results.json", "nonfinite.pt", *_PICTURES)
+        names = (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, "metrics.jsonl", "results.json", "nonfinite.pt", *_PICTURES)
         written = [*models.glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
         for stale in [*(run_dir / name for name in names), *written]:
             stale.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from utils.engine import (
 )
 from utils.faults import BadSamples
 from utils.log import RunLog
-from utils.processes import everyones, is_first, own_draws
+from utils.processes import everyones, is_first, own_draws, wait
 from utils.run_metrics import try_draw_curves
 from utils.stop import Stopped, StopRequest
 
@@ -113,7 +113,9 @@ class Training(ABC):
         self.progress = Progress(**state["progress"])
         self.best, self.seconds = state["best"], state["seconds"]
         self.bad_samples.load_state_dict(state["bad_samples"])
+        wait()  # all have read it
         if is_first():
+            checkpoint.set_aside_damaged(self.run_dir, path)
             run.add_session(self.run_dir, vars(self.args))
         self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
 
@@ -171,6 +173,7 @@ class Training(ABC):
         self.bad_samples.note(found, self.loader.batch_size)
         if result.is_stopping:
             self._save()
+            wait()  # for the one that writes: a launcher may kill it when it sees another end
             self.log.line(
                 f"{request.signal_name or 'a signal to another process'}: stopped in epoch {progress.epoch} after step "
                 f"{progress.step}, which {self.run_dir / checkpoint.STATE_FILE} holds; go on with --resume"

@@ -87,6 +87,25 @@ def test_a_damaged_newest_state_gives_way_to_the_one_before_with_a_warning(tmp_p
         checkpoint.load_state(tmp_path, report=warnings.append)
 
 
+def test_a_damaged_newest_state_never_takes_the_place_of_the_sound_one(tmp_path):
+    for step in range(2):
+        checkpoint.save_state(state_of(step), tmp_path)
+    (tmp_path / "last.pt").write_bytes(b"damaged")
+    path, _ = checkpoint.load_state(tmp_path, report=lambda line: None)
+    checkpoint.set_aside_damaged(tmp_path, path)
+    assert (tmp_path / "damaged.pt").read_bytes() == b"damaged"
+    checkpoint.save_state(state_of(2), tmp_path)
+    (tmp_path / "last.pt").write_bytes(b"damaged again")
+    path, state = checkpoint.load_state(tmp_path, report=lambda line: None)
+    assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
+
+
+def test_a_sound_newest_state_stays_where_it_is(tmp_path):
+    checkpoint.save_state(state_of(1), tmp_path)
+    checkpoint.set_aside_damaged(tmp_path, tmp_path / "last.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
 def test_a_missing_newest_state_is_no_fault_where_there_is_one_before(tmp_path):
     checkpoint.save_state(state_of(0), tmp_path)
     (tmp_path / "last.pt").rename(tmp_path / "previous.pt")

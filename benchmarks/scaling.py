@@ -1,0 +1,182 @@
+"""Throughput of the pre-training step with one process or two, on one core or two, the global batch being the same.
+
+    python -m benchmarks.scaling --rounds 3
+
+DGCNN and ResNet, NT-Xent, Adam, by utils.engine as train_crosspoint.py has it; batches are in memory. The forms are
+1x1 (one process, one thread), 1x2 and 2x1 (two processes under torchrun, gloo), each in processes of its own, in turns.
+Collectives: the share of the step in which the first process waits in calls of statistics and embeddings over all
+processes, which includes waiting for the other; the averaging of gradients runs beside the backward pass, and is no
+part of it.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import torch
+from torch import distributed
+
+from benchmarks.gpu_step import FORMS, Repeated, build, make_batch
+from benchmarks.records import Figure, Recorder, add_output_args, setting_text
+from models.sync import num_processes, process_rank
+from utils import launch, run
+from utils.allocator import keep_freed_memory
+from utils.cli import USER_ERROR, run_main
+from utils.engine import Precision, Progress, Stepper, train_one_epoch
+from utils.files import write_text
+from utils.loader import check_divisible
+from utils.optim import cosine_schedule
+from utils.processes import is_first
+
+
+class Form(NamedTuple):
+    """Processes, and threads of each."""
+
+    processes: int
+    threads: int
+
+
+BASES = {"1x1": Form(1, 1), "1x2": Form(1, 2)}
+SHARED = "2x1"
+SIDES = BASES | {SHARED: Form(2, 1)}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=16, help="shapes of all processes; twice as many clouds")
+    parser.add_argument("--points", type=int, default=1024, help="of a cloud")
+    parser.add_argument("--k", type=int, default=20, help="neighbours per point")
+    parser.add_argument("--image_size", type=int, default=64, help="pixels, square")
+    parser.add_argument("--image_depth", type=int, default=18, help="of the ResNet: 18, 34 or 50")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps a round, after one that is not timed")
+    parser.add_argument("--rounds", type=int, default=3, help="of each form")
+    parser.add_argument("--alone", type=Path, metavar="FILE.json", help="measure these processes, write the figures")
+    parser.add_argument("--threads", type=int, default=1, help="of each process, with --alone")
+    run.add_device_arg(parser)
+    launch.add_process_args(parser)
+    add_output_args(parser)
+    parser.set_defaults(device="cpu")
+    return parser.parse_args(argv)
+
+
+@contextmanager
+def timed_collectives() -> Iterator[list[float]]:
+    """Seconds of every collective called from Python in the block."""
+    times: list[float] = []
+
+    def timed(name: str):
+        call = getattr(distributed, name)
+
+        def wrapper(*args, **options):
+            start = time.perf_counter()
+            result = call(*args, **options)
+            times.append(time.perf_counter() - start)
+            return result
+
+        return patch.object(distributed, name, wrapper)
+
+    with timed("all_reduce"), timed("all_gather"):
+        yield times
+
+
+def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float]:
+    """Seconds of the timed steps of this process's part of the batch, and those of them in collectives."""
+    check_divisible(args.batch, num_processes())
+    share = args.batch // num_processes()
+    rows = slice(process_rank() * share, (process_rank() + 1) * share)
+    batch = {name: value[rows] for name, value in make_batch(args, device).items()}
+    form = FORMS["float32"]
+    method, optimizer = build(form, args, device)
+    schedule = cosine_schedule(optimizer, 1 + args.steps)
+    stepper = Stepper(method, optimizer, schedule, device=device, precision=Precision.from_name(form.amp, device))
+
+    def train(num_steps: int) -> tuple[float, float]:
+        start = time.perf_counter()
+        means = train_one_epoch(stepper, Repeated(batch, num_steps), Progress(), report=lambda line: None)
+        return time.perf_counter() - start, means["loss/total"]
+
+    train(1)
+    with timed_collectives() as times:
+        seconds, loss = train(args.steps)
+    return {"seconds": seconds, "collectives": sum(times), "loss": loss}
+
+
+def measure_alone(args: argparse.Namespace) -> None:
+    """What each process that `run_form` starts does."""
+    torch.set_num_threads(args.threads)
+    with launch.joined(args) as device:
+        keep_freed_memory(device)
+        figures = measure(args, device)
+        if is_first():
+            write_text(args.alone, json.dumps(figures))
+
+
+def run_form(form: Form, args: argparse.Namespace) -> dict[str, float]:
+    """Figures of one round of a form.
+
+    Raises:
+        ValueError, RuntimeError: what its processes say.
+    """
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={form.processes}"]
+    names = ("batch", "points", "k", "image_size", "image_depth", "steps", "device")
+    flags = [word for name in names for word in (f"--{name}", str(getattr(args, name)))]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": str(form.threads)}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "figures.json"
+        words = [*(torchrun if form.processes > 1 else []), "-m", "benchmarks.scaling", *flags]
+        words += ["--threads", str(form.threads), "--alone", str(out)]
+        done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+        if done.returncode == USER_ERROR:
+            raise ValueError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(done.args)} failed:\n{done.stderr}")
+        return json.loads(out.read_text())
+
+
+def summary(args: argparse.Namespace, rounds: dict[str, list[dict[str, float]]]) -> tuple[list[Figure], list[str]]:
+    """Figures of every form, medians of its rounds, and lines on the two processes beside one."""
+    setting = setting_text(B=args.batch, N=args.points, k=args.k, views=args.image_size, resnet=args.image_depth)
+    shapes = args.batch * args.steps
+    speed = {name: statistics.median(shapes / one["seconds"] for one in found) for name, found in rounds.items()}
+    shares = [one["collectives"] / one["seconds"] for one in rounds[SHARED]]
+    figures = [Figure(setting, name, "throughput", value, "shapes/s", args.rounds) for name, value in speed.items()]
+    figures.append(Figure(setting, SHARED, "in collectives", 100 * statistics.median(shares), "%", args.rounds))
+    lines = []
+    for name, form in BASES.items():
+        ratios = [base["seconds"] / one["seconds"] for base, one in zip(rounds[name], rounds[SHARED])]
+        ratio, cores = statistics.median(ratios), form.processes * form.threads
+        lines.append(f"{SHARED} over {name}: {ratio:.2f}x, efficiency {ratio * cores / 2:.0%}")
+    return figures, lines
+
+
+def main(args: argparse.Namespace) -> None:
+    run.require_at_least(1, args, "points", "k", "image_size", "steps", "rounds", "threads")
+    run.require_at_least(4, args, "batch")
+    if args.alone:
+        measure_alone(args)
+        return
+    recorder = Recorder(args, "scaling", run.get_device(args.device))
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
+    for number in range(args.rounds):
+        for name, form in SIDES.items():
+            rounds[name].append(run_form(form, args))
+            speed = args.batch * args.steps / rounds[name][-1]["seconds"]
+            print(f"round {number + 1}: {name} {speed:.2f} shapes/s, loss {rounds[name][-1]['loss']:.4f}", flush=True)
+    figures, lines = summary(args, rounds)
+    recorder.add(figures)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Pre-train under Slurm, one task for each GPU, on one node or several; goes on by itself after every time limit.
+#
+#   sbatch scripts/slurm_pretrain.sh --exp_name crosspoint --data_root /data --save_every_steps 500
+#   sbatch --nodes=2 --ntasks-per-node=8 --gres=gpu:8 scripts/slurm_pretrain.sh --exp_name big --batch_size 1024
+#
+# Run it in the checkout, on a file system that all nodes share. Flags behind the script's name are those of
+# train_crosspoint.py; sbatch's own, before it, win over the lines below. GPUs must not be bound to tasks
+# (--gpus-per-task, --gpu-bind): each takes the one of its number on its node. At most MAX_REQUEUES (100) times the job
+# is put back into the queue: when training was told to stop, never after an error.
+#SBATCH --job-name=crosspoint
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --gres=gpu:1
+#SBATCH --cpus-per-task=8
+#SBATCH --time=24:00:00
+#SBATCH --signal=USR1@180
+#SBATCH --requeue
+#SBATCH --open-mode=append
+set -euo pipefail
+
+readonly told_to_stop=75 # utils.cli.STOPPED
+readonly killed_by_usr1=$((128 + $(kill -l USR1))) # while it started, or scored the trained model
+
+cd "${SLURM_SUBMIT_DIR:?start it with sbatch}"
+if [ ! -f train_crosspoint.py ]; then
+  echo "error: no train_crosspoint.py in $PWD; call sbatch in the checkout" >&2
+  exit 2
+fi
+source scripts/setup_env.sh requirements.txt
+
+# The value of flag $1 among the others, of which the last one counts; $2 where it is not given.
+value_of() {
+  local flag=$1 value=$2
+  shift 2
+  while [ $# -gt 0 ]; do
+    case $1 in
+      "$flag") value=${2-} ;;
+      "$flag"=*) value=${1#*=} ;;
+    esac
+    shift
+  done
+  printf '%s' "$value"
+}
+
+run_dir=$(value_of --output_dir checkpoints "$@")/$(value_of --exp_name exp "$@")
+if [ -f "$run_dir/config.json" ]; then
+  set -- "$@" --resume
+fi
+
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+export MASTER_ADDR=${hosts%%$'\n'*} MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
+
+# Not torchrun, which passes SIGUSR1 to nobody; exec, because Slurm signals the processes that it started. After the
+# first task has ended the others have --wait seconds. With --kill-on-bad-exit they would have none, and the first to
+# leave a stopped training would take the others' status with it.
+status=0
+srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" bash -c '
+  export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
+  exec python train_crosspoint.py "$@"' task "$@" || status=$?
+
+if [ "$status" -ne "$told_to_stop" ] && [ "$status" -ne "$killed_by_usr1" ]; then
+  exit "$status"
+fi
+if [ "${SLURM_RESTART_COUNT:-0}" -ge "${MAX_REQUEUES:-100}" ]; then
+  echo "error: put back into the queue ${SLURM_RESTART_COUNT} times already; go on with the same sbatch line" >&2
+  exit "$status"
+fi
+echo "putting job $SLURM_JOB_ID back into the queue"
+scontrol requeue "$SLURM_JOB_ID"
+exit "$status"
