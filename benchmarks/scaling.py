@@ -31,7 +31,7 @@ from benchmarks.records import Figure, Recorder, add_output_args, setting_text
 from models.sync import num_processes, process_rank
 from utils import launch, run
 from utils.allocator import keep_freed_memory
-from utils.cli import USER_ERROR, run_main
+from utils.cli import run_main
 from utils.engine import Precision, Progress, Stepper, train_one_epoch
 from utils.files import write_text
 from utils.loader import check_divisible
@@ -91,7 +91,6 @@ def timed_collectives() -> Iterator[list[float]]:
 
 def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float]:
     """Seconds of the timed steps of this process's part of the batch, and those of them in collectives."""
-    check_divisible(args.batch, num_processes())
     share = args.batch // num_processes()
     rows = slice(process_rank() * share, (process_rank() + 1) * share)
     batch = {name: value[rows] for name, value in make_batch(args, device).items()}
@@ -125,7 +124,7 @@ def run_form(form: Form, args: argparse.Namespace) -> dict[str, float]:
     """Figures of one round of a form.
 
     Raises:
-        ValueError, RuntimeError: what its processes say.
+        RuntimeError: what its processes say.
     """
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={form.processes}"]
     names = ("batch", "points", "k", "image_size", "image_depth", "steps", "device")
@@ -136,8 +135,6 @@ def run_form(form: Form, args: argparse.Namespace) -> dict[str, float]:
         words = [*(torchrun if form.processes > 1 else []), "-m", "benchmarks.scaling", *flags]
         words += ["--threads", str(form.threads), "--alone", str(out)]
         done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
-        if done.returncode == USER_ERROR:
-            raise ValueError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
         if done.returncode:
             raise RuntimeError(f"{' '.join(done.args)} failed:\n{done.stderr}")
         return json.loads(out.read_text())
@@ -162,6 +159,7 @@ def summary(args: argparse.Namespace, rounds: dict[str, list[dict[str, float]]])
 def main(args: argparse.Namespace) -> None:
     run.require_at_least(1, args, "points", "k", "image_size", "steps", "rounds", "threads")
     run.require_at_least(4, args, "batch")
+    check_divisible(args.batch, SIDES[SHARED].processes)
     if args.alone:
         measure_alone(args)
         return

@@ -36,4 +36,4 @@ def test_efficiency_is_relative_to_the_cores_of_each_side():
 
 def test_a_batch_that_processes_cannot_share_is_refused():
     with pytest.raises(ValueError, match="--batch_size 5 is not divisible by 2 ranks"):
-        scaling.run_form(scaling.SIDES["2x1"], scaling.parse_args([*TINY, "--batch", "5"]))
+        scaling.main(scaling.parse_args([*TINY, "--batch", "5"]))
