@@ -1,14 +1,17 @@
 """Where a run reports: console, run.log, metrics.jsonl, and Weights & Biases when asked for."""
 
+import fcntl
 import json
 import os
 import resource
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import torch
 
+CLAIM_S = 30  # to wait for a run folder
 WANDB_MODES = ("off", "disabled", "offline", "online")
 # How long a run waits for an unreachable W&B when it starts and when it ends; between, metrics wait in the background.
 WANDB_START_S = 20
@@ -23,10 +26,13 @@ class RunLog:
         wandb_mode: "off" (default, W&B not imported), "disabled", "offline" or "online". Only "online" needs an
             account; a failure to reach W&B is reported, never stops the run and delays it by less than a minute.
         name, config: of the run, for W&B.
+    Raises:
+        ValueError: another training writes there.
     """
 
     def __init__(self, run_dir: Path, *, wandb_mode: str = "off", name: str = "", config: dict | None = None):
         self._lines = open(run_dir / "run.log", "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        _claim(self._lines)
         self._metrics = open(run_dir / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         self._wandb = None
         if wandb_mode != "off":
@@ -75,6 +81,25 @@ class RunLog:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _claim(file: TextIO) -> None:
+    """Lock the log for as long as it is open: two trainings in one folder would ruin each other's states.
+
+    Loader processes of one that was killed hold it for some seconds more.
+    """
+    try:
+        for _ in range(CLAIM_S * 10):
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.1)
+    except OSError:  # a file system without locks
+        return None
+    file.close()
+    raise ValueError(
+        f"{file.name} is being written by another training; wait for it, end it, or use another --exp_name"
+    )
 
 
 class NoLog:

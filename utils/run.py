@@ -132,6 +132,7 @@ def _prepare(run_dir: Path, config: dict, *, resume: bool, overwrite: bool) -> N
     """Make the run folder, rid it of what a kill left unfinished or of the run before, record the configuration."""
     models = run_dir / "models"
     models.mkdir(parents=True, exist_ok=True)
+    RunLog(run_dir).close()  # is refused where another training writes
     remove_unfinished(run_dir, STATE_FILE, PREVIOUS_FILE, CONFIG_FILE, "results.json", *_PICTURES)
     remove_unfinished(models, "*.pth")
     if resume:

@@ -11,7 +11,7 @@ class Stopped(Exception):
 
 
 class StopRequest:
-    """Notes the first of STOP_SIGNALS inside its block; a second one acts as it would without.
+    """Notes the first of STOP_SIGNALS inside its block; further ones, as launchers pass them on, change nothing.
 
     Attributes: `signal_name`, None while there was none.
     """
@@ -30,5 +30,4 @@ class StopRequest:
         self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal_name = signal.Signals(number).name
-        self.__exit__()
+        self.signal_name = self.signal_name or signal.Signals(number).name

@@ -1,0 +1,30 @@
+"""The log of a run."""
+
+import subprocess
+import sys
+
+import pytest
+
+from utils import log
+
+HOLD = "import sys; from pathlib import Path; from utils.log import RunLog; l = RunLog(Path(sys.argv[1])); print(1); input()"
+
+
+def test_a_folder_belongs_to_one_training_at_a_time(tmp_path, monkeypatch):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"1\n"
+        monkeypatch.setattr(log, "CLAIM_S", 1)
+        with pytest.raises(ValueError, match=r"run\.log is being written by another training"):
+            log.RunLog(tmp_path)
+        other.kill()
+    log.RunLog(tmp_path).close()
+
+
+def test_a_log_can_be_opened_again(tmp_path):
+    for text in ("one", "two"):
+        reports = log.RunLog(tmp_path)
+        reports.line(text)
+        reports.close()
+    assert [line.split()[-1] for line in (tmp_path / "run.log").read_text().splitlines()] == ["one", "two"]
