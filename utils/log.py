@@ -97,9 +97,7 @@ def _claim(file: TextIO) -> None:
     except OSError:  # a file system without locks
         return None
     file.close()
-    raise ValueError(
-        f"{file.name} is being written by another training; wait for it, end it, or use another --exp_name"
-    )
+    raise ValueError(f"{file.name} is in use by another training; wait for it, end it, or take another --exp_name")
 
 
 class NoLog:

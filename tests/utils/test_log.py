@@ -7,7 +7,7 @@ import pytest
 
 from utils import log
 
-HOLD = "import sys; from pathlib import Path; from utils.log import RunLog; l = RunLog(Path(sys.argv[1])); print(1); input()"
+HOLD = "import sys, pathlib, utils.log as log; it = log.RunLog(pathlib.Path(sys.argv[1])); print(1); input()"
 
 
 def test_a_folder_belongs_to_one_training_at_a_time(tmp_path, monkeypatch):
@@ -16,7 +16,7 @@ def test_a_folder_belongs_to_one_training_at_a_time(tmp_path, monkeypatch):
     ) as other:
         assert other.stdout.readline() == b"1\n"
         monkeypatch.setattr(log, "CLAIM_S", 1)
-        with pytest.raises(ValueError, match=r"run\.log is being written by another training"):
+        with pytest.raises(ValueError, match=r"run\.log is in use by another training"):
             log.RunLog(tmp_path)
         other.kill()
     log.RunLog(tmp_path).close()
