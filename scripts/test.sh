@@ -6,4 +6,5 @@ source scripts/setup_env.sh requirements-dev.txt
 
 python -m ruff check .
 python -m ruff format --check .
-python -m pytest "$@"
+# A file at a time in each of up to four processes, a thread in each.
+OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile "$@"

@@ -146,11 +146,9 @@ def test_quickstart_stops_at_the_first_step_that_fails(checkout):
 def test_test_script_checks_style_first_and_hands_its_arguments_to_pytest(checkout):
     done, calls = run_script(checkout, "test.sh", "tests/models", "-k", "a and b")
     assert done.returncode == 0
-    assert calls == [
-        ["-m", "ruff", "check", "."],
-        ["-m", "ruff", "format", "--check", "."],
-        ["-m", "pytest", "tests/models", "-k", "a and b"],
-    ]
+    assert calls[:-1] == [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]]
+    assert calls[-1][:2] == ["-m", "pytest"]
+    assert calls[-1][-3:] == ["tests/models", "-k", "a and b"]
 
 
 @pytest.mark.parametrize("fault", ["check", "format", "pytest"])
