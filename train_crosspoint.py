@@ -168,10 +168,6 @@ def check_flags(args: argparse.Namespace) -> None:
     run.require_at_least(2, args, "batch_size", "num_points", "image_size")
     run.require_at_least(1, args, "test_batch_size", "eval_num_points")
     run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers", "save_every_steps")
-    if args.shards and args.on_bad_sample == "skip":
-        raise ValueError(
-            "--on_bad_sample skip is for --packed and trees; python -m data.shard --verify finds bad shards"
-        )
     if args.packed == "":
         raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
     if args.micro_batch < 0 or args.micro_batch == 1:

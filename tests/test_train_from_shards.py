@@ -1,6 +1,8 @@
 """train_crosspoint.py on shards: trains, resumes exactly, and names what is wrong before anything is written."""
 
 import json
+import re
+import shutil
 
 import pytest
 import torch
@@ -80,6 +82,56 @@ def test_flags_reach_the_loader(folder):
     pairs = loader.dataset
     assert (loader.streams, loader.shuffle_buffer, loader.seed, loader.batch_size) == (2, 7, 3, 4)
     assert (pairs.augment, pairs.background, pairs.seed, pairs.num_points) == (False, (255, 255, 255), 3, 64)
+
+
+def spoil(folder, out, *shards):
+    """A copy whose shards of these numbers, of every pass, have a byte flipped in their first cloud."""
+    shutil.copytree(folder, out)
+    for number in shards:
+        for path in out.glob(f"pass-*-{number:06d}.tar"):
+            raw = bytearray(path.read_bytes())
+            raw[700] ^= 1
+            path.write_bytes(raw)
+    return out
+
+
+def test_a_damaged_sample_ends_a_run_or_is_replaced_counted_and_named_once(folder, tmp_path):
+    bad = spoil(folder, tmp_path / "bad", 0)
+    flags = ("--epochs", "4", "--batch_size", "3", "--streams", "1")  # nine shapes, all of them in every epoch
+    with pytest.raises(ValueError, match=r"pass-0-000000\.tar is damaged at byte 0: sample .* has another checksum"):
+        train(bad, tmp_path / "fail", *flags)
+    whole = train(bad, tmp_path / "whole", *flags, "--on_bad_sample", "skip")
+    with interrupted_in(1):
+        train(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip")
+    cut = train(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip", "--resume")
+    assert_same(whole, cut)
+    for run_dir in (whole, cut):
+        log = (run_dir / "run.log").read_text()
+        for passage in (0, 1):
+            name = re.escape(str(bad / f"pass-{passage}-000000.tar"))
+            assert len(re.findall(rf"warning: skipped {name} is damaged at byte 0: sample \d+-\w+ has", log)) == 1
+        assert log.count("warning: skipped") == 2
+        counts = torch.load(run_dir / "last.pt", weights_only=True)["bad_samples"]
+        assert (counts["num_bad"], counts["num_samples"], len(counts["named"])) == (4, 36, 2)
+
+
+def test_too_many_damaged_samples_end_a_run_that_skips_them(folder, tmp_path):
+    bad = spoil(folder, tmp_path / "bad", 0, 1)
+    flags = ("--epochs", "9", "--batch_size", "3", "--streams", "1", "--on_bad_sample", "skip")
+    with pytest.raises(ValueError, match=r"11 of \d+ samples could not be read, more than 5.00%; check the data"):
+        train(bad, tmp_path, *flags, "--max_bad_rate", "0.05")
+
+
+def test_a_run_of_shards_does_not_go_on_with_other_data_nor_the_other_way_round(tree, folder, plain, tmp_path):
+    args = parse(folder, plain.parent, "--data_root", str(tree), "--resume")
+    args.shards = None
+    with pytest.raises(ValueError, match="cannot resume on other data than .*: --shards then, --data_root now"):
+        train_crosspoint.main(args)
+    args = parse(folder, tmp_path, "--data_root", str(tree), "--epochs", "1")
+    args.shards = None
+    train_crosspoint.main(args)
+    with pytest.raises(ValueError, match="cannot resume on other data than .*: --data_root then, --shards now"):
+        train(folder, tmp_path, "--resume", "--epochs", "1")
 
 
 def test_two_kinds_of_data_are_refused(tree, folder, tmp_path):

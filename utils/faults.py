@@ -55,7 +55,8 @@ class BadSamples:
             first = "\n  ".join(list(self._named)[:5])
             raise ValueError(
                 f"{self.num_bad} of {self.num_samples} samples could not be read, more than {self.max_rate:.2%}; "
-                f"check the data (python -m data.check_data ROOT), mend or delete what is at fault; first:\n  {first}"
+                "check the data (python -m data.check_data ROOT, or python -m data.shard --verify SHARDS), mend or "
+                f"delete what is at fault; first:\n  {first}"
             )
 
     def _name(self, fault: str) -> None:

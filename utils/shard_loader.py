@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,13 +11,14 @@ from torch.utils.data import DataLoader, IterableDataset, default_collate, get_w
 
 from datasets.shards.order import check_streams, largest_divisor, part_of
 from datasets.shards.pairs import ShardPairs
-from datasets.shards.streams import EpochOrder, read_stream
+from datasets.shards.rows import read_rows, read_sound_rows
+from datasets.shards.streams import EpochOrder, StreamReader
 from utils.loader import TIMEOUT_S, clear_errors, describe_death, leave_group
 
 MOST_STREAMS = 16  # of a batch, unless more are asked for
 SHUFFLE_BUFFER = 256
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Tensor | list[str]]
 
 
 class ShardLoader:
@@ -35,6 +36,8 @@ class ShardLoader:
         rank, world_size: r and W.
         streams: S; divides B, and W divides it.
         shuffle_buffer: samples of each stream in memory, from which the next one is drawn.
+        skips_bad: a damaged sample is replaced by the next sound one of its stream, and batches have "fault", a text
+            for each row: "" or what was wrong with the sample that was replaced.
     Raises:
         ValueError: the batch is larger than the data set, or streams cannot be shared out.
     """
@@ -51,6 +54,7 @@ class ShardLoader:
         world_size: int = 1,
         streams: int | None = None,
         shuffle_buffer: int = SHUFFLE_BUFFER,
+        skips_bad: bool = False,
     ):
         self.streams = largest_divisor(batch_size, MOST_STREAMS) if streams is None else streams
         check_streams(self.streams, batch_size, world_size)
@@ -64,7 +68,7 @@ class ShardLoader:
         self.batch_size, self.seed, self.shuffle_buffer = batch_size, seed, shuffle_buffer
         self.mine = part_of(range(self.streams), world_size, rank)
         self.num_workers = largest_divisor(len(self.mine), num_workers) if num_workers else 0
-        self.pin_memory = pin_memory
+        self.pin_memory, self.skips_bad = pin_memory, skips_bad
         self.notes: list[str] = []
         if self.num_workers < num_workers:
             self.notes.append(
@@ -80,18 +84,20 @@ class ShardLoader:
 
         Raises:
             OSError: a shard cannot be read, or a loader process was killed.
-            ValueError: a shard or a sample is damaged.
+            ValueError: a shard or a sample is damaged, with `skips_bad` too many in a row.
         """
         self.dataset.set_epoch(epoch)
         order = EpochOrder(self.seed, epoch, self.streams, self.shuffle_buffer)
-        steps = _Steps(self.dataset, order, self.mine, self.batch_size // self.streams, range(start, len(self)))
+        rows = self.batch_size // self.streams
+        steps = _Steps(self.dataset, order, self.mine, rows, range(start, len(self)), self.skips_bad)
         with clear_errors(self.num_workers, _explain), closing(self._parts(steps)) as parts:
             for _ in steps.steps:
                 step = [next(parts) for _ in range(max(self.num_workers, 1))]
-                self.dataset.remember({number: name for part in step for number, name in part[1].items()})
-                yield _join([batch for batch, _ in step], self.pin_memory)
+                self.dataset.remember({number: name for part in step for number, name in part.names.items()})
+                batch = _join([part.batch for part in step], self.pin_memory)
+                yield batch | {"fault": [fault for part in step for fault in part.faults]} if self.skips_bad else batch
 
-    def _parts(self, steps: "_Steps") -> Iterator[tuple[Batch, dict[int, str]]]:
+    def _parts(self, steps: "_Steps") -> Iterator["_Part"]:
         """Of each step the part of every loader process, in the order of their streams."""
         if not self.num_workers:
             yield from steps
@@ -112,31 +118,45 @@ class ShardLoader:
             parts._shutdown_workers()
 
 
+class _Part(NamedTuple):
+    """Some rows of a step, what their samples are called, and the fault of each row."""
+
+    batch: dict[str, Tensor]
+    names: dict[int, str]
+    faults: list[str]
+
+
 class _Steps(IterableDataset):
-    """Of each step the rows of some streams, and what their samples are called.
+    """Of each step the rows of some streams.
 
     In a loader process, only of its part of the streams.
     """
 
-    def __init__(self, pairs: ShardPairs, order: EpochOrder, streams: range, rows: int, steps: range):
+    def __init__(self, pairs: ShardPairs, order: EpochOrder, streams: range, rows: int, steps: range, skips_bad: bool):
         self.pairs, self.order, self.streams, self.rows, self.steps = pairs, order, streams, rows, steps
+        self.skips_bad = skips_bad
 
-    def __iter__(self) -> Iterator[tuple[Batch, dict[int, str]]]:
+    def __iter__(self) -> Iterator[_Part]:
         worker = get_worker_info()
         streams = part_of(self.streams, worker.num_workers, worker.id) if worker else self.streams
         first, last = self.steps.start * self.rows, self.steps.stop * self.rows
         source, index = self.pairs.source, self.pairs.index
-        readers = [read_stream(source, index, self.order, stream, first, last) for stream in streams]
+        readers = [
+            StreamReader(source, index, self.order, stream, first, last, skips_bad=self.skips_bad) for stream in streams
+        ]
+        read = read_sound_rows if self.skips_bad else read_rows
         try:
-            for _ in self.steps:
-                samples = [next(reader) for reader in readers for _ in range(self.rows)]
-                yield default_collate(self.pairs.items(samples)), {s.number: str(s) for s in samples}
+            for number in range(first, last, self.rows):
+                items, samples, faults = zip(*read(self.pairs, readers, range(number, number + self.rows)))
+                for reader in readers:
+                    reader.leave(number + self.rows)
+                yield _Part(default_collate(items), {s.number: str(s) for s in samples}, list(faults))
         finally:
             for reader in readers:
                 reader.close()
 
 
-def _join(parts: list[Batch], pin: bool) -> Batch:
+def _join(parts: list[dict[str, Tensor]], pin: bool) -> dict[str, Tensor]:
     """One batch of several, in their order."""
     if len(parts) == 1:
         return {name: value.pin_memory() if pin else value for name, value in parts[0].items()}
@@ -189,4 +209,5 @@ def open_shards(
         world_size=world_size,
         streams=args.streams,
         shuffle_buffer=args.shuffle_buffer,
+        skips_bad=args.on_bad_sample == "skip",
     )

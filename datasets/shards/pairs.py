@@ -50,9 +50,8 @@ class ShardPairs(RenderPairs):
         Raises:
             ValueError: a sample is damaged, or two are of one shape.
         """
+        refuse_twins(samples)
         self._samples = {sample.number: sample for sample in samples}
-        if len(self._samples) != len(samples):
-            raise ValueError(f"two samples of a batch are of one shape, such as {samples[0]}; write the shards again")
         try:
             return self.__getitems__(list(self._samples))
         finally:
@@ -88,3 +87,9 @@ class ShardPairs(RenderPairs):
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = {size[:2] for size in self.index.view_sizes}
         return sizes.pop() if len(sizes) == 1 else None
+
+
+def refuse_twins(samples: Sequence[StoredSample]) -> None:
+    """Raise ValueError where two are of one shape, which no pass holds twice."""
+    if len({sample.number for sample in samples}) != len(samples):
+        raise ValueError(f"two samples of a batch are of one shape, such as {samples[0]}; write the shards again")

@@ -10,6 +10,7 @@ Python's tarfile takes 85 us for a sample, this reader 25 us with the CRC, of 22
 Names in a shard are never used as paths.
 """
 
+import io
 import math
 import re
 import zlib
@@ -79,6 +80,9 @@ class StoredSample(NamedTuple):
 class SampleReader:
     """The samples of one shard, one after the other.
 
+    After one that is damaged the next one may be read, and is what it would be had that one been skipped. Where headers
+    do not lead there, every later call says the same of them.
+
     Args:
         stream: its bytes from the first on.
         where: its path or URL, for messages.
@@ -89,6 +93,11 @@ class SampleReader:
     def __init__(self, stream: BinaryIO, where: str, size: int, index: ShardIndex):
         self.stream, self.where, self.size = stream, where, size
         self.offset = 0
+        self.end = None  # where that can be known
+        if stream.seekable():
+            self.end = stream.seek(0, io.SEEK_END)
+            stream.seek(0)
+        self._lost = ""  # why nothing more is found
         self.shapes = index.shapes
         most_pixels = most_view_bytes(index)
         self.most = {
@@ -105,9 +114,15 @@ class SampleReader:
             OSError: the stream failed.
         """
         start = self.offset
-        key, points = self._member(POINTS)
-        view_key, view = self._member(VIEW)
-        name_key, name = self._member(NAME)
+        doubts: list[ValueError] = []
+        try:
+            key, points = self._member(POINTS, doubts)
+            view_key, view = self._member(VIEW, doubts)
+            name_key, name = self._member(NAME, doubts)
+        except ValueError as error:
+            raise (doubts or [error])[0] from None
+        if doubts:
+            raise doubts[0]
         parts = _KEY.fullmatch(key)
         if not parts or not key == view_key == name_key or int(parts[1]) >= self.shapes:
             raise self._fault(start, f"no sample, but {key[:100]!r}")
@@ -119,42 +134,57 @@ class SampleReader:
         """Pass over samples without looking at them. Raises as `read`."""
         for _ in range(count):
             for suffix in (POINTS, VIEW, NAME):
-                _, size = self._header(suffix, check=False)
-                padded = -(-size // _BLOCK) * _BLOCK
-                if self.stream.seekable():
-                    self.stream.seek(padded, 1)
-                    self.offset += padded
-                else:
-                    self._take(padded)
+                _, size = self._header(suffix)
+                self._pass_over(-(-size // _BLOCK) * _BLOCK)
 
-    def _member(self, suffix: str) -> tuple[bytes, memoryview]:
-        key, size = self._header(suffix)
+    def _member(self, suffix: str, doubts: list[ValueError]) -> tuple[bytes, memoryview]:
+        key, size = self._header(suffix, doubts)
         return key, memoryview(self._take(-(-size // _BLOCK) * _BLOCK))[:size]
 
-    def _header(self, suffix: str, *, check: bool = True) -> tuple[bytes, int]:
-        """Key and size of the next file, which must have that suffix."""
+    def _header(self, suffix: str, doubts: list[ValueError] | None = None) -> tuple[bytes, int]:
+        """Key and size of the next file, which must have that suffix; a wrong checksum is added to `doubts`."""
+        if self._lost:
+            raise ValueError(self._lost)
         start = self.offset
         header = self._take(_BLOCK)
         try:
             checksum = int(header[148:156].rstrip(b"\0 "), 8)
             size = int(header[124:136].rstrip(b"\0 "), 8)
         except ValueError:
-            raise self._fault(start, "no header of a file") from None
-        if check and _sum_of_bytes(header) != checksum % _ADLER:
-            raise self._fault(start, "a header with a wrong checksum")
+            raise self._lose(start, "no header of a file") from None
+        if doubts is not None and _sum_of_bytes(header) != checksum % _ADLER:
+            doubts.append(self._fault(start, "a header with a wrong checksum"))
         name = header[:100].rstrip(b"\0")
         if header[156:157] != b"0" or header[257:263] != b"ustar\0" or not name.endswith(suffix.encode()):
-            raise self._fault(start, f"no plain file *{suffix}, but {name!r}")
+            raise self._lose(start, f"no plain file *{suffix}, but {name!r}")
         if not 0 < size <= min(self.most[suffix], self.size - self.offset):
-            raise self._fault(start, f"{name!r} of {size} bytes, more than there can be")
+            raise self._lose(start, f"{name!r} of {size} bytes, more than there can be")
         return name[: -len(suffix)], size
 
     def _take(self, count: int) -> bytes:
         raw = self.stream.read(count)
         if len(raw) != count:
-            raise self._fault(self.offset, f"the end, {count - len(raw)} bytes too early")
+            raise self._cut(count - len(raw))
         self.offset += count
         return raw
+
+    def _pass_over(self, count: int) -> None:
+        if self.end is None:
+            self._take(count)
+            return
+        if self.offset + count > self.end:
+            raise self._cut(self.offset + count - self.end)
+        self.stream.seek(count, io.SEEK_CUR)
+        self.offset += count
+
+    def _cut(self, missing: int) -> ValueError:
+        return self._lose(self.offset, f"the end, {missing} bytes too early")
+
+    def _lose(self, offset: int, found: str) -> ValueError:
+        """What is at fault here, for this call and all later ones."""
+        fault = self._fault(offset, found)
+        self._lost = str(fault)
+        return fault
 
     def _fault(self, offset: int, found: str) -> ValueError:
         return ValueError(

@@ -65,14 +65,15 @@ class ShardSource:
             raise ValueError(f"{where} has more than {_LARGEST_INDEX} bytes; name a folder that data.shard wrote")
         return parse_index(raw, where)
 
-    def open_shard(self, shard: Shard) -> BinaryIO:
-        """Its bytes from the first on; a local one must have as many as the index says.
+    def open_shard(self, shard: Shard, *, may_be_cut: bool = False) -> BinaryIO:
+        """Its bytes from the first on; a local one must have as many as the index says, or `may_be_cut` short.
 
         Raises:
             OSError: it cannot be read.
             ValueError: a local one of another length.
         """
-        if not self.scheme and (size := Path(self.where(shard.name)).stat().st_size) != shard.bytes:
+        size = shard.bytes if self.scheme else Path(self.where(shard.name)).stat().st_size
+        if size > shard.bytes or (size < shard.bytes and not may_be_cut):
             raise ValueError(
                 f"{self.where(shard.name)} has {size} bytes, its index says {shard.bytes}; copy it again, or write the "
                 "shards again"

@@ -10,7 +10,7 @@ from datasets.packed_render import PackedRender
 from datasets.shape_files import list_shapes
 from datasets.shards.pairs import ShardPairs
 from tests.file_server import needs_curl, serving
-from tests.shard_batches import BATCH, FORKING, SHAPES, load, open_loader
+from tests.shard_batches import BATCH, FORKING, SHAPES, assert_same, join, load, open_loader
 from tests.tiny_shards import make_shards, make_tree, read_pass
 from tests.tiny_trees import disc_view, pack
 from utils.shard_loader import ShardLoader
@@ -28,13 +28,6 @@ def folder(tree, tmp_path_factory):
     return make_shards(tree, tmp_path_factory.mktemp("shards") / "s", passes=3, samples_per_shard=7)
 
 
-def assert_same(a, b):
-    assert len(a) == len(b)
-    for one, other in zip(a, b):
-        assert list(one) == list(other)
-        assert all(torch.equal(one[name], other[name]) for name in one)
-
-
 @FORKING
 @pytest.mark.parametrize("world_size, num_workers", [(1, 1), (1, 2), (1, 4), (2, 0), (2, 2), (4, 0), (4, 1)])
 def test_processes_and_workers_change_nothing(folder, world_size, num_workers):
@@ -42,8 +35,7 @@ def test_processes_and_workers_change_nothing(folder, world_size, num_workers):
     parts = [
         load(folder, epoch=1, rank=rank, world_size=world_size, num_workers=num_workers) for rank in range(world_size)
     ]
-    joined = [{name: torch.cat([row[name] for row in rows]) for name in rows[0]} for rows in zip(*parts)]
-    assert_same(joined, whole)
+    assert_same(join(parts), whole)
 
 
 def test_an_epoch_has_every_shape_at_most_once_and_whole_batches(folder):
@@ -178,7 +170,9 @@ def test_only_what_is_needed_is_read(folder, monkeypatch):
     opened = []
     loader = open_loader(folder, streams=1, shuffle_buffer=1)
     open_shard = loader.dataset.source.open_shard
-    monkeypatch.setattr(loader.dataset.source, "open_shard", lambda shard: opened.append(shard) or open_shard(shard))
+    monkeypatch.setattr(
+        loader.dataset.source, "open_shard", lambda shard, **how: opened.append(shard) or open_shard(shard, **how)
+    )
     list(loader.epoch(0, start=STEPS - 1))
     assert len(opened) == len({shard.name for shard in opened}) <= 3
     assert np.sum([shard.samples for shard in opened]) < SHAPES
