@@ -7,7 +7,7 @@
 # Run it in the checkout, on a file system that all nodes share. Flags behind the script's name are those of
 # train_crosspoint.py; sbatch's own, before it, win over the lines below. GPUs must not be bound to tasks
 # (--gpus-per-task, --gpu-bind): each takes the one of its number on its node. At most MAX_REQUEUES (100) times the job
-# is put back into the queue: when training was told to stop, never after an error.
+# is put back into the queue: when training was told to stop, or failed after it had saved a new state.
 #SBATCH --job-name=crosspoint
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -54,13 +54,19 @@ export MASTER_ADDR=${hosts%%$'\n'*} MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000)
 # Not torchrun, which passes SIGUSR1 to nobody; exec, because Slurm signals the processes that it started. After the
 # first task has ended the others have --wait seconds. With --kill-on-bad-exit they would have none, and the first to
 # leave a stopped training would take the others' status with it.
+begun=$(mktemp)
+trap 'rm -f "$begun"' EXIT
 status=0
 srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" bash -c '
   export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
   exec python train_crosspoint.py "$@"' task "$@" || status=$?
 
+# What fails before any new state is saved would only fail again.
 if [ "$status" -ne "$told_to_stop" ] && [ "$status" -ne "$killed_by_usr1" ]; then
-  exit "$status"
+  if ! [ "$run_dir/last.pt" -nt "$begun" ]; then
+    exit "$status"
+  fi
+  echo "status $status after a new state was saved: it may have been a node or a connection"
 fi
 if [ "${SLURM_RESTART_COUNT:-0}" -ge "${MAX_REQUEUES:-100}" ]; then
   echo "error: put back into the queue ${SLURM_RESTART_COUNT} times already; go on with the same sbatch line" >&2

@@ -1,5 +1,6 @@
 """Files a run writes: weights under published names, and one state from which training resumes exactly."""
 
+import functools
 import hashlib
 import os
 import platform
@@ -29,6 +30,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@functools.cache
 def provenance() -> dict[str, str]:
     """What produced a file: git commit (with "+" when the tree has changes), versions, machine."""
     return {

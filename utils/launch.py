@@ -10,7 +10,7 @@ import torch
 from torch import distributed
 
 from models.sync import num_processes
-from utils.processes import leave
+from utils.processes import leave, wait
 from utils.run import get_device
 from utils.stop import Stopped
 
@@ -59,6 +59,7 @@ def joined(args: argparse.Namespace) -> Iterator[torch.device]:
     except Stopped:
         leave()
         raise
+    wait()  # for the first, which scores the result: a scheduler may end it soon after another has ended
     leave()
 
 

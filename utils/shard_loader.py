@@ -17,6 +17,7 @@ from utils.loader import TIMEOUT_S, clear_errors, describe_death, leave_group
 
 MOST_STREAMS = 16  # of a batch, unless more are asked for
 SHUFFLE_BUFFER = 256
+PREFETCHED = 8  # steps that a loader process is ahead: opening a shard on a network takes as long as some of them
 
 Batch = dict[str, Tensor | list[str]]
 
@@ -107,6 +108,7 @@ class ShardLoader:
             batch_size=None,
             num_workers=self.num_workers,
             timeout=TIMEOUT_S,
+            prefetch_factor=PREFETCHED,
             worker_init_fn=leave_group,
             generator=torch.Generator(),  # its own, see EpochLoader
         )

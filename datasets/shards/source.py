@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from datasets.shards.index import INDEX_NAME, Shard, ShardIndex, parse_index
 
-STALL_S = 300  # without a byte from the network
+STALL_S = 60  # without a byte from the network
 WAITS_S = (1, 4, 16)  # before a file is fetched again whose connection broke
 _REFUSED = 22  # of curl: such as 404; it has tried again itself where the server was busy
 _BUFFER = 2**18

@@ -42,6 +42,7 @@ esac
 NOTING_PYTHON = r"""#!/usr/bin/env bash
 echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT" >>"$NOTES/ranks"
 printf '%s\n' "$@" >"$NOTES/words$RANK"
+if [ -n "${STATE:-}" ]; then mkdir -p checkpoints/exp && echo >checkpoints/exp/last.pt; fi
 exit "$STATUS"
 """
 FLAGS = (
@@ -104,6 +105,13 @@ def test_a_training_that_was_told_to_stop_is_queued_again(checkout, status):
 def test_a_training_that_failed_is_not_queued_again(checkout, status):
     assert submit(checkout, STATUS=str(status)).returncode == status
     assert note(checkout, "scontrol") == []
+
+
+def test_a_training_that_failed_after_it_had_come_further_is_queued_again(checkout):
+    assert submit(checkout, STATUS="137", STATE="new").returncode == 137
+    assert note(checkout, "scontrol") == ["requeue 123456"]
+    assert submit(checkout, STATUS="137").returncode == 137  # a state of the start before
+    assert note(checkout, "scontrol") == ["requeue 123456"]
 
 
 def test_a_job_is_queued_again_a_bounded_number_of_times(checkout):

@@ -1,6 +1,8 @@
 """Result files: complete, valid JSON, whole or absent."""
 
 import json
+import shlex
+import sys
 import os
 
 import numpy as np
@@ -43,7 +45,7 @@ def test_a_report_says_what_made_it(tmp_path):
     report = json.loads(path.read_text())
     assert report["results"] == [RECORD]
     assert report["commit"]
-    assert "pytest" in report["command"]
+    assert report["command"] == shlex.join(sys.argv)
     assert report["versions"].keys() == {"python", "torch", "numpy", "scikit-learn"}
 
 
