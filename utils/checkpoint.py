@@ -30,15 +30,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@functools.cache
 def provenance() -> dict[str, str]:
     """What produced a file: git commit (with "+" when the tree has changes), versions, machine."""
     return {
-        "commit": git_commit(),
+        "commit": _own_commit(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a str subclass of torch's own is refused by weights_only loading
         "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name(),
     }
+
+
+@functools.cache
+def _own_commit() -> str:
+    """Of this code, as it was when the process first asked: it runs what it imported then."""
+    return git_commit()
 
 
 def processor_name() -> str:

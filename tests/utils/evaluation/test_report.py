@@ -1,9 +1,9 @@
 """Result files: complete, valid JSON, whole or absent."""
 
 import json
+import os
 import shlex
 import sys
-import os
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_a_report_says_what_made_it(tmp_path):
     report = json.loads(path.read_text())
     assert report["results"] == [RECORD]
     assert report["commit"]
-    assert report["command"] == shlex.join(sys.argv)
+    assert report["command"] == shlex.join(sys.orig_argv)
     assert report["versions"].keys() == {"python", "torch", "numpy", "scikit-learn"}
 
 
