@@ -9,14 +9,16 @@ from utils.stop import StopRequest
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_a_signal_is_noted_and_handlers_are_put_back(name):
+def test_signals_are_noted_until_the_end_where_handlers_are_put_back(name):
     number = signal.Signals[name]
     before = signal.getsignal(number)
     with StopRequest() as request:
         assert request.signal_name is None
         os.kill(os.getpid(), number)
         assert request.signal_name == name
-        assert signal.getsignal(number) == before  # a second one acts as ever
+        os.kill(os.getpid(), signal.SIGTERM)  # from torchrun, after the scheduler's
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert request.signal_name == name
     assert signal.getsignal(number) == before
 
 
