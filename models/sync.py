@@ -104,6 +104,7 @@ class _NormaliseTogether(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         x, weight, mean, rstd = ctx.saved_tensors
+        x_type, x, grad = x.dtype, x.to(weight.dtype), grad.to(weight.dtype)  # from autocast's
         axes = [0, *range(2, x.ndim)]
 
         def per_channel(values: Tensor) -> Tensor:
@@ -116,12 +117,13 @@ class _NormaliseTogether(torch.autograd.Function):
         distributed.all_reduce(everywhere)
         shift, slope = everywhere / ctx.count
         grad_x = (grad - per_channel(shift) - centred * per_channel(slope * rstd)) * per_channel(weight * rstd)
-        return grad_x, of_weight.to(weight.dtype), of_bias.to(weight.dtype), None, None, None, None
+        return grad_x.to(x_type), of_weight.to(weight.dtype), of_bias.to(weight.dtype), None, None, None, None
 
 
 def _statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, int]:
     """Mean and biased variance of every channel over all processes, in float64, and the number of values."""
-    var, mean = torch.var_mean(x, dim=[0, *range(2, x.ndim)], correction=0)
+    wide = x if x.dtype == torch.float64 else x.float()  # statistics of bfloat16 would be rounded to it
+    var, mean = torch.var_mean(wide, dim=[0, *range(2, x.ndim)], correction=0)
     var, mean, count = var.double(), mean.double(), x.numel() // x.shape[1]
     sums = torch.cat([mean, var + mean * mean, mean.new_ones(1)]) * count
     distributed.all_reduce(sums)

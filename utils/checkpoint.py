@@ -137,6 +137,11 @@ def set_aside_damaged(run_dir: Path, read: Path) -> None:
 def _read_state(path: Path) -> dict:
     state = read_weights(path)
     missing = {"method", "optimizer", "schedule", "scaler", "rng", "progress", "best", "config"} - state.keys()
+    if missing and "next_epoch" in state:
+        raise ValueError(
+            f"{path} was written by an earlier version, whose states held no step: resume it with that version's code, "
+            "or start from its weights by --model_path or --pretrained_path under another --exp_name"
+        )
     if missing:
         raise ValueError(f"{path} is no training state of ours: it has no {', '.join(sorted(missing))}")
     return state

@@ -22,7 +22,7 @@ class RunLog:
     """One run's reports. Lines go to the console and `run.log`; metrics to `metrics.jsonl` and W&B.
 
     Args:
-        run_dir: folder of the run; files in it are appended to, never truncated.
+        run_dir: folder of the run; files in it are appended to; of metrics.jsonl a line that was cut short is dropped.
         wandb_mode: "off" (default, W&B not imported), "disabled", "offline" or "online". Only "online" needs an
             account; a failure to reach W&B is reported, never stops the run and delays it by less than a minute.
         name, config: of the run, for W&B.
@@ -31,6 +31,7 @@ class RunLog:
     """
 
     def __init__(self, run_dir: Path, *, wandb_mode: str = "off", name: str = "", config: dict | None = None):
+        _end_line(run_dir / "metrics.jsonl")
         self._lines = open(run_dir / "run.log", "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
         _claim(self._lines)
         self._metrics = open(run_dir / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
@@ -77,6 +78,14 @@ class RunLog:
                 self.line(f"warning: W&B did not take the last metrics: {_first_line(error)}")
         self._lines.close()
         self._metrics.close()
+
+
+def _end_line(path: Path) -> None:
+    """Drop what a kill or a full disk left of a line; its epoch's state came after it and will be made again."""
+    if path.is_file():
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,9 @@ class Stopped(Exception):
 
 
 class StopRequest:
-    """Notes the first of STOP_SIGNALS inside its block; further ones, as launchers pass them on, change nothing.
+    """Notes the first of STOP_SIGNALS inside its block; more of them change nothing.
+
+    A scheduler signals every process of a job, and torchrun passes its own signal on, so that each comes twice.
 
     Attributes: `signal_name`, None while there was none.
     """
@@ -27,7 +29,6 @@ class StopRequest:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal_name = self.signal_name or signal.Signals(number).name

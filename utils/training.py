@@ -90,7 +90,7 @@ class Training(ABC):
         Raises:
             ValueError: damaged, of another method, of other settings, or of another number of samples.
         """
-        if not checkpoint.has_state(self.run_dir):
+        if not any(everyones(checkpoint.has_state(self.run_dir))):
             self.log.line(f"no state in {self.run_dir} yet: training begins")
             return
         path, state = checkpoint.load_state(self.run_dir, report=self.log.line)
@@ -113,11 +113,21 @@ class Training(ABC):
         self.progress = Progress(**state["progress"])
         self.best, self.seconds = state["best"], state["seconds"]
         self.bad_samples.load_state_dict(state["bad_samples"])
-        wait()  # all have read it
+        self._check_agreed(path)
         if is_first():
             checkpoint.set_aside_damaged(self.run_dir, path)
             run.add_session(self.run_dir, vars(self.args))
         self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
+
+    def _check_agreed(self, path: Path) -> None:
+        """Refuse to go on where processes have read different states: a folder that not all see alike.
+
+        Raises:
+            ValueError: names the states.
+        """
+        found = sorted(set(everyones(f"{path} (epoch {self.progress.epoch}, step {self.progress.step})")))
+        if len(found) > 1:
+            raise ValueError(f"the processes have read different states: {', '.join(found)}; is the folder shared?")
 
     def _restore_draws(self, states: list[dict]) -> None:
         """Put the generators of this process where they were, if there are as many processes as before."""
@@ -185,9 +195,9 @@ class Training(ABC):
 
     def _save(self) -> None:
         """Write the state, once for all processes."""
-        state = self._state(everyones(checkpoint.rng_state()))
+        rng = everyones(checkpoint.rng_state())
         if is_first():
-            checkpoint.save_state(state, self.run_dir)
+            checkpoint.save_state(self._state(rng), self.run_dir)
 
     def _state(self, rng: list[dict]) -> dict:
         """All that a run needs to go on; `rng` are the generators of each process."""

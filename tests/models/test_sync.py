@@ -11,6 +11,8 @@ from models.batch_norm import PointwiseConv
 from models.edge_conv import EdgeConv, FirstEdgeConv
 from models.geometry import CloudRows, flat_index, knn
 from models.pooled_conv import PooledConv
+from models.sync import SyncBatchNorm, process_rank
+from tests.several_processes import run_in_processes
 
 B, N, C, D, K = 4, 12, 5, 7, 4
 
@@ -74,3 +76,24 @@ def test_statistics_are_those_of_all_processes(tmp_path):
             for rank in range(2):
                 mine = half(expected, rank) if number < 2 else expected  # output and input gradient are by cloud
                 assert_close(reports[rank][name][number], mine, rtol=1e-9, atol=1e-9, msg=f"{name} {number} {rank}")
+
+
+def in_bfloat16():
+    """A channel far from 0, normalised by both processes; how far result, gradient and statistics are from exact."""
+    generator = torch.Generator().manual_seed(0)
+    rows, grads = (torch.randn(2, 8, 6, 40, generator=generator) * 0.3).add(torch.tensor([3.0, 0]).view(2, 1, 1, 1))
+    share = slice(process_rank() * 4, (process_rank() + 1) * 4)
+    exact, found = rows.bfloat16().double().requires_grad_(), rows.bfloat16()[share].requires_grad_()
+    whole, norm = nn.BatchNorm1d(6).double(), SyncBatchNorm(6)
+    expected, given = whole(exact), norm(found)
+    expected.backward(grads.bfloat16().double())
+    given.backward(grads.bfloat16()[share])
+    pairs = (given, expected[share]), (found.grad, exact.grad[share]), (norm.running_mean, whole.running_mean)
+    return [((a.double() - b).norm() / b.norm()).item() for a, b in pairs]
+
+
+def test_statistics_of_bfloat16_are_not_rounded_to_it(tmp_path):
+    for errors in run_in_processes(in_bfloat16, 2, tmp_path):
+        assert errors[0] < 0.003
+        assert errors[1] < 0.003
+        assert errors[2] < 1e-5

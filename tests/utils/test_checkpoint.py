@@ -28,6 +28,12 @@ def test_a_file_of_another_kind_is_no_state(tmp_path):
         checkpoint.load_state(tmp_path, report=pytest.fail)
 
 
+def test_a_state_of_the_earlier_format_is_named_as_such(tmp_path):
+    torch.save({"method": {}, "next_epoch": 3}, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=r"last\.pt was written by an earlier version.*resume it with that version"):
+        checkpoint.load_state(tmp_path, print)
+
+
 def test_generators_go_on_where_they_were():
     state = checkpoint.rng_state()
     first = torch.rand(3)

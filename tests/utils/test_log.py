@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from utils import log
+from utils.run_metrics import read_metrics
 
 HOLD = "import sys, pathlib, utils.log as log; it = log.RunLog(pathlib.Path(sys.argv[1])); print(1); input()"
 
@@ -28,3 +29,12 @@ def test_a_log_can_be_opened_again(tmp_path):
         reports.line(text)
         reports.close()
     assert [line.split()[-1] for line in (tmp_path / "run.log").read_text().splitlines()] == ["one", "two"]
+
+
+@pytest.mark.parametrize("whole", ["", '{"epoch": 0, "loss/total": 1.0}\n'])
+def test_a_line_cut_short_does_not_spoil_the_next(tmp_path, whole):
+    (tmp_path / "metrics.jsonl").write_text(whole + '{"epoch": 1, "lo')
+    reports = log.RunLog(tmp_path)
+    reports.metrics({"epoch": 1, "loss/total": 0.5})
+    reports.close()
+    assert [record["epoch"] for record in read_metrics(tmp_path)] == [0, 1][1 - bool(whole) :]

@@ -9,7 +9,7 @@ from utils.stop import StopRequest
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_a_signal_is_noted_and_handlers_are_put_back(name):
+def test_signals_are_noted_until_the_end_where_handlers_are_put_back(name):
     number = signal.Signals[name]
     before = signal.getsignal(number)
     with StopRequest() as request:
