@@ -168,6 +168,8 @@ def check_flags(args: argparse.Namespace) -> None:
     run.require_at_least(2, args, "batch_size", "num_points", "image_size")
     run.require_at_least(1, args, "test_batch_size", "eval_num_points")
     run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers", "save_every_steps")
+    if not 0 <= args.max_bad_rate <= 1:
+        raise ValueError(f"--max_bad_rate must lie in 0 .. 1, got {args.max_bad_rate}")
     if args.packed == "":
         raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
     if args.micro_batch < 0 or args.micro_batch == 1:

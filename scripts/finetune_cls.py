@@ -115,7 +115,8 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device, test: L
     if args.num_classes not in (None, len(clouds.class_names)):
         raise ValueError(f"--num_classes {args.num_classes}, but {args.dataset} here has {len(clouds.class_names)}")
     if args.resume and args.pretrained_path and not has_state(run_dir):
-        print(f"no {run_dir / STATE_FILE} to resume: starting from {args.pretrained_path}, as CrossPoint-DDP does")
+        if is_first():
+            print(f"no {run_dir / STATE_FILE} to resume: starting from {args.pretrained_path}, as CrossPoint-DDP does")
         args.resume = False
     rows = choose_rows(clouds.labels, args)
     start = load_start(args, device)

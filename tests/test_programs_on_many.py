@@ -92,6 +92,19 @@ def test_bad_samples_of_all_processes_are_counted_and_named(root, tmp_path):
     assert log.count("warning: skipped") == 2
 
 
+def test_where_one_process_fails_the_others_say_that_they_lost_it(root, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(root, folder)
+    (folder / "ShapeNet" / "02" / "03.ply").write_bytes(b"")
+    flags = ["--data_root", str(folder), "--output_dir", str(tmp_path), "--eval_freq", "0", "--batch_size", "8"]
+    done = torchrun("train_crosspoint.py", *PRETRAIN, *flags)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert sum("03.ply is not a readable PLY file" in line for line in said) == 1
+    assert all("lost another process" in line for line in said if "03.ply" not in line)
+    assert "Traceback" not in done.stderr.partition("torch/distributed/elastic")[0]
+
+
 def torchrun(*words, **options):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *words]
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}

@@ -14,6 +14,9 @@ from models.published import read_weights
 from utils.files import write_atomically
 
 STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"
+_NEEDED = {
+    "method", "optimizer", "schedule", "scaler", "rng", "progress", "best", "seconds", "bad_samples", "config",
+}  # fmt: skip
 REPO = Path(__file__).resolve().parent.parent
 # What measuring programs write: one record must not mark the next as made by changed code.
 _RECORDS = (":(exclude)benchmarks/*.csv", ":(exclude)README.md", ":(exclude)docs/*.png")
@@ -136,7 +139,7 @@ def set_aside_damaged(run_dir: Path, read: Path) -> None:
 
 def _read_state(path: Path) -> dict:
     state = read_weights(path)
-    missing = {"method", "optimizer", "schedule", "scaler", "rng", "progress", "best", "config"} - state.keys()
+    missing = _NEEDED - state.keys()
     if missing and "next_epoch" in state:
         raise ValueError(
             f"{path} was written by an earlier version, whose states held no step: resume it with that version's code, "

@@ -22,7 +22,7 @@ def run_main(main: Callable[[], int | None]) -> None:
         status = main()
     except (ValueError, OSError) as error:
         rank = os.environ.get("RANK", "0")
-        print(f"error{f' in process {rank}' if rank != '0' else ''}: {error}", file=sys.stderr)
+        sys.stderr.write(f"error{f' in process {rank}' if rank != '0' else ''}: {error}\n")  # one write: a whole line
         sys.exit(USER_ERROR)
     except Stopped:
         sys.exit(STOPPED)

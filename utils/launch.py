@@ -59,6 +59,10 @@ def joined(args: argparse.Namespace) -> Iterator[torch.device]:
     except Stopped:
         leave()
         raise
+    except RuntimeError as error:
+        if "onnection" not in str(error):
+            raise
+        raise OSError(f"lost another process; what it said is the reason ({str(error).splitlines()[0]})") from error
     wait()  # for the first, which scores the result: a scheduler may end it soon after another has ended
     leave()
 

@@ -21,7 +21,8 @@ _PICTURES = ("loss_curve.png", "predictions.npz", "tsne.npz", "part_clouds.npz",
 # Flags that may differ when a run is resumed: none of them changes what is learned. The data may have moved; that they
 # are as many as before is checked by utils.training.
 _FREE_ON_RESUME = {
-    "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root", "test_batch_size", "overwrite",
+    "exp_name", "output_dir", "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root",
+    "test_batch_size", "overwrite",
     "eval", "json", "packed", "world_size", "backend", "votes", "num_pictures", "save_every_steps", "on_bad_sample",
     "max_bad_rate", "shards",
 }  # fmt: skip
@@ -138,8 +139,8 @@ def _prepare(run_dir: Path, config: dict, *, resume: bool, overwrite: bool) -> N
     if resume:
         return
     if overwrite:
-        names = (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, "metrics.jsonl", "results.json", "nonfinite.pt", *_PICTURES)
-        written = [*models.glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
+        names = (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, "metrics.jsonl", "results.json", *_PICTURES)
+        written = [*run_dir.glob("nonfinite*.pt"), *models.glob("*.pth"), *(run_dir / FOLDER).glob("*.npy")]
         for stale in [*(run_dir / name for name in names), *written]:
             stale.unlink(missing_ok=True)
     _write_config(run_dir / CONFIG_FILE, {**_session(), "flags": config})

@@ -218,7 +218,7 @@ class Training(ABC):
 
     def _explain(self, error: NonFiniteLoss) -> str:
         """Save the state as it is and say what led to the failure; the failed step has moved no weight."""
-        path = self.run_dir / "nonfinite.pt"
+        path = self.run_dir / ("nonfinite.pt" if is_first() else f"nonfinite_{process_rank()}.pt")  # its own batch
         state = self._state([checkpoint.rng_state()])
         checkpoint.save_atomically(state | {"failed_batch": error.indices, "failed_step": error.step}, path)
         files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)

@@ -24,7 +24,9 @@ def test_nothing_to_resume_is_an_error_that_names_the_file(tmp_path):
 
 def test_a_file_of_another_kind_is_no_state(tmp_path):
     torch.save({"method": {}}, tmp_path / "last.pt")
-    with pytest.raises(ValueError, match="no best, config, optimizer, progress, rng, scaler, schedule"):
+    with pytest.raises(
+        ValueError, match="no bad_samples, best, config, optimizer, progress, rng, scaler, schedule, seconds"
+    ):
         checkpoint.load_state(tmp_path, report=pytest.fail)
 
 
@@ -67,7 +69,7 @@ def test_outside_git_the_commit_is_unknown(tmp_path, monkeypatch):
 
 
 def state_of(step):
-    keys = ("method", "optimizer", "schedule", "scaler", "rng", "config")
+    keys = ("method", "optimizer", "schedule", "scaler", "rng", "config", "seconds", "bad_samples")
     return {"progress": {"step": step}, "best": 0.0, **{key: {} for key in keys}}
 
 
