@@ -26,6 +26,8 @@ _TITLES = {
     "copies": "Training step on augmented clouds, each copy of point 0 computed against all of them at once",
     "micro_batch": "One CrossPoint step in micro-batches; 0: in one piece",
     "loader": "Loading of training samples",
+    "scaling": "Training step on one process and two, the global batch being the same (processes x threads)",
+    "kill_resume": "Training that is killed over and over and resumed",
     "shards": "Loading from shards against the packed file, and their parser against tarfile",
     "shard_sampler": "Order of reading shards, computed for all processes of an epoch",
 }
