@@ -31,6 +31,7 @@ def write_checkpoints(folder: Path) -> dict[str, list[Path]]:
     save_atomically(export_state(encoder, "pointnet", k=15), weights)
     networks = {"method": OrderedDict(encoder.state_dict()), "optimizer": optimizer.state_dict(), "rng": rng_state()}
     plain = {"schedule": {"last_epoch": 3}, "scaler": {}, "progress": {"epoch": 3, "step": 1}, "best": 0.5}
+    plain |= {"seconds": 1.0, "bad_samples": {}}
     save_atomically(networks | plain | {"config": {"model": "pointnet", "k": 15}}, state)
     return {"weights": [weights], "state": [state]}
 

@@ -61,6 +61,9 @@ srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" 
   export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
   exec python train_crosspoint.py "$@"' task "$@" || status=$?
 
+if [ "$status" -eq 0 ]; then
+  exit 0
+fi
 # What fails before any new state is saved would only fail again.
 if [ "$status" -ne "$told_to_stop" ] && [ "$status" -ne "$killed_by_usr1" ]; then
   if ! [ "$run_dir/last.pt" -nt "$begun" ]; then

@@ -12,14 +12,14 @@ from tests.tiny_trees import write_shapenet
 
 def test_a_training_that_is_killed_stopped_and_damaged_ends_as_without_bit_for_bit(tmp_path):
     root = write_shapenet(tmp_path / "tree", [f"02/{i:02d}" for i in range(24)], num_points=130, size=40)
-    args = kill_resume.parse_args(["--epochs", "6", "--save_every_steps", "4", "--num_workers", "0"])
-    hows = [STEP, SAVE, "SIGUSR1", "flipped", START, "SIGTERM"]
+    args = kill_resume.parse_args(["--epochs", "5", "--save_every_steps", "4", "--num_workers", "0"])
+    hows = [SAVE, "SIGUSR1", "flipped", STEP]
     trial, faults = kill_resume.run_both(args, hows, tmp_path, root, random.Random(1))
     assert faults == []
     assert [one.how for one in trial.interruptions] == hows
     assert any(one.is_saving for one in trial.interruptions)
     assert [one.began.source for one in trial.interruptions if one.how in DAMAGES] == ["previous.pt"]
-    assert [one.lost for one in trial.interruptions if one.how in STOPS] == [0, 0]
+    assert [one.lost for one in trial.interruptions if one.how in STOPS] == [0]
     assert num_tensors(tmp_path / "interrupted") > 500
     rows = kill_resume.table(trial.interruptions).splitlines()
     assert len(rows) == 2 + len(hows)

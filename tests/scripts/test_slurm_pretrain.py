@@ -114,6 +114,11 @@ def test_a_training_that_failed_after_it_had_come_further_is_queued_again(checko
     assert note(checkout, "scontrol") == ["requeue 123456"]
 
 
+def test_a_training_that_has_ended_well_is_not_queued_again(checkout):
+    assert submit(checkout, STATUS="0", STATE="new").returncode == 0
+    assert note(checkout, "scontrol") == []
+
+
 def test_a_job_is_queued_again_a_bounded_number_of_times(checkout):
     stopped = {"STATUS": str(STOPPED), "MAX_REQUEUES": "3"}
     assert submit(checkout, SLURM_RESTART_COUNT="2", **stopped).returncode == STOPPED

@@ -11,4 +11,5 @@ def test_what_a_kill_left_unfinished_is_removed_by_the_next_start(tmp_path, name
     (tmp_path / name).write_bytes(b"half")
     (tmp_path / "models" / ".best_model.pth.a1b2").write_bytes(b"half")
     run.open_run(tmp_path, {"seed": 1}, resume=True)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["config.json", "models"]
+    assert sorted(path.name for path in tmp_path.rglob(".*")) == []
+    assert (tmp_path / "config.json").is_file()
