@@ -76,7 +76,7 @@ def _origin(rows: Sequence[Row]) -> str:
 def figures_table(rows: Sequence[Row]) -> str:
     """Markdown: a line for each setting, a column for each figure; its cells hold the sides that the header names.
 
-    Of two sides the first over the second follows; of more the smallest is bold.
+    Of two sides the first over the second follows; of more the best is bold: the smallest, of rates the largest.
     """
     keys = list(dict.fromkeys(key for row in rows for key in parse_setting(row["setting"])))
     sides = list(dict.fromkeys(row["side"] for row in rows))
@@ -86,16 +86,16 @@ def figures_table(rows: Sequence[Row]) -> str:
     for (setting,), group in _grouped(rows, "setting").items():
         pairs = parse_setting(setting)
         value = {(row["figure"], row["side"]): row["value"] for row in group}
-        cells = [_cell([value.get((name, side), "-") for side in sides]) for name, _ in figures]
+        cells = [_cell([value.get((name, side), "-") for side in sides], unit) for name, unit in figures]
         lines.append([*(pairs.get(key, "") for key in keys), *cells])
     return markdown.table([*keys, *(f"{name} ({unit}){names}" for name, unit in figures)], lines)
 
 
-def _cell(values: Sequence[str]) -> str:
+def _cell(values: Sequence[str], unit: str) -> str:
     numbers = [float(value) for value in values if value not in ("-", OUT_OF_MEMORY)]
     shown = [value if value in ("-", OUT_OF_MEMORY) else _number(float(value)) for value in values]
-    if len(values) > 2 and numbers:
-        best = _number(min(numbers))
+    if len(values) > 2 and len(numbers) > 1:
+        best = _number((max if unit.endswith("/s") else min)(numbers))
         shown = [f"**{text}**" if text == best else text for text in shown]
     ratio = f" = {numbers[0] / numbers[1]:.2f}x" if len(values) == len(numbers) == 2 and numbers[1] else ""
     return " / ".join(shown) + ratio

@@ -55,6 +55,11 @@ def test_of_more_than_two_sides_the_smallest_is_bold():
     assert cells(table, 2) == ["8", "3 / **1** / 2"]
 
 
+def test_of_rates_the_largest_is_bold():
+    rows = [row("N=8", side, value, unit="shapes/s") for side, value in (("a", 3), ("b", 1), ("c", 2))]
+    assert cells(report.figures_table(rows), 2) == ["8", "**3** / 1 / 2"]
+
+
 def test_machines_and_thread_counts_have_tables_of_their_own():
     rows = [row("B=8", "ours", 1), row("B=8", "ours", 2, machine="other"), row("B=8", "ours", 3, threads="2")]
     section = report.readme_section(rows)
