@@ -31,9 +31,9 @@ class RunLog:
     """
 
     def __init__(self, run_dir: Path, *, wandb_mode: str = "off", name: str = "", config: dict | None = None):
-        _end_line(run_dir / "metrics.jsonl")
         self._lines = open(run_dir / "run.log", "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
         _claim(self._lines)
+        _end_line(run_dir / "metrics.jsonl")  # not of a training that is still writing it
         self._metrics = open(run_dir / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         self._wandb = None
         if wandb_mode != "off":
