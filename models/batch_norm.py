@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from models.geometry import CloudRows
 from models.kernels import can_run
-from models.sync import is_synchronised, total
+from models.sync import is_synchronised, statistics_of_all, total, update_running
 
 SLOPE = 0.2  # of every LeakyReLU in DGCNN
 BLOCK = 2**19  # numbers in a block of rows: 2 MiB of float32
@@ -45,10 +45,7 @@ def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = F
     mean, var = origin + offset, (square - offset * offset).clamp_min(0)
     if not sync:
         return mean, var, count
-    sums = total(torch.cat([mean, var + mean * mean, mean.new_ones(1)]) * count)
-    count = int(sums[-1])
-    mean, square = sums[:-1].view(2, -1) / count
-    return mean, (square - mean * mean).clamp_min(0), count
+    return statistics_of_all(mean, var, count)
 
 
 def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
@@ -69,20 +66,6 @@ def first_rows(clouds: CloudRows) -> tuple[Tensor, Tensor]:
     """Row of each cloud's point 0, and how many further points it stands for (float64). Shape: two (B,)."""
     first = clouds.first_rows(clouds.weight.device)
     return first, clouds.weight[first].double() - 1
-
-
-@torch.no_grad()
-def update_running(norm: nn.Module, mean: Tensor, var: Tensor, count: int) -> None:
-    """Move BatchNorm's running statistics as torch does: exponential average, unbiased variance of `count` samples.
-
-    Raises:
-        ValueError: fewer than 2 samples.
-    """
-    if count < 2:
-        raise ValueError("training-mode BatchNorm needs at least 2 samples; raise --batch_size")
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
-    norm.running_var.lerp_((var * count / (count - 1)).to(norm.running_var.dtype), norm.momentum)
 
 
 class Affine:

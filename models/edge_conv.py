@@ -22,11 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from models.batch_norm import SLOPE, update_running
+from models.batch_norm import SLOPE
 from models.edge_moments import around_cloud_means, edge_moments, mean_of_clouds, projected_statistics
 from models.geometry import LABEL_BITS, CloudRows, Edges, labels_of, with_labels
 from models.kernels import can_run
-from models.sync import is_synchronised
+from models.sync import is_synchronised, update_running
 
 with warnings.catch_warnings():  # torch says once per process that its CSR tensors are "in beta state"
     warnings.filterwarnings("ignore", message="Sparse CSR")

@@ -45,6 +45,28 @@ class _Total(torch.autograd.Function):
         return grad
 
 
+def statistics_of_all(mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor, int]:
+    """Mean, biased variance and number of samples over all processes, from those of each. Shape: (D,) float64."""
+    sums = total(torch.cat([mean, var + mean * mean, mean.new_ones(1)]) * count)
+    count = int(sums[-1])
+    mean, square = sums[:-1].view(2, -1) / count
+    return mean, (square - mean * mean).clamp_min(0), count
+
+
+@torch.no_grad()
+def update_running(norm: nn.Module, mean: Tensor, var: Tensor, count: int) -> None:
+    """Move BatchNorm's running statistics as torch does: exponential average, unbiased variance of `count` samples.
+
+    Raises:
+        ValueError: fewer than 2 samples.
+    """
+    if count < 2:
+        raise ValueError("training-mode BatchNorm needs at least 2 samples; raise --batch_size")
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
+    norm.running_var.lerp_((var * count / (count - 1)).to(norm.running_var.dtype), norm.momentum)
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """Rows of all processes, in the order of their ranks; with one process the rows themselves.
 
@@ -80,22 +102,22 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not is_synchronised(self):
             return super().forward(x)
-        self.num_batches_tracked.add_(1)
-        return _NormaliseTogether.apply(
-            x, self.weight, self.bias, self.running_mean, self.running_var, self.eps, self.momentum
-        )
+        mean, var, count = self._statistics(x.detach())
+        update_running(self, mean, var, count)
+        return _NormaliseTogether.apply(x, self.weight, self.bias, mean, var, count, self.eps)
+
+    @staticmethod
+    def _statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
+        wide = x if x.dtype == torch.float64 else x.float()  # statistics of bfloat16 would be rounded to it
+        var, mean = torch.var_mean(wide, dim=[0, *range(2, x.ndim)], correction=0)
+        return statistics_of_all(mean.double(), var.double(), x.numel() // x.shape[1])
 
 
 class _NormaliseTogether(torch.autograd.Function):
-    """BatchNorm in training with statistics over all processes; moves the running ones. Keeps only x."""
+    """BatchNorm with statistics over all processes, through which the gradient goes. Keeps only x."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, running_mean, running_var, eps, momentum):
-        mean, var, count = _statistics_of_all(x)
-        if count < 2:
-            raise ValueError("training-mode BatchNorm needs at least 2 samples; raise --batch_size")
-        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-        running_var.lerp_((var * count / (count - 1)).to(running_var.dtype), momentum)
+    def forward(ctx, x, weight, bias, mean, var, count, eps):
         ctx.save_for_backward(x, weight, mean, torch.rsqrt(var + eps))
         ctx.count = count
         return F.batch_norm(x, mean.to(weight.dtype), var.to(weight.dtype), weight, bias, training=False, eps=eps)
@@ -118,18 +140,6 @@ class _NormaliseTogether(torch.autograd.Function):
         shift, slope = everywhere / ctx.count
         grad_x = (grad - per_channel(shift) - centred * per_channel(slope * rstd)) * per_channel(weight * rstd)
         return grad_x.to(x_type), of_weight.to(weight.dtype), of_bias.to(weight.dtype), None, None, None, None
-
-
-def _statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Mean and biased variance of every channel over all processes, in float64, and the number of values."""
-    wide = x if x.dtype == torch.float64 else x.float()  # statistics of bfloat16 would be rounded to it
-    var, mean = torch.var_mean(wide, dim=[0, *range(2, x.ndim)], correction=0)
-    var, mean, count = var.double(), mean.double(), x.numel() // x.shape[1]
-    sums = torch.cat([mean, var + mean * mean, mean.new_ones(1)]) * count
-    distributed.all_reduce(sums)
-    count = int(sums[-1])
-    mean, square = sums[:-1].view(2, -1) / count
-    return mean, (square - mean * mean).clamp_min(0), count
 
 
 def synchronise_batch_norms(module: nn.Module) -> None:

@@ -82,8 +82,11 @@ def by_first(compute: Callable[[], dict[str, float]]) -> dict[str, float]:
 
 def own_rows(num_rows: int) -> range:
     """The rows this process evaluates: every row is one process's, and their numbers differ by 1 at most."""
-    rank, world_size = process_rank(), num_processes()
-    return range(rank * num_rows // world_size, (rank + 1) * num_rows // world_size)
+    return _rows_of(process_rank(), num_rows)
+
+
+def _rows_of(rank: int, num_rows: int) -> range:
+    return range(rank * num_rows // num_processes(), (rank + 1) * num_rows // num_processes())
 
 
 def join_rows(rows: Tensor, num_rows: int) -> Tensor:
@@ -96,5 +99,4 @@ def join_rows(rows: Tensor, num_rows: int) -> Tensor:
         padded = padded.cuda()
     parts = [torch.empty_like(padded) for _ in range(num_processes())]
     distributed.all_gather(parts, padded)
-    lengths = [(r + 1) * num_rows // num_processes() - r * num_rows // num_processes() for r in range(num_processes())]
-    return torch.cat([part[:length].cpu() for part, length in zip(parts, lengths)])
+    return torch.cat([part[: len(_rows_of(rank, num_rows))].cpu() for rank, part in enumerate(parts)])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from models import batch_norm, pooled_conv
+from models import batch_norm, pooled_conv, sync
 from models.batch_norm import row_statistics
 from models.geometry import CloudRows
 from models.kernels.batch_norm import column_sums, pooled_batch_norm_act
@@ -133,7 +133,8 @@ def test_statistics_of_all_processes(device, monkeypatch):
     both, both_gradients = layer_results(copy.deepcopy(layer), x.repeat(2, 1), [N] * 4, direction.repeat(2, 1))
     for module in (batch_norm, pooled_conv):
         monkeypatch.setattr(module, "is_synchronised", lambda norm: True)
-    monkeypatch.setattr(batch_norm, "total", lambda value: 2 * value)
+    for module in (batch_norm, sync):
+        monkeypatch.setattr(module, "total", lambda value: 2 * value)
     mine, gradients = layer_results(layer, x, [N] * 2, direction)
     assert_close(mine, [both[0][:2], both[1][: 2 * N], *both[2:]], **EXACT)
     assert_close([2 * gradient for gradient in gradients], both_gradients, **EXACT)
