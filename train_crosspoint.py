@@ -26,6 +26,7 @@ from models.published import load_encoder
 from models.sync import num_processes, process_rank
 from utils import engine, launch, log, run, seed
 from utils.allocator import keep_freed_memory
+from utils.checkpoint import BEST_MODEL
 from utils.cli import run_main
 from utils.faults import add_fault_args
 from utils.loader import EpochLoader
@@ -35,7 +36,6 @@ from utils.processes import is_first
 from utils.shard_loader import ShardLoader, add_shard_args, open_shards
 
 MAX_IMAGE_SIZE = 4096
-BEST = "models/best_model.pth"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -187,7 +187,7 @@ def main(args: argparse.Namespace) -> None:
         if not args.eval:
             train(args, run_dir, device)
         elif is_first():
-            evaluate_on_test(args.model_path or run_dir / BEST, args, device, report=print)
+            evaluate_on_test(args.model_path or run_dir / BEST_MODEL, args, device, report=print)
 
 
 def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None:
@@ -210,7 +210,9 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None
             training.resume()
         training.fit()
         if monitor is not None and is_first():
-            evaluate_on_test(run_dir / BEST, args, device, report=reports.line, json_file=run_dir / "results.json")
+            evaluate_on_test(
+                run_dir / BEST_MODEL, args, device, report=reports.line, json_file=run_dir / "results.json"
+            )
     finally:
         reports.close()
 

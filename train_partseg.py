@@ -28,7 +28,7 @@ from models.part_networks import PART_NETWORKS
 from models.sync import num_processes, process_rank
 from utils import launch, run, seed
 from utils.allocator import keep_freed_memory
-from utils.checkpoint import file_sha256
+from utils.checkpoint import BEST_MODEL, file_sha256
 from utils.cli import run_main
 from utils.evaluation.report import check_report_path
 from utils.loader import EpochLoader
@@ -38,8 +38,6 @@ from utils.part_segmentation import PartSegTraining
 from utils.part_test import evaluate_on_test
 from utils.processes import is_first
 from utils.recipes import PUBLISHED_PARTS
-
-BEST = "models/best_model.pth"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -179,8 +177,8 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None
         training.fit()
         if is_first():
             evaluate_on_test(
-                load_part_network(run_dir / BEST, args.model, args.k),
-                run_dir / BEST,
+                load_part_network(run_dir / BEST_MODEL, args.model, args.k),
+                run_dir / BEST_MODEL,
                 test,
                 args,
                 device,
@@ -202,7 +200,7 @@ def main(args: argparse.Namespace) -> None:
         if not args.eval:
             train(args, run_dir, device)
         elif is_first():
-            evaluate(args, Path(args.model_path or run_dir / BEST), device)
+            evaluate(args, Path(args.model_path or run_dir / BEST_MODEL), device)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ from datasets.shape_clouds import read_shape
 from datasets.shapenet_part import ShapeNetPart
 from datasets.views import load_view
 from models.published import read_weights
-from utils.checkpoint import STATE_FILE, load_state
-
-REPO = Path(__file__).resolve().parent.parent
+from utils.checkpoint import REPO, STATE_FILE, load_state
 
 
 class InvalidResult(Exception):

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import trimesh
 
-from benchmarks.fuzz_formats import REPO
 from datasets.layouts import CLOUDS, MODELNET40, RENDERS, SHAPENET_PART
 from models.encoders import build_encoder
 from models.published import export_state

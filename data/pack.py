@@ -11,11 +11,10 @@ Exit status: 0 written, 1 something is at fault, 2 misuse.
 import argparse
 import os
 import shlex
-import sys
 from pathlib import Path
 
 from data.check_shapenet import training_command
-from data.packing import Counts, write_packed
+from data.packing import Counts, report_faults, write_packed
 from datasets.layouts import PACKED
 from datasets.packed_file import is_packed
 from datasets.shape_files import list_shapes
@@ -44,10 +43,7 @@ def main(args: argparse.Namespace) -> int:
         raise FileExistsError(f"{out} exists; choose another --out{remedy}")
     result = write_packed(args.root, list_shapes(args.root), out, workers=args.workers)
     if not isinstance(result, Counts):
-        for fault in result:
-            print(f"FAULT: {fault}", file=sys.stderr)
-        print(f"{len(result)} faults, nothing written; mend these files or delete their shapes", file=sys.stderr)
-        return 1
+        return report_faults(result)
     print(
         f"wrote {out}: {result.shapes} shapes, {result.points} points, {result.views} views, "
         f"{out.stat().st_size / 2**20:.1f} MiB"

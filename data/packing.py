@@ -99,6 +99,14 @@ def pack_shape(root: Path, shape: Shape) -> PackedShape:
     return PackedShape(cloud, views, faults)
 
 
+def report_faults(faults: Sequence[str]) -> int:
+    """Name every fault because of which nothing was written; the exit status."""
+    for fault in faults:
+        print(f"FAULT: {fault}", file=sys.stderr)
+    print(f"{len(faults)} faults, nothing written; mend these files or delete their shapes", file=sys.stderr)
+    return 1
+
+
 def read_sound_points(path: Path) -> np.ndarray:
     """A cloud that training can use, (N, 3) float32.
 

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from data.check_shapenet import training_command
+from data.packing import report_faults
 from data.shard_sources import PackedSource, SampleSource, TreeSource
 from data.sharding import claim_folder, find_bad_shards, write_shards
 from datasets.shards.index import ShardIndex
@@ -92,10 +93,7 @@ def main(args: argparse.Namespace) -> int:
     if isinstance(result, ShardIndex):
         _report(args, result)
         return 0
-    for fault in result:
-        print(f"FAULT: {fault}", file=sys.stderr)
-    print(f"{len(result)} faults, nothing written; mend these files or delete their shapes", file=sys.stderr)
-    return 1
+    return report_faults(result)
 
 
 def _report(args: argparse.Namespace, index: ShardIndex) -> None:

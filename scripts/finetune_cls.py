@@ -22,7 +22,7 @@ from models.encoders import ENCODERS
 from models.methods.classification import Classification
 from utils import launch, run
 from utils.allocator import keep_freed_memory
-from utils.checkpoint import STATE_FILE, has_state
+from utils.checkpoint import BEST_MODEL, STATE_FILE, has_state
 from utils.classification import (
     ClassifierTraining,
     build_loader,
@@ -39,8 +39,6 @@ from utils.evaluation.inputs import DATASETS, add_dataset_args, load_split
 from utils.evaluation.report import check_report_path
 from utils.processes import is_first
 from utils.recipes import add_recipe_args, apply_recipe, check_recipe
-
-BEST = "models/best_model.pth"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -105,7 +103,7 @@ def main(args: argparse.Namespace) -> None:
         if not args.eval:
             train(args, run_dir, device, test)
         elif is_first():
-            network, origin = load_for_test(args.model_path or run_dir / BEST, test, args, report=print)
+            network, origin = load_for_test(args.model_path or run_dir / BEST_MODEL, test, args, report=print)
             evaluate_on_test(network, test, args, device, origin=origin, report=print, json_file=args.json)
 
 
@@ -136,7 +134,7 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device, test: L
             training.resume()
         training.fit()
         if is_first():
-            network, origin = load_for_test(run_dir / BEST, test, args, report=reports.line)
+            network, origin = load_for_test(run_dir / BEST_MODEL, test, args, report=reports.line)
             evaluate_on_test(
                 network,
                 test,

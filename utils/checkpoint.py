@@ -13,6 +13,7 @@ import torch
 from models.published import read_weights
 from utils.files import write_atomically
 
+BEST_MODEL = "models/best_model.pth"  # of the folder of a run, whatever it trains
 STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"
 _NEEDED = {
     "method", "optimizer", "schedule", "scaler", "rng", "progress", "best", "seconds", "bad_samples", "config",

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 
 import torch
@@ -68,10 +68,7 @@ class EpochLoader:
         world_size: int = 1,
     ):
         check_divisible(batch_size, world_size)
-        if batch_size > len(dataset):
-            raise ValueError(
-                f"--batch_size {batch_size} is larger than the data set ({len(dataset)} shapes); lower it or add shapes"
-            )
+        check_fits(batch_size, dataset)
         self.dataset = dataset
         self.batch_size = batch_size
         self.batches = EpochBatches(len(dataset), batch_size, seed, rank, world_size)
@@ -151,6 +148,18 @@ def check_divisible(batch_size: int, world_size: int) -> None:
         below = batch_size // world_size * world_size
         sizes = f"{below} or {below + world_size}" if below > 1 else f"{below + world_size}"
         raise ValueError(f"--batch_size {batch_size} is not divisible by {world_size} ranks; use {sizes}")
+
+
+def check_fits(batch_size: int, dataset: Sized) -> None:
+    """Refuse a batch that the data set cannot fill.
+
+    Raises:
+        ValueError: says how many shapes there are.
+    """
+    if batch_size > len(dataset):
+        raise ValueError(
+            f"--batch_size {batch_size} is larger than the data set ({len(dataset)} shapes); lower it or add shapes"
+        )
 
 
 @contextmanager

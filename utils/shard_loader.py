@@ -13,7 +13,7 @@ from datasets.shards.order import check_streams, largest_divisor, part_of
 from datasets.shards.pairs import ShardPairs
 from datasets.shards.rows import read_rows, read_sound_rows
 from datasets.shards.streams import EpochOrder, StreamReader
-from utils.loader import TIMEOUT_S, clear_errors, describe_death, leave_group
+from utils.loader import TIMEOUT_S, check_fits, clear_errors, describe_death, leave_group
 
 MOST_STREAMS = 16  # of a batch, unless more are asked for
 SHUFFLE_BUFFER = 256
@@ -59,10 +59,7 @@ class ShardLoader:
     ):
         self.streams = largest_divisor(batch_size, MOST_STREAMS) if streams is None else streams
         check_streams(self.streams, batch_size, world_size)
-        if batch_size > len(dataset):
-            raise ValueError(
-                f"--batch_size {batch_size} is larger than the data set ({len(dataset)} shapes); lower it or add shapes"
-            )
+        check_fits(batch_size, dataset)
         if shuffle_buffer < 1:
             raise ValueError(f"--shuffle_buffer must be at least 1, got {shuffle_buffer}")
         self.dataset = dataset
