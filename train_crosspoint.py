@@ -14,26 +14,31 @@ from pathlib import Path
 
 import torch
 
-from datasets.batch_augment import BatchAugment
-from datasets.packed_render import PackedRender
-from datasets.point_transforms import ROTATIONS, PointAugment
-from datasets.shapenet_render import ShapeNetRender
-from datasets.tolerant import Tolerant
-from models.encoders import ENCODERS, build_encoder
-from models.image_resnet import DEPTHS, ImageResNet
+from datasets.pairs.packed_render import PackedRender
+from datasets.pairs.shapenet_render import ShapeNetRender
+from datasets.pairs.tolerant import Tolerant
+from datasets.transforms.batch_augment import BatchAugment
+from datasets.transforms.point_transforms import ROTATIONS, PointAugment
+from models.distributed import get_rank, get_world_size
+from models.encoders.image_resnet import DEPTHS, ImageResNet
+from models.encoders.registry import ENCODERS, build_encoder
 from models.methods.crosspoint import CrossPoint
-from models.published import load_encoder
-from models.sync import num_processes, process_rank
-from utils import engine, launch, log, run, seed
-from utils.allocator import keep_freed_memory
-from utils.checkpoint import BEST_MODEL
+from models.weights.published import load_encoder
+from utils import seed
 from utils.cli import run_main
-from utils.faults import add_fault_args
-from utils.loader import EpochLoader
-from utils.monitor import MONITORED, evaluate_on_test, find_monitor
-from utils.pretraining import Pretraining
-from utils.processes import is_first
-from utils.shard_loader import ShardLoader, add_shard_args, open_shards
+from utils.flags import add_common_args, add_save_arg, require_at_least
+from utils.pretraining.monitor import MONITORED, find_monitor, score_on_test
+from utils.pretraining.pretrainer import Pretrainer
+from utils.processes import launch
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.collectives import is_main_process
+from utils.run import log
+from utils.run.folder import open_log, open_run
+from utils.run.names import BEST_MODEL, RESULTS_FILE
+from utils.training import engine
+from utils.training.bad_samples import add_fault_args
+from utils.training.epoch_loader import EpochLoader
+from utils.training.shard_loader import ShardLoader, add_shard_args, open_shards
 
 MAX_IMAGE_SIZE = 4096
 
@@ -86,7 +91,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor = parser.add_argument_group("reports, checkpoints, evaluation")
     monitor.add_argument("--print_freq", type=int, default=50, help="steps between log lines")
     monitor.add_argument("--save_freq", type=int, default=50, help="epochs between kept copies of the encoder")
-    run.add_save_arg(monitor)
+    add_save_arg(monitor)
     monitor.add_argument(
         "--eval_freq", type=int, default=1, help="epochs between linear SVMs on held-out val; 0: never"
     )
@@ -104,7 +109,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
     monitor.add_argument("--eval", action="store_true", help="only evaluate: --model_path, else the run's best model")
     monitor.add_argument("--model_path", default="", help="encoder weights to start from, or to evaluate with --eval")
-    run.add_common_args(parser)
+    add_common_args(parser)
     launch.add_process_args(parser)
     parser.add_argument("--packed", help="one file by data.pack, read in place of the trees in --data_root")
     add_shard_args(parser)
@@ -146,7 +151,7 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader | Sh
         "with_images": args.cmid_weight > 0,
         "seed": args.seed,
     }
-    place = {"pin_memory": pin_memory, "rank": process_rank(), "world_size": num_processes()}
+    place = {"pin_memory": pin_memory, "rank": get_rank(), "world_size": get_world_size()}
     if args.shards is not None:
         return open_shards(args, options, **place)
     dataset = (PackedRender if args.packed else ShapeNetRender)(args.packed or args.data_root, **options)
@@ -159,15 +164,15 @@ def build_transform(args: argparse.Namespace) -> BatchAugment | None:
     """With --augment device, what is done to each batch there."""
     if args.augment == "loader":
         return None
-    return BatchAugment(point_augmentation(args), args.image_size, args.seed, process_rank(), num_processes())
+    return BatchAugment(point_augmentation(args), args.image_size, args.seed, get_rank(), get_world_size())
 
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse what would fail late or be ignored."""
-    run.require_at_least(1, args, "epochs", "print_freq", "k")
-    run.require_at_least(2, args, "batch_size", "num_points", "image_size")
-    run.require_at_least(1, args, "test_batch_size", "eval_num_points")
-    run.require_at_least(0, args, "eval_freq", "save_freq", "num_workers", "save_every_steps")
+    require_at_least(1, args, "epochs", "print_freq", "k")
+    require_at_least(2, args, "batch_size", "num_points", "image_size")
+    require_at_least(1, args, "test_batch_size", "eval_num_points")
+    require_at_least(0, args, "eval_freq", "save_freq", "num_workers", "save_every_steps")
     if not 0 <= args.max_bad_rate <= 1:
         raise ValueError(f"--max_bad_rate must lie in 0 .. 1, got {args.max_bad_rate}")
     if args.packed == "":
@@ -182,12 +187,12 @@ def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
     check_flags(args)
     run_dir = Path(args.output_dir) / args.exp_name
-    with launch.joined(args) as device:
+    with launch.process_group(args) as device:
         keep_freed_memory(device)
         if not args.eval:
             train(args, run_dir, device)
-        elif is_first():
-            evaluate_on_test(args.model_path or run_dir / BEST_MODEL, args, device, report=print)
+        elif is_main_process():
+            score_on_test(args.model_path or run_dir / BEST_MODEL, args, device, report=print)
 
 
 def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None:
@@ -197,22 +202,20 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None
     notes = launch.launch_notes(args) + getattr(loader, "notes", [])
     method = build_method(args, notes.append).to(device)
     monitor = find_monitor(args, device, notes.append)  # before anything is written: its data may be at fault
-    run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
-    reports = run.open_log(run_dir, wandb_mode=args.wandb, name=args.exp_name, config=vars(args))
+    open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
+    reports = open_log(run_dir, wandb_mode=args.wandb, name=args.exp_name, config=vars(args))
     try:
-        several = f", {num_processes()} processes" if num_processes() > 1 else ""
+        several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
         reports.line(f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch, {args.model} on {device}{several}")
         for note in notes:
             reports.line(note)
         transform = build_transform(args)
-        training = Pretraining(args, run_dir, method, loader, device, reports, monitor, transform)
+        training = Pretrainer(args, run_dir, method, loader, device, reports, monitor, transform)
         if args.resume:
             training.resume()
         training.fit()
-        if monitor is not None and is_first():
-            evaluate_on_test(
-                run_dir / BEST_MODEL, args, device, report=reports.line, json_file=run_dir / "results.json"
-            )
+        if monitor is not None and is_main_process():
+            score_on_test(run_dir / BEST_MODEL, args, device, report=reports.line, json_file=run_dir / RESULTS_FILE)
     finally:
         reports.close()
 

@@ -19,25 +19,29 @@ from pathlib import Path
 
 import torch
 
-from datasets.part_table import part_names
-from datasets.part_task import PartTask
-from datasets.shapenet_part import ShapeNetPart
-from datasets.shuffled_parts import ShuffledParts
+from datasets.parts.part_table import part_names
+from datasets.parts.part_task import PartTask
+from datasets.parts.shapenet_part import ShapeNetPart
+from datasets.parts.shuffled_parts import ShuffledParts
+from models.distributed import get_rank, get_world_size
+from models.encoders.part_networks import PART_NETWORKS
 from models.methods.part_segmentation import PartSegmentation
-from models.part_networks import PART_NETWORKS
-from models.sync import num_processes, process_rank
-from utils import launch, run, seed
-from utils.allocator import keep_freed_memory
-from utils.checkpoint import BEST_MODEL, file_sha256
+from utils import seed
+from utils.classification.recipes import PUBLISHED_PARTS
 from utils.cli import run_main
-from utils.evaluation.report import check_report_path
-from utils.loader import EpochLoader
-from utils.optim import FINETUNE_SCHEDULES
-from utils.part_network import build_for, load_part_network, origin_of, start_from
-from utils.part_segmentation import PartSegTraining
-from utils.part_test import evaluate_on_test
-from utils.processes import is_first
-from utils.recipes import PUBLISHED_PARTS
+from utils.evaluation.json_report import check_report_path
+from utils.flags import add_common_args, add_save_arg, require_at_least, settle_start
+from utils.parts.part_test_split import score_part_network
+from utils.parts.part_training import PartSegTraining
+from utils.parts.part_weights import build_for, load_part_network, origin_of, start_from
+from utils.processes import launch
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.collectives import is_main_process
+from utils.run.folder import open_log, open_run
+from utils.run.names import BEST_MODEL, RESULTS_FILE
+from utils.run.provenance import file_sha256
+from utils.training.epoch_loader import EpochLoader
+from utils.training.optim import FINETUNE_SCHEDULES
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -77,18 +81,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     monitor.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
     monitor.add_argument("--model_path", default="", help="with --eval the fine-tuned network, else --pretrained_path")
     monitor.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
-    run.add_save_arg(monitor)
-    run.add_common_args(parser)
+    add_save_arg(monitor)
+    add_common_args(parser)
     launch.add_process_args(parser)
     return parser.parse_args(argv)
 
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse what would fail late or be ignored."""
-    run.settle_start(args)
+    settle_start(args)
     if not args.eval and args.batch_size < 2:
         raise ValueError(f"--batch_size must be at least 2 for BatchNorm, got {args.batch_size}")
-    run.require_at_least(0, args, "num_workers", "steps", "num_pictures", "save_every_steps")
+    require_at_least(0, args, "num_workers", "steps", "num_pictures", "save_every_steps")
     if not 0 < args.lr < math.inf:
         raise ValueError(f"--lr must be > 0, got {args.lr}")
     for name in ("dropout", "momentum"):
@@ -97,7 +101,7 @@ def check_flags(args: argparse.Namespace) -> None:
     if not 0 < args.label_fraction <= 1:
         raise ValueError(f"--label_fraction must be above 0 and at most 1, got {args.label_fraction}")
     at_least_1 = ("epochs", "test_batch_size", "eval_freq", "print_freq", "k", "num_points", "votes")
-    run.require_at_least(1, args, *at_least_1)
+    require_at_least(1, args, *at_least_1)
     if args.json:
         check_report_path(args.json)
 
@@ -133,7 +137,7 @@ def evaluate(args: argparse.Namespace, path: Path, device: torch.device) -> None
     test = trained.task.read(args.data_root, "test", num_points=args.num_points, category=category)
     json_file = Path(args.json) if args.json else None
     examples = f"{json_file.with_suffix('')}_" if json_file else ""
-    evaluate_on_test(
+    score_part_network(
         trained, path, test, args, device, report=print, category=category, json_file=json_file, examples=examples
     )
 
@@ -156,14 +160,14 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None
         seed=args.seed,
         num_workers=args.num_workers,
         pin_memory=device.type == "cuda",
-        rank=process_rank(),
-        world_size=num_processes(),
+        rank=get_rank(),
+        world_size=get_world_size(),
     )
     if args.steps:
         args.epochs = math.ceil(args.steps / len(loader))
     method = PartSegmentation(network).to(device)
-    run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
-    reports = run.open_log(run_dir)
+    open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
+    reports = open_log(run_dir)
     try:
         reports.line(f"{len(clouds)} clouds, {len(loader)} steps an epoch, {args.model} on {device}")
         for note in launch.launch_notes(args):
@@ -175,8 +179,8 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None
         else:
             reports.line(started)
         training.fit()
-        if is_first():
-            evaluate_on_test(
+        if is_main_process():
+            score_part_network(
                 load_part_network(run_dir / BEST_MODEL, args.model, args.k),
                 run_dir / BEST_MODEL,
                 test,
@@ -184,7 +188,7 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device) -> None
                 device,
                 report=reports.line,
                 category=task.class_choice,
-                json_file=Path(args.json or run_dir / "results.json"),
+                json_file=Path(args.json or run_dir / RESULTS_FILE),
                 examples=f"{run_dir}/",
             )
     finally:
@@ -195,11 +199,11 @@ def main(args: argparse.Namespace) -> None:
     """Fine-tune and test; with --eval only test."""
     check_flags(args)
     run_dir = Path(args.output_dir) / args.exp_name
-    with launch.joined(args) as device:
+    with launch.process_group(args) as device:
         keep_freed_memory(device)
         if not args.eval:
             train(args, run_dir, device)
-        elif is_first():
+        elif is_main_process():
             evaluate(args, Path(args.model_path or run_dir / BEST_MODEL), device)
 
 

@@ -14,11 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datasets.scanobjectnn import VARIANTS, ScanObjectNN
-from models.dgcnn import DGCNN
-from utils import run, seed
-from utils.allocator import keep_freed_memory
+from datasets.labelled.scanobjectnn import VARIANTS, ScanObjectNN
+from models.encoders.dgcnn import DGCNN
+from utils import seed
 from utils.cli import run_main
+from utils.flags import add_common_args
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
 
 BATCH = 32
 
@@ -29,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--num_points", type=int, default=512, help="random points a cloud in training, first in test")
     parser.add_argument("--variant", choices=list(VARIANTS), default="obj_bg")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak rate of a one-cycle schedule")
-    run.add_common_args(parser)
+    add_common_args(parser)
     return parser.parse_args(argv)
 
 
@@ -98,7 +100,7 @@ def accuracy(network: nn.Module, data: ScanObjectNN, device: torch.device) -> fl
 
 def main(args: argparse.Namespace) -> None:
     seed.everything(args.seed)
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     keep_freed_memory(device)
     options = {"variant": args.variant, "normalize": True}
     data = ScanObjectNN(args.data_root, "train", num_points=2048, **options)

@@ -12,22 +12,22 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from benchmarks.inputs import make_clouds, parse_size
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.inputs import make_clouds, parse_size
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.timing import in_turns
 from benchmarks.step import check_equal, training_step
-from benchmarks.timing import in_turns
-from models.dgcnn import DGCNN
-from models.geometry import dense_rows
-from utils import run
-from utils.allocator import keep_freed_memory
+from models.encoders.dgcnn import DGCNN
+from models.layers.neighbours import dense_rows
 from utils.cli import run_main
+from utils.flags import require_at_least
+from utils.processes.allocator import keep_freed_memory
 
 
 class EveryPoint(DGCNN):
     """DGCNN for which a copy is a point like any other."""
 
     def forward(self, points: Tensor) -> Tensor:
-        with mock.patch("models.dgcnn.merge_copies", dense_rows):
+        with mock.patch("models.encoders.dgcnn.merge_copies", dense_rows):
             return super().forward(points)
 
 
@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    run.require_at_least(1, args, "k", "rounds")
+    require_at_least(1, args, "k", "rounds")
     device = torch.device("cpu")  # copies are merged there only
     keep_freed_memory(device)
     recorder = Recorder(args, "copies", device)

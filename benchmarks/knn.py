@@ -3,7 +3,7 @@
     python -m benchmarks.knn --record
     python -m benchmarks.knn --points 1024 2048 --channels 3 64 --k 20
 
-Forms: models.geometry.knn as it stands, one matrix product and topk over the whole batch, torch.cdist and topk, and on
+Forms: our knn as it stands, one matrix product and topk over the whole batch, torch.cdist and topk, and on
 a CPU SciPy's KD-tree for three channels. Each first shows that its neighbours are as near as those found in float64.
 Times are taken in turns, medians of the rounds.
 """
@@ -16,14 +16,15 @@ import torch
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from benchmarks.inputs import make_clouds
-from benchmarks.published_dgcnn import nearest
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from benchmarks.timing import in_turns
-from models.geometry import knn
-from utils import run
-from utils.allocator import keep_freed_memory
+from benchmarks.harness.inputs import make_clouds
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.timing import in_turns
+from benchmarks.published.published_dgcnn import nearest
+from models.layers.neighbours import knn
 from utils.cli import run_main
+from utils.flags import add_device_arg, require_at_least
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
 
 Search = Callable[[Tensor, int], Tensor]
 
@@ -56,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--k", type=int, nargs="+", default=[15, 20, 40], help="neighbours per point")
     parser.add_argument("--clouds", type=int, default=8, help="a batch")
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of each form")
-    run.add_device_arg(parser)
+    add_device_arg(parser)
     add_output_args(parser)
     return parser.parse_args(argv)
 
@@ -98,12 +99,12 @@ def compare(num_points: int, channels: int, k: int, args: argparse.Namespace, de
 
 
 def main(args: argparse.Namespace) -> None:
-    run.require_at_least(1, args, "clouds", "rounds")
+    require_at_least(1, args, "clouds", "rounds")
     if min(*args.points, *args.channels, *args.k) < 1:
         raise ValueError("--points, --channels and --k must be at least 1")
     if max(args.k) > min(args.points):
         raise ValueError(f"--k {max(args.k)}: a cloud of --points {min(args.points)} has fewer neighbours")
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     keep_freed_memory(device)
     recorder = Recorder(args, "knn", device)
     for num_points, channels, k in itertools.product(args.points, args.channels, args.k):

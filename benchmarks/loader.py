@@ -6,7 +6,7 @@
 Random items in batches, timed A B A B ..., medians of the rounds in milliseconds of one core (other programs on the
 machine then disturb little):
 
-    published   benchmarks/published_loader.py on the trees
+    published   benchmarks/published/published_loader.py on the trees
     tree        our items from the trees
     packed      the same items from the packed file
     device      from the packed file, augmentation left to the device: what a loader process does for it
@@ -26,16 +26,17 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate
 
-from benchmarks.published_loader import PublishedRender
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from datasets.batch_augment import BatchAugment
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.published.published_loader import PublishedRender
 from datasets.layouts import PACKED
-from datasets.packed_render import PackedRender
-from datasets.point_transforms import PUBLISHED_AUGMENT
-from datasets.shapenet_render import ShapeNetRender
-from utils import run
-from utils.allocator import keep_freed_memory
+from datasets.pairs.packed_render import PackedRender
+from datasets.pairs.shapenet_render import ShapeNetRender
+from datasets.transforms.batch_augment import BatchAugment
+from datasets.transforms.point_transforms import PUBLISHED_AUGMENT
 from utils.cli import run_main
+from utils.flags import require_at_least
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
 
 BASE = "published"
 
@@ -50,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="that augments batches: auto, cpu, cuda or cuda:N")
     add_output_args(parser)
     args = parser.parse_args(argv)
-    run.require_at_least(1, args, "image_size", "batch_size", "rounds")
+    require_at_least(1, args, "image_size", "batch_size", "rounds")
     return args
 
 
@@ -133,7 +134,7 @@ def _clock(device: torch.device) -> Callable[[], float]:
 
 
 def main(args: argparse.Namespace) -> None:
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     keep_freed_memory(device)
     torch.set_num_threads(1)  # as in a loader process
     sets, recorder = open_all(args), Recorder(args, "loader", device)

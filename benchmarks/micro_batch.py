@@ -15,15 +15,16 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from benchmarks.inputs import make_clouds
-from benchmarks.memory import ends_when_full, print_usage, run_alone
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from models.dgcnn import DGCNN
-from models.image_resnet import ImageResNet
+from benchmarks.harness.inputs import make_clouds
+from benchmarks.harness.memory import ends_when_full, print_usage, run_alone
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from models.encoders.dgcnn import DGCNN
+from models.encoders.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
-from utils import run
 from utils.cli import run_main
-from utils.gradient_cache import cached_backward
+from utils.flags import add_device_arg
+from utils.processes.device import get_device
+from utils.training.gradient_cache import cached_backward
 
 K, IMAGE_DEPTH, IMAGE_SIZE = 15, 18, 64
 
@@ -33,7 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, nargs="+", default=[32, 64, 128], help="shapes that are contrasted")
     parser.add_argument("--micro_batch", type=int, nargs="+", default=[0, 8, 16, 32], help="shapes in memory at once")
     parser.add_argument("--points", type=int, default=512, help="a cloud")
-    run.add_device_arg(parser)
+    add_device_arg(parser)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     add_output_args(parser)
     return parser.parse_args(argv)
@@ -105,7 +106,7 @@ def print_slopes(usage: dict[tuple[int, int], float]) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check(args)
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     if args.alone:
         print_step(args, device)
         return

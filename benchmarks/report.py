@@ -9,12 +9,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.growth import Growth, find_growth
-from benchmarks.records import OUT_OF_MEMORY, RESULTS, parse_setting, read_csv
+from benchmarks.harness.growth import Growth, find_growth
+from benchmarks.harness.records import OUT_OF_MEMORY, RESULTS, parse_setting, read_csv
 from utils import markdown
 from utils.cli import run_main
 from utils.csv_rows import Row
-from utils.plots import growth_panels, save_png
+from utils.figures.plots import growth_panels, save_png
 
 SECTION = "speed"
 NOTHING_YET = "Nothing is recorded yet. `python -m benchmarks.step` measures your own machine."

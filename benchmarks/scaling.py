@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling --rounds 3
 
-DGCNN and ResNet, NT-Xent, Adam, by utils.engine as train_crosspoint.py has it; batches are in memory. The forms are
+DGCNN and ResNet, NT-Xent, Adam, by the engine that train_crosspoint.py uses; batches are in memory. The forms are
 1x1 (one process, one thread), 1x2 and 2x1 (two processes under torchrun, gloo), each in processes of its own, in turns.
 Collectives: the share of the step in which the first process waits in calls of statistics and embeddings over all
 processes, which includes waiting for the other; the averaging of gradients runs beside the backward pass, and is no
@@ -26,17 +26,19 @@ from unittest.mock import patch
 import torch
 from torch import distributed
 
-from benchmarks.gpu_step import FORMS, Repeated, build, make_batch
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from models.sync import num_processes, process_rank
-from utils import launch, run
-from utils.allocator import keep_freed_memory
+from benchmarks.gpu.gpu_step import FORMS, Repeated, build, make_batch
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from models.distributed import get_rank, get_world_size
 from utils.cli import run_main
-from utils.engine import Precision, Progress, Stepper, train_one_epoch
 from utils.files import write_text
-from utils.loader import check_divisible
-from utils.optim import cosine_schedule
-from utils.processes import is_first
+from utils.flags import add_device_arg, require_at_least
+from utils.processes import launch
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.collectives import is_main_process
+from utils.processes.device import get_device
+from utils.training.engine import Precision, Progress, Stepper, train_one_epoch
+from utils.training.epoch_loader import check_divisible
+from utils.training.optim import cosine_schedule
 
 
 class Form(NamedTuple):
@@ -62,7 +64,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="of each form")
     parser.add_argument("--alone", type=Path, metavar="FILE.json", help="measure these processes, write the figures")
     parser.add_argument("--threads", type=int, default=1, help="of each process, with --alone")
-    run.add_device_arg(parser)
+    add_device_arg(parser)
     launch.add_process_args(parser)
     add_output_args(parser)
     parser.set_defaults(device="cpu")
@@ -91,8 +93,8 @@ def timed_collectives() -> Iterator[list[float]]:
 
 def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float]:
     """Seconds of the timed steps of this process's part of the batch, and those of them in collectives."""
-    share = args.batch // num_processes()
-    rows = slice(process_rank() * share, (process_rank() + 1) * share)
+    share = args.batch // get_world_size()
+    rows = slice(get_rank() * share, (get_rank() + 1) * share)
     batch = {name: value[rows] for name, value in make_batch(args, device).items()}
     form = FORMS["float32"]
     method, optimizer = build(form, args, device)
@@ -113,10 +115,10 @@ def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float]:
 def measure_alone(args: argparse.Namespace) -> None:
     """What each process that `run_form` starts does."""
     torch.set_num_threads(args.threads)
-    with launch.joined(args) as device:
+    with launch.process_group(args) as device:
         keep_freed_memory(device)
         figures = measure(args, device)
-        if is_first():
+        if is_main_process():
             write_text(args.alone, json.dumps(figures))
 
 
@@ -157,13 +159,13 @@ def summary(args: argparse.Namespace, rounds: dict[str, list[dict[str, float]]])
 
 
 def main(args: argparse.Namespace) -> None:
-    run.require_at_least(1, args, "points", "k", "image_size", "steps", "rounds", "threads")
-    run.require_at_least(4, args, "batch")
+    require_at_least(1, args, "points", "k", "image_size", "steps", "rounds", "threads")
+    require_at_least(4, args, "batch")
     check_divisible(args.batch, SIDES[SHARED].processes)
     if args.alone:
         measure_alone(args)
         return
-    recorder = Recorder(args, "scaling", run.get_device(args.device))
+    recorder = Recorder(args, "scaling", get_device(args.device))
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
     for number in range(args.rounds):
         for name, form in SIDES.items():

@@ -14,12 +14,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.memory import peak
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from datasets.shards.order import check_streams, emission_order, part_of, shard_order, stream_bounds, stream_pieces
-from utils import run
+from benchmarks.harness.memory import peak
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from datasets.shards.shard_order import (
+    check_streams,
+    emission_order,
+    part_of,
+    shard_order,
+    stream_bounds,
+    stream_pieces,
+)
 from utils.cli import run_main
-from utils.shard_loader import SHUFFLE_BUFFER
+from utils.flags import require_at_least
+from utils.training.shard_loader import SHUFFLE_BUFFER
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=2)
     add_output_args(parser)
     args = parser.parse_args(argv)
-    run.require_at_least(1, args, "shapes", "samples_per_shard", "ranks", "workers", "shuffle_buffer", "epochs")
+    require_at_least(1, args, "shapes", "samples_per_shard", "ranks", "workers", "shuffle_buffer", "epochs")
     return args
 
 

@@ -18,16 +18,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from datasets.packed_render import PackedRender
-from datasets.shards.index import Shard, ShardIndex
-from datasets.shards.pairs import ShardPairs
-from datasets.shards.samples import SampleReader
-from utils import run
-from utils.allocator import keep_freed_memory
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from datasets.pairs.packed_render import PackedRender
+from datasets.shards.shard_index import Shard, ShardIndex
+from datasets.shards.shard_pairs import ShardPairs
+from datasets.shards.shard_samples import SampleReader
 from utils.cli import run_main
-from utils.loader import EpochLoader
-from utils.shard_loader import ShardLoader
+from utils.flags import require_at_least
+from utils.processes.allocator import keep_freed_memory
+from utils.training.epoch_loader import EpochLoader
+from utils.training.shard_loader import ShardLoader
 
 Loader = EpochLoader | ShardLoader
 _CLOCKS = {"load an item, CPU": time.process_time, "load an item, wall": time.perf_counter}
@@ -42,8 +42,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="epochs of each kind")
     add_output_args(parser)
     args = parser.parse_args(argv)
-    run.require_at_least(2, args, "image_size", "batch_size")
-    run.require_at_least(1, args, "rounds")
+    require_at_least(2, args, "image_size", "batch_size")
+    require_at_least(1, args, "rounds")
     return args
 
 

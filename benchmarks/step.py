@@ -17,16 +17,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.growth import find_growth
-from benchmarks.inputs import make_clouds, parse_size
-from benchmarks.memory import ends_when_full, print_usage, run_alone
-from benchmarks.published_dgcnn import PublishedDGCNN
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from benchmarks.timing import in_turns
-from models.dgcnn import DGCNN
-from utils import run
-from utils.allocator import keep_freed_memory
+from benchmarks.harness.growth import find_growth
+from benchmarks.harness.inputs import make_clouds, parse_size
+from benchmarks.harness.memory import ends_when_full, print_usage, run_alone
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.timing import in_turns
+from benchmarks.published.published_dgcnn import PublishedDGCNN
+from models.encoders.dgcnn import DGCNN
 from utils.cli import run_main
+from utils.flags import add_device_arg, require_at_least
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
 
 SIDES = {"published": PublishedDGCNN, "ours": DGCNN}
 SIZES = [f"{clouds}x{points}" for clouds in (8, 16, 20, 64) for points in (1024, 2048)]
@@ -66,7 +67,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of each side")
     parser.add_argument("--dropout", action="store_true", help="clouds as pre-training augments them")
-    run.add_device_arg(parser)
+    add_device_arg(parser)
     parser.add_argument("--memory_of", choices=list(SIDES), help=argparse.SUPPRESS)
     add_output_args(parser)
     return parser.parse_args(argv)
@@ -172,8 +173,8 @@ def compare(setting: Setting, args: argparse.Namespace, device: torch.device) ->
 
 
 def main(args: argparse.Namespace) -> None:
-    run.require_at_least(1, args, "k", "rounds")
-    device = run.get_device(args.device)
+    require_at_least(1, args, "k", "rounds")
+    device = get_device(args.device)
     if args.memory_of:
         print_memory(args, device)
         return

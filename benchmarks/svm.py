@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from sklearn.svm import SVC
 
-from benchmarks.records import Figure, Recorder, add_output_args, setting_text
-from benchmarks.timing import in_turns
-from utils import run
+from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.timing import in_turns
 from utils.cli import run_main
 from utils.evaluation.linear_svm import PUBLISHED_C, published_protocol
+from utils.evaluation.metrics import overall_accuracy
 from utils.files import read_npz
-from utils.metrics import overall_accuracy
+from utils.flags import require_at_least
 
 NUM_CLASSES = 40
 TEST_EVERY = 5
@@ -93,7 +93,7 @@ def compare(features: np.ndarray, labels: np.ndarray, name: str, rounds: int) ->
 
 
 def main(args: argparse.Namespace) -> None:
-    run.require_at_least(1, args, "width", "rounds")
+    require_at_least(1, args, "width", "rounds")
     if min(args.sizes) < NUM_CLASSES:
         raise ValueError(f"--sizes must be at least {NUM_CLASSES}, the number of classes, got {min(args.sizes)}")
     recorder = Recorder(args, "svm", torch.device("cpu"))

@@ -11,12 +11,12 @@ import argparse
 import os
 from pathlib import Path
 
-from data.check_hdf5 import check_hdf5_set
-from data.check_packed import check_packed
-from data.check_report import Report, render
-from data.check_shapenet import check_shapenet
-from data.cloud_stats import likely_up_axis
-from data.find_sets import LOOKED_FOR, find_hdf5_sets, has_shapenet
+from data.checking.check_hdf5 import check_hdf5_set
+from data.checking.check_packed import check_packed
+from data.checking.check_report import Report, render
+from data.checking.check_shapenet import check_shapenet
+from data.checking.cloud_stats import likely_up_axis
+from data.checking.find_sets import LOOKED_FOR, find_hdf5_sets, has_shapenet
 from data.parallel import parallel_map
 from datasets.layouts import fix
 from utils.cli import run_main

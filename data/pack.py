@@ -13,11 +13,11 @@ import os
 import shlex
 from pathlib import Path
 
-from data.check_shapenet import training_command
-from data.packing import Counts, report_faults, write_packed
+from data.checking.check_shapenet import training_command
+from data.storage.packed_writer import Counts, report_faults, write_packed
 from datasets.layouts import PACKED
-from datasets.packed_file import is_packed
-from datasets.shape_files import list_shapes
+from datasets.pairs.packed_file import is_packed
+from datasets.shapes.shape_tree import list_shapes
 from utils.cli import run_main
 
 

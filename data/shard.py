@@ -16,14 +16,14 @@ import shlex
 import sys
 from pathlib import Path
 
-from data.check_shapenet import training_command
-from data.packing import report_faults
-from data.shard_sources import PackedSource, SampleSource, TreeSource
-from data.sharding import claim_folder, find_bad_shards, write_shards
-from datasets.shards.index import ShardIndex
-from datasets.shards.source import ShardSource
+from data.checking.check_shapenet import training_command
+from data.storage.packed_writer import report_faults
+from data.storage.shard_sources import PackedSource, SampleSource, TreeSource
+from data.storage.shard_writer import claim_folder, find_bad_shards, write_shards
+from datasets.shards.shard_index import ShardIndex
+from datasets.shards.shard_source import ShardSource
 from utils.cli import run_main, seed_number
-from utils.run import require_at_least
+from utils.flags import require_at_least
 
 MOST_VIEWS = 4  # of a shape, unless more are asked for
 

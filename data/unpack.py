@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from data.identify import SETS, identify
+from data.checking.identify import SETS, identify
 from utils.cli import run_main
 
 SUMS = "SHA256SUMS.local"

@@ -14,7 +14,7 @@ CLOUDS, RENDERS = "ShapeNet", "ShapeNetRendering"
 PACKED = "shapenet_render.h5"  # both in one file
 MODELNET40 = "modelnet40_ply_hdf5_2048"
 SCANOBJECTNN = "ScanObjectNN"
-SHAPENET_PART = "shapenet_part_seg_hdf5_data"
+SHAPENET_PART_FOLDER = "shapenet_part_seg_hdf5_data"
 CLASS_NAMES = "shape_names.txt"
 
 
@@ -71,4 +71,4 @@ def scanobjectnn_bases(root: Path) -> list[Path]:
 
 def shapenet_part_folders(root: Path) -> list[Path]:
     """Places where the shards of ShapeNetPart may lie; the official archive unpacks to hdf5_data/."""
-    return [root / SHAPENET_PART, root / SHAPENET_PART / "hdf5_data", root / "hdf5_data", root]
+    return [root / SHAPENET_PART_FOLDER, root / SHAPENET_PART_FOLDER / "hdf5_data", root / "hdf5_data", root]

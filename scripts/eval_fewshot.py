@@ -18,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.labelled_clouds import LabelledClouds
-from utils import run
-from utils.allocator import keep_freed_memory
+from datasets.labelled.labelled_clouds import LabelledClouds
 from utils.cli import run_main
 from utils.evaluation import few_shot
 from utils.evaluation.encoder_scores import extract_splits
 from utils.evaluation.few_shot import Episode, Setting, draw_episode, score_episodes, usable_classes
 from utils.evaluation.fold_files import read_folds, splits_named, to_episode, write_fold
-from utils.evaluation.inputs import add_dataset_args, add_encoder_args, load_frozen_encoder, load_split
-from utils.evaluation.report import check_report_path, result_line, write_report
+from utils.evaluation.frozen_encoder import add_dataset_args, add_encoder_args, load_frozen_encoder, load_split
+from utils.evaluation.json_report import check_report_path, result_line, write_report
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
 
 PUBLISHED = {
     "k_way": few_shot.WAYS,
@@ -111,7 +111,7 @@ def read(args: argparse.Namespace) -> tuple[dict[str, LabelledClouds], Episodes,
 def main(args: argparse.Namespace) -> None:
     """Draw or read the episodes, compute features once, score; refuse what can be before the encoder runs."""
     _check(args)
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     keep_freed_memory(device)
     if args.protocol == "folds":
         splits, episodes, split = read(args)

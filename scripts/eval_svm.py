@@ -9,14 +9,14 @@ Train split fits, test split scores, once. Prints every constant, then one line 
 
 import argparse
 
-from utils import run
-from utils.allocator import keep_freed_memory
 from utils.cli import run_main
-from utils.evaluation.classification import PROTOCOLS
 from utils.evaluation.encoder_scores import score_encoder
-from utils.evaluation.inputs import add_dataset_args, add_encoder_args, load_frozen_encoder
+from utils.evaluation.frozen_encoder import add_dataset_args, add_encoder_args, load_frozen_encoder
+from utils.evaluation.json_report import check_report_path, write_report
 from utils.evaluation.linear_svm import PUBLISHED_C
-from utils.evaluation.report import check_report_path, write_report
+from utils.evaluation.protocols import PROTOCOLS
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"--c must be > 0, got {args.c}")
     if args.json:
         check_report_path(args.json)
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     keep_freed_memory(device)
     records = score_encoder(args, load_frozen_encoder(args, device), device)
     if args.json:

@@ -17,12 +17,12 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from models.export import export_encoder
-from models.published import load_encoder
-from utils.checkpoint import file_sha256
+from models.weights.export import export_encoder
+from models.weights.published import load_encoder
 from utils.cli import run_main
-from utils.features import eval_mode
+from utils.evaluation.features import eval_mode
 from utils.files import write_atomically
+from utils.run.provenance import file_sha256
 
 # Clouds, and points beyond the fewest possible, of each check.
 SHAPES = ((1, 0), (2, 1024), (7, 256))

@@ -17,13 +17,11 @@ from pathlib import Path
 
 import torch
 
-from datasets.labelled_clouds import LabelledClouds
-from models.encoders import ENCODERS
+from datasets.labelled.labelled_clouds import LabelledClouds
+from models.encoders.registry import ENCODERS
 from models.methods.classification import Classification
-from utils import launch, run
-from utils.allocator import keep_freed_memory
-from utils.checkpoint import BEST_MODEL, STATE_FILE, has_state
-from utils.classification import (
+from utils.classification.classifier_test_split import score_classifier
+from utils.classification.classifier_training import (
     ClassifierTraining,
     build_loader,
     build_network,
@@ -33,12 +31,17 @@ from utils.classification import (
     opening_lines,
     plan_epochs,
 )
+from utils.classification.recipes import add_recipe_args, apply_recipe, check_recipe
 from utils.cli import run_main, seed_number
-from utils.evaluation.classify import evaluate_on_test
-from utils.evaluation.inputs import DATASETS, add_dataset_args, load_split
-from utils.evaluation.report import check_report_path
-from utils.processes import is_first
-from utils.recipes import add_recipe_args, apply_recipe, check_recipe
+from utils.evaluation.frozen_encoder import DATASETS, add_dataset_args, load_split
+from utils.evaluation.json_report import check_report_path
+from utils.flags import add_device_arg, add_save_arg, require_at_least, settle_start
+from utils.processes import launch
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.collectives import is_main_process
+from utils.run.folder import open_log, open_run
+from utils.run.names import BEST_MODEL, RESULTS_FILE, STATE_FILE
+from utils.run.state import has_state
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -71,8 +74,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     reports.add_argument("--eval", action="store_true", help="only test: --model_path, else the run's best model")
     reports.add_argument("--model_path", default="", help="with --eval the fine-tuned network, else --pretrained_path")
     reports.add_argument("--json", default="", help="results file (default: results.json of the run; --eval: none)")
-    run.add_save_arg(reports)
-    run.add_device_arg(reports)
+    add_save_arg(reports)
+    add_device_arg(reports)
     reports.add_argument("--seed", type=seed_number, default=1, help="labelled clouds, weights, order, augmentation")
     reports.add_argument("--num_workers", type=int, default=0, help="loader processes; 0 loads in this one")
     launch.add_process_args(parser)
@@ -85,10 +88,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse what would fail late or be ignored."""
-    run.settle_start(args)
+    settle_start(args)
     check_recipe(args)
-    run.require_at_least(0, args, "num_workers", "votes", "steps", "save_every_steps")
-    run.require_at_least(1, args, "epochs", "test_batch_size", "print_freq", "k", "num_points")
+    require_at_least(0, args, "num_workers", "votes", "steps", "save_every_steps")
+    require_at_least(1, args, "epochs", "test_batch_size", "print_freq", "k", "num_points")
     if args.json:
         check_report_path(args.json)
 
@@ -97,14 +100,14 @@ def main(args: argparse.Namespace) -> None:
     """Fine-tune, then score the chosen epoch once on the test split; with --eval only score."""
     check_flags(args)
     run_dir = Path(args.output_dir) / args.exp_name
-    with launch.joined(args) as device:
+    with launch.process_group(args) as device:
         keep_freed_memory(device)
         test = load_split(args, "test")  # here, so that a fault of it shows at once
         if not args.eval:
             train(args, run_dir, device, test)
-        elif is_first():
+        elif is_main_process():
             network, origin = load_for_test(args.model_path or run_dir / BEST_MODEL, test, args, report=print)
-            evaluate_on_test(network, test, args, device, origin=origin, report=print, json_file=args.json)
+            score_classifier(network, test, args, device, origin=origin, report=print, json_file=args.json)
 
 
 def train(args: argparse.Namespace, run_dir: Path, device: torch.device, test: LabelledClouds) -> None:
@@ -113,7 +116,7 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device, test: L
     if args.num_classes not in (None, len(clouds.class_names)):
         raise ValueError(f"--num_classes {args.num_classes}, but {args.dataset} here has {len(clouds.class_names)}")
     if args.resume and args.pretrained_path and not has_state(run_dir):
-        if is_first():
+        if is_main_process():
             print(f"no {run_dir / STATE_FILE} to resume: starting from {args.pretrained_path}, as CrossPoint-DDP does")
         args.resume = False
     rows = choose_rows(clouds.labels, args)
@@ -122,8 +125,8 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device, test: L
     method = Classification(build_network(start.encoder, len(clouds.class_names), args), args.label_smoothing)
     args.epochs, length = plan_epochs(len(rows.fit), args)
     loader = build_loader(clouds, rows.fit, length, args, pin_memory=device.type == "cuda")
-    run.open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
-    reports = run.open_log(run_dir)
+    open_run(run_dir, vars(args), resume=args.resume, overwrite=args.overwrite)
+    reports = open_log(run_dir)
     try:
         for line in [*opening_lines(clouds, rows, loader, start, args), *launch.launch_notes(args)]:
             reports.line(line)
@@ -133,16 +136,16 @@ def train(args: argparse.Namespace, run_dir: Path, device: torch.device, test: L
         if args.resume:
             training.resume()
         training.fit()
-        if is_first():
+        if is_main_process():
             network, origin = load_for_test(run_dir / BEST_MODEL, test, args, report=reports.line)
-            evaluate_on_test(
+            score_classifier(
                 network,
                 test,
                 args,
                 device,
                 origin=origin,
                 report=reports.line,
-                json_file=args.json or run_dir / "results.json",
+                json_file=args.json or run_dir / RESULTS_FILE,
                 predictions_file=run_dir / "predictions.npz",
             )
     finally:

@@ -16,8 +16,8 @@ from pathlib import Path
 from utils.cli import run_main
 from utils.csv_rows import write_rows
 from utils.markdown import update_section
-from utils.published_results import published_table, read_published
-from utils.results import COLUMNS, merge, read_csv, read_report, results_table, runs_table
+from utils.results.published_table import published_table, read_published
+from utils.results.tables import COLUMNS, merge, read_csv, read_report, results_table, runs_table
 
 SECTION = "results"
 PUBLISHED = Path(__file__).resolve().parent.parent / "benchmarks" / "published.csv"

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from utils.cli import run_main, seed_number
-from utils.plots import save_png, shape_panel
-from utils.samples import ROW_NAMES, sample_columns
+from utils.figures.plots import save_png, shape_panel
+from utils.figures.shape_samples import ROW_NAMES, sample_columns
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from utils import run
-from utils.allocator import keep_freed_memory
 from utils.cli import run_main, seed_number
-from utils.comparison import compute_features, encoder_pair
-from utils.evaluation.inputs import add_dataset_args, load_split
-from utils.feature_cache import FeatureCache, add_cache_arg
+from utils.evaluation.comparison import compute_features, encoder_pair
+from utils.evaluation.feature_cache import FeatureCache, add_cache_arg
+from utils.evaluation.frozen_encoder import add_dataset_args, load_split
+from utils.figures.plots import feature_maps, save_png
+from utils.figures.tsne import tsne_map
 from utils.files import write_npz
-from utils.plots import feature_maps, save_png
-from utils.projection import tsne_map
+from utils.flags import add_device_arg
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--k", type=int, help="neighbours per point; default: what the checkpoint says")
     parser.add_argument("--out", type=Path, required=True, help="PNG file; the maps go beside it as .npz")
     parser.add_argument("--seed", type=seed_number, default=0, help="of the random weights and of t-SNE")
-    run.add_device_arg(parser)
+    add_device_arg(parser)
     parser.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
     add_cache_arg(parser)
     add_dataset_args(parser)
@@ -37,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     keep_freed_memory(device)
     encoders = encoder_pair(args.model_path, seed=args.seed, k=args.k)
     test = load_split(args, "test")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from utils.cli import run_main
 from utils.files import write_text
-from utils.run_page.page import build_page
+from utils.page.page import build_page
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -17,16 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from datasets.shape_clouds import ShapeFile, list_shape_files
-from utils import run
-from utils.allocator import keep_freed_memory
+from datasets.shapes.shape_folder import ShapeFile, list_shape_files
 from utils.cli import run_main, seed_number
-from utils.contact_sheet import contact_sheet
-from utils.cross_modal import DEFAULT_COPIES, CrossModal, load_cross_modal
-from utils.evaluation.report import check_report_path, result_line, write_report
-from utils.evaluation.retrieval import retrieval_record
-from utils.plots import save_png
-from utils.retrieval import (
+from utils.evaluation.json_report import check_report_path, result_line, write_report
+from utils.figures.contact_sheet import contact_sheet
+from utils.figures.plots import save_png
+from utils.flags import add_device_arg, require_at_least
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
+from utils.retrieval.cross_modal import DEFAULT_COPIES, CrossModal, load_cross_modal
+from utils.retrieval.retrieval_scores import retrieval_record
+from utils.retrieval.search import (
     embed_queries,
     may_be_trained_on,
     nearest,
@@ -35,7 +36,7 @@ from utils.retrieval import (
     score_both_ways,
     sheet_rows,
 )
-from utils.shape_index import embed_folder
+from utils.retrieval.shape_index import embed_folder
 
 NUM_SAMPLES = 8
 
@@ -66,13 +67,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument("--random_init", action="store_true", help="the checkpoint's networks untrained: the baseline")
     group.add_argument("--seed", type=seed_number, default=0, help="of untrained weights and of every draw")
     group.add_argument("--batch_size", type=int, default=32, help="clouds or pictures per forward pass")
-    run.add_device_arg(group)
+    add_device_arg(group)
     return parser.parse_args(argv)
 
 
 def main(args: argparse.Namespace) -> None:
     """Embed, search, score; what can be refused is refused before the networks run."""
-    run.require_at_least(1, args, "top")
+    require_at_least(1, args, "top")
     if not (args.query or args.evaluate or args.out):
         raise ValueError("nothing to do: pass --query FILE, --evaluate or --out PNG")
     if args.json and not args.evaluate:
@@ -82,7 +83,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out and args.out.is_dir():
         raise ValueError(f"--out {args.out} is a folder; name a file in it, such as {args.out / 'answers.png'}")
     shapes = list_shape_files(args.shapes)
-    device = run.get_device(args.device)
+    device = get_device(args.device)
     keep_freed_memory(device)
     options = {name: getattr(args, name) for name in ("num_points", "num_copies", "seed", "batch_size")}
     cross_modal, constants = load_cross_modal(args.model_path, device, random_init=args.random_init, **options)

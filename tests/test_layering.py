@@ -54,7 +54,12 @@ def test_an_entry_program_imports_no_other_program():
 
 @pytest.mark.parametrize(
     "source",
-    ["import utils.run", "from utils import run", "def f():\n    from utils.run import start", "import numpy, utils"],
+    [
+        "import utils.run.folder",
+        "from utils import run",
+        "def f():\n    from utils.run.folder import start",
+        "import numpy, utils",
+    ],
 )
 def test_an_upward_arrow_is_found_however_it_is_written(source):
     assert upward_arrows(source, {"utils"}) != []

@@ -49,8 +49,8 @@ def test_every_file_of_the_tree_exists():
 def test_the_lines_that_load_an_encoder_run(tmp_path, monkeypatch):
     import torch
 
-    from models.encoders import build_encoder
-    from models.published import export_state
+    from models.encoders.registry import build_encoder
+    from models.weights.published import export_state
 
     (snippet,) = (body for language, body in BLOCKS if language == "python")
     path = tmp_path / "checkpoints" / "quickstart" / "models" / "best_model.pth"

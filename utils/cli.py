@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from utils.stop import Stopped
+from utils.processes.stop import Stopped
 
 USER_ERROR = 2
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run it again with --resume

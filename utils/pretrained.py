@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.point_transforms import unit_sphere
-from models.published import PretrainedEncoder, load_encoder
-from utils import run
-from utils.features import as_clouds, extract_features
+from datasets.transforms.point_transforms import unit_sphere
+from models.weights.published import PretrainedEncoder, load_encoder
+from utils.evaluation.features import as_clouds, extract_features
+from utils.processes.device import get_device
 
 
 class PointFeatures:
@@ -65,4 +65,4 @@ def load(path: str | Path, *, k: int | None = None, device: str = "auto") -> Poi
         FileNotFoundError: no such file.
         ValueError: no such weights, or a device this machine does not have.
     """
-    return PointFeatures(load_encoder(path, k=k), run.get_device(device))
+    return PointFeatures(load_encoder(path, k=k), get_device(device))

@@ -8,10 +8,10 @@ import numpy as np
 from data.procedural.assembly import CATEGORIES
 from data.procedural.scans import Scan, scan_shape
 from data.procedural.shapes import make_shape, shape_rng
-from data.rendering.cameras import orbit_cameras
+from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
 from data.rendering.store import is_finished, write_shape
-from datasets.meshes import sample_surface
+from datasets.shapes.meshes import sample_surface
 
 NUM_POINTS = 2048
 _SAMPLE, _VIEWS, _SCAN = 1, 2, 3  # purposes of a shape's random streams

@@ -8,7 +8,7 @@ import numpy as np
 
 from datasets.labels import SHAPENET_PART
 from datasets.layouts import MODELNET40, SCANOBJECTNN
-from datasets.layouts import SHAPENET_PART as SHAPENET_PART_FOLDER
+from datasets.layouts import SHAPENET_PART_FOLDER as SHAPENET_PART_FOLDER
 
 CLASS_NAMES = tuple(category.name for category in SHAPENET_PART)
 

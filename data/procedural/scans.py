@@ -11,7 +11,7 @@ import trimesh
 
 from data.procedural.assembly import LabelledMesh
 from data.procedural.solids import rotation
-from data.rendering.cameras import Camera, look_at, unproject
+from data.rendering.orbit import Camera, look_at, unproject
 from data.rendering.raycast import Raycaster
 
 # Strength of each nuisance; ranges are uniform. Together they set how hard the scan set is.

@@ -9,7 +9,7 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from datasets.meshes import PARTS
+from datasets.shapes.meshes import PARTS
 
 GREY = 0.7
 MAX_TEXTURE_PX = 1024  # finer detail than a view's pixels would only alias

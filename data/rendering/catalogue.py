@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.meshes import SUFFIXES
+from datasets.shapes.meshes import SUFFIXES
 
 TOP_LEVEL = "meshes"  # synset of files that lie in no sub-folder
 

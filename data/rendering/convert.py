@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data.rendering.cameras import orbit_cameras
 from data.rendering.catalogue import MeshFile
+from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
 from data.rendering.store import write_shape
-from datasets.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
+from datasets.shapes.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
 
 
 @dataclass(frozen=True)

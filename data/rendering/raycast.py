@@ -6,7 +6,7 @@ import numpy as np
 import trimesh
 
 from data.rendering.appearance import Appearance
-from data.rendering.cameras import Camera, project
+from data.rendering.orbit import Camera, project
 from data.rendering.shading import brightness, face_planes
 
 try:

@@ -11,7 +11,7 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from data.rendering.cameras import Camera
+from data.rendering.orbit import Camera
 
 DEPTH_STEPS = 65534  # steps 1..65535 of uint16; 0 is background
 PARTIAL = ".partial"  # folder below the root where shapes grow; safe to delete when no program is writing

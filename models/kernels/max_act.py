@@ -1,4 +1,4 @@
-"""act(max_j u_j + v_i): an edge convolution whose BatchNorm is in its weights. See models.edge_conv.
+"""act(max_j u_j + v_i): an edge convolution whose BatchNorm is in its weights. See models.layers.edge_conv.
 
 Counted in bytes of float32, the forward pass reads M * K * D * 4 of u, from the second-level cache where the rows of a
 cloud stay while its programs run, and M * K * 8 of indices; all else is M * D.
@@ -15,9 +15,9 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.batch_norm import SLOPE
-from models.geometry import Edges
 from models.kernels.tiles import block_of, count_blocks, launch_on, tile_shape, wide_tl
+from models.layers.neighbours import Edges
+from models.layers.row_norm import SLOPE
 
 
 @triton.jit

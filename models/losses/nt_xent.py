@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.sync import gather_rows, num_processes, process_rank
+from models.distributed import gather_rows, get_rank, get_world_size
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
@@ -32,14 +32,14 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
     if a.shape != b.shape or a.ndim != 2:
         raise ValueError(f"expected two (B, D) embeddings of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     num_own = len(a)
-    num_pairs = num_own * num_processes()
+    num_pairs = num_own * get_world_size()
     if num_pairs < 2:
         raise ValueError("a contrastive batch needs at least 2 samples; raise --batch_size")
     with torch.autocast(a.device.type, enabled=False):
         rows = torch.cat([a, b])
         rows = F.normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)  # (2B, D)
         everyone = gather_rows(rows).unflatten(0, (-1, 2, num_own)).transpose(0, 1).flatten(0, 2)  # all a, then all b
-        number = torch.arange(num_own, device=rows.device) + process_rank() * num_own
+        number = torch.arange(num_own, device=rows.device) + get_rank() * num_own
         own = torch.cat([number, number + num_pairs])  # (2B,): where this process's rows stand among everyone's
         similarity = (rows @ everyone.T / temperature).scatter(1, own[:, None], -torch.inf)
         return F.cross_entropy(similarity, own.roll(num_own))

@@ -4,7 +4,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from models.heads import classifier
+from models.layers.heads import classifier
 from models.losses.smoothed_ce import smoothed_cross_entropy
 
 

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.heads import image_head, point_head
+from models.layers.heads import image_head, point_head
 from models.losses.nt_xent import nt_xent
 
 

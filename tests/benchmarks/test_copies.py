@@ -1,10 +1,10 @@
 import torch
 
 from benchmarks import copies
-from benchmarks.inputs import make_clouds
-from benchmarks.records import read_csv
-from models import geometry
-from models.dgcnn import DGCNN
+from benchmarks.harness.inputs import make_clouds
+from benchmarks.harness.records import read_csv
+from models.encoders.dgcnn import DGCNN
+from models.layers import neighbours
 
 
 def test_one_side_computes_every_copy_and_the_other_none(monkeypatch):
@@ -12,9 +12,9 @@ def test_one_side_computes_every_copy_and_the_other_none(monkeypatch):
 
     def counted(x, clouds, k):
         rows.append(len(x))
-        return geometry.knn_rows(x, clouds, k)
+        return neighbours.knn_rows(x, clouds, k)
 
-    monkeypatch.setattr("models.dgcnn.knn_rows", counted)
+    monkeypatch.setattr("models.encoders.dgcnn.knn_rows", counted)
     clouds = make_clouds(2, 64, dropout=True)
     distinct = sum(len(cloud.unique(dim=0)) for cloud in clouds)
     with torch.inference_mode():

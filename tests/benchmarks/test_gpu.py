@@ -7,7 +7,8 @@ import subprocess
 import pytest
 import torch
 
-from benchmarks import gpu, gpu_check, gpu_kernels, gpu_step
+from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import gpu_check, gpu_kernels, gpu_step
 from models.kernels import knn
 from tests.conftest import REPO
 

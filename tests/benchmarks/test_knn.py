@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from benchmarks import knn
-from benchmarks.records import read_csv
+from benchmarks.harness.records import read_csv
 
 CPU = torch.device("cpu")
 

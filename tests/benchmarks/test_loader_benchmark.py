@@ -10,12 +10,13 @@ import trimesh
 from PIL import Image
 from scipy.stats import ks_2samp
 
-from benchmarks import loader, published_loader
-from data.packing import write_packed
-from datasets.image_transforms import published_image_augment, to_pixels
-from datasets.point_transforms import PUBLISHED_AUGMENT
-from datasets.shape_files import list_shapes
-from tests.tiny_trees import cloud, disc_view, write_ply, write_shapenet
+from benchmarks import loader
+from benchmarks.published import published_loader
+from data.storage.packed_writer import write_packed
+from datasets.shapes.shape_tree import list_shapes
+from datasets.transforms.image_transforms import published_image_augment, to_pixels
+from datasets.transforms.point_transforms import PUBLISHED_AUGMENT
+from tests.support.tiny_trees import cloud, disc_view, write_ply, write_shapenet
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmarks import micro_batch
-from benchmarks.records import read_csv
-from models.dgcnn import DGCNN
-from models.image_resnet import ImageResNet
+from benchmarks.harness.records import read_csv
+from models.encoders.dgcnn import DGCNN
+from models.encoders.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
 
 CPU = torch.device("cpu")

@@ -3,8 +3,8 @@ import json
 import pytest
 import torch
 
-from benchmarks import records
-from benchmarks.records import COLUMNS, Figure, Recorder, describe, parse_setting, read_csv, setting_text
+from benchmarks.harness import records
+from benchmarks.harness.records import COLUMNS, Figure, Recorder, describe, parse_setting, read_csv, setting_text
 from utils.csv_rows import write_rows
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from benchmarks import shard_sampler, shards
-from tests.tiny_shards import make_shards, make_tree
-from tests.tiny_trees import pack
+from tests.support.tiny_shards import make_shards, make_tree
+from tests.support.tiny_trees import pack
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import report
-from benchmarks.growth import find_growth, fit_exponent
-from benchmarks.records import COLUMNS, OUT_OF_MEMORY, RESULTS, read_csv
+from benchmarks.harness.growth import find_growth, fit_exponent
+from benchmarks.harness.records import COLUMNS, OUT_OF_MEMORY, RESULTS, read_csv
 from tests.conftest import REPO
 from utils.csv_rows import write_rows
 from utils.markdown import markers, replace_section

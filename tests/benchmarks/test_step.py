@@ -7,11 +7,11 @@ import torch
 from torch.testing import assert_close
 
 from benchmarks import step
-from benchmarks.inputs import make_clouds, parse_size
-from benchmarks.published_dgcnn import PublishedDGCNN
-from benchmarks.records import read_csv
-from models.dgcnn import DGCNN
-from tests.models import published_formulation
+from benchmarks.harness.inputs import make_clouds, parse_size
+from benchmarks.harness.records import read_csv
+from benchmarks.published.published_dgcnn import PublishedDGCNN
+from models.encoders.dgcnn import DGCNN
+from tests.models.layers import published_formulation
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks import svm
-from benchmarks.records import read_csv
+from benchmarks.harness.records import read_csv
 from utils.evaluation.linear_svm import published_protocol
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_trees import write_modelnet40, write_scanobjectnn
+from tests.support.tiny_trees import write_modelnet40, write_scanobjectnn
 
 REPO = Path(__file__).resolve().parents[2]
 LINKS = {"modelnet40": "15lmtRaHvVIPLOp_o7rms8e6VQp_en8WF", "scanobjectnn": "1r3nJ6gEu6cL59h7cIfMrBeY5p1P_JiIV"}

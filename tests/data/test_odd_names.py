@@ -7,7 +7,7 @@ import trimesh
 
 from data import make_shapes, pack, render_views
 from data.check_data import main, parse_args
-from tests.tiny_trees import cloud, write_shapenet
+from tests.support.tiny_trees import cloud, write_shapenet
 
 NAMES = ["a b; touch mark", "$(touch mark)", "`touch mark`", "a'b\" & touch mark #", "two\nlines; touch mark", "-rf *"]
 

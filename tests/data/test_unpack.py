@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from data.unpack import check_archive, main, parse_args, sha256
-from tests.tiny_trees import write_modelnet40, write_scanobjectnn, write_shapenet, write_shapenet_part
+from tests.support.tiny_trees import write_modelnet40, write_scanobjectnn, write_shapenet, write_shapenet_part
 
 
 def pack(path, tree, prefix=""):

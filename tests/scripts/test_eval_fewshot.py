@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.encoders import build_encoder
-from models.published import export_state
+from models.encoders.registry import build_encoder
+from models.weights.published import export_state
 from scripts import eval_fewshot
-from tests.tiny_trees import labelled, write_h5, write_scanobjectnn
+from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn
 from utils.cli import run_main
 from utils.evaluation import few_shot
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.encoders import build_encoder
-from models.heads import point_head
-from models.published import export_state
+from models.encoders.registry import build_encoder
+from models.layers.heads import point_head
+from models.weights.published import export_state
 from scripts import eval_svm
-from tests.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
+from tests.support.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
 from utils.cli import run_main
 from utils.evaluation import encoder_scores
 

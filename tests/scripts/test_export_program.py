@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from models.encoders import build_encoder
-from models.published import export_state
+from models.encoders.registry import build_encoder
+from models.weights.published import export_state
 from scripts import export
 from utils.cli import run_main
 

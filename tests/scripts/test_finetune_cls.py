@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.encoders import build_encoder
-from models.heads import point_head
-from models.published import export_state, load_encoder, read_weights
+from models.encoders.registry import build_encoder
+from models.layers.heads import point_head
+from models.weights.published import export_state, load_encoder, read_weights
 from scripts import finetune_cls
-from tests.interruption import interrupted_in
-from tests.tiny_trees import labelled, write_h5, write_scanobjectnn
-from utils.classification import load_network
+from tests.support.interruption import interrupted_in
+from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn
+from utils.classification.classifier_training import load_network
 from utils.cli import run_main
 
 NUM_POINTS = 48
@@ -153,7 +153,7 @@ def test_steps_replace_epochs_and_batches_shrink_to_the_labelled_clouds(root, tm
 def test_scratch_and_pretrained_share_labelled_clouds_and_untrained_classifier(root, pretrained, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "utils.training.train_one_epoch",
+        "utils.training.loop.train_one_epoch",
         lambda stepper, loader, *args, **options: (
             seen.append(({k: v.clone() for k, v in stepper.method.state_dict().items()}, loader.dataset.rows)) or {}
         ),
@@ -325,7 +325,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(root, plai
 
 def test_overwriting_removes_the_predictions_of_the_run_before(root, tmp_path, monkeypatch):
     run_dir = train(root, tmp_path, "--epochs", 1)
-    monkeypatch.setattr("utils.training.train_one_epoch", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr("utils.training.loop.train_one_epoch", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(root, tmp_path, "--overwrite")
     assert not (run_dir / "predictions.npz").exists()

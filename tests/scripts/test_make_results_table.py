@@ -6,9 +6,9 @@ import pytest
 from scripts.make_results_table import PUBLISHED, SECTION, main, parse_args, readme_section
 from tests.conftest import REPO
 from utils.markdown import markers, replace_section
-from utils.published_results import _SAME, MISSING, published_table, read_published
-from utils.results import COLUMNS, read_csv, results_table
-from utils.tasks import FIGURE_NAMES, TASKS
+from utils.results.published_table import _SAME, MISSING, published_table, read_published
+from utils.results.tables import COLUMNS, read_csv, results_table
+from utils.results.tasks import FIGURE_NAMES, TASKS
 
 BEGIN, END = markers(SECTION)
 RANDOM = {"published": 0.1, "fair": 0.6, "knn": 0.5}

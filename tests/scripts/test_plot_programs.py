@@ -6,11 +6,11 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from models.encoders import build_encoder
-from models.published import export_state
+from models.encoders.registry import build_encoder
+from models.weights.published import export_state
 from scripts import plot_run, plot_shapes, plot_tsne
-from tests.tiny_trees import write_modelnet40, write_shapenet
-from utils.comparison import encoder_pair
+from tests.support.tiny_trees import write_modelnet40, write_shapenet
+from utils.evaluation.comparison import encoder_pair
 
 
 def run(program, *argv):

@@ -3,8 +3,8 @@
 import pytest
 
 from scripts import report
-from tests.browser import CHROMIUM, Browser
-from tests.run_folders import CLASSES, write_run
+from tests.support.browser import CHROMIUM, Browser
+from tests.support.run_folders import CLASSES, write_run
 
 
 def run(*argv):

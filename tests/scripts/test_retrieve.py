@@ -12,10 +12,10 @@ from PIL import Image
 
 import train_crosspoint
 from scripts import retrieve
-from tests.tiny_trees import cloud, disc_view, write_ply, write_shapenet
-from utils import contact_sheet as sheets
+from tests.support.tiny_trees import cloud, disc_view, write_ply, write_shapenet
 from utils.cli import run_main
-from utils.retrieval import may_be_trained_on
+from utils.figures import contact_sheet as sheets
+from utils.retrieval.search import may_be_trained_on
 
 SHAPES = [f"{synset}/{number}" for synset in ("02691156", "03001627") for number in range(3)]
 

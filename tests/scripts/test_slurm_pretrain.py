@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import REPO
-from tests.tiny_trees import write_shapenet
+from tests.support.tiny_trees import write_shapenet
 from utils.cli import STOPPED, USER_ERROR
 
 SRUN = r"""#!/usr/bin/env bash

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from datasets.point_transforms import unit_sphere
-from models.encoders import build_encoder
-from models.published import export_state
-from utils.features import extract_features
+from datasets.transforms.point_transforms import unit_sphere
+from models.encoders.registry import build_encoder
+from models.weights.published import export_state
+from utils.evaluation.features import extract_features
 from utils.pretrained import load
 
 

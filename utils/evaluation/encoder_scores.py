@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from datasets.labelled_clouds import LabelledClouds
-from utils.evaluation.classification import PROTOCOLS, run_protocols
-from utils.evaluation.inputs import FrozenEncoder, describe_clouds, load_split, size_warning
-from utils.evaluation.report import constants_line, make_record, result_line
-from utils.feature_cache import FeatureCache
+from datasets.labelled.labelled_clouds import LabelledClouds
+from utils.evaluation.feature_cache import FeatureCache
+from utils.evaluation.frozen_encoder import FrozenEncoder, describe_clouds, load_split, size_warning
+from utils.evaluation.json_report import constants_line, make_record, result_line
+from utils.evaluation.protocols import PROTOCOLS, run_protocols
 
 
 def _to_stderr(text: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from utils.evaluation.linear_svm import standardised_svm
-from utils.evaluation.score import check_features
+from utils.evaluation.protocol_score import check_features
 
 TASK = "few_shot"
 WAYS, SHOTS = (5, 10), (10, 20)

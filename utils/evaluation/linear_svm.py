@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
-from utils.evaluation.folds import NEVER_HELD_OUT, stratified_folds
-from utils.evaluation.score import Score, check_features, score
-from utils.features import extract_features
+from datasets.labelled.folds import NEVER_HELD_OUT, stratified_folds
+from utils.evaluation.features import extract_features
+from utils.evaluation.protocol_score import Score, check_features, score
 
 TASK = "linear_svm"
 PUBLISHED_C = 0.1  # inside CrossPoint's training; its notebook uses 0.01

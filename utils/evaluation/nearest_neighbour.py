@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from utils.evaluation.score import Score, check_features, score
+from utils.evaluation.protocol_score import Score, check_features, score
 
 TASK = "nearest_neighbour"
 _ROWS_AT_ONCE = 1024  # keeps the similarity block small for large test splits

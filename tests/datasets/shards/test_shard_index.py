@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from datasets.shards.index import Shard, ShardIndex, parse_index, write_index
+from datasets.shards.shard_index import Shard, ShardIndex, parse_index, write_index
 
 INDEX = ShardIndex(
     5, 97, 131, [(16, 16, 4), (16, 20, 3)], 7,

@@ -5,18 +5,18 @@ import itertools
 import numpy as np
 import pytest
 
-from datasets.shards import order
+from datasets.shards import shard_order
 
 
 def emitted(counts, streams, buffer, seed=0, epoch=0):
     """(shard, sample) in the order of each stream, as readers find them."""
-    sequence = order.shard_order(len(counts), seed, epoch)
-    bounds = order.stream_bounds(sum(counts), streams).tolist()
+    sequence = shard_order.shard_order(len(counts), seed, epoch)
+    bounds = shard_order.stream_bounds(sum(counts), streams).tolist()
     result = []
     for stream, (start, stop) in enumerate(itertools.pairwise(bounds)):
-        pieces = order.stream_pieces(counts, sequence, start, stop)
+        pieces = shard_order.stream_pieces(counts, sequence, start, stop)
         places = [(piece.shard, piece.first + i) for piece in pieces for i in range(piece.count)]
-        result.append([places[i] for i in order.emission_order(stop - start, buffer, seed, epoch, stream)])
+        result.append([places[i] for i in shard_order.emission_order(stop - start, buffer, seed, epoch, stream)])
     return result
 
 
@@ -41,7 +41,7 @@ def test_epochs_and_seeds_differ_and_repeat():
 
 @pytest.mark.parametrize("length, buffer", [(97, 1), (97, 10), (97, 97), (5, 100), (0, 3)])
 def test_a_shuffle_buffer_gives_out_only_what_it_can_hold(length, buffer):
-    positions = order.emission_order(length, buffer, 0, 0, 0)
+    positions = shard_order.emission_order(length, buffer, 0, 0, 0)
     assert positions.dtype == np.int64
     assert sorted(positions) == list(range(length))
     assert all(position < step + buffer for step, position in enumerate(positions))
@@ -50,34 +50,34 @@ def test_a_shuffle_buffer_gives_out_only_what_it_can_hold(length, buffer):
 
 
 def test_seed_epoch_and_stream_each_change_the_shuffle():
-    orders = [order.emission_order(50, 8, *key).tolist() for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    orders = [shard_order.emission_order(50, 8, *key).tolist() for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
     assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
 
 
 def test_seed_and_epoch_each_change_the_order_of_shards():
-    orders = [order.shard_order(30, *key).tolist() for key in ((0, 0), (1, 0), (0, 1))]
+    orders = [shard_order.shard_order(30, *key).tolist() for key in ((0, 0), (1, 0), (0, 1))]
     assert all(sorted(one) == list(range(30)) for one in orders)
     assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
 
 
 def test_what_is_left_in_the_buffer_is_shuffled_too():
-    assert order.emission_order(20, 20, 0, 0, 0).tolist() != list(range(20))
+    assert shard_order.emission_order(20, 20, 0, 0, 0).tolist() != list(range(20))
 
 
 def test_any_sample_can_leave_first():
-    firsts = {int(order.emission_order(40, 4, seed, 0, 0)[0]) for seed in range(60)}
+    firsts = {int(shard_order.emission_order(40, 4, seed, 0, 0)[0]) for seed in range(60)}
     assert firsts == {0, 1, 2, 3}
 
 
 def test_parts_are_contiguous_and_cover_all_streams():
-    ranks = [order.part_of(range(24), 4, rank) for rank in range(4)]
-    workers = [order.part_of(mine, 3, worker) for mine in ranks for worker in range(3)]
+    ranks = [shard_order.part_of(range(24), 4, rank) for rank in range(4)]
+    workers = [shard_order.part_of(mine, 3, worker) for mine in ranks for worker in range(3)]
     assert [stream for part in workers for stream in part] == list(range(24))
 
 
 @pytest.mark.parametrize("number, most, expected", [(20, 16, 10), (16, 16, 16), (7, 3, 1), (13, 16, 13), (8, 0, 1)])
 def test_the_largest_divisor(number, most, expected):
-    assert order.largest_divisor(number, most) == expected
+    assert shard_order.largest_divisor(number, most) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_the_largest_divisor(number, most, expected):
 )
 def test_streams_that_do_not_fit_are_refused_with_those_that_do(streams, batch, ranks, advice):
     with pytest.raises(ValueError, match=f"--streams {streams} must divide --batch_size {batch} .*{advice}"):
-        order.check_streams(streams, batch, ranks)
+        shard_order.check_streams(streams, batch, ranks)
 
 
 def test_a_batch_that_ranks_cannot_share_is_named():
     with pytest.raises(ValueError, match="--batch_size 20 .* by 3 ranks; pass a --batch_size that they divide"):
-        order.check_streams(4, 20, 3)
-    order.check_streams(10, 20, 2)
+        shard_order.check_streams(4, 20, 3)
+    shard_order.check_streams(10, 20, 2)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from data.shard_sources import encode
-from datasets.shards.samples import SampleReader
-from datasets.shards.source import ShardSource
-from tests.tiny_shards import make_shards, make_tree, read_shard
+from data.storage.shard_sources import encode
+from datasets.shards.shard_samples import SampleReader
+from datasets.shards.shard_source import ShardSource
+from tests.support.tiny_shards import make_shards, make_tree, read_shard
 
 
 @pytest.fixture(scope="module")

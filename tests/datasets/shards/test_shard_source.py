@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets.shards import source
-from datasets.shards.index import Shard
-from datasets.shards.source import ShardSource
-from tests.file_server import needs_curl, serving
-from tests.tiny_shards import make_shards, make_tree
+from datasets.shards import shard_source
+from datasets.shards.shard_index import Shard
+from datasets.shards.shard_source import ShardSource
+from tests.support.file_server import needs_curl, serving
+from tests.support.tiny_shards import make_shards, make_tree
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(source, "WAITS_S", (0.01, 0.01))
+    monkeypatch.setattr(shard_source, "WAITS_S", (0.01, 0.01))
 
 
 HOSTILE = [
@@ -123,7 +123,7 @@ def test_no_server_is_named():
 
 @needs_curl
 def test_a_server_that_says_nothing_is_no_hang(folder, monkeypatch):
-    monkeypatch.setattr(source, "STALL_S", 0.3)
+    monkeypatch.setattr(shard_source, "STALL_S", 0.3)
     with (
         serving(folder, stalled=("index.json",)) as url,
         pytest.raises(TimeoutError, match=r"index.json: no byte came for 0.3 s"),
@@ -176,6 +176,6 @@ def test_a_failing_program_is_named(tmp_path, monkeypatch):
     (tmp_path / "aws").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "aws").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    source = ShardSource("s3://bucket/s")
-    with closing(source.open_file("index.json")) as stream, pytest.raises(OSError, match="exit status 1"):
+    shard_source = ShardSource("s3://bucket/s")
+    with closing(shard_source.open_file("index.json")) as stream, pytest.raises(OSError, match="exit status 1"):
         stream.read()

@@ -1,8 +1,8 @@
-"""The tables of benchmarks.gpu_kernels that need triton."""
+"""The tables of benchmarks.gpu.gpu_kernels that need triton."""
 
 import json
 
-from benchmarks import gpu_kernels
+from benchmarks.gpu import gpu_kernels
 from models import kernels
 
 

@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from models.kernels import knn
 from models.kernels.knn_tiled import Blocks, nearest_tiled
-from tests.models.published_formulation import exact_knn
+from tests.models.layers.published_formulation import exact_knn
 
 
 def distances(x, index):

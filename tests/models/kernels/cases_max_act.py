@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from models.edge_conv import EdgeConv
-from models.geometry import CloudRows, Edges, flat_index
 from models.kernels import tiles
 from models.kernels.max_act import max_act
-from tests.models.published_formulation import edge_conv, exact_knn
+from models.layers.edge_conv import EdgeConv
+from models.layers.neighbours import CloudRows, Edges, flat_index
+from tests.models.layers.published_formulation import edge_conv, exact_knn
 
 B, N, C, K = 2, 11, 5, 4
 NAMES = ("output", "grad_x", "grad_weight", "grad_scale", "grad_shift", "mean", "var", "batches")

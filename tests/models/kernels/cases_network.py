@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models import dgcnn
-from models.dgcnn import DGCNN
-from models.geometry import CloudRows, dense_rows
-from models.pooled_conv import PooledConv
-from tests.models import published_formulation
+from models.encoders import dgcnn
+from models.encoders.dgcnn import DGCNN
+from models.layers.neighbours import CloudRows, dense_rows
+from models.layers.pooled_conv import PooledConv
+from tests.models.layers import published_formulation
 
 pytestmark = pytest.mark.usefixtures("by_kernels")
 

@@ -9,10 +9,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
 
-from models.geometry import Edges
-from models.kernels.batch_norm import column_sums, pooled_batch_norm_act
 from models.kernels.knn_tiled import nearest_tiled
 from models.kernels.max_act import max_act
+from models.kernels.pooled_norm import column_sums, pooled_batch_norm_act
+from models.layers.neighbours import Edges
 
 
 class Hopper:

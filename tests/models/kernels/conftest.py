@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models import batch_norm, edge_conv
+from models.layers import edge_conv, row_norm
 
 
 @pytest.fixture
@@ -26,5 +26,5 @@ def _small_programs(monkeypatch, device):
 @pytest.fixture
 def by_kernels(monkeypatch) -> None:
     """Layers choose what a CUDA device chooses by itself."""
-    for module in (batch_norm, edge_conv):
+    for module in (row_norm, edge_conv):
         monkeypatch.setattr(module, "can_run", lambda x: True)

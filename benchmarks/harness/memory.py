@@ -1,0 +1,82 @@
+"""Peak memory, of one task in a process of its own."""
+
+import json
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from benchmarks.harness.timing import seconds
+from utils.cli import USER_ERROR
+
+_IS_FULL = 3  # exit status of a process that ran out of memory
+
+
+def restart_peak(device: torch.device) -> float:
+    """Forget the highest memory so far; the present one in MiB."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device) / 2**20
+    Path("/proc/self/clear_refs").write_text("5")
+    return _kib("/proc/self/status", "VmRSS") / 2**10
+
+
+def peak(device: torch.device) -> float:
+    """Highest memory in MiB since `restart_peak`: allocated on a CUDA device, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return _kib("/proc/self/status", "VmHWM") / 2**10
+
+
+def _kib(path: str, name: str) -> int:
+    """A size as Linux counts it, in KiB."""
+    lines = dict(line.split(":", 1) for line in Path(path).read_text().splitlines())
+    return int(lines[name].split()[0])
+
+
+def print_usage(task: Callable[[], object], device: torch.device, calls: int = 3) -> None:
+    """Print what `run_alone` reads: peak MiB of the calls beyond what is in memory now, and their median seconds."""
+    before = restart_peak(device)
+    times = [seconds(task, device) for _ in range(calls)]
+    print(json.dumps({"mib": peak(device) - before, "seconds": statistics.median(times)}))
+
+
+def run_alone(module: str, flags: Sequence[object]) -> dict[str, float] | None:
+    """Run `python -m module flags`, which ends in `print_usage`, and return its figures; None: out of memory.
+
+    Raises:
+        ValueError: the program refused its flags.
+        RuntimeError: it failed otherwise.
+    """
+    done = subprocess.run([sys.executable, "-m", module, *map(str, flags)], capture_output=True, text=True)
+    if done.returncode in (_IS_FULL, -signal.SIGKILL):  # the kernel kills a process when the machine is full
+        return None
+    if done.returncode == USER_ERROR:
+        raise ValueError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, done.args))} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def ends_when_full(device: torch.device) -> Iterator[None]:
+    """Inside, this process may take the memory that is free now; when that is not enough, it ends as `run_alone` knows.
+
+    Start threads and load libraries before. On a CPU the limit keeps the kernel from choosing which process to kill.
+    """
+    if device.type == "cpu":
+        limit = 1024 * (_kib("/proc/self/status", "VmSize") + _kib("/proc/meminfo", "MemAvailable"))
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        is_full = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        if not is_full:
+            raise
+        sys.exit(_IS_FULL)

@@ -1,0 +1,51 @@
+"""Report on one packed file of pre-training pairs."""
+
+import shlex
+from functools import cache, partial
+from pathlib import Path
+
+from data.checking.check_report import Report
+from data.checking.check_shapenet import training_command
+from data.parallel import Map
+from datasets.pairs.packed_file import PackedFile, is_packed, pack_command
+
+
+def check_packed(path: Path, run: Map) -> Report:
+    """Read every cloud and every view of the file once and report."""
+    name = shlex.quote(str(path))
+    report = Report("packed pairs", path, mend="", use="")
+    report.mend = f"{pack_command(path)} --overwrite" if is_packed(path) else pack_command("NEW.h5")
+    try:
+        file = PackedFile(path)
+    except (ValueError, OSError) as error:
+        report.faults.append(str(error))
+        return report
+    report.mend = f"{pack_command(path, file.provenance.get('root'))} --overwrite"
+    shapes = range(len(file))
+    points = [file.num_points(shape) for shape in shapes]
+    report.use = (
+        training_command(f"--packed {name}", len(file), min(points))
+        if len(file) > 1
+        else f"pack more shapes: {report.mend} (pre-training compares at least 2)"
+    )
+    report.facts += [
+        f"clouds: {len(file)}, points a cloud: {min(points)} .. {max(points)}",
+        f"views: {sum(map(file.num_views, shapes))}, sizes (width x height): "
+        + ", ".join(f"{width}x{height}" for height, width in file.view_sizes[:10]),
+        f"packed from {file.provenance.get('root')} by commit {file.provenance.get('commit')}",
+    ]
+    report.faults += [fault for faults in run(partial(_check_shape, path), shapes, report.title) for fault in faults]
+    return report
+
+
+_open = cache(PackedFile)  # once a process
+
+
+def _check_shape(path: Path, shape: int) -> list[str]:
+    file, faults = _open(path), []
+    for read in [file.read_points, *(partial(file.read_view, view=v) for v in range(file.num_views(shape)))]:
+        try:
+            read(shape)
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    return faults

@@ -1,0 +1,94 @@
+"""Checks of one shape: its cloud, its pictures, its cameras and depth."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data.checking.cloud_stats import CloudStats, measure
+from datasets.shapes.ply import read_points
+from datasets.shapes.shape_tree import TreeShape
+from datasets.shapes.views import open_view
+from utils.files import read_npz
+
+EXTRAS = ("cameras.npz", "depth.npz")
+
+
+class ShapeResult(NamedTuple):
+    """What one shape holds.
+
+    `stats` has one row, or is None when the cloud is at fault; `sizes` are the (width, height) met; `opaque` counts
+    pictures without alpha; `blank` names pictures without one visible pixel; `extras` are the npz files present.
+    """
+
+    num_points: int
+    stats: CloudStats | None
+    sizes: frozenset[tuple[int, int]]
+    opaque: int
+    blank: tuple[str, ...]
+    extras: frozenset[str]
+    faults: tuple[str, ...]
+
+
+def check_shape(root: Path, shape: TreeShape) -> ShapeResult:
+    """Read every file of one shape; a fault in one does not hide those of the others."""
+    faults: list[str] = []
+    num_points, stats = _check_cloud(shape.cloud_path(root), faults)
+    if not shape.views:
+        faults.append(f"{shape.cloud_path(root)}: no picture in {shape.view_folder(root)}")
+    sizes, opaque, blank = _check_views([shape.view_folder(root) / name for name in shape.views], faults)
+    extras = frozenset(name for name in EXTRAS if (shape.render_folder(root) / name).is_file())
+    for name in sorted(extras):
+        fault = _check_extra(shape.render_folder(root) / name, len(shape.views), sizes)
+        if fault:
+            faults.append(fault)
+    return ShapeResult(num_points, stats, sizes, opaque, blank, extras, tuple(faults))
+
+
+def _check_cloud(path: Path, faults: list[str]) -> tuple[int, CloudStats | None]:
+    try:
+        points = read_points(path)
+    except (ValueError, FileNotFoundError) as error:
+        faults.append(str(error))
+        return 0, None
+    if np.ptp(points, axis=0).max() == 0:
+        faults.append(f"{path}: the cloud has no size, all its points coincide")
+        return len(points), None
+    return len(points), measure(points[None])
+
+
+def _check_views(paths: list[Path], faults: list[str]) -> tuple[frozenset[tuple[int, int]], int, tuple[str, ...]]:
+    """Sizes met, number of pictures without alpha, names of blank ones."""
+    sizes, opaque, blank = set(), 0, []
+    for path in paths:
+        try:
+            image = open_view(path)
+        except (ValueError, FileNotFoundError) as error:
+            faults.append(str(error))
+            continue
+        sizes.add(image.size)
+        opaque += not image.has_transparency_data
+        if image.mode == "RGBA" and image.getchannel("A").getextrema()[1] == 0:
+            blank.append(str(path))
+    return frozenset(sizes), opaque, tuple(blank)
+
+
+def _check_extra(path: Path, num_views: int, sizes: frozenset[tuple[int, int]]) -> str | None:
+    """The fault of one cameras.npz or depth.npz, None when it fits the pictures."""
+    try:
+        found = read_npz(path)
+    except (OSError, ValueError) as error:
+        return f"{error}; render the shape again"
+    width, height = next(iter(sizes)) if len(sizes) == 1 else (None, None)
+    if path.name == "depth.npz":
+        expected = {"depth": (num_views, height, width)}
+    else:
+        expected = {"intrinsics": (num_views, 3, 3), "extrinsics": (num_views, 4, 4), "size": (2,)}
+    for key, shape in expected.items():
+        held = found[key].shape if key in found else None
+        if held is None or len(held) != len(shape) or any(w not in (None, h) for h, w in zip(held, shape)):
+            return f"{path}: {key} has shape {held}, expected {shape} for its pictures; render the shape again"
+    if "size" in found and height is not None and found["size"].tolist() != [height, width]:
+        return f"{path}: size is {found['size'].tolist()}, the pictures have {[height, width]}; render the shape again"
+    bad = [key for key, array in found.items() if not np.isfinite(array).all()]
+    return f"{path}: {', '.join(bad)} not finite; render the shape again" if bad else None

@@ -1,0 +1,230 @@
+"""Pre-training clouds and views in one HDF5 file, as `python -m data.pack` writes it, read item by item.
+
+    points        (P, 3) float32    all clouds, one after the other
+    pixels        (Q,) uint8        all views, each its (H, W, C) pixels deflated by zlib; C is 4 (RGBA), or 3 if opaque
+    shape/name    (M,) bytes        "<synset>/<id>", sorted
+    shape/points  (M + 1,) int64    cloud i is points[p[i]:p[i + 1]]
+    shape/views   (M + 1,) int64    its views are v[i] .. v[i + 1] - 1
+    shape/crc32   (M,) uint32       of the cloud's bytes
+    view/name     (V,) bytes        file name
+    view/pixels   (V + 1,) int64    view j is pixels[q[j]:q[j + 1]]
+    view/size     (V, 3) int32      H, W, C
+
+Attributes of the file: format, version, index_crc32 (of all arrays but the first two, which are guarded by shape/crc32
+and by zlib), and the provenance of the packing. `points` and `pixels` are stored in one
+piece, so an item is read at its place in the file, without HDF5: any number of processes may do so at once.
+"""
+
+import os
+import shlex
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from datasets.labelled.hdf5 import open_read_only
+
+FORMAT, VERSION = "crosspoint-pairs", 2
+INDEX = ("shape/name", "shape/points", "shape/views", "shape/crc32", "view/name", "view/pixels", "view/size")
+_POINT = np.dtype("<f4").itemsize * 3
+
+
+class _Block(NamedTuple):
+    """Where an array lies in the file, in bytes."""
+
+    offset: int
+    length: int
+
+
+class PackedFile:
+    """One such file; pickled and forked freely, every process reads through its own descriptor.
+
+    Args:
+        path: the file.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: damaged, cut short, of another kind, or of a version this code does not know.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._descriptor: int | None = None
+        self.provenance: dict[str, str] = {}
+        signature = _signature(os.stat(self.path)) if self.path.is_file() else None
+        content, arrays = self._open()
+        if arrays is None and not self._is_ours():
+            raise self._fault(f"was not written by data.pack, it holds {content}")
+        if arrays is None:
+            raise self._fault(f"has version {self.provenance.get('version')}, this code reads {VERSION}")
+        self._index, self._points, self._pixels = arrays
+        self._signature = _signature(os.stat(self.path))
+        if self._signature != signature:
+            raise self._replaced()
+        self._check_index()
+
+    def __len__(self) -> int:
+        return len(self._index["shape/name"])
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_descriptor": None}
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", None) is not None:
+            os.close(self._descriptor)
+
+    @property
+    def view_sizes(self) -> list[tuple[int, int]]:
+        """Every (H, W) that occurs, sorted."""
+        return [tuple(size) for size in np.unique(self._index["view/size"][:, :2], axis=0).tolist()]
+
+    def name(self, shape: int) -> str:
+        """`<synset>/<id>`."""
+        return self._index["shape/name"][shape].decode(errors="replace")
+
+    def num_points(self, shape: int) -> int:
+        """Points of its cloud."""
+        start, end = self._range("shape/points", shape)
+        return end - start
+
+    def num_views(self, shape: int) -> int:
+        """Number of its views."""
+        start, end = self._range("shape/views", shape)
+        return end - start
+
+    def view_name(self, shape: int, view: int) -> str:
+        """File name of one view."""
+        return self._index["view/name"][self._range("shape/views", shape)[0] + view].decode(errors="replace")
+
+    def read_points(self, shape: int) -> np.ndarray:
+        """Its cloud, (N, 3) float32.
+
+        Raises:
+            ValueError: the file is damaged, or is another one than when it was opened.
+        """
+        start, end = self._range("shape/points", shape)
+        raw = self._read(self._points.offset + start * _POINT, (end - start) * _POINT)
+        if zlib.crc32(raw) != self._index["shape/crc32"][shape]:
+            raise self._fault(f"is damaged: the cloud of {self.name(shape)} has another checksum than when packed")
+        return np.frombuffer(bytearray(raw), "<f4").reshape(-1, 3)
+
+    def read_view(self, shape: int, view: int) -> np.ndarray:
+        """One view, (H, W, C) uint8: RGBA, or RGB where the picture is opaque. Raises as `read_points`."""
+        number = self._range("shape/views", shape)[0] + view
+        start, end = self._range("view/pixels", number)
+        height, width, channels = self._index["view/size"][number].tolist()
+        raw = self._read(self._pixels.offset + start, end - start)
+        try:
+            pixels = zlib.decompress(raw)
+            return np.frombuffer(pixels, np.uint8).reshape(height, width, channels)
+        except (zlib.error, ValueError) as error:
+            where = f"view {self.view_name(shape, view)} of {self.name(shape)}"
+            raise self._fault(f"is damaged: {where} ({error})") from error
+
+    def _range(self, name: str, row: int) -> tuple[int, int]:
+        start, end = self._index[name][row : row + 2].tolist()
+        return start, end
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            if _signature(os.fstat(self._descriptor)) != self._signature:
+                raise self._replaced()
+        raw = os.pread(self._descriptor, length, offset)
+        if len(raw) != length:
+            raise self._fault("is cut short")
+        return raw
+
+    def _open(self) -> tuple[list[str], "_Arrays | None"]:
+        """Reads the attributes; names of what is in the file and, where its format and version are ours, its arrays."""
+        try:
+            with open_read_only(self.path) as file:
+                self.provenance = {key: str(value) for key, value in file.attrs.items()}
+                is_known = self._is_ours() and self.provenance.get("version") == str(VERSION)
+                return sorted(file), _read_arrays(file) if is_known else None
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no file {self.path}; make it: {pack_command(self.path)}") from None
+        except IsADirectoryError:
+            raise IsADirectoryError(f"{self.path} is a folder, expected a file that data.pack wrote") from None
+        except (OSError, KeyError, RuntimeError, AttributeError, TypeError, ValueError) as error:  # damage, in h5py
+            raise self._fault(f"is damaged or no HDF5 file ({error})") from error
+
+    def _is_ours(self) -> bool:
+        return self.provenance.get("format") == FORMAT
+
+    def _check_index(self) -> None:
+        """Every array has the length and every offset the place that the others ask for."""
+        index = self._index
+        num_shapes, num_views = len(index["shape/name"]), len(index["view/name"])
+        ends = {
+            "shape/points": (num_shapes, self._points.length / _POINT),
+            "shape/views": (num_shapes, num_views),
+            "view/pixels": (num_views, self._pixels.length),
+        }
+        for name, (rows, end) in ends.items():
+            starts = index[name]
+            if starts.shape != (rows + 1,) or starts[0] != 0 or starts[-1] != end or (np.diff(starts) <= 0).any():
+                raise self._fault(f"is damaged: {name} does not fit the rest")
+        size = index["view/size"]
+        if size.shape != (num_views, 3) or index["shape/crc32"].shape != (num_shapes,) or not num_shapes:
+            raise self._fault("is damaged: its arrays do not fit each other")
+        if str(index_checksum(index)) != self.provenance.get("index_crc32"):
+            raise self._fault("is damaged: its index has another checksum than when packed")
+        if (size < 1).any() or not np.isin(size[:, 2], (3, 4)).all():
+            raise self._fault("is damaged: view/size holds what is no size of a picture")
+
+    def _fault(self, what: str) -> ValueError:
+        if self._is_ours():
+            remedy = f"pack the data again: {pack_command(self.path, self.provenance.get('root'))} --overwrite"
+        else:  # it may be anything
+            remedy = f"name a file that data.pack wrote, or pack into a new one: {pack_command('NEW.h5')}"
+        return ValueError(f"{self.path} {what}; {remedy}")
+
+    def _replaced(self) -> ValueError:
+        return ValueError(f"{self.path} was replaced while it was in use; start again")
+
+
+def pack_command(out: str | Path, root: str | None = None) -> str:
+    """The command that packs the trees below `root` into `out`."""
+    return f"python -m data.pack {shlex.quote(root) if root else 'ROOT'} --out {shlex.quote(str(out))}"
+
+
+def is_packed(path: Path) -> bool:
+    """Whether data.pack wrote this file, of whatever version and however damaged since."""
+    try:
+        with open_read_only(path) as file:
+            return str(file.attrs.get("format")) == FORMAT
+    except (OSError, RuntimeError, TypeError, ValueError):
+        return False
+
+
+def index_checksum(index: dict[str, np.ndarray]) -> int:
+    """CRC-32 over all arrays of INDEX."""
+    checksum = 0
+    for name in INDEX:
+        checksum = zlib.crc32(index[name].tobytes(), checksum)
+    return checksum
+
+
+class _Arrays(NamedTuple):
+    """The index in memory, and where the rest lies."""
+
+    index: dict[str, np.ndarray]
+    points: _Block
+    pixels: _Block
+
+
+def _read_arrays(file: h5py.File) -> _Arrays:
+    index = {name: file[name][:] for name in INDEX}
+    return _Arrays(index, _block(file["points"]), _block(file["pixels"]))
+
+
+def _block(dataset: h5py.Dataset) -> _Block:
+    if dataset.chunks is not None or dataset.id.get_offset() is None:
+        raise TypeError(f"{dataset.name} is not stored in one piece")
+    return _Block(dataset.id.get_offset(), dataset.nbytes)
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

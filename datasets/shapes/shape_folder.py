@@ -1,0 +1,114 @@
+"""A folder of shapes, each a cloud or a mesh in a file of its own, and the points of any such file."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets.labels import CATEGORY_NAMES
+from datasets.layouts import CLOUDS
+from datasets.shapes.meshes import SUFFIXES as MESH_SUFFIXES
+from datasets.shapes.meshes import load_mesh, sample_surface
+from datasets.shapes.ply import read_points
+from datasets.shapes.shape_tree import list_shapes
+
+TEXT_SUFFIXES = (".pts", ".txt", ".xyz")
+SUFFIXES = tuple(sorted({*MESH_SUFFIXES, *TEXT_SUFFIXES, ".npy"}))
+MESH_POINTS = 2048  # surface samples of a mesh, as many as data.render_views takes
+
+
+class ShapeFile(NamedTuple):
+    """One shape: a name unique in its folder, its category ("" where there is none), its file and its pictures."""
+
+    name: str
+    category: str
+    path: Path
+    views: tuple[Path, ...] = ()
+
+
+def list_shape_files(folder: str | Path) -> list[ShapeFile]:
+    """Every shape of a folder, sorted: of a tree for pre-training with its pictures, else all clouds and meshes below.
+
+    The category of a shape is its synset's name, or the sub-folder it lies in.
+
+    Raises:
+        FileNotFoundError: no such folder, or no shape in it.
+    """
+    folder = Path(folder)
+    if (folder / CLOUDS).is_dir():
+        return [
+            ShapeFile(
+                str(shape),
+                CATEGORY_NAMES.get(shape.synset, shape.synset),
+                shape.cloud_path(folder),
+                tuple(shape.view_folder(folder) / view for view in shape.views),
+            )
+            for shape in list_shapes(folder, with_views=False)
+        ]
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of shapes at {folder}")
+    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise FileNotFoundError(
+            f"no shapes in {folder}: expected {CLOUDS}/<synset>/<id>.ply or files {', '.join(SUFFIXES)} at any depth"
+        )
+    places = [path.relative_to(folder) for path in paths]
+    parents = ["" if place.parent == Path() else place.parent.as_posix() for place in places]
+    return [ShapeFile(place.as_posix(), *rest) for place, *rest in zip(places, parents, paths)]
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return found
+
+
+def read_shape(path: str | Path, *, seed: int = 0) -> np.ndarray:
+    """Points of a cloud in file order, or MESH_POINTS uniform samples of a mesh's surface.
+
+    Args:
+        path: an OFF, OBJ, STL or GLB mesh; PLY with or without faces; NumPy (N, 3 or more); text with x y z first.
+        seed: of the samples.
+    Returns:
+        (N, 3) float32, N >= 1, finite.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: of another kind, or damaged.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path} is no shape: expected one of {', '.join(SUFFIXES)}, found {suffix or 'no suffix'!r}")
+    if not path.is_file():
+        raise FileNotFoundError(f"no shape at {path}")
+    if suffix == ".npy" or suffix in TEXT_SUFFIXES:
+        return _read_rows(path, suffix)
+    if suffix == ".ply" and not _has_faces(path):
+        return read_points(path)
+    return sample_surface(load_mesh(path), MESH_POINTS, np.random.default_rng(seed))[0]
+
+
+def _read_rows(path: Path, suffix: str) -> np.ndarray:
+    try:
+        rows = np.load(path, allow_pickle=False) if suffix == ".npy" else np.loadtxt(path, ndmin=2)
+        points = np.asarray(rows, dtype=np.float32)
+    except Exception as error:  # a damaged header ends in TokenError, SyntaxError, MemoryError ... inside numpy
+        raise ValueError(f"{path} is not a readable table of points ({error})") from error
+    if points.ndim != 2 or len(points) == 0 or points.shape[1] < 3 or not np.isfinite(points[:, :3]).all():
+        raise ValueError(f"{path}: expected finite points (N, 3 or more), N >= 1, got an array {points.shape}")
+    return np.ascontiguousarray(points[:, :3])
+
+
+def _has_faces(path: Path) -> bool:
+    """Whether the header of a PLY file announces faces."""
+    with path.open("rb") as file:
+        for line in file:
+            words = line.split()
+            if words[:2] == [b"element", b"face"]:
+                return words[2:3] != [b"0"]
+            if words == [b"end_header"]:
+                return False
+    return False

@@ -1,0 +1,80 @@
+"""The file lists of ShapeNet and ShapeNetRendering, always sorted."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.layouts import CLOUDS, RENDERS, fix
+
+FIX = fix("shapenet shapenet_render")
+
+
+class TreeShape(NamedTuple):
+    """One cloud below ROOT/ShapeNet and the file names of its views."""
+
+    synset: str
+    shape_id: str
+    views: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.synset}/{self.shape_id}"
+
+    def cloud_path(self, root: Path) -> Path:
+        """Its PLY file."""
+        return root / CLOUDS / self.synset / f"{self.shape_id}.ply"
+
+    def render_folder(self, root: Path) -> Path:
+        """Its folder below ShapeNetRendering: rendering/*.png, cameras.npz, depth.npz."""
+        return root / RENDERS / self.synset / self.shape_id
+
+    def view_folder(self, root: Path) -> Path:
+        """The folder of its pictures."""
+        return self.render_folder(root) / "rendering"
+
+
+def list_shapes(root: Path, *, with_views: bool = True) -> list[TreeShape]:
+    """Every `ShapeNet/<synset>/<id>.ply` in sorted order, with its sorted views (none where it has no picture).
+
+    Raises:
+        FileNotFoundError: no such cloud, or no folder of renders at all (unless `with_views` is False).
+    """
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million names in the full set, yet few different lists
+    shapes = []
+    for synset, shape_id in _list_clouds(root / CLOUDS):
+        views = list_views(TreeShape(synset, shape_id, ()).view_folder(root))
+        shapes.append(TreeShape(synset, shape_id, shared.setdefault(views, views)))
+    if not shapes:
+        raise FileNotFoundError(f"no clouds ({CLOUDS}/<synset>/<id>.ply) in {root}; run: {FIX}")
+    if with_views and not (root / RENDERS).is_dir():
+        raise FileNotFoundError(f"no folder {root / RENDERS} beside {root / CLOUDS}; run: {FIX}")
+    return shapes
+
+
+def list_views(folder: Path) -> tuple[str, ...]:
+    """Sorted names of the pictures in one folder; empty when there is no such folder."""
+    try:
+        return tuple(sorted(name for name in os.listdir(folder) if name.endswith(".png")))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
+def list_renders(root: Path) -> list[tuple[str, str]]:
+    """(synset, id) of every folder `ShapeNetRendering/<synset>/<id>`, sorted; hidden ones are unfinished work."""
+    folder = root / RENDERS
+    return [(synset, name) for synset in _subfolders(folder) for name in _subfolders(folder / synset)]
+
+
+def _list_clouds(folder: Path) -> Iterator[tuple[str, str]]:
+    """(synset, id) of every cloud, sorted."""
+    for synset in _subfolders(folder):
+        for name in sorted(os.listdir(folder / synset)):
+            if name.endswith(".ply"):
+                yield synset, name.removesuffix(".ply")
+
+
+def _subfolders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))

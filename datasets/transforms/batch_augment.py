@@ -1,0 +1,174 @@
+"""The augmentations of whole batches, on the device that holds them.
+
+The same distributions and the same arithmetic as of single items (point_transforms.py, image_transforms.py),
+with every parameter drawn for each cloud and each image on its own. Drawing and applying are apart, so that both can
+be checked.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.transforms.image_transforms import (
+    ADJUSTMENTS,
+    BRIGHTNESS,
+    CONTRAST,
+    FLIP_PROBABILITY,
+    JITTER_STRENGTH,
+    blend_,
+    grey,
+    mean_grey,
+    normalize_,
+    resize_square,
+)
+from datasets.transforms.point_transforms import JITTER_CLIP, JITTER_SIGMA, PointAugment, quaternion_matrix
+
+
+class PointDraws(NamedTuple):
+    """factor (B,), rotation (B, 3, 3) or None, shift (B, 3) in extents, noise (B, N, 3), dropped (B, N) bool."""
+
+    factor: Tensor
+    rotation: Tensor | None
+    shift: Tensor
+    noise: Tensor
+    dropped: Tensor
+
+
+class ImageDraws(NamedTuple):
+    """As ImageDraw, a row an image: order (B, 3), factor (B, 3), flip (B,) bool."""
+
+    order: Tensor
+    factor: Tensor
+    flip: Tensor
+
+
+def batch_generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
+    """A generator of its own for every (seed, epoch, step).
+
+    A CUDA generator is seeded with 64 random bits. A CPU's would use 32 of them, of which two batches of one run may
+    share all, so each of its 624 words of state is set; they lie one by eight bytes after a header of 24 bytes.
+    """
+    rng, generator = np.random.default_rng((seed, epoch, step)), torch.Generator(device)
+    if generator.device.type != "cpu":
+        return generator.manual_seed(int(rng.integers(2**64, dtype=np.uint64)))
+    state = generator.manual_seed(0).get_state()
+    state.view(torch.int64)[3:627] = torch.from_numpy(rng.integers(2**32, size=624))
+    return generator.set_state(state)
+
+
+def draw_points(settings: PointAugment, num_clouds: int, num_points: int, generator: torch.Generator) -> PointDraws:
+    """What `settings` draws for each of `num_clouds` clouds; `generator` decides the device."""
+
+    def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
+
+    noise = torch.randn(num_clouds, num_points, 3, generator=generator, device=generator.device)
+    rotation = None
+    if settings.rotation == "y":
+        rotation = rotations_about_y(uniform(num_clouds, high=2 * math.pi))
+    elif settings.rotation == "so3":
+        rotation = quaternion_rotations(torch.randn(num_clouds, 4, generator=generator, device=generator.device))
+    ratio = uniform(num_clouds, 1, high=settings.max_dropout)
+    return PointDraws(
+        uniform(num_clouds, low=1 / settings.max_scale, high=settings.max_scale),
+        rotation,
+        uniform(num_clouds, 3, low=-settings.translation, high=settings.translation),
+        noise.mul_(JITTER_SIGMA).clamp_(-JITTER_CLIP, JITTER_CLIP),
+        uniform(num_clouds, num_points) <= ratio,
+    )
+
+
+def rotations_about_y(angle: Tensor) -> Tensor:
+    """Shape: (B,) radians -> (B, 3, 3)."""
+    cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
+    return torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], dim=-1).unflatten(-1, (3, 3))
+
+
+def quaternion_rotations(quaternion: Tensor) -> Tensor:
+    """Shape: (B, 4), any length but 0 -> (B, 3, 3)."""
+    w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
+    rows = quaternion_matrix(w, x, y, z)
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def augment_points(points: Tensor, draws: PointDraws) -> Tensor:
+    """Normalise, scale, rotate, translate, jitter, drop. Shape: (B, N, 3) float32 -> the same.
+
+    No cloud may be a single point.
+    """
+    points = points - points.mean(dim=1, keepdim=True)
+    radius = points.square().sum(dim=-1).amax(dim=1).sqrt()
+    points = points * (draws.factor / radius)[:, None, None]
+    if draws.rotation is not None:  # summed here, for a matrix product may be of lower precision on a GPU
+        points = torch.stack([(points * row[:, None]).sum(dim=-1) for row in draws.rotation.unbind(1)], dim=-1)
+    extent = points.amax(dim=1) - points.amin(dim=1)  # (B, 3)
+    points = points + (draws.shift * extent)[:, None] + draws.noise
+    return torch.where(draws.dropped[..., None], points[:, :1], points)
+
+
+def draw_images(num_images: int, generator: torch.Generator) -> ImageDraws:
+    """What `draw_image` draws, for each of `num_images`; `generator` decides the device."""
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=generator.device)
+
+    order = uniform(num_images, len(ADJUSTMENTS)).argsort(dim=1)
+    factor = 1 + JITTER_STRENGTH * (2 * uniform(num_images, len(ADJUSTMENTS)) - 1)
+    return ImageDraws(order, factor, uniform(num_images) < FLIP_PROBABILITY)
+
+
+def augment_images(images: Tensor, draws: ImageDraws, size: int) -> Tensor:
+    """Resize, mirror, adjust, normalise. Shape: (B, 3, H, W) uint8 -> (B, 3, S, S) float32."""
+    resized = resize_square(images, size)
+    pixels = torch.where(draws.flip[:, None, None, None], resized.flip(-1), resized).float()
+    for which in draws.order.unbind(1):  # (B,): each image's own adjustment
+        kind = which[:, None, None, None]
+        factor = draws.factor.gather(1, which[:, None])[..., None, None]
+        luma = grey(pixels)
+        base = torch.where(kind == CONTRAST, mean_grey(luma), luma).mul_(kind != BRIGHTNESS)
+        pixels = blend_(pixels, base, factor)
+    return normalize_(pixels)
+
+
+class BatchAugment:
+    """Augments the batches of a data set with `augment=False`, on their device.
+
+    The draws of a batch are a function of (seed, epoch, step) and the kind of device.
+
+    Args:
+        point_augment: settings of the clouds.
+        image_size: side of the images, pixels.
+        seed: of the run, >= 0.
+        rank, world_size: a batch is the rank-th of so many equal parts of a larger one, and is drawn for as such.
+    """
+
+    def __init__(self, point_augment: PointAugment, image_size: int, seed: int, rank: int = 0, world_size: int = 1):
+        self.point_augment = point_augment
+        self.image_size = image_size
+        self.seed = seed
+        self.rank, self.world_size = rank, world_size
+
+    def __call__(self, batch: dict[str, Tensor], epoch: int, step: int) -> dict[str, Tensor]:
+        """The batch with aug_a, aug_b (B, N, 3) and, where there is one, image (B, 3, H, W) uint8 augmented."""
+        clouds = torch.cat([batch["aug_a"], batch["aug_b"]])
+        generator = batch_generator(clouds.device, self.seed, epoch, step)
+        draws = draw_points(self.point_augment, len(clouds) * self.world_size, clouds.shape[1], generator)
+        draws = PointDraws(*(self._own(values, 2) for values in draws))
+        aug_a, aug_b = augment_points(clouds, draws).chunk(2)
+        augmented = {"aug_a": aug_a, "aug_b": aug_b}
+        if "image" in batch:
+            images = batch["image"]
+            draws = draw_images(len(images) * self.world_size, generator)
+            draws = ImageDraws(*(self._own(values, 1) for values in draws))
+            augmented["image"] = augment_images(images, draws, self.image_size)
+        return batch | augmented
+
+    def _own(self, values: Tensor | None, num_kinds: int) -> Tensor | None:
+        """The rows of this part, of each of the kinds that follow each other in the larger batch."""
+        if values is None or self.world_size == 1:
+            return values
+        rows = values.unflatten(0, (num_kinds, self.world_size, -1))
+        return rows[:, self.rank].flatten(0, 1)

@@ -1,0 +1,57 @@
+"""DGCNN classification encoder.
+
+Source: Wang et al. 2019, arXiv:1801.07829; layer widths and pooling as in CrossPoint (arXiv:2203.00680).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from models.layers.edge_conv import EdgeConv
+from models.layers.neighbours import CloudRows, dense_rows, knn_rows, merge_copies
+from models.layers.pooled_conv import PooledConv
+
+
+class DGCNN(nn.Module):
+    """Four edge convolutions on dynamic graphs, a per-point projection, global max and mean pooling.
+
+    Shape: points (B, N, 3) -> feature (B, 2 * emb_dims). Coordinates in any unit; CrossPoint trains on clouds of
+    roughly unit size. On a CPU the gradient of copies of a cloud's point 0 is given to point 0 as a whole.
+
+    Args:
+        k: neighbours per point in every graph, itself included; needs N >= k.
+        emb_dims: channels of the per-point projection.
+    Raises:
+        ValueError: N < k or non-finite input, at the call.
+    """
+
+    def __init__(self, k: int = 20, emb_dims: int = 1024):
+        super().__init__()
+        self.k = k
+        self.feature_dim = 2 * emb_dims
+        self.point_dim = 64 + 64 + 128 + 256
+        self.conv1 = EdgeConv(3, 64)
+        self.conv2 = EdgeConv(64, 64)
+        self.conv3 = EdgeConv(64, 128)
+        self.conv4 = EdgeConv(128, 256)
+        self.conv5 = PooledConv(self.point_dim, emb_dims)
+
+    def forward(self, points: Tensor) -> Tensor:
+        # Copies are merged only where that was measured to pay: ragged batches suit the CPU's per-cloud search.
+        x, clouds = merge_copies(points) if points.device.type == "cpu" else dense_rows(points)
+        return self._pool(self._levels(x, clouds), clouds)
+
+    def per_point(self, points: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Features of every point after each edge convolution, four (B * N, C), and the feature of each cloud."""
+        x, clouds = dense_rows(points)
+        levels = self._levels(x, clouds)
+        return levels, self._pool(levels, clouds)
+
+    def _levels(self, x: Tensor, clouds: CloudRows) -> list[Tensor]:
+        levels = []
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = conv(x, knn_rows(x, clouds, self.k), clouds)
+            levels.append(x)
+        return levels
+
+    def _pool(self, levels: list[Tensor], clouds: CloudRows) -> Tensor:
+        return torch.cat(self.conv5(torch.cat(levels, dim=-1), clouds), dim=-1)

@@ -1,0 +1,51 @@
+"""ResNet image encoder (torchvision's), from scratch as published or from ImageNet weights."""
+
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from models.weights.published import check_tensors, read_weights
+
+DEPTHS = (18, 34, 50)
+
+
+class ImageResNet(nn.Module):
+    """torchvision ResNet without its classifier.
+
+    Shape: images (B, 3, H, W), ImageNet-normalised -> feature (B, 512) for depth 18 and 34, (B, 2048) for 50.
+
+    Args:
+        depth: 18, 34 or 50; CrossPoint uses 50.
+        weights: "none" (random, as published), "imagenet" (torchvision downloads them), or the path of a
+            torchvision state dict.
+    Raises:
+        ValueError: unknown depth, or a weight file whose keys do not fit.
+        OSError: weight file missing, or the download failed.
+    """
+
+    def __init__(self, depth: int = 50, weights: str = "none"):
+        super().__init__()
+        if depth not in DEPTHS:
+            raise ValueError(f"image encoder depth must be one of {DEPTHS}, got {depth}")
+        self.resnet = torchvision.models.get_model(
+            f"resnet{depth}", weights="DEFAULT" if weights == "imagenet" else None
+        )
+        if weights not in ("none", "imagenet"):
+            self._load(Path(weights))
+        self.feature_dim = self.resnet.fc.in_features
+        self.resnet.fc = nn.Identity()
+
+    def _load(self, path: Path) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(f"no image weights at {path}; pass none, imagenet or a torchvision state dict")
+        state = read_weights(path)
+        try:
+            check_tensors(state)
+            self.resnet.load_state_dict(state)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path} does not hold torchvision weights of this ResNet: {error}") from error
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.resnet(images.contiguous(memory_format=torch.channels_last))

@@ -1,0 +1,52 @@
+"""What sits on an encoder's feature: projection heads that the contrastive losses compare, and a classifier.
+
+Source of the projection heads: CrossPoint (arXiv:2203.00680); layer widths as in its published checkpoints. Embeddings
+are not normalised here: the losses normalise, and CMID averages un-normalised embeddings.
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from models.layers.row_norm import SLOPE
+
+
+def point_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
+    """Linear, BatchNorm, ReLU, Linear. Shape: (B, feature_dim) -> (B, embedding_dim)."""
+    return nn.Sequential(
+        nn.Linear(feature_dim, 1024),
+        nn.BatchNorm1d(1024),
+        nn.ReLU(inplace=True),
+        nn.Linear(1024, embedding_dim),
+    )
+
+
+def image_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
+    """Linear, BatchNorm, ReLU, Linear, without biases. Shape: (B, feature_dim) -> (B, embedding_dim)."""
+    return nn.Sequential(
+        nn.Linear(feature_dim, 512, bias=False),
+        nn.BatchNorm1d(512),
+        nn.ReLU(inplace=True),
+        nn.Linear(512, embedding_dim, bias=False),
+    )
+
+
+def classifier(feature_dim: int, num_classes: int, dropout: float = 0.5) -> nn.Sequential:
+    """Two layers with BatchNorm, LeakyReLU and dropout, then one to the classes. Shape: (B, feature_dim) -> (B, Y).
+
+    Layers are named as in the published DGCNN; the first has no bias.
+
+    Source: the classification network of DGCNN (Wang et al. 2019, arXiv:1801.07829) as published.
+    """
+    layers = {
+        "linear1": nn.Linear(feature_dim, 512, bias=False),
+        "bn6": nn.BatchNorm1d(512),
+        "act1": nn.LeakyReLU(SLOPE),
+        "dp1": nn.Dropout(dropout),
+        "linear2": nn.Linear(512, 256),
+        "bn7": nn.BatchNorm1d(256),
+        "act2": nn.LeakyReLU(SLOPE),
+        "dp2": nn.Dropout(dropout),
+        "linear3": nn.Linear(256, num_classes),
+    }
+    return nn.Sequential(OrderedDict(layers))

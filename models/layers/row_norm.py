@@ -1,0 +1,163 @@
+"""BatchNorm + LeakyReLU of rows, without intermediate tensors.
+
+On a CPU such passes wait for memory, so they go through the rows in blocks that stay in the processor's cache.
+
+Letters: M rows, D channels, B clouds.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from models.distributed import all_reduce_statistics, all_reduce_sum, is_synchronised, update_running
+from models.kernels import can_run
+from models.layers.neighbours import CloudRows
+
+SLOPE = 0.2  # of every LeakyReLU in DGCNN
+BLOCK = 2**19  # numbers in a block of rows: 2 MiB of float32
+
+
+def blocks(x: Tensor) -> Iterator[Tensor]:
+    """Consecutive rows of x, a block at a time; all at once on a device that is not a CPU."""
+    return iter(x.split(max(1, BLOCK // x.shape[1])) if x.device.type == "cpu" else (x,))
+
+
+def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = False) -> tuple[Tensor, Tensor, int]:
+    """Mean and biased variance of every channel, in float64, and the number of samples.
+
+    Args:
+        x: (M, D).
+        clouds: how many samples each row is; None means one each.
+        sync: over the rows of all processes.
+    """
+    origin = next(blocks(x)).mean(dim=0)  # sums around it do not cancel
+    sums = _sums_around(origin, x)
+    count = len(x)
+    if clouds is not None and clouds.weight is not None:
+        first, copies = first_rows(clouds)
+        centred = (x[first] - origin).double()  # (B, D)
+        sums += torch.stack([copies @ centred, copies @ centred.square()])
+        count += int(copies.sum())
+    offset, square = sums / count
+    mean, var = origin + offset, (square - offset * offset).clamp_min(0)
+    if not sync:
+        return mean, var, count
+    return all_reduce_statistics(mean, var, count)
+
+
+def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
+    """Sums over rows of x - origin and of its square, in float64. Shape: (D,), (M, D) -> (2, D)."""
+    if can_run(x):
+        from models.kernels.pooled_norm import column_sums
+
+        return column_sums(x, origin)
+    sums = x.new_zeros(2, x.shape[1], dtype=torch.float64)
+    for block in blocks(x):
+        centred = block - origin
+        sums[0] += centred.sum(dim=0)
+        sums[1] += centred.square_().sum(dim=0)
+    return sums
+
+
+def first_rows(clouds: CloudRows) -> tuple[Tensor, Tensor]:
+    """Row of each cloud's point 0, and how many further points it stands for (float64). Shape: two (B,)."""
+    first = clouds.first_rows(clouds.weight.device)
+    return first, clouds.weight[first].double() - 1
+
+
+class Affine:
+    """BatchNorm as gain * x + offset per channel, and what its backward pass needs. All float64."""
+
+    def __init__(self, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, eps: float):
+        self.mean, self.rstd = mean, torch.rsqrt(var + eps)
+        self.gain = scale * self.rstd
+        self.offset = shift - self.gain * mean
+
+    def through_statistics(
+        self, grad_shift: Tensor, grad_scale: Tensor, count: int, sync: bool
+    ) -> tuple[Tensor, Tensor]:
+        """a, b: the batch statistics take a + b * x from the gradient at a row x."""
+        if sync:
+            grad_shift, grad_scale = all_reduce_sum(torch.stack([grad_shift, grad_scale]))
+        b = self.gain * self.rstd * grad_scale / count
+        return self.gain * grad_shift / count - b * self.mean, b
+
+
+class _NormAct(torch.autograd.Function):
+    """act(batch_norm(x)) over rows; keeps only x for the backward pass. `count` 0 means fixed statistics."""
+
+    @staticmethod
+    def forward(ctx, x, scale, shift, mean, var, count, eps, sync):
+        norm = Affine(scale, shift, mean, var, eps)
+        ctx.save_for_backward(x)
+        ctx.norm, ctx.count, ctx.sync = norm, count, sync
+        gain, offset = norm.gain.to(x.dtype), norm.offset.to(x.dtype)
+        out = torch.empty_like(x)
+        for block, target in zip(blocks(x), blocks(out)):
+            F.leaky_relu_(torch.addcmul(offset, block, gain, out=target), SLOPE)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_out):
+        (x,) = ctx.saved_tensors
+        norm = ctx.norm
+        gain, offset = norm.gain.to(x.dtype), norm.offset.to(x.dtype)
+        grad = torch.empty_like(x)
+        sums = x.new_zeros(2, x.shape[1], dtype=torch.float64)
+        for block, given, target in zip(blocks(x), blocks(grad_out), blocks(grad)):
+            before_act = torch.addcmul(offset, block, gain)
+            torch.ops.aten.leaky_relu_backward(given, before_act, SLOPE, False, grad_input=target)
+            sums[0] += target.sum(dim=0)
+            sums[1] += torch.mul(target, block, out=before_act).sum(dim=0)
+        grad_shift, grad_scale = sums[0], (sums[1] - norm.mean * sums[0]) * norm.rstd
+        a, b = norm.through_statistics(grad_shift, grad_scale, ctx.count, ctx.sync) if ctx.count else (None, None)
+        for block, target in zip(blocks(x), blocks(grad)):
+            target.mul_(gain)
+            if ctx.count:
+                target.sub_(a.to(x.dtype)).addcmul_(block, b.to(x.dtype), value=-1)
+        return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), None, None, None, None, None
+
+
+class PointwiseConv(nn.Sequential):
+    """LeakyReLU(BatchNorm(W x)) of every row; `dims` is 1 or 2, the rank of the stored 1x1 convolution.
+
+    Shape: x (M, C) -> (M, D). Parameters are named "0" (convolution, no bias) and "1" (BatchNorm), as in the
+    published checkpoints; the convolution's weight keeps its shape (D, C, 1[, 1]).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, dims: int = 1):
+        conv, norm = (nn.Conv1d, nn.BatchNorm1d) if dims == 1 else (nn.Conv2d, nn.BatchNorm2d)
+        super().__init__(conv(in_channels, out_channels, 1, bias=False), norm(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.normalise(linear(x, self[0].weight.flatten(1)))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """What follows the convolution. Shape: (M, D) -> (M, D)."""
+        norm = self[1]
+        mean, var, count = self.statistics(x)
+        return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, norm.eps, is_synchronised(norm))
+
+    def statistics(self, x: Tensor, clouds: CloudRows | None = None, sign: Tensor | None = None):
+        """Mean, variance and count of the batch, with which the running ones move; in eval mode those and 0.
+
+        `sign` (D,) is what x was multiplied by.
+        """
+        norm = self[1]
+        sign = 1.0 if sign is None else sign
+        if not norm.training:
+            return norm.running_mean.double() * sign, norm.running_var.double(), 0
+        with torch.no_grad():
+            mean, var, count = row_statistics(x, clouds, sync=is_synchronised(norm))
+        update_running(norm, mean * sign, var, count)
+        return mean, var, count
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x W^T, in at least float32 for the statistics that follow. Shape: (M, C), (D, C) -> (M, D)."""
+    x = F.linear(x, weight)
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,0 +1,159 @@
+"""Encoders for inference in plain torch operations, which torch.export can trace; the weights are those of training.
+
+Training's encoders are made of operations written for speed (sparse products, a KD-tree, own gradients), through
+which no tracer sees. Here BatchNorm's running statistics are folded into the convolutions, once; what is left are
+matrix products, a distance matrix, topk, gathers and maxima.
+
+Letters: B clouds of N points, K neighbours, C channels in, D channels out, M = B * N rows.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from models.encoders.dgcnn import DGCNN
+from models.encoders.dgcnn_seg import DGCNNSegEncoder
+from models.encoders.pointnet import PointNet
+from models.layers.row_norm import SLOPE
+
+
+class Folded(nn.Module):
+    """Convolution and BatchNorm of fixed statistics as one affine map. Shape: (..., C) -> (..., D)."""
+
+    def __init__(self, layer: nn.Sequential | tuple[nn.Module, nn.Module]):
+        """`layer`: a 1x1 convolution or a linear map without bias, and the BatchNorm behind it."""
+        super().__init__()
+        conv, norm = layer
+        gain = norm.weight.double() * torch.rsqrt(norm.running_var.double() + norm.eps)
+        weight = gain[:, None] * conv.weight.flatten(1).double()
+        bias = norm.bias.double() - gain * norm.running_mean.double()
+        self.register_buffer("weight", weight.detach().to(conv.weight.dtype))
+        self.register_buffer("bias", bias.detach().to(conv.weight.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class EdgeBlock(nn.Module):
+    """Edge convolution, perhaps a second one behind it, and the maximum over neighbours. Shape: (B, N, C) -> (B, N, D).
+
+    Source: Wang et al. 2019, arXiv:1801.07829; as models.layers.edge_conv computes it.
+    """
+
+    def __init__(self, k: int, first: nn.Sequential, second: nn.Sequential | None = None):
+        super().__init__()
+        self.k = k
+        self.first, self.second = Folded(first), None if second is None else Folded(second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        index = neighbour_rows(x, self.k)  # (M, K)
+        of_neighbour, of_centre = self.first.weight.chunk(2, dim=1)
+        # Relative to its cloud's mean, which cancels in u_j - u_i, u is as precise far from the origin as near it.
+        u = F.linear(x - x.mean(dim=1, keepdim=True), of_neighbour).flatten(0, 1)  # (M, D)
+        v = F.linear(x, of_centre, self.first.bias).flatten(0, 1) - u
+        if self.second is None:
+            out = F.leaky_relu(_max_over_places(lambda rows: F.embedding(rows, u), index) + v, SLOPE)
+        else:
+            second = self.second
+            out = _max_over_places(lambda rows: second(F.leaky_relu(F.embedding(rows, u) + v, SLOPE)), index)
+            out = F.leaky_relu(out, SLOPE)
+        return out.unflatten(0, x.shape[:2])
+
+
+def _max_over_places(edge: Callable[[Tensor], Tensor], index: Tensor) -> Tensor:
+    """Maximum of `edge` (M,) -> (M, D) over the columns of `index` (M, K): never holds all edges at once."""
+    return reduce(torch.maximum, map(edge, index.unbind(dim=1)))
+
+
+def neighbour_rows(x: Tensor, k: int) -> Tensor:
+    """The k nearest points of each point, itself included, as rows of the batch. Shape: (B, N, C) -> (B * N, K)."""
+    x = x - x.mean(dim=1, keepdim=True)
+    score = 0.5 * x.square().sum(dim=-1)[:, None] - x @ x.transpose(1, 2)  # orders as distances do
+    start = torch.arange(x.shape[0], device=x.device) * x.shape[1]
+    return (score.topk(k, largest=False).indices + start[:, None, None]).flatten(0, 1)
+
+
+class PlainDGCNN(nn.Module):
+    """`models.encoders.dgcnn.DGCNN` in eval mode. Shape: points (B, N, 3) -> feature (B, 2 * emb_dims)."""
+
+    def __init__(self, encoder: DGCNN):
+        super().__init__()
+        convs = (encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4)
+        self.blocks = nn.ModuleList(EdgeBlock(encoder.k, conv) for conv in convs)
+        self.projection = Folded(encoder.conv5)
+
+    def forward(self, points: Tensor) -> Tensor:
+        x = F.leaky_relu(self.projection(_all_levels(self.blocks, points)), SLOPE)  # (B, N, E)
+        return torch.cat([x.amax(dim=1), x.mean(dim=1)], dim=-1)
+
+
+class PlainDGCNNSeg(nn.Module):
+    """`models.encoders.dgcnn_seg.DGCNNSegEncoder` in eval mode. Shape: points (B, N, 3) -> feature (B, emb_dims)."""
+
+    def __init__(self, encoder: DGCNNSegEncoder):
+        super().__init__()
+        k, net = encoder.k, encoder.transform_net
+        self.align_edges, self.align_projection = EdgeBlock(k, net.conv1, net.conv2), Folded(net.conv3)
+        self.align_layers = nn.ModuleList([Folded((net.linear1, net.bn3)), Folded((net.linear2, net.bn4))])
+        self.transform = net.transform
+        stages = ((encoder.conv1, encoder.conv2), (encoder.conv3, encoder.conv4), (encoder.conv5,))
+        self.blocks = nn.ModuleList(EdgeBlock(k, *convs) for convs in stages)
+        self.projection = Folded(encoder.conv6)
+
+    def forward(self, points: Tensor) -> Tensor:
+        x = F.leaky_relu(self.align_projection(self.align_edges(points)).amax(dim=1), SLOPE)
+        for layer in self.align_layers:
+            x = F.leaky_relu(layer(x), SLOPE)
+        points = points @ self.transform(x).unflatten(-1, (3, 3))
+        return F.leaky_relu(self.projection(_all_levels(self.blocks, points)).amax(dim=1), SLOPE)
+
+
+def _all_levels(blocks: nn.ModuleList, points: Tensor) -> Tensor:
+    """Outputs of blocks that follow one another, side by side. Shape: (B, N, 3) -> (B, N, sum of D)."""
+    levels = [points]
+    for block in blocks:
+        levels.append(block(levels[-1]))
+    return torch.cat(levels[1:], dim=-1)
+
+
+class PlainPointNet(nn.Module):
+    """`models.encoders.pointnet.PointNet` in eval mode. Shape: points (B, N, 3) -> feature (B, emb_dims)."""
+
+    def __init__(self, encoder: PointNet):
+        super().__init__()
+        convs = (encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4, encoder.conv5)
+        self.layers = nn.ModuleList(map(Folded, convs))
+
+    def forward(self, points: Tensor) -> Tensor:
+        for layer in self.layers:
+            points = F.relu(layer(points))
+        return points.amax(dim=1)
+
+
+_PLAIN = {DGCNN: PlainDGCNN, DGCNNSegEncoder: PlainDGCNNSeg, PointNet: PlainPointNet}
+
+
+def plain_encoder(encoder: nn.Module) -> nn.Module:
+    """A copy of an encoder for inference alone, on the same device; equal up to rounding and ties between neighbours.
+
+    Raises:
+        TypeError: no encoder of `models.encoders.registry`.
+    """
+    if type(encoder) not in _PLAIN:
+        raise TypeError(f"expected one of {', '.join(kind.__name__ for kind in _PLAIN)}, got {type(encoder).__name__}")
+    return _PLAIN[type(encoder)](encoder).eval()
+
+
+def export_encoder(encoder: nn.Module) -> ExportedProgram:
+    """Trace an encoder: points (B, N, 3) float32 -> feature (B, D), for any B >= 1 and any N >= k.
+
+    The program checks shapes, but not, as the encoder does, that all points are finite.
+    """
+    least = max(getattr(encoder, "k", 1), 2)  # tracing takes a dimension of 1 for a constant
+    example = torch.rand(3, 2 * least + 1, 3, device=next(encoder.parameters()).device)
+    sizes = {0: Dim("clouds", min=1), 1: Dim("points", min=least)}
+    return torch.export.export(plain_encoder(encoder), (example,), dynamic_shapes=(sizes,))

@@ -1,0 +1,227 @@
+"""Weights under CrossPoint's published names: read its checkpoints strictly, write ours the same way.
+
+A published file is a plain state dict of encoder and projection head (`inv_head`). It holds every BatchNorm that
+follows a convolution twice, as `conv1.1.*` and as `bn1.*`; we keep the first and check that the second is equal.
+"""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.encoders.registry import build_encoder
+from models.layers.heads import point_head
+from models.weights.checksums import check_records
+
+# Where the published networks registered a BatchNorm a second time. The part-seg T-Net reassigned its `bn3`: that
+# name is the 512-d BatchNorm after `linear1` and no alias of the one inside `conv3`.
+_ALIASES = {
+    "dgcnn": {f"bn{i}": f"conv{i}.1" for i in range(1, 6)},
+    "dgcnn_seg": {f"bn{i}": f"conv{i}.1" for i in range(1, 11)}
+    | {"transform_net.bn1": "transform_net.conv1.1", "transform_net.bn2": "transform_net.conv2.1"},
+    "pointnet": {},
+}
+# A pre-trained part-seg encoder carries the BatchNorms of a segmentation classifier it does not have.
+_CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
+_CLASSIFIER_NORMS = {"bn7": 64, "bn8": 256, "bn9": 256, "bn10": 128}
+_HEAD = "inv_head."
+_TASK_HEADS = ("classifier.", "part_head.")  # ours; the published code has a part head on its dgcnn_seg only
+
+
+class LoadReport(NamedTuple):
+    """What became of every tensor of a published file. `str(report)` is one line for people."""
+
+    loaded: list[str]  # tensors copied into the encoder
+    head: list[str]  # tensors of the projection head
+    aliases: list[str]  # second names of loaded tensors, checked equal
+    unused: list[str]  # tensors of a classifier, which an encoder does not have
+
+    @property
+    def saw_labels(self) -> bool:
+        """Whether they come from a fine-tuning; a pre-trained part-seg encoder has a classifier's norms alone."""
+        return any(key.startswith((*_TASK_HEADS, "conv")) for key in self.unused)
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.loaded)} encoder tensors loaded, {len(self.head)} of the projection head, "
+            f"{len(self.aliases)} aliases equal, {len(self.unused)} of a classifier not used"
+            f"{', trained with labels' if self.saw_labels else ''}"
+        )
+
+
+class PretrainedEncoder(NamedTuple):
+    """A loaded encoder with its head (None if the file had none), name, k as stored (None if not) and report."""
+
+    encoder: nn.Module
+    head: nn.Module | None
+    name: str
+    stored_k: int | None
+    report: LoadReport
+
+
+def detect_encoder(state: dict[str, Tensor]) -> str:
+    """Name of the encoder whose weights these are.
+
+    Raises:
+        ValueError: none of ours.
+    """
+    width = {key: tuple(value.shape) for key, value in state.items() if hasattr(value, "shape")}
+    if any(key.startswith("transform_net.") for key in width):
+        return "dgcnn_seg"
+    first = width.get("conv1.0.weight")
+    names = {(64, 6, 1, 1): "dgcnn", (64, 3, 1): "pointnet"}
+    if first not in names:
+        found = f"shape {first}" if first else f"none among {', '.join(sorted(width)[:3]) or 'no tensor'} ..."
+        raise ValueError(f"no point encoder of ours: expected conv1.0.weight of DGCNN or PointNet, found {found}")
+    return names[first]
+
+
+def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: nn.Module | None = None) -> LoadReport:
+    """Copy published weights into `encoder` (and `head`), leaving neither side with a tensor unaccounted for.
+
+    Raises:
+        ValueError: a tensor is missing, unexpected, of another shape, or an alias differs from its tensor.
+    """
+    rest = dict(state)
+    head_state = {key.removeprefix(_HEAD): rest.pop(key) for key in list(rest) if key.startswith(_HEAD)}
+    aliases = _pop_aliases(rest, name)
+    classifier = (*_TASK_HEADS, *(_CLASSIFIER if name == "dgcnn_seg" else ()))
+    has_classifier = any(key.startswith(classifier) for key in encoder.state_dict())
+    unused = [] if has_classifier else [key for key in rest if key.startswith(classifier)]
+    own = {key: value for key, value in rest.items() if key not in unused}
+    _load_strictly(encoder, own, "network")
+    if head is not None:
+        _load_strictly(head, head_state, "projection head")
+    return LoadReport(sorted(own), sorted(head_state), aliases, sorted(unused))
+
+
+def _pop_aliases(state: dict[str, Tensor], name: str) -> list[str]:
+    """Remove second names from `state` after checking that they repeat the first."""
+    found = []
+    for alias, original in _ALIASES[name].items():
+        for key in [key for key in state if key.startswith(alias + ".")]:
+            twin = original + key.removeprefix(alias)
+            if twin not in state:
+                continue
+            if not torch.equal(state[key], state[twin]):
+                raise ValueError(f"{key} and {twin} should be one tensor under two names, but their values differ")
+            found.append(key)
+            del state[key]
+    return sorted(found)
+
+
+def _load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
+    reshaped = sorted(key for key in expected.keys() & found if expected[key] != found[key])
+    if missing or unexpected or reshaped:
+        groups = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        names = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in groups if keys)
+        raise ValueError(
+            f"weights do not fit the {what}: {len(missing)} tensors missing, {len(unexpected)} unexpected, "
+            f"{len(reshaped)} of another shape; is --model the one that was trained? {names}"
+        )
+    module.load_state_dict(state)
+
+
+def export_state(
+    encoder: nn.Module, name: str, head: nn.Module | None = None, *, k: int | None = None, **origin: Any
+) -> OrderedDict:
+    """State dict under the published names, aliases included; CrossPoint's own code loads it strictly.
+
+    The encoder's name, `k` and `origin` (plain values) travel in the state dict's metadata, which other readers ignore.
+    """
+    state = encoder.state_dict()
+    for alias, original in _ALIASES[name].items():
+        for key in [key for key in state if key.startswith(original + ".")]:
+            state[alias + key.removeprefix(original)] = state[key]
+    if name == "dgcnn_seg" and "conv8.0.weight" not in state:
+        for norm, width in _CLASSIFIER_NORMS.items():
+            state.update({f"{norm}.{key}": value for key, value in nn.BatchNorm1d(width).state_dict().items()})
+    if head is not None:
+        state.update({_HEAD + key: value for key, value in head.state_dict().items()})
+    state._metadata["crosspoint"] = {"model": name, "k": k, **origin}
+    return state
+
+
+def stored_origin(state: dict) -> dict:
+    """What `export_state` put beside the tensors: model, k and more; empty for files of others."""
+    return getattr(state, "_metadata", {}).get("crosspoint", {})
+
+
+def load_encoder(path: str | Path, name: str | None = None, k: int | None = None) -> PretrainedEncoder:
+    """Encoder from a published weight file, ours (`models/best_model.pth`) or its authors'.
+
+    Args:
+        path: file of a plain state dict; also a resumable state of ours (`last.pt`).
+        name: which encoder is expected; None takes whichever the file holds.
+        k: neighbours per point; None takes the stored value, or 15 where the file has none.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not such a file, or of another encoder.
+    """
+    state = read_weights(path)
+    stored = stored_origin(state)
+    try:
+        if "method" in state:
+            state, stored = _from_training_state(state)
+        check_tensors(state)
+        found = detect_encoder(state)
+        if name is not None and name != found:
+            raise ValueError(f"these are weights of {found}, not of --model {name}")
+        encoder = build_encoder(found, k if k is not None else stored.get("k") or 15)
+        has_head = any(key.startswith(_HEAD) for key in state)
+        head = point_head(encoder.feature_dim) if has_head else None
+        report = import_state(state, encoder, found, head)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return PretrainedEncoder(encoder, head, found, stored.get("k"), report)
+
+
+def _from_training_state(state: dict) -> tuple[dict[str, Tensor], dict]:
+    """The point branch of a CrossPoint method, renamed as published, with the encoder's name and k."""
+    method, config = state["method"], state.get("config")
+    if not isinstance(method, dict) or not isinstance(config, dict) or not {"model", "k"} <= config.keys():
+        raise ValueError("no training state of ours: its method or config is missing")
+    check_tensors(method)
+    encoder = {k.removeprefix("point_encoder."): v for k, v in method.items() if k.startswith("point_encoder.")}
+    head = {_HEAD + k.removeprefix("point_head."): v for k, v in method.items() if k.startswith("point_head.")}
+    return encoder | head, {"model": config["model"], "k": config["k"]}
+
+
+def check_tensors(state: dict) -> None:
+    """Refuse a state dict that maps anything but names to tensors.
+
+    Raises:
+        ValueError: names the first other entry.
+    """
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"no state dict of tensors: it holds a {type(value).__name__} under {key!r}")
+
+
+def read_weights(path: str | Path) -> dict:
+    """Read a checkpoint file without running any code in it, every byte compared with its checksum before.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or holding more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
+    try:
+        with path.open("rb") as file:  # one for both: the file may be replaced meanwhile
+            check_records(file)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and zipfile raise a dozen types for damaged or pickled-code files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path} is damaged or not a plain weight file ({reason}); take another copy of it, or write it again"
+        ) from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict of tensors")
+    return state

@@ -1,0 +1,196 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from datasets.pairs.shapenet_render import ShapeNetRender
+from datasets.shapes.views import load_view
+from datasets.transforms.image_transforms import published_image_augment, to_pixels
+from datasets.transforms.point_transforms import PointAugment, random_subset
+from tests.support.tiny_trees import cloud, write_ply, write_shapenet
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three shapes of 97 points with three views of 16 pixels each."""
+    return write_shapenet(tmp_path)
+
+
+def test_shapes_are_listed_in_sorted_order(tmp_path):
+    dataset = ShapeNetRender(write_shapenet(tmp_path, ("03/b", "02/z", "03/a")))
+    assert [f"{shape.synset}/{shape.shape_id}" for shape in dataset.shapes] == ["02/z", "03/a", "03/b"]
+
+
+def test_an_item_is_two_augmentations_one_view_and_the_index(root):
+    item = ShapeNetRender(root, image_size=13, seed=4)[1]
+    rng = np.random.default_rng((4, 0, 1))
+    view = root / "ShapeNetRendering" / "02" / "b" / "rendering" / f"{rng.integers(3):02d}.png"
+    for name in ("aug_a", "aug_b"):
+        np.testing.assert_array_equal(item[name], PointAugment()(cloud(1), rng))
+    torch.testing.assert_close(
+        item["image"], published_image_augment(to_pixels(load_view(view)), rng, 13), rtol=0, atol=0
+    )
+    assert item["index"] == 1
+
+
+def test_the_two_augmentations_differ(root):
+    item = ShapeNetRender(root, image_size=8)[0]
+    assert not torch.equal(item["aug_a"], item["aug_b"])
+
+
+def views_used(root, epochs):
+    """Number of each shape's view used in each epoch, read back from views that are one flat colour each."""
+    for folder in (root / "ShapeNetRendering").glob("*/*/rendering"):
+        for number, path in enumerate(sorted(folder.iterdir())):
+            Image.new("RGB", (4, 4), (80 * (number == 0), 80 * (number == 1), 80 * (number == 2))).save(path)
+    dataset = ShapeNetRender(root, image_size=4)
+    used = []
+    for epoch in range(epochs):
+        dataset.set_epoch(epoch)
+        used.append([int((dataset[i]["image"].amax(dim=(1, 2))).argmax()) for i in range(len(dataset))])
+    return np.array(used)
+
+
+def test_over_the_epochs_every_view_of_every_shape_is_used_about_equally_often(root):
+    used = views_used(root, 150)
+    counts = np.stack([np.bincount(column, minlength=3) for column in used.T])
+    assert (((counts - 50) ** 2) / 50).sum(axis=1).max() < 13.8  # chi square, 2 degrees of freedom, p = 0.001
+
+
+def test_an_item_depends_on_seed_and_epoch(root):
+    dataset = ShapeNetRender(root, image_size=8)
+    first = dataset[0]["aug_a"]
+    dataset.set_epoch(1)
+    assert not torch.equal(dataset[0]["aug_a"], first)
+    assert not torch.equal(ShapeNetRender(root, image_size=8, seed=1)[0]["aug_a"], first)
+    dataset.set_epoch(0)
+    assert torch.equal(dataset[0]["aug_a"], first)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_persistent_workers_follow_the_epoch_and_equal_no_workers(root):
+    dataset = ShapeNetRender(root, image_size=8)
+    loader = DataLoader(dataset, batch_size=2, num_workers=2, persistent_workers=True)
+    for epoch in (0, 1):
+        dataset.set_epoch(epoch)
+        for name in ("aug_a", "image"):
+            expected = torch.stack([dataset[i][name] for i in range(3)])
+            assert torch.equal(torch.cat([batch[name] for batch in loader]), expected)
+
+
+def test_each_augmentation_draws_its_own_subset(root):
+    item = ShapeNetRender(root, num_points=41, image_size=8, point_augment=lambda points, rng: points)[0]
+    rows = {tuple(row) for row in cloud(0).tolist()}
+    subsets = [{tuple(row) for row in item[name].tolist()} for name in ("aug_a", "aug_b")]
+    assert [len(subset) for subset in subsets] == [41, 41]
+    assert subsets[0] != subsets[1]
+    assert subsets[0] | subsets[1] <= rows
+
+
+def test_the_cloud_is_read_once_an_item(root, monkeypatch):
+    dataset = ShapeNetRender(root, image_size=8)
+    read = []
+    monkeypatch.setattr("datasets.pairs.shapenet_render.read_points", lambda path: read.append(path) or cloud(0))
+    dataset[2]
+    assert [path.name for path in read] == ["c.ply"]
+
+
+def test_the_background_shows_in_the_picture(root):
+    black, white = (
+        ShapeNetRender(root, image_size=16, background=name)[0]["image"][:, 0, 0] for name in ("black", "white")
+    )
+    assert (white > black + 1).all()
+
+
+def test_limit_keeps_the_first_shapes(root):
+    assert [shape.shape_id for shape in ShapeNetRender(root, limit=2).shapes] == ["a", "b"]
+
+
+def test_the_expected_number_of_shapes_is_checked(root):
+    assert len(ShapeNetRender(root, expected_shapes=3)) == 3
+    with pytest.raises(ValueError, match="holds 3 clouds, expected 4"):
+        ShapeNetRender(root, expected_shapes=4)
+
+
+def test_files_names_the_cloud_and_the_folder_of_views(root):
+    assert ShapeNetRender(root).files(2) == f"{root}/ShapeNet/03/c.ply and {root}/ShapeNetRendering/03/c/rendering"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_empty_or_missing_root_says_what_to_run(tmp_path, exists):
+    with pytest.raises(FileNotFoundError, match=re.escape("ShapeNet/<synset>/<id>.ply")) as caught:
+        ShapeNetRender(tmp_path if exists else tmp_path / "absent")
+    assert "python -m data.make_shapes --out data/shapes" in str(caught.value)
+    assert "bash data/download_data.sh shapenet shapenet_render" in str(caught.value)
+
+
+def test_no_folder_of_renders_at_all_is_told(root):
+    shutil.rmtree(root / "ShapeNetRendering")
+    with pytest.raises(FileNotFoundError, match=r"no folder .*ShapeNetRendering"):
+        ShapeNetRender(root)
+
+
+def test_clouds_without_renders_are_counted_and_named(root):
+    shutil.rmtree(root / "ShapeNetRendering" / "03")
+    for view in (root / "ShapeNetRendering" / "02" / "b" / "rendering").iterdir():
+        view.unlink()
+    with pytest.raises(ValueError, match=r"2 of 3 clouds .* 02/b, 03/c; .*python -m data\.render_views MESH_DIR --out"):
+        ShapeNetRender(root)
+
+
+def test_a_cloud_with_too_few_points_is_named(root):
+    write_ply(root / "ShapeNet" / "02" / "b.ply", cloud(1, 40))
+    with pytest.raises(ValueError, match=r"b\.ply holds 40 points, 97 are needed"):
+        ShapeNetRender(root)[1]
+
+
+def test_a_cloud_without_size_is_named(root):
+    write_ply(root / "ShapeNet" / "02" / "b.ply", np.ones((97, 3), np.float32))
+    with pytest.raises(ValueError, match=r"b\.ply: all points coincide"):
+        ShapeNetRender(root, image_size=8)[1]
+
+
+def test_without_augmentation_an_item_is_two_subsets_and_a_view_as_stored(root):
+    item = ShapeNetRender(root, num_points=41, seed=4, augment=False)[1]
+    rng = np.random.default_rng((4, 0, 1))
+    view = root / "ShapeNetRendering" / "02" / "b" / "rendering" / f"{rng.integers(3):02d}.png"
+    for name in ("aug_a", "aug_b"):
+        np.testing.assert_array_equal(item[name], random_subset(cloud(1), rng, 41))
+    assert torch.equal(item["image"], to_pixels(load_view(view)))
+
+
+def test_without_augmentation_views_of_two_sizes_are_an_error_that_says_what_to_do(root):
+    Image.new("RGB", (5, 4)).save(root / "ShapeNetRendering" / "03" / "c" / "rendering" / "00.png")
+    dataset = ShapeNetRender(root, augment=False)
+    epoch = next(e for e in range(99) if np.random.default_rng((0, e, 2)).integers(3) == 0)
+    dataset.set_epoch(epoch)
+    with pytest.raises(
+        ValueError, match=r"c/rendering/00\.png has 5 x 4 pixels, .* 16 x 16; .*data\.pack ROOT\) and pass --packed$"
+    ):
+        dataset[2]
+
+
+def test_without_augmentation_a_cloud_without_size_is_named(root):
+    write_ply(root / "ShapeNet" / "02" / "b.ply", np.ones((97, 3), np.float32))
+    with pytest.raises(ValueError, match=r"b\.ply: all points coincide"):
+        ShapeNetRender(root, augment=False)[1]
+
+
+@pytest.mark.parametrize("name", ["num_points", "image_size"])
+def test_a_size_below_two_is_refused(root, name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 2, got 1"):
+        ShapeNetRender(root, **{name: 1})
+
+
+def test_a_limit_below_one_is_refused(root):
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        ShapeNetRender(root, limit=0)
+
+
+def test_iteration_ends(root):
+    dataset = ShapeNetRender(root, image_size=8)
+    assert sum(1 for _ in dataset) == len(dataset)

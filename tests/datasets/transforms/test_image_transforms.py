@@ -1,0 +1,153 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+from torchvision.transforms import functional as F
+
+from datasets.transforms import image_transforms as T
+from tests.support.tiny_trees import disc_view
+
+ADJUST = {T.BRIGHTNESS: F.adjust_brightness, T.CONTRAST: F.adjust_contrast, T.SATURATION: F.adjust_saturation}
+
+
+def picture(size=(19, 13), seed=0):
+    """RGB noise of (width, height)."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def pixels(image):
+    return T.to_pixels(image).float()
+
+
+def assert_almost_always_equal(values, expected, *, most=1.0, share):
+    """Whole numbers: at most `share` of them differ, none by more than `most`."""
+    difference = (values.double() - expected.double()).abs()
+    assert difference.max() <= most
+    assert (difference > 0).double().mean() <= share
+
+
+def test_the_result_is_square_whatever_the_aspect():
+    result = T.published_image_augment(T.to_pixels(picture()), np.random.default_rng(0), 17)
+    assert result.shape == (3, 17, 17)
+    assert result.dtype == torch.float32
+
+
+RESIZE = pytest.mark.parametrize("resize", [T.resize_square, T.resize_square_by_float])
+SIZES = pytest.mark.parametrize(("size", "to"), [((137, 137), 224), ((112, 112), 224), ((61, 47), 64), ((64, 64), 64)])
+
+
+@RESIZE
+@SIZES
+def test_resize_equals_pillows_but_for_single_steps(resize, size, to):
+    image = picture(size)
+    expected = T.to_pixels(image.resize((to, to), Image.Resampling.BILINEAR))
+    ours = resize(T.to_pixels(image)[None], to)[0]
+    assert ours.dtype == torch.uint8
+    assert_almost_always_equal(ours, expected, share=2e-3)
+
+
+def test_normalise_equals_torchvision():
+    reference = transforms.Compose([transforms.ToTensor(), transforms.Normalize(T.IMAGENET_MEAN, T.IMAGENET_STD)])
+    torch.testing.assert_close(T.normalize_(pixels(picture())), reference(picture()), rtol=0, atol=1e-6)
+
+
+def test_a_plain_image_is_the_augmented_one_without_its_draws():
+    image = T.to_pixels(picture())
+    nothing = T.ImageDraw(np.arange(3), np.ones(3), flip=False)
+    result = T.plain_image(image, 17)
+    assert torch.equal(result, T.augment_image(image, nothing, 17))
+    assert result.shape == (3, 17, 17)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("which", T.ADJUSTMENTS)
+def test_an_adjustment_equals_torchvisions_on_a_picture(which, seed):
+    for factor in np.random.default_rng(seed).uniform(0.6, 1.4, 10):
+        expected = pixels(ADJUST[which](picture((61, 47), seed), factor))
+        assert_almost_always_equal(T.adjust_(pixels(picture((61, 47), seed)), which, factor), expected, share=1e-4)
+
+
+def test_grey_is_pillows_for_every_shade():
+    red, green, blue = np.meshgrid(*[np.arange(0, 256, 5)] * 3, indexing="ij")
+    image = Image.fromarray(np.stack([red, green, blue], -1).reshape(52, -1, 3).astype(np.uint8))
+    np.testing.assert_array_equal(T.grey(pixels(image))[0], np.asarray(image.convert("L")))
+
+
+def test_the_input_is_not_changed():
+    values = T.to_pixels(picture())
+    for size in (13, 19):
+        T.published_image_augment(values, np.random.default_rng(0), size)
+    assert torch.equal(values, T.to_pixels(picture()))
+
+
+def test_equal_generators_give_equal_pictures_and_different_ones_differ():
+    values = T.to_pixels(picture())
+    first, again, other = (T.published_image_augment(values, np.random.default_rng(seed), 13) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def draws(count):
+    rng = np.random.default_rng(0)
+    return [T.draw_image(rng) for _ in range(count)]
+
+
+def test_jitter_draws_the_factors_of_torchvisions_color_jitter():
+    reference = transforms.ColorJitter(0.4, 0.4, 0.4)
+    assert reference.hue is None
+    factors = np.stack([draw.factor for draw in draws(2000)])
+    for which, name in ((T.BRIGHTNESS, "brightness"), (T.CONTRAST, "contrast"), (T.SATURATION, "saturation")):
+        low, high = getattr(reference, name)
+        values = factors[:, which]
+        assert low <= values.min() < low + 0.01
+        assert high - 0.01 < values.max() <= high
+        assert values.mean() == pytest.approx((low + high) / 2, abs=4 * 0.8 / (12 * 2000) ** 0.5)
+        assert values.var() == pytest.approx(0.8**2 / 12, rel=0.08)
+
+
+def test_jitter_applies_its_three_changes_in_every_order_equally_often():
+    orders = [tuple(draw.order.tolist()) for draw in draws(1200)]
+    counts = [orders.count(order) for order in itertools.permutations(T.ADJUSTMENTS)]
+    assert sum(counts) == 1200
+    assert sum((count - 200) ** 2 / 200 for count in counts) < 20.5  # chi square, 5 degrees of freedom, p = 0.001
+
+
+def test_half_of_the_pictures_are_mirrored():
+    assert abs(sum(draw.flip for draw in draws(1000)) - 500) < 64  # 4 standard deviations
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("order", list(itertools.permutations(T.ADJUSTMENTS)))
+def test_the_chain_equals_torchvisions_functions_on_a_picture(order, flip):
+    draw = T.ImageDraw(np.array(order), np.array([1.3137, 0.7243, 1.3829]), flip)
+    expected = picture((61, 47)).resize((64, 64), Image.Resampling.BILINEAR)
+    for which in order:
+        expected = ADJUST[which](expected, draw.factor[which])
+    expected = T.normalize_(pixels(F.hflip(expected) if flip else expected))
+    difference = (T.augment_image(T.to_pixels(picture((61, 47))), draw, 64) - expected).abs()
+    assert difference.max() < 0.04  # two steps of 1/255
+    assert (difference > 1e-6).double().mean() < 2e-3
+
+
+def test_pixel_statistics_equal_those_of_torchvisions_own_chain():
+    reference = transforms.Compose(
+        [
+            transforms.Resize((8, 8)),
+            transforms.ColorJitter(0.4, 0.4, 0.4),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(T.IMAGENET_MEAN, T.IMAGENET_STD),
+        ]
+    )
+    image = Image.fromarray(disc_view(16)[..., :3])
+    rng = np.random.default_rng(0)
+    ours = torch.stack([T.published_image_augment(T.to_pixels(image), rng, 8) for _ in range(1500)])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = torch.stack([reference(image) for _ in range(1500)])
+    standard_error = (ours.var(0) / 1500 + theirs.var(0) / 1500).sqrt()
+    assert ((ours.mean(0) - theirs.mean(0)).abs() / standard_error).max() < 4.5  # of 192 correlated values
+    torch.testing.assert_close(ours.std(0), theirs.std(0), rtol=0.12, atol=0)

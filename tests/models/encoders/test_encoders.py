@@ -1,0 +1,183 @@
+"""Encoders: parameter counts, invariances, equality with the published formulation."""
+
+import sys
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from models.encoders.dgcnn import DGCNN
+from models.encoders.dgcnn_seg import DGCNNPartSeg, DGCNNSegEncoder
+from models.encoders.image_resnet import ImageResNet
+from models.encoders.pointnet import PointNet
+from models.encoders.registry import ENCODERS, build_encoder
+from models.layers.heads import image_head, point_head
+from models.layers.neighbours import knn_rows
+from tests.models.layers.published_formulation import dgcnn, dgcnn_seg
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (DGCNN, 617_856),
+        (lambda: point_head(2048), 2_362_624),
+        (lambda: DGCNNSegEncoder().transform_net, 801_289),
+        (lambda: point_head(1024), 1_314_048),
+        (DGCNNPartSeg, 1_460_361),
+        (lambda: image_head(2048), 1_180_672),
+    ],
+)
+def test_parameter_count_is_the_published_one(build, expected):
+    assert count(build()) == expected
+
+
+def test_pointnet_has_the_five_published_layers():
+    widths = [tuple(layer[0].weight.shape) for layer in PointNet().children()]
+    assert widths == [(64, 3, 1), (64, 64, 1), (64, 64, 1), (128, 64, 1), (1024, 128, 1)]
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_order_of_points_does_not_matter(name):
+    torch.manual_seed(0)
+    encoder = build_encoder(name, k=5).double().eval()
+    points = torch.randn(2, 37, 3, dtype=torch.float64)
+    assert_close(encoder(points), encoder(points[:, torch.randperm(37)]))
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_feature_width_is_as_declared_even_for_one_cloud(name):
+    encoder = build_encoder(name, k=5).eval()
+    assert encoder(torch.randn(1, 23, 3)).shape == (1, encoder.feature_dim)
+
+
+def test_unknown_encoder_is_an_error_that_lists_the_known():
+    with pytest.raises(ValueError, match="pointnet"):
+        build_encoder("pointnext")
+
+
+PUBLISHED = {DGCNN: dgcnn, DGCNNSegEncoder: dgcnn_seg}
+
+
+def random_pair(kind, k=5):
+    """Two equal small encoders in float64 with BatchNorm scales of both signs and 0."""
+    torch.manual_seed(0)
+    encoder, twin = kind(k, 31).double(), kind(k, 31).double()
+    for norm in encoder.modules():
+        if isinstance(norm, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            torch.nn.init.normal_(norm.weight)
+            torch.nn.init.normal_(norm.bias)
+            norm.running_mean.normal_()
+            with torch.no_grad():
+                norm.weight[3] = 0
+    if kind is DGCNNSegEncoder:
+        torch.nn.init.normal_(encoder.transform_net.transform.weight, std=0.01)
+    twin.load_state_dict(encoder.state_dict())
+    return encoder, twin
+
+
+def assert_same_step(encoder, twin, base, place, tolerance=1e-9):
+    """Forward and backward on base[:, place] by our encoder and by the published formulation."""
+    ours_base, published_base = base.clone().requires_grad_(), base.clone().requires_grad_()
+    direction = torch.randn(len(base), encoder.feature_dim, dtype=base.dtype)
+    ours = encoder(ours_base[:, place])
+    published = PUBLISHED[type(twin)](published_base[:, place], twin)
+    (ours * direction).sum().backward()
+    (published * direction).sum().backward()
+    for what, a, b in [
+        ("features", ours, published),
+        ("input gradient", ours_base.grad, published_base.grad),
+        *((name, a.grad, b.grad) for (name, a), b in zip(encoder.named_parameters(), twin.parameters(), strict=True)),
+        *((name, a, b) for (name, a), b in zip(encoder.named_buffers(), twin.buffers(), strict=True)),
+    ]:
+        difference = (a - b).double().norm()
+        assert difference <= tolerance * b.double().norm().clamp_min(1), what
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_dgcnn_equals_the_published_network_with_its_gradients(kind, training, offset):
+    base = torch.randn(3, 41, 3, dtype=torch.float64) + offset
+    encoder, twin = random_pair(kind)
+    assert_same_step(encoder.train(training), twin.train(training), base, torch.arange(41))
+
+
+@pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_dgcnn_equals_it_when_every_point_is_a_neighbour(kind):
+    assert_same_step(*random_pair(kind, k=12), torch.randn(3, 12, 3, dtype=torch.float64), torch.arange(12))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("num_copies", [1, 3, 5, 29])  # fewer than k, k, and most of the cloud
+def test_dgcnn_equals_it_on_copies_of_point_0(num_copies, training):
+    base = torch.randn(3, 41, 3, dtype=torch.float64)
+    place = torch.arange(41)
+    place[torch.randperm(40)[:num_copies] + 1] = 0
+    encoder, twin = random_pair(DGCNN)
+    assert_same_step(encoder.train(training), twin.train(training), base, place)
+
+
+def test_dgcnn_equals_it_when_clouds_have_unlike_numbers_of_copies():
+    encoder, twin = random_pair(DGCNN)
+    points = torch.randn(3, 41, 3, dtype=torch.float64)
+    points[0, 20:] = points[0, :1]
+    points[2, 1:38] = points[2, :1]
+    for training in (False, True):
+        assert_close(encoder.train(training)(points), dgcnn(points, twin.train(training)), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_frozen_batch_norm_uses_and_keeps_its_statistics(kind):
+    encoder, twin = random_pair(kind)
+    for net in (encoder.train(), twin.train()):
+        for norm in net.modules():
+            if isinstance(norm, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+                norm.eval()
+    assert_same_step(encoder, twin, torch.randn(3, 41, 3, dtype=torch.float64), torch.arange(41))
+
+
+def test_weights_that_are_nan_give_nan_and_no_other_error():
+    encoder = DGCNN(k=5).train()
+    with torch.no_grad():
+        encoder.conv4[0].weight[0, 0] = torch.nan
+    feature = encoder(torch.randn(2, 31, 3))
+    feature.sum().backward()
+    assert feature.isnan().any()
+
+
+@pytest.mark.parametrize("kind", list(PUBLISHED))
+def test_float32_on_the_same_graph_is_as_near_as_float32_can_be(kind, monkeypatch):
+    graphs = []
+
+    def recorded(x, clouds, k):
+        graphs.append(knn_rows(x, clouds, k))
+        return graphs[-1]
+
+    def replayed(x, clouds, k):
+        return graphs.pop(0)
+
+    module = sys.modules[kind.__module__]
+    encoder, twin = random_pair(kind)
+    points = torch.randn(3, 41, 3, dtype=torch.float64)
+    monkeypatch.setattr(module, "knn_rows", recorded)
+    exact = encoder(points)
+    monkeypatch.setattr(module, "knn_rows", replayed)
+    ours = twin.float()(points.float())
+    assert ((ours.double() - exact).norm() / exact.norm()).item() < 1e-4
+
+
+@pytest.mark.parametrize(("depth", "width"), [(18, 512), (50, 2048)])
+def test_image_encoder_gives_one_feature_an_image(depth, width):
+    encoder = ImageResNet(depth).eval()
+    assert encoder.feature_dim == width
+    assert encoder(torch.randn(1, 3, 64, 64)).shape == (1, width)
+
+
+def test_image_weights_of_another_depth_are_refused(tmp_path):
+    torch.save(ImageResNet(18).resnet.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="w.pth"):
+        ImageResNet(34, str(tmp_path / "w.pth"))

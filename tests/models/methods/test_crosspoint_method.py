@@ -1,0 +1,72 @@
+"""The CrossPoint method: which terms it computes and which parameters they reach."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from models.encoders.dgcnn import DGCNN
+from models.encoders.image_resnet import ImageResNet
+from models.losses.nt_xent import nt_xent
+from models.methods.crosspoint import CrossPoint
+
+BATCH = 4
+
+
+def build(**options):
+    torch.manual_seed(0)
+    return CrossPoint(DGCNN(k=4, emb_dims=32), ImageResNet(18), **options)
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(2, BATCH, 19, 3, generator=generator)
+    return {"aug_a": points[0], "aug_b": points[1], "image": torch.randn(BATCH, 3, 32, 32, generator=generator)}
+
+
+def reached(module):
+    return {
+        name.split(".")[0] for name, p in module.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+    }
+
+
+def test_terms_are_those_of_the_paper(batch):
+    method = build()
+    terms = method(batch)
+    features = method.point_encoder(torch.cat([batch["aug_a"], batch["aug_b"]]))
+    za, zb = method.point_head(features).chunk(2)
+    h = method.image_head(method.image_encoder(batch["image"]))
+    assert_close(terms["loss/imid"], nt_xent(za, zb, 0.1))
+    assert_close(terms["loss/cmid"], nt_xent((za + zb) / 2, h, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"point_encoder", "point_head", "image_encoder", "image_head"}),
+        ({"cmid_weight": 0.0}, {"point_encoder", "point_head"}),
+        ({"imid_weight": 0.0}, {"point_encoder", "point_head", "image_encoder", "image_head"}),
+    ],
+)
+def test_each_term_reaches_the_parameters_it_should(batch, options, expected):
+    method = build(**options)
+    terms = method(batch)
+    sum(terms.values()).backward()
+    assert len(terms) == 2 - len(options)
+    assert reached(method) == expected
+
+
+def test_without_the_cross_modal_term_no_image_is_needed(batch):
+    del batch["image"]
+    assert set(build(cmid_weight=0.0)(batch)) == {"loss/imid"}
+
+
+def test_weights_scale_their_terms(batch):
+    plain, doubled = build()(batch), build(imid_weight=2.0, cmid_weight=3.0)(batch)
+    assert_close(doubled["loss/imid"], 2 * plain["loss/imid"])
+    assert_close(doubled["loss/cmid"], 3 * plain["loss/cmid"])
+
+
+def test_no_term_at_all_is_an_error():
+    with pytest.raises(ValueError, match="imid_weight"):
+        build(imid_weight=0.0, cmid_weight=0.0)

@@ -1,0 +1,70 @@
+"""Encoders in plain operations: equal to those of training, and traceable."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from models.encoders.registry import ENCODERS, build_encoder
+from models.layers.neighbours import knn
+from models.weights.export import export_encoder, neighbour_rows, plain_encoder
+
+
+def trained(name, k=5, dtype=torch.float64):
+    """An encoder in eval mode whose BatchNorms have scales of both signs and moved statistics."""
+    torch.manual_seed(0)
+    encoder = build_encoder(name, k).to(dtype).eval()
+    for norm in encoder.modules():
+        if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.normal_(norm.weight)
+            nn.init.normal_(norm.bias)
+            norm.running_mean.normal_(std=0.1)
+            norm.running_var.uniform_(0.5, 2)
+    if name == "dgcnn_seg":
+        nn.init.normal_(encoder.transform_net.transform.weight, std=0.01)
+    return encoder
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_features_equal_those_of_the_encoder(name, offset):
+    encoder = trained(name)
+    points = torch.randn(3, 41, 3, dtype=torch.float64) + offset
+    assert_close(plain_encoder(encoder)(points), encoder(points), rtol=1e-9, atol=1e-9)
+
+
+def test_far_from_the_origin_no_more_is_lost_to_rounding_than_by_the_encoder():
+    encoder = trained("dgcnn", dtype=torch.float32)
+    points = torch.randn(2, 67, 3) + 100
+    assert_close(plain_encoder(encoder)(points), encoder(points), rtol=1e-3, atol=1e-3)
+
+
+def test_neighbours_are_those_of_the_encoder_where_no_distances_are_equal():
+    points = torch.randn(3, 41, 7, dtype=torch.float64) + 5
+    start = torch.arange(3)[:, None, None] * 41
+    assert torch.equal(neighbour_rows(points, 6).unflatten(0, (3, 41)), knn(points, 6) + start)
+
+
+def test_a_plain_encoder_has_weights_of_its_own():
+    encoder = trained("dgcnn")
+    plain, points = plain_encoder(encoder), torch.randn(1, 23, 3, dtype=torch.float64)
+    before = plain(points)
+    torch.nn.init.zeros_(encoder.conv1[0].weight)
+    assert torch.equal(plain(points), before)
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_a_traced_encoder_takes_any_number_of_clouds_and_of_enough_points(name):
+    encoder = trained(name, k=4, dtype=torch.float32)
+    program = export_encoder(encoder).module()
+    for batch, num_points in ((1, 4), (2, 41), (7, 12)):
+        points = torch.randn(batch, num_points, 3)
+        assert_close(program(points), encoder(points), rtol=1e-4, atol=1e-4)
+    if name != "pointnet":
+        with pytest.raises(AssertionError, match=">= 4"):
+            program(torch.randn(2, 3, 3))
+
+
+def test_what_is_no_encoder_is_refused():
+    with pytest.raises(TypeError, match="expected one of DGCNN, DGCNNSegEncoder, PointNet, got Linear"):
+        plain_encoder(nn.Linear(3, 3))

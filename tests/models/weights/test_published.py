@@ -1,0 +1,156 @@
+"""Published weight files: golden features and gradients, strictness, round trips."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from models.encoders import dgcnn as dgcnn_module
+from models.encoders.dgcnn_seg import DGCNNPartSeg
+from models.encoders.registry import ENCODERS, build_encoder
+from models.layers.heads import point_head
+from models.layers.neighbours import flat_index
+from models.losses.nt_xent import nt_xent
+from models.weights.published import export_state, import_state, load_encoder, read_weights
+
+
+def load_golden(shared, name):
+    golden = dict(np.load(shared / "golden" / f"{name}.npz"))
+    return golden, shared / "golden" / f"{name}.pth"
+
+
+def relative(ours, golden):
+    ours = ours.detach().numpy()
+    return np.linalg.norm(ours - golden) / np.linalg.norm(golden)
+
+
+@pytest.mark.parametrize("name", ["dgcnn_cls", "dgcnn_partseg_pretrain"])
+def test_features_of_a_published_checkpoint(shared, name):
+    golden, path = load_golden(shared, name)
+    loaded = load_encoder(path, k=int(golden["k"]))
+    feature = loaded.encoder.eval()(torch.tensor(golden["points"]))
+    assert relative(feature, golden["eval_feat"]) < 1e-4
+    assert relative(loaded.head.eval()(feature), golden["eval_inv"]) < 1e-4
+
+
+def test_part_logits_of_a_published_checkpoint(shared):
+    golden, path = load_golden(shared, "dgcnn_partseg_finetune")
+    network = DGCNNPartSeg(k=int(golden["k"]))
+    report = import_state(read_weights(path), network, "dgcnn_seg")
+    logits = network.eval()(torch.tensor(golden["points"]), torch.tensor(golden["one_hot"]).argmax(dim=1))
+    assert not report.unused
+    assert relative(logits.transpose(1, 2), golden["eval_logits"]) < 1e-4
+
+
+def test_one_training_step_of_a_published_checkpoint(shared):
+    golden, path = load_golden(shared, "dgcnn_cls")
+    encoder, head, *_ = load_encoder(path, k=int(golden["k"]))
+    points = torch.tensor(golden["points"], requires_grad=True)
+    feature = encoder.train()(points)
+    embedding = head.train()(feature)
+    loss = nt_xent(embedding, embedding.flip(0) + 0.01 * feature[:, :256], 0.1) + feature.square().mean()
+    loss.backward()
+    assert relative(feature, golden["train_feat"]) < 1e-4
+    assert relative(embedding, golden["train_inv"]) < 1e-4
+    assert_close(loss.item(), float(golden["probe_loss"]), rtol=0, atol=1e-5)
+    assert_close(encoder.conv3[1].running_mean, torch.tensor(golden["running_mean_bn3"]), rtol=0, atol=1e-5)
+    assert_close(encoder.conv3[1].running_var, torch.tensor(golden["running_var_bn3"]), rtol=0, atol=1e-5)
+    gradients = {
+        "grad_conv1": encoder.conv1[0].weight.grad,
+        "grad_conv4": encoder.conv4[0].weight.grad,
+        "grad_bn2_weight": encoder.conv2[1].weight.grad,
+        "grad_bn2_bias": encoder.conv2[1].bias.grad,
+        "grad_points": points.grad,
+    }
+    # The head's BatchNorm over three samples amplifies float32 rounding: our float64 gradients are as far from
+    # these float32 ones as our float32 gradients are (1e-4), so the gap is the golden run's own rounding.
+    for name, gradient in gradients.items():
+        assert relative(gradient, golden[name]) < 3e-4, name
+
+
+def test_features_are_closer_still_on_the_published_neighbours(shared, monkeypatch):
+    """float32 cancellation made the published search pick a farther neighbour for a point or two."""
+
+    def published_knn(x, clouds, k):
+        x = x.unflatten(0, (len(clouds.lengths), -1))
+        square = x.square().sum(dim=-1, keepdim=True)
+        inner = -2 * x @ x.transpose(1, 2)
+        return flat_index((-square.transpose(1, 2) - inner - square).topk(k).indices)
+
+    golden, path = load_golden(shared, "dgcnn_cls")
+    monkeypatch.setattr(dgcnn_module, "knn_rows", published_knn)
+    encoder = load_encoder(path, k=int(golden["k"])).encoder.eval()
+    with torch.no_grad():
+        feature = encoder(torch.tensor(golden["points"]))
+    assert relative(feature, golden["eval_feat"]) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["dgcnn_cls", "dgcnn_partseg_pretrain"])
+def test_export_has_exactly_the_published_names(shared, name):
+    _, path = load_golden(shared, name)
+    published = read_weights(path)
+    loaded = load_encoder(path)
+    ours = export_state(loaded.encoder, loaded.name, loaded.head)
+    assert {key: value.shape for key, value in ours.items()} == {key: value.shape for key, value in published.items()}
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_round_trip_keeps_every_tensor_and_k(tmp_path, name):
+    encoder = build_encoder(name, k=7)
+    head = point_head(encoder.feature_dim)
+    torch.save(export_state(encoder, name, head, k=7), tmp_path / "best_model.pth")
+    loaded = load_encoder(tmp_path / "best_model.pth")
+    assert (loaded.name, loaded.stored_k, loaded.report.head != []) == (name, 7, True)
+    for a, b in zip(encoder.state_dict().values(), loaded.encoder.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_another_model_is_refused(tmp_path):
+    torch.save(export_state(build_encoder("pointnet"), "pointnet"), tmp_path / "p.pth")
+    with pytest.raises(ValueError, match="weights of pointnet, not of --model dgcnn"):
+        load_encoder(tmp_path / "p.pth", "dgcnn")
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "reshaped", "alias"])
+def test_a_state_that_does_not_fit_is_refused(tmp_path, change):
+    state = export_state(build_encoder("dgcnn"), "dgcnn")
+    if change == "missing":
+        del state["conv3.0.weight"]
+    elif change == "unexpected":
+        state["conv6.0.weight"] = torch.zeros(3)
+    elif change == "reshaped":
+        state["conv5.0.weight"] = torch.zeros(1024, 511, 1)
+    else:
+        state["bn2.bias"] = state["bn2.bias"] + 1
+    torch.save(state, tmp_path / "bad.pth")
+    with pytest.raises(ValueError, match="bad.pth"):
+        load_encoder(tmp_path / "bad.pth")
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises(ValueError, match="cut.pth is damaged"):
+        load_encoder(tmp_path / "cut.pth")
+
+
+def test_a_missing_file_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.pth"):
+        load_encoder(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"conv1.0.weight": "text"},
+        {1: torch.zeros(1)},
+        {"conv1.0.weight": [torch.zeros(64, 6, 1, 1)]},
+        {"method": {"point_encoder.conv1.0.weight": torch.zeros(64, 6, 1, 1)}},
+        {"method": 3, "config": {"model": "dgcnn", "k": 5}},
+        {"method": {"point_encoder.a": 1}, "config": {"model": "dgcnn", "k": 5}},
+        {"method": {}, "config": {}},
+    ],
+)
+def test_a_file_of_other_contents_is_refused_by_name(tmp_path, content):
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=r"odd\.pth"):
+        load_encoder(tmp_path / "odd.pth")

@@ -1,0 +1,51 @@
+import nbformat
+import pytest
+import torch
+from nbclient import NotebookClient
+
+from models.encoders.registry import build_encoder
+from models.layers.heads import point_head
+from models.weights.published import export_state
+from tests.conftest import REPO
+from tests.support.tiny_trees import labelled, write_h5, write_shapenet
+
+NOTEBOOK = REPO / "eval_ssl.ipynb"
+
+
+@pytest.fixture
+def tiny_run(tmp_path, monkeypatch):
+    """Data and a checkpoint of a few seconds' work, named to the notebook by its environment variables."""
+    write_shapenet(tmp_path, ["02691156/a", "03797390/b"])
+    folder = tmp_path / "ScanObjectNN" / "main_split"
+    write_h5(folder / "training_objectdataset.h5", **labelled([0, 1, 14] * 4))
+    write_h5(folder / "test_objectdataset.h5", **labelled([0, 1, 14] * 2, seed=500))
+    encoder = build_encoder("pointnet")
+    torch.save(export_state(encoder, "pointnet", point_head(encoder.feature_dim)), tmp_path / "best_model.pth")
+    monkeypatch.setenv("CHECKPOINT", str(tmp_path / "best_model.pth"))
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    monkeypatch.setenv("NUM_POINTS", "67")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+
+
+def test_notebook_runs_and_shows_a_table_and_three_figures(tiny_run):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(REPO)}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert [output.output_type for output in outputs] == ["execute_result"] * 4
+    panel, table, confusion, maps = (output.data for output in outputs)
+    assert all("image/png" in data for data in (panel, confusion, maps))
+    lines = table["text/markdown"].splitlines()
+    assert lines[0] == "| protocol | random | pre-trained |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| published", "| fair", "| knn"]
+
+
+def test_notebook_is_committed_without_outputs():
+    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
+
+
+def test_notebook_defines_no_function_of_its_own():
+    source = "\n".join(cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code")
+    assert not any(word in source for word in ("def ", "class ", "lambda", "for epoch"))

@@ -1,0 +1,301 @@
+"""The shell scripts run with a `python` that only notes down what it is asked: every command line must parse."""
+
+import importlib
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts.make_results_table import PUBLISHED
+from tests.conftest import REPO
+from utils.results.published_table import read_published
+
+NOTE_DOWN = r"""#!/usr/bin/env bash
+printf "%s\0" "$@" >>"$COMMANDS"
+echo >>"$COMMANDS"
+{then}
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the shell scripts, whose environment has a `python` that runs nothing."""
+    shutil.copytree(REPO / "scripts", tmp_path / "scripts", ignore=lambda _, names: {"__pycache__"} & set(names))
+    (tmp_path / "scripts" / "setup_env.sh").write_text("")
+    fake_python(tmp_path, then="mkdir -p checkpoints/quickstart checkpoints/quickstart_seed2")
+    return tmp_path
+
+
+def fake_python(checkout, then=""):
+    folder = checkout / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "python").write_text(NOTE_DOWN.format(then=then))
+    (folder / "python").chmod(0o755)
+
+
+def run_script(checkout, name, *arguments, **variables):
+    """The finished process and the argument lists `python` was called with."""
+    commands = checkout / "commands"
+    commands.write_text("")
+    environment = {"PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands), **variables}
+    script = str(checkout / "scripts" / name)
+    done = subprocess.run(["bash", script, *arguments], env=environment, capture_output=True, text=True, timeout=30)
+    return done, [call.split("\0")[:-1] for call in commands.read_text().splitlines()]
+
+
+def parse(call):
+    """(program, its parsed flags); argparse exits when it does not know one."""
+    module, argv = (call[1], call[2:]) if call[0] == "-m" else (call[0].removesuffix(".py"), call[1:])
+    return module, importlib.import_module(module).parse_args(argv)
+
+
+def finish_training(checkout, command, *, results=True):
+    run = checkout / "checkpoints" / "quickstart"
+    (run / "models").mkdir(parents=True)
+    (run / "config.json").write_text(command)
+    for name in ["last.pt", "models/best_model.pth", *(["models/ckpt_epoch_last.pth"] if results else [])]:
+        (run / name).write_text("")
+    return run
+
+
+def test_quickstart_asks_every_program_what_it_understands_in_the_right_order(checkout):
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert done.returncode == 0, done.stderr
+    programs = [parse(call)[0] for call in calls]
+    assert programs == [
+        "data.make_shapes",
+        "data.pack",
+        "train_crosspoint",
+        *["scripts.eval_svm"] * 4,
+        "scripts.plot_run",
+        "scripts.plot_tsne",
+        "scripts.make_results_table",
+        "benchmarks.step",
+    ]
+    assert done.stdout.splitlines()[-1].startswith("total: 0 min")
+
+
+def test_quickstart_compares_both_encoders_on_both_sets_under_one_seed_and_one_network(checkout):
+    calls = [parse(call)[1] for call in run_script(checkout, "quickstart.sh", SEED="2")[1]]
+    training, scores = calls[2], calls[3:7]
+    assert training.exp_name == "quickstart_seed2"
+    assert {(args.seed, args.k, args.data_root) for args in [training, *scores]} == {(2, training.k, "data/shapes")}
+    assert [(args.dataset, args.random_init) for args in scores] == [
+        ("modelnet40", True),
+        ("modelnet40", False),
+        ("scanobjectnn", True),
+        ("scanobjectnn", False),
+    ]
+    assert {args.model_path for args in scores} == {None, "checkpoints/quickstart_seed2/models/best_model.pth"}
+    assert len({args.json for args in scores}) == 4
+
+
+def test_quickstart_reuses_a_finished_run(checkout):
+    calls = run_script(checkout, "quickstart.sh")[1]
+    finish_training(checkout, " ".join(calls[2]))
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert "train_crosspoint.py" not in [call[0] for call in calls]
+    assert "reusing the finished run in checkpoints/quickstart" in done.stdout
+
+
+def test_quickstart_goes_on_with_an_interrupted_run(checkout):
+    first = run_script(checkout, "quickstart.sh")[1][2]
+    finish_training(checkout, " ".join(first), results=False)
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert calls[2] == [*first, "--resume"]
+    assert parse(calls[2])[1].resume
+    assert "going on with the interrupted run" in done.stdout
+
+
+def test_quickstart_refuses_a_run_with_other_settings(checkout):
+    finish_training(checkout, "train_crosspoint.py --exp_name quickstart --epochs 99")
+    done, _ = run_script(checkout, "quickstart.sh")
+    assert done.returncode != 0
+    assert "rm -r checkpoints/quickstart" in done.stderr
+
+
+@pytest.mark.parametrize("data_age, encoder_age", [(50, 40), (40, 50)])
+def test_quickstart_scores_again_only_what_is_older_than_the_encoder_or_the_data(checkout, data_age, encoder_age):
+    run = finish_training(checkout, " ".join(run_script(checkout, "quickstart.sh")[1][2]))
+    (checkout / "data" / "shapes").mkdir(parents=True)
+    ages = {
+        checkout / "data" / "shapes" / "make_shapes.json": data_age,
+        run / "models" / "best_model.pth": encoder_age,
+        run / "svm_modelnet40_random.json": 30,
+        run / "svm_modelnet40_pretrained.json": 45,
+    }
+    for path, age in ages.items():
+        path.write_text("")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    calls = run_script(checkout, "quickstart.sh")[1]
+    scored = [parse(call)[1].json for call in calls if call[:2] == ["-m", "scripts.eval_svm"]]
+    names = ["modelnet40_pretrained", "scanobjectnn_random", "scanobjectnn_pretrained"]
+    assert scored == [f"checkpoints/quickstart/svm_{name}.json" for name in names]
+
+
+def test_quickstart_stops_at_the_first_step_that_fails(checkout):
+    fake_python(checkout, then='[ "$1" != train_crosspoint.py ] || exit 3')
+    done, calls = run_script(checkout, "quickstart.sh")
+    assert done.returncode == 3
+    assert calls[-1][0] == "train_crosspoint.py"
+
+
+def test_test_script_checks_style_first_and_hands_its_arguments_to_pytest(checkout):
+    done, calls = run_script(checkout, "test.sh", "tests/models", "-k", "a and b")
+    assert done.returncode == 0
+    assert calls[:-1] == [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]]
+    assert calls[-1][:2] == ["-m", "pytest"]
+    assert calls[-1][-3:] == ["tests/models", "-k", "a and b"]
+
+
+@pytest.mark.parametrize("fault", ["check", "format", "pytest"])
+def test_test_script_fails_when_any_of_its_checks_does(checkout, fault):
+    fake_python(checkout, then=f'[[ " $* " != *" {fault} "* ]] || exit 1')
+    assert run_script(checkout, "test.sh", "tests")[0].returncode == 1
+
+
+def test_environment_needs_a_recent_interpreter_and_says_which_it_tried(tmp_path):
+    (tmp_path / "requirements.txt").write_text("")
+    command = f"source {REPO / 'scripts' / 'setup_env.sh'} requirements.txt"
+    environment = {"PATH": os.environ["PATH"], "PYTHON": "/nowhere/python2"}
+    done = subprocess.run(["bash", "-ec", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Python 3.11 or later is needed, tried: /nowhere/python2" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+RECIPES = {
+    "pt-cls.sh": "train_crosspoint",
+    "pt-partseg.sh": "train_crosspoint",
+    "ft-mn.sh": "scripts.finetune_cls",
+    "ft-so.sh": "scripts.finetune_cls",
+    "ft-partseg.sh": "train_partseg",
+    "fsl_script.sh": "scripts.eval_fewshot",
+}
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_recipe_is_one_command_and_flags_behind_it_win(checkout, name):
+    done, calls = run_script(checkout, name, "--k", "7", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    ((module, flags),) = [parse(call) for call in calls]
+    assert (module, flags.k, flags.seed) == (RECIPES[name], 7, 3)
+
+
+def test_what_is_fine_tuned_is_what_was_pre_trained(checkout):
+    flags = {name: parse(run_script(checkout, name)[1][0])[1] for name in RECIPES}
+    made = {
+        name: f"checkpoints/{flags[name].exp_name}/models/best_model.pth" for name in ("pt-cls.sh", "pt-partseg.sh")
+    }
+    assert flags["ft-mn.sh"].pretrained_path == flags["ft-so.sh"].pretrained_path == made["pt-cls.sh"]
+    assert flags["fsl_script.sh"].model_path == made["pt-cls.sh"]
+    assert flags["ft-partseg.sh"].pretrained_path == made["pt-partseg.sh"]
+
+
+def test_script_sh_runs_all_in_order_and_continues_what_is_there(checkout):
+    calls = [parse(call) for call in run_script(checkout, "script.sh")[1]]
+    order = ["pt-cls.sh", "fsl_script.sh", "pt-partseg.sh", "ft-partseg.sh"]
+    assert [module for module, _ in calls] == [RECIPES[name] for name in order]
+    assert [flags.resume for _, flags in calls if hasattr(flags, "resume")] == [False] * 3
+    run = checkout / "checkpoints" / "crosspoint_dgcnn_seg"
+    run.mkdir(parents=True)
+    (run / "last.pt").write_text("")
+    calls = [parse(call) for call in run_script(checkout, "script.sh")[1]]
+    assert [flags.resume for _, flags in calls if hasattr(flags, "resume")] == [False, True, False]
+
+
+def write_report(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text("")
+
+
+@pytest.fixture
+def trained(checkout):
+    """A checkout with the data and the encoder of a finished quickstart."""
+    write_report(checkout / "data" / "shapes", "make_shapes.json")
+    write_report(checkout / "data" / "held_out", "make_shapes.json")
+    write_report(checkout / "checkpoints" / "quickstart", "last.pt")
+    write_report(checkout / "checkpoints" / "quickstart" / "models", "best_model.pth")
+    return checkout
+
+
+def test_downstream_asks_for_the_quickstart_first(checkout):
+    done, calls = run_script(checkout, "downstream.sh")
+    assert (done.returncode, calls) == (2, [])
+    assert "bash scripts/quickstart.sh" in done.stderr
+
+
+def test_downstream_compares_every_task_with_random_weights_under_the_same_flags(trained):
+    done, calls = run_script(trained, "downstream.sh", SEEDS="1 2")
+    assert done.returncode == 0, done.stderr
+    asked = [parse(call) for call in calls]
+    modules = [module for module, _ in asked]
+    assert modules == [
+        *["scripts.eval_fewshot"] * 4, *["scripts.finetune_cls"] * 4, *["train_partseg"] * 4, "data.make_shapes",
+        *["scripts.retrieve"] * 2, "scripts.export", "scripts.report", "scripts.make_results_table",
+    ]  # fmt: skip
+    start = {"random_init", "model_path", "pretrained_path", "model", "k", "json", "exp_name", "out"}
+    for module in ("scripts.eval_fewshot", "scripts.finetune_cls", "train_partseg", "scripts.retrieve"):
+        flags = [vars(args) for name, args in asked if name == module]
+        for random, pretrained in zip(flags[::2], flags[1::2]):
+            assert {key for key in random if random[key] != pretrained[key]} <= start
+            assert random.get("random_init", not random.get("pretrained_path"))
+            assert not pretrained.get("random_init", not pretrained.get("pretrained_path"))
+    seeds = [args.seed for name, args in asked if name == "train_partseg"]
+    assert seeds == [1, 1, 2, 2]
+
+
+def test_downstream_run_again_reuses_what_is_there_and_goes_on_with_a_training(trained):
+    out = trained / "checkpoints" / "downstream"
+    write_report(out, *(f"few_shot_{name}_1.json" for name in ("random", "pretrained")), "encoder.pt2")
+    write_report(out / "cls_random_1", "results.json")
+    write_report(out / "parts_random_1", "last.pt")
+    _, calls = run_script(trained, "downstream.sh", SEEDS="1")
+    asked = [parse(call) for call in calls]
+    assert [module for module, _ in asked][:3] == ["scripts.finetune_cls", "train_partseg", "train_partseg"]
+    assert "scripts.export" not in [module for module, _ in asked]
+    assert [args.resume for _, args in asked[:3]] == [False, True, False]
+    weights = trained / "checkpoints" / "quickstart" / "models" / "best_model.pth"
+    os.utime(weights, (weights.stat().st_mtime + 60,) * 2)
+    _, calls = run_script(trained, "downstream.sh", SEEDS="1")
+    again = [parse(call)[0] for call in calls]
+    assert again.count("scripts.eval_fewshot") == 1  # the random encoder's figures still stand
+    assert "scripts.export" in again
+
+
+@pytest.mark.parametrize("name", ["ft-mn.sh", "ft-so.sh"])
+def test_another_recipe_or_length_behind_a_fine_tuning_script_wins(checkout, name):
+    flags = [parse(run_script(checkout, name, *more)[1][0])[1] for more in ((), ("--recipe", "dgcnn"))]
+    assert [(one.epochs, one.use_sgd) for one in flags] == [(300, False), (250, True)]
+    assert parse(run_script(checkout, name, "--steps", "7")[1][0])[1].steps == 7
+
+
+def test_the_command_beside_a_published_figure_makes_that_figure(checkout):
+    rows = [row for row in read_published(PUBLISHED) if row["task"] in ("finetune_cls", "part_segmentation")]
+    assert rows
+    for row in rows:
+        _, script, *more = shlex.split(row["command"])
+        flags = parse(run_script(checkout, Path(script).name, *more)[1][0])[1]
+        assert (flags.pretrained_path == "") == (row["encoder"] == "random")
+        if row["task"] == "finetune_cls":
+            assert (flags.recipe, flags.dataset, flags.variant or "") == (
+                row["protocol"], row["dataset"], row["variant"],
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("newer", ["data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth"])
+def test_downstream_trains_again_from_new_weights_and_on_new_data(checkout, newer):
+    finish_training(checkout, "")
+    run = checkout / "checkpoints" / "downstream" / "cls_pretrained_1"
+    origins = ("data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth")
+    files = [run / "results.json", run / "last.pt", *(checkout / name for name in origins)]
+    for path, age in zip(files, (20, 20, *(10 if name == newer else 30 for name in origins))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    calls = [parse(call)[1] for call in run_script(checkout, "downstream.sh", SEEDS="1")[1]]
+    assert [flags.overwrite for flags in calls if getattr(flags, "exp_name", "") == "cls_pretrained_1"] == [True]

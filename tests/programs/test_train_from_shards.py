@@ -1,0 +1,156 @@
+"""train_crosspoint.py on shards: trains, resumes exactly, and names what is wrong before anything is written."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+
+import train_crosspoint
+from tests.support.interruption import interrupted_in
+from tests.support.tiny_shards import make_shards, make_tree
+from tests.support.tiny_trees import pack
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return make_tree(tmp_path_factory.mktemp("tree"), 9, num_points=70)
+
+
+@pytest.fixture(scope="module")
+def folder(tree, tmp_path_factory):
+    return make_shards(tree, tmp_path_factory.mktemp("shards") / "s")
+
+
+def parse(folder, out, *flags):
+    return train_crosspoint.parse_args(
+        [
+            *("--model", "pointnet", "--epochs", "2", "--exp_name", "tiny", "--batch_size", "4", "--device", "cpu"),
+            *("--num_points", "64", "--image_depth", "18", "--image_size", "32", "--num_workers", "0"),
+            *("--eval_freq", "0", "--shards", str(folder), "--output_dir", str(out), *flags),
+        ]
+    )
+
+
+def train(folder, out, *flags):
+    train_crosspoint.main(parse(folder, out, *flags))
+    return out / "tiny"
+
+
+def losses(run_dir):
+    return [json.loads(line)["loss/total"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(run_dir):
+    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
+
+
+def assert_same(a, b):
+    assert losses(a) == losses(b)
+    first, second = weights(a), weights(b)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def plain(folder, tmp_path_factory):
+    return train(folder, tmp_path_factory.mktemp("plain"))
+
+
+def test_workers_change_nothing_and_what_is_not_used_is_told(folder, plain, tmp_path):
+    run_dir = train(folder, tmp_path, "--num_workers", "3")
+    assert_same(plain, run_dir)
+    log = (run_dir / "run.log").read_text()
+    assert "9 shapes, 2 steps an epoch" in log
+    assert "--num_workers 3: 2 are used, to share the 4 streams of a process equally" in log
+
+
+def test_a_run_goes_on_where_it_stopped(folder, plain, tmp_path):
+    with interrupted_in(1):
+        train(folder, tmp_path)
+    assert_same(plain, train(folder, tmp_path, "--resume"))
+
+
+def test_another_order_is_refused_when_resuming(folder, plain):
+    with pytest.raises(ValueError, match="--streams was None, now 2"):
+        train(folder, plain.parent, "--resume", "--streams", "2")
+
+
+def test_flags_reach_the_loader(folder):
+    flags = ("--streams", "2", "--shuffle_buffer", "7", "--augment", "device", "--background", "white", "--seed", "3")
+    loader = train_crosspoint.build_loader(parse(folder, "out", *flags), pin_memory=False)
+    pairs = loader.dataset
+    assert (loader.streams, loader.shuffle_buffer, loader.seed, loader.batch_size) == (2, 7, 3, 4)
+    assert (pairs.augment, pairs.background, pairs.seed, pairs.num_points) == (False, (255, 255, 255), 3, 64)
+
+
+def spoil(folder, out, *shards):
+    """A copy whose shards of these numbers, of every pass, have a byte flipped in their first cloud."""
+    shutil.copytree(folder, out)
+    for number in shards:
+        for path in out.glob(f"pass-*-{number:06d}.tar"):
+            raw = bytearray(path.read_bytes())
+            raw[700] ^= 1
+            path.write_bytes(raw)
+    return out
+
+
+def test_a_damaged_sample_ends_a_run_or_is_replaced_counted_and_named_once(folder, tmp_path):
+    bad = spoil(folder, tmp_path / "bad", 0)
+    flags = ("--epochs", "4", "--batch_size", "3", "--streams", "1")  # nine shapes, all of them in every epoch
+    with pytest.raises(ValueError, match=r"pass-0-000000\.tar is damaged at byte 0: sample .* has another checksum"):
+        train(bad, tmp_path / "fail", *flags)
+    whole = train(bad, tmp_path / "whole", *flags, "--on_bad_sample", "skip")
+    with interrupted_in(1):
+        train(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip")
+    cut = train(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip", "--resume")
+    assert_same(whole, cut)
+    for run_dir in (whole, cut):
+        log = (run_dir / "run.log").read_text()
+        for passage in (0, 1):
+            name = re.escape(str(bad / f"pass-{passage}-000000.tar"))
+            assert len(re.findall(rf"warning: skipped {name} is damaged at byte 0: sample \d+-\w+ has", log)) == 1
+        assert log.count("warning: skipped") == 2
+        counts = torch.load(run_dir / "last.pt", weights_only=True)["bad_samples"]
+        assert (counts["num_bad"], counts["num_samples"], len(counts["named"])) == (4, 36, 2)
+
+
+def test_too_many_damaged_samples_end_a_run_that_skips_them(folder, tmp_path):
+    bad = spoil(folder, tmp_path / "bad", 0, 1)
+    flags = ("--epochs", "9", "--batch_size", "3", "--streams", "1", "--on_bad_sample", "skip")
+    with pytest.raises(ValueError, match=r"11 of \d+ samples could not be read, more than 5.00%; check the data"):
+        train(bad, tmp_path, *flags, "--max_bad_rate", "0.05")
+
+
+def test_a_run_of_shards_does_not_go_on_with_other_data_nor_the_other_way_round(tree, folder, plain, tmp_path):
+    args = parse(folder, plain.parent, "--data_root", str(tree), "--resume")
+    args.shards = None
+    with pytest.raises(ValueError, match="cannot resume on other data than .*: --shards then, --data_root now"):
+        train_crosspoint.main(args)
+    args = parse(folder, tmp_path, "--data_root", str(tree), "--epochs", "1")
+    args.shards = None
+    train_crosspoint.main(args)
+    with pytest.raises(ValueError, match="cannot resume on other data than .*: --data_root then, --shards now"):
+        train(folder, tmp_path, "--resume", "--epochs", "1")
+
+
+def test_two_kinds_of_data_are_refused(tree, folder, tmp_path):
+    with pytest.raises(ValueError, match="--shards and --packed both name data to train on; pass one"):
+        train(folder, tmp_path / "run", "--packed", str(pack(tree, tmp_path / "a.h5")))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "location, message",
+    [
+        ("", "--shards is empty"),
+        ("nowhere", "no nowhere/index.json; write shards with python -m data.shard"),
+        ("pipe:touch marker", "'pipe:touch marker': shards are read from a folder"),
+        ("http://localhost/$(touch marker)", "is no plain URL"),
+    ],
+)
+def test_a_location_at_fault_is_named_before_anything_is_written(tmp_path, monkeypatch, location, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, OSError), match=message):
+        train(location, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []

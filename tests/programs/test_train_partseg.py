@@ -1,0 +1,280 @@
+"""train_partseg.py end to end on a tiny ShapeNetPart tree: command lines, starts, resume, scores, refusals."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import train_partseg
+from datasets.parts.shapenet_part import ShapeNetPart
+from datasets.parts.shuffled_parts import ShuffledParts
+from models.encoders.dgcnn_seg import DGCNNPartSeg
+from models.encoders.registry import build_encoder
+from models.layers.heads import point_head
+from models.weights.published import export_state, read_weights
+from tests.conftest import REPO
+from tests.support.interruption import interrupted_in
+from tests.support.part_runs import (
+    NUM_POINTS,
+    metrics,
+    read_results,
+    results,
+    run_partseg,
+    same,
+    weights,
+    write_part_tree,
+)
+from tests.support.tiny_trees import labelled, write_h5
+from utils.cli import run_main
+from utils.parts.part_weights import load_part_network, start_from
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_part_tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """Encoder weights as pre-training writes them."""
+    path = tmp_path_factory.mktemp("weights") / "dgcnn_partseg_best.pth"
+    torch.manual_seed(5)
+    encoder = build_encoder("dgcnn_seg", 15)
+    torch.save(export_state(encoder, "dgcnn_seg", point_head(encoder.feature_dim), k=15), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(root, tmp_path_factory):
+    """Run folder of the command as it is."""
+    return run_partseg(root, tmp_path_factory.mktemp("plain"))
+
+
+def test_a_run_ends_with_a_picture_of_its_curves(plain):
+    assert (plain / "loss_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_published_command_runs_as_a_user_types_it(root, pretrained, tmp_path):
+    shutil.copy(pretrained, tmp_path)
+    command = "--exp_name dgcnn_partseg --pretrained_path dgcnn_partseg_best.pth --batch_size 8 --k 40 "
+    command += "--test_batch_size 8 --epochs 1"
+    done = subprocess.run(
+        [sys.executable, REPO / "train_partseg.py", *command.split(), "--num_points", str(NUM_POINTS)],
+        env={**os.environ, "CROSSPOINT_DATA": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "dgcnn_partseg_best.pth: 68 encoder tensors loaded" in done.stdout
+    assert (
+        "result task=part_segmentation protocol=all_parts dataset=shapenetpart split=test label_fraction=1.0"
+        in done.stdout
+    )
+    assert (tmp_path / "checkpoints" / "dgcnn_partseg" / "models" / "best_model.pth").is_file()
+
+
+def test_the_defaults_are_the_published_ones():
+    args = train_partseg.parse_args([])
+    assert (args.use_sgd, args.lr, args.momentum, args.scheduler, args.k) == (True, 0.001, 0.9, "cos", 40)
+    assert (args.epochs, args.batch_size, args.test_batch_size, args.num_points) == (200, 32, 16, 2048)
+
+
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path):
+    whole = run_partseg(root, tmp_path / "whole", "--epochs", "3", "--num_workers", "1")
+    with interrupted_in(1):
+        run_partseg(root, tmp_path / "cut", "--epochs", "3")
+    cut = run_partseg(root, tmp_path / "cut", "--epochs", "3", "--resume")
+    assert same(weights(whole), weights(cut))
+    assert metrics(whole) == metrics(cut)
+    assert results(whole)["all_parts"]["miou_by_category"] == results(cut)["all_parts"]["miou_by_category"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--seed", "2"), ("--lr", "0.01"), ("--no-use_sgd",), ("--momentum", "0"), ("--k", "6"), ("--dropout", "0"),
+        ("--num_points", "40"), ("--batch_size", "3"), ("--select", "last"),
+    ],
+)  # fmt: skip
+def test_each_flag_of_training_changes_the_losses(root, plain, tmp_path, flags):
+    assert metrics(plain) != metrics(run_partseg(root, tmp_path, *flags))
+
+
+def test_the_scheduler_changes_the_rate_of_the_second_epoch(root, plain, tmp_path):
+    assert metrics(plain, "lr") == pytest.approx([0.1, 0.0505])
+    assert metrics(run_partseg(root, tmp_path, "--scheduler", "step"), "lr") == pytest.approx([0.1, 0.1])
+
+
+def test_pretrained_weights_reach_every_encoder_tensor_and_no_other(pretrained):
+    network = DGCNNPartSeg(4)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    report = start_from(network, pretrained, "dgcnn_seg", 4)
+    expected = read_weights(pretrained)
+    assert len(report.loaded) == 68
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, expected[key] if key in report.loaded else before[key]), key
+
+
+@pytest.mark.parametrize("name", ["dgcnn_partseg_pretrain", "dgcnn_partseg_finetune"])
+def test_published_files_of_either_kind_start_a_training(shared, name):
+    report = start_from(DGCNNPartSeg(4), shared / "golden" / f"{name}.pth", "dgcnn_seg", 4)
+    assert len(report.loaded) == 68
+
+
+def test_a_pretrained_file_with_a_tensor_missing_is_refused_with_the_list(root, pretrained, tmp_path):
+    state = read_weights(pretrained)
+    for key in ("conv3.0.weight", "transform_net.linear2.weight"):
+        del state[key]
+    torch.save(state, tmp_path / "part.pth")
+    with pytest.raises(ValueError, match=r"part.pth.*2 tensors missing.*conv3.0.weight, transform_net.linear2.weight"):
+        run_partseg(root, tmp_path, "--pretrained_path", str(tmp_path / "part.pth"))
+
+
+def test_weights_saved_from_inside_a_wrapper_are_refused_not_skipped(root, pretrained, tmp_path):
+    torch.save({f"module.{key}": value for key, value in read_weights(pretrained).items()}, tmp_path / "ddp.pth")
+    with pytest.raises(ValueError, match=r"ddp.pth.*no point encoder of ours.*module\.bn1\.bias"):
+        run_partseg(root, tmp_path, "--pretrained_path", str(tmp_path / "ddp.pth"))
+
+
+def test_a_pretrained_start_changes_the_losses(root, plain, pretrained, tmp_path):
+    assert metrics(plain) != metrics(run_partseg(root, tmp_path, "--pretrained_path", str(pretrained)))
+
+
+def test_best_model_has_exactly_the_names_of_a_published_fine_tuned_file(shared, plain):
+    published = read_weights(shared / "golden" / "dgcnn_partseg_finetune.pth")
+    ours = read_weights(plain / "models" / "best_model.pth")
+    expected = {key: value.shape for key, value in published.items() if not key.startswith("inv_head.")}
+    assert {key: value.shape for key, value in ours.items()} == expected
+
+
+def test_the_best_epoch_is_chosen_on_val_and_test_is_scored_once(root, plain, tmp_path, capsys):
+    run_dir = run_partseg(root, tmp_path, "--epochs", "4")
+    out = capsys.readouterr().out
+    scores = metrics(run_dir, "part_seg/val_miou_instance")
+    assert out.count("best so far") == sum(score > max([-1, *scores[:i]]) for i, score in enumerate(scores))
+    assert out.count("protocol=all_parts") == out.count("protocol=category_parts") == 1
+    network = load_part_network(run_dir / "models" / "best_model.pth", "dgcnn_seg", 4).network
+    is_last_best = scores.index(max(scores)) == len(scores) - 1
+    last = {key.removeprefix("network."): value for key, value in weights(run_dir).items()}
+    assert same(network.state_dict(), last) == is_last_best
+
+
+def test_select_last_trains_on_trainval_and_keeps_the_last_epoch(root, tmp_path):
+    run_dir = run_partseg(root, tmp_path, "--select", "last")
+    assert "10 clouds, 2 steps an epoch" in (run_dir / "run.log").read_text()
+    kept = load_part_network(run_dir / "models" / "best_model.pth", "dgcnn_seg", 4).network.state_dict()
+    assert same(kept, {key.removeprefix("network."): value for key, value in weights(run_dir).items()})
+
+
+def test_results_name_task_split_figures_and_how_the_network_came_about(plain):
+    record = results(plain)["category_parts"]
+    assert (record["task"], record["dataset"], record["split"]) == ("part_segmentation", "shapenetpart", "test")
+    assert set(record["miou_by_category"]) == {"airplane", "bag", "table"}
+    assert record["miou_class"] == pytest.approx(np.mean(list(record["miou_by_category"].values())))
+    assert 0 <= record["miou_instance"] <= 1
+    assert (record["selected_on"], record["num_train"], record["num_test"]) == ("val", 8, 5)
+    assert (record["weights"], record["checkpoint"], record["encoder_seed"], record["seed"]) == ("random", None, 1, 1)
+
+
+def test_eval_repeats_the_test_score_of_the_run_without_training(root, plain, tmp_path):
+    before = (plain / "last.pt").stat().st_mtime_ns
+    run_partseg(root, plain.parent, "--eval", "--json", str(tmp_path / "again.json"))
+    assert read_results(tmp_path / "again.json") == results(plain)
+    assert (plain / "last.pt").stat().st_mtime_ns == before
+
+
+def test_a_published_fine_tuned_file_can_be_scored(shared, root, tmp_path, capsys):
+    run_partseg(root, tmp_path, "--eval", "--model_path", str(shared / "golden" / "dgcnn_partseg_finetune.pth"))
+    assert "protocol=all_parts" in capsys.readouterr().out
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_training_learns_the_parts(root, tmp_path):
+    run_dir = run_partseg(root, tmp_path, "--epochs", "12", "--no-use_sgd", "--lr", "0.003", "--dropout", "0")
+    assert metrics(run_dir)[-1] < 0.75 * metrics(run_dir)[0]
+
+
+def test_a_non_finite_loss_stops_with_step_shards_and_saved_state(root, tmp_path):
+    with pytest.raises(ValueError, match=r"non-finite in epoch 0, step 1(.|\n)*ply_data_train0.h5 row \d"):
+        run_partseg(root, tmp_path, "--lr", "1e30")
+    assert (tmp_path / "tiny" / "nonfinite.pt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--data_root", "/nonexistent"), "make_shapes"),
+        (("--batch_size", "9"), "--batch_size 9 is larger than the data set (8 shapes)"),
+        (("--batch_size", "1"), "--batch_size must be at least 2"),
+        (("--epochs", "0"), "--epochs must be at least 1"),
+        (("--test_batch_size", "0"), "--test_batch_size must be at least 1"),
+        (("--num_points", "64"), "holds 48 points a cloud, 64 were asked for"),
+        (("--k", "33"), "k = 33"),
+        (("--pretrained_path", "none.pth"), "none.pth"),
+        (("--model_path", "a.pth", "--pretrained_path", "b.pth"), "both name weights"),
+        (("--eval", "--pretrained_path", "a.pth"), "--model_path"),
+        (("--eval", "--model_path", "none.pth"), "none.pth"),
+        (("--device", "cuda:99"), "cuda:99"),
+        (("--resume",), "nothing to resume"),
+    ],
+)
+def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):
+    with pytest.raises((ValueError, OSError)) as caught:
+        run_partseg(root, tmp_path, *flags)
+    assert message in str(caught.value)
+
+
+def test_an_encoder_alone_is_no_network_to_score(root, pretrained, tmp_path):
+    with pytest.raises(ValueError, match="no fine-tuned part segmentation network"):
+        run_partseg(root, tmp_path, "--eval", "--model_path", str(pretrained))
+
+
+def test_scoring_with_another_k_than_trained_is_refused(root, plain):
+    with pytest.raises(ValueError, match="trained with k 4, got --k 6; pass --k 4"):
+        run_partseg(root, plain.parent, "--eval", "--k", "6")
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(root, plain):
+    with pytest.raises(ValueError, match="already holds a run"):
+        run_partseg(root, plain.parent)
+    with pytest.raises(ValueError, match="--lr was 0.001, now 0.01"):
+        run_partseg(root, plain.parent, "--resume", "--lr", "0.01")
+
+
+def test_a_part_outside_its_category_is_one_message_and_exit_status_2(root, tmp_path, capsys):
+    shutil.copytree(root, tmp_path / "data")
+    arrays = labelled([0, 1], num_points=NUM_POINTS) | {"pid": np.full((2, NUM_POINTS), 49, np.uint8)}
+    write_h5(tmp_path / "data" / "shapenet_part_seg_hdf5_data" / "ply_data_val0.h5", **arrays)
+    with pytest.raises(SystemExit) as stop:
+        run_main(lambda: run_partseg(tmp_path / "data", tmp_path))
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert error.startswith("error: ")
+    assert "ply_data_val0.h5: pid 49 in row 0 is no part of airplane" in error
+
+
+def test_the_order_of_points_depends_on_seed_epoch_and_index_and_keeps_labels_with_points(root):
+    clouds = ShapeNetPart(root, "trainval", num_points=NUM_POINTS)
+    first, again = ShuffledParts(clouds, seed=3), ShuffledParts(clouds, seed=3)
+    for index in (0, 9):
+        item, twin = first[index], again[index]
+        assert torch.equal(item["points"], twin["points"])
+        stored = dict(zip(map(tuple, clouds[index]["points"].tolist()), clouds[index]["part_label"].tolist()))
+        assert [stored[tuple(p)] for p in item["points"].tolist()] == item["part_label"].tolist()
+    again.set_epoch(1)
+    assert not torch.equal(first[0]["points"], again[0]["points"])
+    assert not torch.equal(first[0]["points"], ShuffledParts(clouds, seed=4)[0]["points"])
+    assert "ply_data_train0.h5 row 7" in first.files(7)
+    assert "ply_data_val0.h5 row 1" in first.files(9)
+
+
+@pytest.mark.parametrize("value", ["nan", "1", "-0.1"])
+def test_a_dropout_out_of_range_is_refused(root, tmp_path, value):
+    with pytest.raises(ValueError, match=r"--dropout must be in \[0, 1\)"):
+        run_partseg(root, tmp_path, "--dropout", value)

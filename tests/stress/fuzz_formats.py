@@ -1,0 +1,168 @@
+"""How each kind of file is read by the project, for tests/stress/fuzz.py: a digest of what it holds."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from datasets.labelled.modelnet40 import ModelNet40
+from datasets.pairs.packed_file import PackedFile
+from datasets.parts.shapenet_part import ShapeNetPart
+from datasets.shapes.meshes import load_mesh
+from datasets.shapes.ply import read_points
+from datasets.shapes.shape_folder import read_shape
+from datasets.shapes.views import load_view
+from models.weights.published import read_weights
+from tests.stress.mutations import mutate, mutate_inside_gzip, mutate_png
+from utils.run.names import STATE_FILE
+from utils.run.provenance import REPO
+from utils.run.state import load_state
+
+
+class InvalidResult(Exception):
+    """A reader returned what it promises never to return."""
+
+
+class Format(NamedTuple):
+    """A kind of file.
+
+    `read` returns a digest of all it holds, or raises as the reader does; `is_sealed` says that the format has
+    checksums over everything, so that what is read at all equals what was written; `name` is that of the damaged file
+    in a folder of its own.
+    """
+
+    read: Callable[[Path], str]
+    name: str
+    is_sealed: bool
+    mutate: Callable[[bytes, np.random.Generator], tuple[str, bytes]] = mutate
+
+
+def digest(*values: object) -> str:
+    """Of tensors, arrays, plain values and nests of them, bit by bit."""
+    state = hashlib.sha256()
+    _update(state, values)
+    return state.hexdigest()
+
+
+def _update(state: "hashlib._Hash", value: object) -> None:
+    if isinstance(value, dict):
+        value = list(value.items())
+    if isinstance(value, Tensor):
+        value = value.detach().numpy()
+    if isinstance(value, np.ndarray):
+        state.update(f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            _update(state, item)
+        state.update(f"{len(value)}".encode())
+    else:
+        state.update(repr(value).encode())
+
+
+def _weights(path: Path) -> str:
+    return digest(read_weights(path))
+
+
+def _state(path: Path) -> str:
+    return digest(load_state(path.parent, report=print)[1])
+
+
+def _require_cloud(points: np.ndarray) -> np.ndarray:
+    if points.dtype != np.float32 or points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise InvalidResult(f"points {points.dtype} {points.shape}")
+    if not np.isfinite(points).all():
+        raise InvalidResult("points that are not finite")
+    return points
+
+
+def _ply(path: Path) -> str:
+    return digest(_require_cloud(read_points(path)))
+
+
+def _shape(path: Path) -> str:
+    return digest(_require_cloud(read_shape(path)))
+
+
+def _mesh(path: Path) -> str:
+    mesh = load_mesh(path)
+    if not np.isfinite(mesh.vertices[mesh.faces]).all():
+        raise InvalidResult("corners that are not finite")
+    return digest(np.asarray(mesh.vertices), np.asarray(mesh.faces), _shape(path))
+
+
+def _png(path: Path) -> str:
+    image = load_view(path, "white")
+    if image.mode != "RGB" or 0 in image.size:
+        raise InvalidResult(f"a picture {image.mode} {image.size}")
+    return digest(np.asarray(image))
+
+
+def _labelled(path: Path) -> str:
+    dataset = ModelNet40(path.parent, "train", num_points=32, normalize=True)
+    for points in dataset.points.numpy():
+        _require_cloud(points)
+    if not ((dataset.labels >= 0) & (dataset.labels < len(dataset.class_names))).all():
+        raise InvalidResult("labels outside the classes")
+    return digest(dataset.points, dataset.labels)
+
+
+def _parts(path: Path) -> str:
+    dataset = ShapeNetPart(path.parent, "train", num_points=32)
+    for points in dataset.points.numpy():
+        _require_cloud(points)
+    for category, labels in zip(dataset.categories.tolist(), dataset.part_labels.tolist()):
+        if not set(labels) <= set(dataset.table[category].part_labels):
+            raise InvalidResult("parts of another category")
+    return digest(dataset.points, dataset.categories, dataset.part_labels)
+
+
+def _packed(path: Path) -> str:
+    file = PackedFile(path)
+    views = [[file.read_view(shape, view) for view in range(file.num_views(shape))] for shape in range(len(file))]
+    return digest(
+        [file.read_points(shape) for shape in range(len(file))], views, list(map(file.name, range(len(file))))
+    )
+
+
+def _archive(path: Path) -> str:
+    """`python -m data.unpack`, as people call it; nothing may appear beside --out."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        out = Path(folder, "in", "here")
+        command = [sys.executable, "-m", "data.unpack", str(path.resolve()), "--out", str(out)]
+        done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, errors="replace")
+        outside = [str(found) for found in Path(folder).rglob("*") if not {found, *found.parents} & {out, out.parent}]
+        if outside:
+            raise InvalidResult(f"unpacked outside: {outside}")
+        if done.returncode == 2 and done.stderr.rstrip().splitlines()[-1].startswith("error: "):
+            raise ValueError(done.stderr)
+        if done.returncode:
+            raise InvalidResult(f"status {done.returncode}: {done.stderr[-2000:]}")
+        files = sorted(found for found in out.rglob("*") if found.is_file() and found.name != ".unpacked_from")
+        return digest([(str(found.relative_to(out)), found.read_bytes()) for found in files if found.parent != out])
+
+
+CHECKPOINTS = {
+    "weights": Format(_weights, "best_model.pth", is_sealed=True),
+    "state": Format(_state, STATE_FILE, is_sealed=True),
+}
+INPUTS = {
+    "ply": Format(_ply, "cloud.ply", is_sealed=False),
+    "png": Format(_png, "00.png", is_sealed=False, mutate=mutate_png),
+    "hdf5 clouds": Format(_labelled, "ply_data_train0.h5", is_sealed=False),
+    "hdf5 parts": Format(_parts, "ply_data_train0.h5", is_sealed=False),
+    "packed": Format(_packed, "packed.h5", is_sealed=True),
+    "tar.gz": Format(_archive, "set.tar.gz", is_sealed=False, mutate=mutate_inside_gzip),
+    "mesh off": Format(_mesh, "mesh.off", is_sealed=False),
+    "mesh obj": Format(_mesh, "mesh.obj", is_sealed=False),
+    "mesh ply": Format(_mesh, "mesh.ply", is_sealed=False),
+    "mesh stl": Format(_mesh, "mesh.stl", is_sealed=False),
+    "mesh glb": Format(_mesh, "mesh.glb", is_sealed=False),
+    "table npy": Format(_shape, "cloud.npy", is_sealed=False),
+    "table txt": Format(_shape, "cloud.xyz", is_sealed=False),
+}

@@ -1,0 +1,97 @@
+"""A process that reads damaged files: what it does with each of them, also when it dies, hangs or asks for memory."""
+
+import multiprocessing
+import resource
+import signal
+import warnings
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from tests.stress.fuzz_formats import Format
+
+CPU_LIMIT_S = 20  # for one file; processor time, as the machine may be busy or stopped
+WALL_LIMIT_S = 600
+MEMORY_MIB = 1024  # beyond what the process has when it starts
+
+
+class Outcome(NamedTuple):
+    """What became of one file: a digest of its content, or the message that refuses it, or a breach of the rules."""
+
+    digest: str = ""
+    refusal: str = ""
+    breach: str = ""
+
+
+class Reader:
+    """Reads files in a process of its own, which is replaced when it dies; a context manager.
+
+    Args:
+        cpu_limit_s: processor time for one file.
+    """
+
+    def __init__(self, cpu_limit_s: float = CPU_LIMIT_S) -> None:
+        self.cpu_limit_s = cpu_limit_s
+        self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def read(self, kind: Format, path: Path) -> Outcome:
+        """The outcome for one file."""
+        self._pipe.send((kind, path))
+        try:
+            if self._pipe.poll(WALL_LIMIT_S):
+                return self._pipe.recv()
+            breach = f"no answer in {WALL_LIMIT_S} s"
+        except (EOFError, ConnectionError):
+            self._process.join()
+            status = -self._process.exitcode
+            hangs = status == signal.SIGPROF
+            breach = f"more than {self.cpu_limit_s} s" if hangs else f"the process died of it (exit status {-status})"
+        self._stop()
+        self._start()
+        return Outcome(breach=breach)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would inherit the memory of this process
+        self._pipe, far_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(far_end, self.cpu_limit_s), daemon=True)
+        self._process.start()
+        far_end.close()
+
+    def _stop(self) -> None:
+        self._pipe.close()
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(pipe: Connection, cpu_limit_s: float) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_MIB * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    while True:
+        try:
+            kind, path = pipe.recv()
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_PROF, cpu_limit_s)  # its signal ends the process, within native code too
+        outcome = _read(kind, path)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        pipe.send(outcome)
+
+
+def _read(kind: Format, path: Path) -> Outcome:
+    try:
+        return Outcome(digest=kind.read(path))
+    except (ValueError, OSError) as error:
+        if path.name not in str(error):
+            return Outcome(breach=f"the message does not name the file: {type(error).__name__}: {error}")
+        return Outcome(refusal=str(error))
+    except Exception as error:  # whatever it is, it should have been one of the two above
+        return Outcome(breach=f"{type(error).__name__}: {error}")

@@ -1,0 +1,132 @@
+"""One start of a training that is to be interrupted: what its log says, when it is saving, and its end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.run.names import CONFIG_FILE, STATE_FILE
+from utils.run.provenance import REPO
+
+POLL_S = 0.005
+_MARK = "KILL_RESUME_LAUNCH"  # every process of a launch has it in its environment
+_LENGTH = re.compile(r" (\d+) steps an epoch")
+_STEP = re.compile(r" epoch (\d+) step (\d+)/\d+  ")
+_RESUMED = re.compile(r" resumed at epoch (\d+), step (\d+), from (\S+)")
+_BEGUN = "yet: training begins"
+
+
+class Start(NamedTuple):
+    """Where a launch began to train: steps since the start of the run, and the file that held them."""
+
+    step: int
+    source: str
+
+
+class Launch:
+    """train_crosspoint.py in processes of its own, with --resume when its folder holds a run.
+
+    Args:
+        flags: of train_crosspoint.py, without --output_dir, --exp_name and --resume.
+        run_dir: of the run; its log may hold earlier launches.
+        processes: more than one are started by torchrun.
+        output: what they print is appended here.
+    """
+
+    def __init__(self, flags: Sequence[str], run_dir: Path, processes: int, output: Path):
+        self.run_dir, self.processes, self.output = run_dir, processes, output
+        self._log = run_dir / "run.log"
+        self._left = set(self._unfinished())  # by a launch before
+        self._before = self._log.stat().st_size if self._log.exists() else 0
+        self._mark = f"{_MARK}={uuid.uuid4().hex}"
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        words = [*(torchrun if processes > 1 else []), "train_crosspoint.py", *flags]
+        words += ["--output_dir", str(run_dir.parent), "--exp_name", run_dir.name]
+        words += ["--resume"] if (run_dir / CONFIG_FILE).exists() else []
+        name, value = self._mark.split("=")
+        environment = os.environ | {name: value, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+        self.start = time.monotonic()
+        with output.open("ab") as stream:
+            options = {"stdout": stream, "stderr": stream, "start_new_session": True}
+            self._root = subprocess.Popen([sys.executable, *words], cwd=REPO, env=environment, **options)
+
+    @property
+    def text(self) -> str:
+        """What this launch has written to run.log."""
+        if not self._log.exists():
+            return ""
+        with self._log.open("rb") as stream:
+            stream.seek(self._before)
+            return stream.read().decode()
+
+    def steps(self) -> list[int]:
+        """Every step it has finished, counted from the start of the run."""
+        text = self.text
+        return [int(epoch) * self._length(text) + int(step) for epoch, step in _STEP.findall(text)]
+
+    def began(self) -> Start | None:
+        """Where it began to train; None before it did."""
+        text = self.text
+        if found := _RESUMED.search(text):
+            return Start(int(found[1]) * self._length(text) + int(found[2]), found[3])
+        return Start(0, "-") if _BEGUN in text or _STEP.search(text) else None
+
+    @staticmethod
+    def _length(text: str) -> int:
+        return int(_LENGTH.search(text)[1])
+
+    def is_saving(self) -> bool:
+        """Whether a state is being written now, or was when it was killed."""
+        return any(path not in self._left for path in self._unfinished())
+
+    def _unfinished(self) -> Iterator[Path]:
+        return self.run_dir.glob(f".{STATE_FILE}.*")
+
+    def status(self) -> int | None:
+        """Exit status, None while it runs."""
+        return self._root.poll()
+
+    def kill(self) -> None:
+        """SIGKILL to every process, wherever torchrun or a data loader has put it, until none is left."""
+        self._root.kill()
+        while pids := self.pids():
+            for pid in pids:
+                _send(pid, signal.SIGKILL)
+            time.sleep(POLL_S)
+        self._root.wait()
+
+    def stop(self, number: signal.Signals) -> int:
+        """Ask it to stop, as a scheduler does, and wait for the end; exit status.
+
+        torchrun passes SIGTERM on; any other signal goes to the last of its processes.
+        """
+        is_own = self.processes == 1 or number == signal.SIGTERM
+        pids = [self._root.pid] if is_own else self.pids(f"RANK={self.processes - 1}")
+        for pid in pids[:1]:
+            _send(pid, number)
+        return self._root.wait()
+
+    def pids(self, also: str = "") -> list[int]:
+        """Processes of this launch that are alive, the oldest first; with `also` in their environment."""
+        wanted = {word.encode() for word in (self._mark, also) if word}
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = set((folder / "environ").read_bytes().split(b"\0"))
+            except OSError:  # it has ended, or is another user's
+                continue
+            if wanted <= words:
+                found.append(int(folder.name))
+        return sorted(found)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

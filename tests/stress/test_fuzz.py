@@ -1,0 +1,89 @@
+"""Damaged files of every kind; a short version of `python -m tests.stress.fuzz`."""
+
+import os
+import zlib
+
+import numpy as np
+import pytest
+
+from tests.stress.fuzz import fuzz, main, parse_args
+from tests.stress.fuzz_formats import Format
+from tests.stress.fuzz_worker import Reader
+from tests.stress.mutations import MUTATIONS, mutate, mutate_png
+
+
+def test_damaged_checkpoints_and_inputs_are_refused_by_name_or_read_as_what_they_are(capsys):
+    assert main(parse_args(["--seed", "5", "--checkpoints", "14", "--inputs", "26"])) == 0
+    text = capsys.readouterr().out
+    assert text.endswith("40 damaged files, 0 breaches\n")
+    assert "BREACH" not in text
+
+
+def ends_in_a_crash(path):
+    os.abort()
+
+
+def never_ends(path):
+    while True:
+        pass
+
+
+def takes_all_memory(path):
+    return str(np.ones(2**29).sum())
+
+
+def raises_something_else(path):
+    return {}[path.name]
+
+
+def does_not_name_the_file(path):
+    raise ValueError("damaged")
+
+
+def notices_nothing(path):
+    return str(zlib.crc32(path.read_bytes()))
+
+
+@pytest.fixture(scope="module")
+def reader():
+    with Reader(cpu_limit_s=1) as reader:
+        yield reader
+
+
+@pytest.mark.parametrize(
+    "read, breach",
+    [
+        (ends_in_a_crash, "the process died of it"),
+        (never_ends, "more than 1 s"),
+        (takes_all_memory, "MemoryError"),
+        (raises_something_else, "KeyError"),
+        (does_not_name_the_file, "the message does not name the file"),
+    ],
+)
+def test_what_a_reader_must_not_do_is_seen(reader, tmp_path, read, breach):
+    (tmp_path / "a.bin").write_bytes(b"content")
+    assert breach in reader.read(Format(read, "a.bin", is_sealed=True), tmp_path / "a.bin").breach
+
+
+@pytest.mark.parametrize("is_sealed, result", [(True, "breach"), (False, "changed")])
+def test_another_content_is_a_breach_where_the_format_has_checksums(reader, tmp_path, is_sealed, result):
+    (tmp_path / "a.bin").write_bytes(bytes(range(256)))
+    formats = {"a": Format(notices_nothing, "a.bin", is_sealed)}
+    results = {trial.result for trial in fuzz(reader, formats, {"a": [tmp_path / "a.bin"]}, 12, seed=1)}
+    assert result in results
+    assert results <= {result, "same"}
+
+
+@pytest.mark.parametrize("name", list(MUTATIONS))
+def test_every_kind_of_damage_is_drawn_from_its_generator_alone(name):
+    content = bytes(range(1, 256)) * 9
+    damaged = [bytes(MUTATIONS[name](bytearray(content), np.random.default_rng(seed))) for seed in (3, 3, 4, 5, 6)]
+    assert damaged[0] == damaged[1]
+    assert any(one != content for one in damaged)
+
+
+def test_damage_of_files_of_any_size_is_possible():
+    for content in (b"a", b"ab", bytes(100)):
+        for seed in range(200):
+            mutate(content, np.random.default_rng(seed))
+            mutate_png(content, np.random.default_rng(seed))

@@ -1,0 +1,98 @@
+import random
+import shutil
+
+import pytest
+import torch
+
+from tests.stress import kill_resume
+from tests.stress.kill_compare import differences, num_tensors
+from tests.stress.kill_trial import DAMAGES, SAVE, START, STEP, STOPS, damage
+from tests.support.tiny_trees import write_shapenet
+
+
+def test_a_training_that_is_killed_stopped_and_damaged_ends_as_without_bit_for_bit(tmp_path):
+    root = write_shapenet(tmp_path / "tree", [f"02/{i:02d}" for i in range(24)], num_points=130, size=40)
+    args = kill_resume.parse_args(["--epochs", "5", "--save_every_steps", "4", "--num_workers", "0"])
+    hows = [SAVE, "SIGUSR1", "flipped", STEP]
+    trial, faults = kill_resume.run_both(args, hows, tmp_path, root, random.Random(1))
+    assert faults == []
+    assert [one.how for one in trial.interruptions] == hows
+    assert any(one.is_saving for one in trial.interruptions)
+    assert [one.began.source for one in trial.interruptions if one.how in DAMAGES] == ["previous.pt"]
+    assert [one.lost for one in trial.interruptions if one.how in STOPS] == [0]
+    assert num_tensors(tmp_path / "interrupted") > 500
+    rows = kill_resume.table(trial.interruptions).splitlines()
+    assert len(rows) == 2 + len(hows)
+
+
+def test_of_the_kills_the_first_is_before_any_state_and_many_are_during_a_save():
+    args = kill_resume.parse_args(["--kills", "30", "--stops", "3", "--damages", "2"])
+    hows = kill_resume.plan(args, random.Random(1))
+    counts = {how: hows.count(how) for how in (START, STEP, SAVE, *STOPS, *DAMAGES)}
+    assert hows[0] == STEP
+    assert list(counts.values()) == [6, 12, 12, 2, 1, 1, 1]
+    assert hows == kill_resume.plan(args, random.Random(1)) != kill_resume.plan(args, random.Random(2))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of the same finished run."""
+    run_dir = tmp_path / "a"
+    (run_dir / "models").mkdir(parents=True)
+    torch.manual_seed(0)
+    state = {"method": {"w": torch.randn(3)}, "optimizer": {"state": {0: {"exp_avg": torch.randn(3)}}}}
+    state |= {"schedule": {"last_epoch": 2}, "scaler": {}, "rng": [{"torch": torch.get_rng_state()}], "best": 0.5}
+    state |= {"progress": {"epoch": 2, "step": 0, "seconds": 1.0}, "bad_samples": {"num_bad": 0}}
+    torch.save(state, run_dir / "last.pt")
+    torch.save({"w": torch.ones(2)}, run_dir / "models" / "best_model.pth")
+    (run_dir / "metrics.jsonl").write_text('{"epoch": 0, "loss/total": 1.5, "hours": 1.0}\n')
+    shutil.copytree(run_dir, tmp_path / "b")
+    return run_dir, tmp_path / "b", state
+
+
+def test_runs_that_differ_in_time_alone_are_the_same(folders):
+    a, b, state = folders
+    torch.save(state | {"progress": {"epoch": 2, "step": 0, "seconds": 9.0}}, b / "last.pt")
+    (b / "metrics.jsonl").write_text('{"epoch": 0, "loss/total": 1.5, "hours": 2.0}\n' * 2)
+    assert differences(a, b) == []
+    assert num_tensors(a) == 4
+
+
+@pytest.mark.parametrize(
+    "change, place",
+    [
+        ({"method": {"w": torch.zeros(3)}}, "method.w"),
+        ({"optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}}, "optimizer.state.0.exp_avg"),
+        ({"optimizer": {"state": {}}}, "optimizer.state.0.exp_avg"),
+        ({"rng": [{"torch": torch.zeros(4)}]}, "rng.0.torch"),
+        ({"progress": {"epoch": 2, "step": 1, "seconds": 1.0}}, "progress.step"),
+        ({"best": 0.25}, "best"),
+    ],
+)
+def test_a_state_that_differs_anywhere_is_told(folders, change, place):
+    a, b, state = folders
+    torch.save(state | change, b / "last.pt")
+    assert differences(a, b) == [f"last.pt: 1 values differ, {place} is one"]
+
+
+def test_weights_and_losses_that_differ_are_told(folders):
+    a, b, _ = folders
+    torch.save({"w": torch.ones(2).double()}, b / "models" / "best_model.pth")
+    torch.save({}, b / "models" / "more.pth")
+    with (b / "metrics.jsonl").open("a") as stream:
+        stream.write('{"epoch": 0, "loss/total": 1.5000001}\n{"epoch": 1, "loss/total": 1.0}\n')
+    assert differences(a, b) == [
+        "models/more.pth is in one run alone",
+        "models/best_model.pth: 1 values differ, w is one",
+        "metrics.jsonl: epoch 1 is in one run alone",
+        "metrics.jsonl: epoch 0",
+    ]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damage_changes_a_file(tmp_path, how):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(20_000))
+    damage(path, how, random.Random(0))
+    assert (path.stat().st_size < 20_000) == (how == "truncated")
+    assert any(path.read_bytes()) == (how == "flipped")

@@ -1,0 +1,61 @@
+"""A tiny ShapeNetPart tree, and runs of train_partseg.py on it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import train_partseg
+from datasets.labels import SHAPENET_PART
+from tests.support.tiny_trees import labelled, write_h5
+
+NUM_POINTS = 48
+
+
+def write_part_tree(root: Path, table=SHAPENET_PART, indices=(0, 1, 15)) -> Path:
+    """Eight train, two val and five test clouds of three categories; parts are slices along y."""
+    a, b, c = indices
+    splits = {"train": [a, b, c, a, b, c, a, b], "val": [a, c], "test": [a, b, c, a, a]}
+    for number, (split, categories) in enumerate(splits.items()):
+        arrays = labelled(categories, seed=50 * number, num_points=NUM_POINTS)
+        rank = arrays["data"][..., 1].argsort(axis=1).argsort(axis=1) / NUM_POINTS
+        rows = [table[category] for category in categories]
+        parts = [row.first_part + np.floor(r * len(row.parts)) for row, r in zip(rows, rank, strict=True)]
+        path = root / "shapenet_part_seg_hdf5_data" / f"ply_data_{split}0.h5"
+        write_h5(path, **arrays, pid=np.stack(parts).astype(np.uint8))
+    return root
+
+
+def run_partseg(root: Path, out: Path, *extra: str) -> Path:
+    """Two epochs on the tiny tree; the run's folder."""
+    command = [
+        *("--exp_name", "tiny", "--batch_size", "4", "--test_batch_size", "2", "--k", "4"),
+        *(() if "--steps" in extra else ("--epochs", "2")),
+        *("--num_points", "32", "--num_workers", "0", "--device", "cpu", "--print_freq", "1"),
+        *("--data_root", str(root), "--output_dir", str(out), *extra),
+    ]
+    train_partseg.main(train_partseg.parse_args(command))
+    return out / "tiny"
+
+
+def metrics(run_dir: Path, key: str = "loss/part") -> list[float]:
+    return [
+        record[key] for record in map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines()) if key in record
+    ]
+
+
+def read_results(path: Path) -> dict:
+    return {r["protocol"]: r for r in json.loads(path.read_text())["results"]}
+
+
+def results(run_dir: Path) -> dict:
+    return read_results(run_dir / "results.json")
+
+
+def weights(run_dir: Path) -> dict:
+    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)

@@ -1,0 +1,105 @@
+"""Feature extraction: order, modes, errors that name a cloud."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from models.encoders.registry import build_encoder
+from utils.evaluation.features import as_clouds, extract_features
+
+
+class Extent(nn.Module):
+    """Feature: (x extent, y extent, z extent), NaN for clouds of which every x is equal. Has a BatchNorm to update."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, points):
+        extent = points.amax(dim=1) - points.amin(dim=1)
+        return self.norm(extent * extent[:, :1] / extent[:, :1])
+
+
+def clouds(num_clouds=7, num_points=23):
+    return np.random.default_rng(5).random((num_clouds, num_points, 3)).astype(np.float32)
+
+
+def test_rows_come_in_the_order_of_the_clouds_whatever_the_batch_size():
+    encoder = build_encoder("dgcnn", k=5)
+    points = clouds()
+    features = extract_features(encoder, points, batch_size=3)
+    assert features.shape == (7, 2048)
+    assert features.dtype == np.float32
+    for row, cloud in zip(features, points, strict=True):
+        assert_close(row, extract_features(encoder, cloud[None])[0], rtol=1e-5, atol=1e-5)
+
+
+def test_tensors_and_arrays_give_the_same_features():
+    encoder, points = Extent(), clouds()
+    assert np.array_equal(extract_features(encoder, points), extract_features(encoder, torch.from_numpy(points)))
+
+
+def test_statistics_are_not_updated():
+    encoder = Extent().train()
+    extract_features(encoder, clouds())
+    assert encoder.norm.num_batches_tracked == 0
+
+
+def test_each_module_is_put_back_into_its_own_mode():
+    encoder = nn.Sequential(Extent(), nn.Dropout()).train()
+    encoder[0].norm.eval()
+    extract_features(encoder, clouds())
+    assert [module.training for module in (encoder, encoder[0], encoder[0].norm, encoder[1])] == [
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_modes_are_put_back_after_an_error_too():
+    encoder, points = Extent().train(), clouds()
+    points[3, :, 0] = 0.5
+    with pytest.raises(ValueError, match="cloud 3"):
+        extract_features(encoder, points)
+    assert encoder.training
+    assert encoder.norm.training
+
+
+def test_a_non_finite_feature_names_its_cloud():
+    points = clouds()
+    points[5, :, 0] = points[6, :, 0] = 0.5
+    with pytest.raises(ValueError, match="^cloud 5 has a feature that is not finite"):
+        extract_features(Extent(), points, batch_size=2)
+
+
+def test_a_non_finite_point_names_its_cloud():
+    points = clouds()
+    points[4, 2, 1] = np.inf
+    with pytest.raises(ValueError, match="^cloud 4 has a point that is not finite"):
+        extract_features(Extent(), points, batch_size=2)
+
+
+def test_an_error_of_the_encoder_names_the_clouds_of_its_batch():
+    with pytest.raises(ValueError, match="^clouds 0 to 2: .*k = 29"):
+        extract_features(build_encoder("dgcnn", k=29), clouds(), batch_size=3)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (4, 0, 3), (4, 5, 2), (4, 3)])
+def test_arrays_that_are_no_clouds_are_refused(shape):
+    with pytest.raises(ValueError, match=r"expected clouds \(M, N, 3\)"):
+        extract_features(Extent(), np.zeros(shape, dtype=np.float32))
+
+
+def test_features_need_no_gradient_and_leave_none():
+    encoder = build_encoder("pointnet")
+    extract_features(encoder, clouds())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("view", [lambda a: a[..., ::-1], lambda a: a[:, ::-2], lambda a: a.astype(">f8")])
+def test_clouds_may_be_views_with_reversed_axes_or_of_another_byte_order(view):
+    points = view(np.random.default_rng(0).normal(size=(2, 7, 3)))
+    assert np.array_equal(as_clouds(points).numpy(), points.astype(np.float32))

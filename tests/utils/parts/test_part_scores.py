@@ -1,0 +1,152 @@
+"""Part segmentation scores against slow loops, on logits that are looked up instead of computed."""
+
+import numpy as np
+import pytest
+import torch
+
+from datasets.labels import SHAPENET_PART
+from datasets.parts.part_table import part_table
+from datasets.parts.shapenet_part import ShapeNetPart
+from tests.support.tiny_trees import labelled, write_h5, write_shapenet_part
+from utils.parts.part_scores import (
+    PROTOCOLS,
+    VOTE_SCALES,
+    category_table,
+    part_record,
+    predict_parts,
+    score_parts,
+    vote_scales,
+)
+
+CPU = torch.device("cpu")
+
+
+class Lookup(torch.nn.Module):
+    """Logits that are a fixed random function of a point's coordinates."""
+
+    def __init__(self, value=None, parts=50):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, parts)
+        self.value = value
+
+    def forward(self, points, category):
+        assert not self.training
+        logits = torch.sin(37 * self.linear(points))
+        return logits if self.value is None else torch.full_like(logits, self.value)
+
+
+@pytest.fixture
+def clouds(tmp_path):
+    return ShapeNetPart(write_shapenet_part(tmp_path), "trainval", num_points=97)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return Lookup()
+
+
+def test_both_protocols_equal_a_loop_over_points(clouds, network):
+    every, own = predict_parts(network, clouds, batch_size=4, device=CPU).values()
+    network.eval()
+    for row, cloud in enumerate(clouds):
+        parts = SHAPENET_PART[cloud["category"]].part_labels
+        with torch.no_grad():
+            logits = network(cloud["points"][None], cloud["category"][None])[0]
+        for point in range(97):
+            assert every[row, point] == max(range(50), key=lambda part: logits[point, part])
+            assert own[row, point] == max(parts, key=lambda part: logits[point, part])
+
+
+def test_figures_equal_a_loop_over_shapes_and_parts(clouds, network):
+    predictions = predict_parts(network, clouds, batch_size=5, device=CPU)
+    assert tuple(predictions) == PROTOCOLS
+    for score in score_parts(clouds, predictions):
+        predicted = predictions[score.protocol]
+        by_category = {}
+        for cloud, guess in zip(clouds, predicted, strict=True):
+            category = SHAPENET_PART[cloud["category"]]
+            truth, ious = cloud["part_label"].numpy(), []
+            for part in category.part_labels:
+                union = sum((truth == part) | (guess == part))
+                ious.append(sum((truth == part) & (guess == part)) / union if union else 1)
+            by_category.setdefault(category.name, []).append(np.mean(ious))
+        assert score.miou_instance == pytest.approx(np.mean(np.concatenate(list(by_category.values()))))
+        assert score.miou_class == pytest.approx(np.mean([np.mean(ious) for ious in by_category.values()]))
+        assert score.accuracy == pytest.approx(np.mean(clouds.part_labels.numpy() == predicted))
+        assert score.by_category == pytest.approx({name: np.mean(ious) for name, ious in by_category.items()})
+
+
+def test_the_modes_of_the_network_are_as_before(clouds, network):
+    network.train()
+    predict_parts(network, clouds, batch_size=4, device=CPU)
+    assert network.training
+
+
+def test_logits_that_are_no_numbers_are_an_error(clouds):
+    with pytest.raises(ValueError, match="cloud 0 has a logit that is not finite"):
+        predict_parts(Lookup(float("nan")), clouds, batch_size=4, device=CPU)
+
+
+def test_the_table_and_the_record_hold_every_category_that_occurs(clouds, network):
+    scores = score_parts(clouds, predict_parts(network, clouds, batch_size=4, device=CPU))
+    lines = category_table(scores, clouds).splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["airplane", "2"], ["bag", "2"], ["table", "2"]]
+    assert lines[0].split() == ["category", "shapes", "all_parts", "category_parts"]
+    record = part_record(scores[0], clouds, split="test", k=4)
+    assert (record["protocol"], record["num_test"], record["num_points"], record["k"]) == ("all_parts", 6, 97, 4)
+    assert (record["num_classes"], record["num_parts"], record["split"]) == (16, 50, "test")
+
+
+def test_a_set_of_ones_own_is_scored_by_its_own_table(tmp_path):
+    table = part_table({"lamp": ["base", "shade"], "chair": ["back", "seat", "leg"]})
+    arrays = labelled([1, 0, 1])
+    truth = np.array([[2], [0], [3]]) + np.arange(97) % 2
+    write_h5(tmp_path / "ply_data_test0.h5", **arrays, pid=truth)
+    clouds = ShapeNetPart(tmp_path, "test", num_points=97, table=table)
+    torch.manual_seed(0)
+    predictions = predict_parts(Lookup(parts=5), clouds, batch_size=2, device=CPU)
+    assert set(np.unique(predictions["category_parts"][1])) <= {0, 1}
+    assert set(np.unique(predictions["category_parts"][[0, 2]])) == {2, 3, 4}
+    assert set(np.unique(predictions["all_parts"])) == {0, 1, 2, 3, 4}
+    score = score_parts(clouds, predictions)[0]
+    assert list(score.by_category) == ["lamp", "chair"]
+    slow = []
+    for row, parts in ((0, (2, 3, 4)), (1, (0, 1)), (2, (2, 3, 4))):
+        a, b = truth[row], predictions["all_parts"][row]
+        slow.append(np.mean([np.sum((a == p) & (b == p)) / np.sum((a == p) | (b == p)) for p in parts]))
+    assert score.miou_instance == pytest.approx(np.mean(slow))
+    assert score.miou_class == pytest.approx((slow[1] + (slow[0] + slow[2]) / 2) / 2)
+    assert category_table([score], clouds).splitlines()[1].split()[:2] == ["lamp", "1"]
+
+
+def test_votes_are_the_mean_of_the_logits_of_rescaled_copies(clouds, network):
+    voted = predict_parts(network, clouds, batch_size=4, device=CPU, votes=3, seed=5)["all_parts"]
+    scales = vote_scales(len(clouds), 3, seed=5)
+    with torch.no_grad():
+        logits = torch.stack([network.eval()(clouds.points * scale[:, None], clouds.categories) for scale in scales])
+    assert np.array_equal(voted, logits.mean(dim=0).argmax(dim=-1))
+    assert not np.array_equal(voted, predict_parts(network, clouds, batch_size=4, device=CPU)["all_parts"])
+
+
+def test_votes_do_not_depend_on_the_batch_but_on_the_seed(clouds, network):
+    first, again, other = (
+        predict_parts(network, clouds, batch_size=batch, device=CPU, votes=2, seed=seed)["all_parts"]
+        for batch, seed in ((4, 1), (5, 1), (4, 2))
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_first_vote_is_the_cloud_as_it_is_and_more_votes_keep_the_earlier():
+    few, many = vote_scales(7, 2, seed=3), vote_scales(7, 5, seed=3)
+    assert torch.equal(few[0], torch.ones(7, 3))
+    assert torch.equal(many[:2], few)
+    assert not torch.equal(many[1], many[2])
+    assert VOTE_SCALES[0] <= many[1:].min() < 0.9 < 1.1 < many[1:].max() <= VOTE_SCALES[1]
+
+
+@pytest.mark.parametrize(("options", "flag"), [({"batch_size": 0}, "test_batch_size"), ({"votes": 0}, "votes")])
+def test_numbers_below_1_are_refused(clouds, network, options, flag):
+    with pytest.raises(ValueError, match=f"--{flag} must be at least 1, got 0"):
+        predict_parts(network, clouds, device=CPU, **{"batch_size": 4} | options)

@@ -1,0 +1,56 @@
+import pytest
+
+from utils.classification.recipes import RECIPES
+from utils.page.page_tables import results_tables
+from utils.results.tasks import setting_of
+
+CLASSIFICATION = {
+    **{"task": "finetune_cls", "protocol": "published", "label_fraction": 1.0, "selected_on": "val", "amp": "none"},
+    **{"val_fraction": 0.1, "steps": 4500, **vars(RECIPES["published"])},
+}
+PARTS = {
+    **{
+        "task": "part_segmentation",
+        "protocol": "all_parts",
+        "label_fraction": 1.0,
+        "selected_on": "val",
+        "epochs": 300,
+    },
+    **{"batch_size": 8, "use_sgd": True, "lr": 0.001, "momentum": 0.9, "scheduler": "cos", "dropout": 0.5},
+}
+
+
+@pytest.mark.parametrize("record", [CLASSIFICATION, PARTS])
+def test_a_recipe_as_published_needs_no_words(record):
+    assert setting_of(record) == "100 % of labels"
+
+
+@pytest.mark.parametrize(
+    ("record", "change", "words"),
+    [
+        (CLASSIFICATION, {"epochs": 4, "steps": 80}, "80 steps"),
+        (CLASSIFICATION, {"batch_size": 16}, "batch_size 16"),
+        (CLASSIFICATION, {"lr": 0.01}, "lr 0.01"),
+        (CLASSIFICATION, {"use_sgd": True}, "use_sgd True"),
+        (CLASSIFICATION, {"final_lr": 1e-5}, "final_lr 1e-05"),
+        (CLASSIFICATION, {"amp": "fp16"}, "amp fp16"),
+        (CLASSIFICATION, {"val_fraction": 0.2}, "val_fraction 0.2"),
+        (CLASSIFICATION, {"val_fraction": 0.2, "selected_on": "last"}, "selected_on last"),
+        (PARTS, {"epochs": 4}, "epochs 4"),
+        (PARTS, {"lr": 0.003}, "lr 0.003"),
+        (PARTS, {"use_sgd": False}, "use_sgd False"),
+        (PARTS, {"class_choice": "chair"}, "class_choice chair"),
+    ],
+)
+def test_a_changed_constant_makes_another_setting_and_another_row_of_the_page(record, change, words):
+    assert setting_of(record | change) == f"100 % of labels, {words}"
+    pair = [record | {"weights": "checkpoint"}, record | change | {"weights": "checkpoint"}]
+    figures = [one | {"dataset": "d", "accuracy": 0.5} for one in pair]
+    (task,) = results_tables({"run": [{"results": figures}]})["tasks"]
+    assert len(task["rows"]) == 2
+    assert sum(words in row["detail"] for row in task["rows"]) == 1
+
+
+def test_the_final_rate_of_a_recipe_is_a_share_of_the_rate():
+    changed = CLASSIFICATION | vars(RECIPES["dgcnn"]) | {"protocol": "dgcnn", "lr": 0.2, "final_lr": 0.01 * 0.2}
+    assert setting_of(changed) == "100 % of labels, lr 0.2"

@@ -1,0 +1,67 @@
+"""W&B that cannot be reached, by the installed wandb itself: the run goes on and keeps its own records."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import REPO
+
+# A server that says yes to a new run and goes away before or after it. The limits of utils/run/log.py are shortened.
+PROGRAM = """
+import json, sys, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from utils import log
+
+class Server(BaseHTTPRequestHandler):
+    def do_POST(self):
+        name = json.loads(self.rfile.read(int(self.headers["Content-Length"]))).get("operationName")
+        project = {"id": "p", "name": "p", "entity": {"id": "e", "name": "e"}}
+        bucket = {"id": "i", "name": "n", "displayName": "n", "historyLineCount": 0, "project": project}
+        answers = {"UpsertBucket": {"upsertBucket": {"bucket": bucket, "inserted": True}}}
+        content = json.dumps({"data": answers.get(name, {})}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+    def log_message(self, *_): pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+if sys.argv[2] == "later":
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+else:
+    server.server_close()
+import os
+os.environ["WANDB_BASE_URL"] = f"http://127.0.0.1:{server.server_port}"
+log.WANDB_START_S, log.WANDB_FINISH_S = (1 if sys.argv[2] == "at once" else 60), 2
+report = log.RunLog(Path(sys.argv[1]), wandb_mode="online", name="n")
+report.metrics({"epoch": 0})
+if sys.argv[2] == "later":
+    assert report._wandb is not None
+    server.shutdown()
+    server.server_close()
+report.metrics({"epoch": 1})
+report.line("the run goes on")
+report.close()
+"""
+
+
+@pytest.mark.parametrize(
+    "gone, warning", [("at once", "W&B is off for this run"), ("later", "W&B did not take the last")]
+)
+def test_a_server_that_cannot_be_reached_neither_stops_nor_holds_up_a_run(tmp_path, gone, warning):
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    variables |= {"WANDB_API_KEY": "a" * 40, "HOME": str(tmp_path), "WANDB_SILENT": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), gone],
+        cwd=REPO, env=variables, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert warning in done.stdout
+    assert "the run goes on" in (tmp_path / "run.log").read_text()
+    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
+        {"epoch": 0}, {"epoch": 1},
+    ]  # fmt: skip

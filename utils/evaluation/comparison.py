@@ -1,0 +1,75 @@
+"""The question every evaluation here answers: what does pre-training add to the same encoder with random weights?"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from datasets.labelled.labelled_clouds import LabelledClouds
+from models.encoders.registry import build_encoder
+from models.weights.published import load_encoder
+from utils import markdown
+from utils import seed as seeding
+from utils.evaluation.feature_cache import FeatureCache
+from utils.evaluation.frozen_encoder import PUBLISHED_K
+from utils.evaluation.protocol_score import Score
+from utils.evaluation.protocols import run_protocols
+
+
+def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None) -> dict[str, nn.Module]:
+    """The same encoder twice: "random" with fresh weights, "pre-trained" with those of the file.
+
+    Args:
+        model_path: weights of a run here, or published.
+        seed: of the fresh weights.
+        k: neighbours per point; None takes the file's, or 15 where it has none.
+    Raises:
+        FileNotFoundError: no such file. ValueError: not such a file.
+    """
+    loaded = load_encoder(model_path, k=k)
+    seeding.everything(seed)
+    return {
+        "random": build_encoder(loaded.name, k or loaded.stored_k or PUBLISHED_K),
+        "pre-trained": loaded.encoder,
+    }
+
+
+def compute_features(
+    encoders: dict[str, nn.Module],
+    clouds: LabelledClouds,
+    cache: FeatureCache,
+    *,
+    device: torch.device | None = None,
+    batch_size: int = 32,
+) -> dict[str, np.ndarray]:
+    """Features (M, D) of every cloud by every encoder, under the encoders' names."""
+    return {
+        name: cache.extract(encoder, clouds.points, batch_size=batch_size, device=device, progress=name)
+        for name, encoder in encoders.items()
+    }
+
+
+def score_pair(
+    train_features: dict[str, np.ndarray],
+    train_labels: np.ndarray,
+    test_features: dict[str, np.ndarray],
+    test_labels: np.ndarray,
+    *,
+    seed: int = 0,
+) -> dict[str, dict[str, Score]]:
+    """Scores by encoder and protocol: published, fair, knn."""
+    return {
+        name: {
+            score.protocol: score
+            for score in run_protocols(features, train_labels, test_features[name], test_labels, seed=seed)
+        }
+        for name, features in train_features.items()
+    }
+
+
+def scores_table(scores: dict[str, dict[str, Score]]) -> str:
+    """Accuracies of `score_pair` in percent as a Markdown table, one line for each protocol."""
+    protocols = list(next(iter(scores.values())))
+    rows = [[name, *(f"{100 * by[name].accuracy:.1f}" for by in scores.values())] for name in protocols]
+    return markdown.table(["protocol", *scores], rows)

@@ -1,0 +1,155 @@
+"""Features that were computed once are read, not computed again, by this and by other programs.
+
+A file holds the features of one set of clouds. Its name is a digest of everything they depend on: the encoder's
+weights, plain settings and the code below models/, the clouds, the batch size (batches are rounded differently), torch
+and the device. So what is read equals what would be computed, bit by bit; an encoder with hooks, or of code elsewhere
+that changes, should not be cached. Files may be deleted at any time.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import scipy
+import torch
+from torch import Tensor, nn
+
+import models
+from utils.evaluation import features as extraction
+from utils.evaluation.features import extract_features
+from utils.files import write_atomically
+from utils.run.names import FEATURES_FOLDER
+
+OFF = "off"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def add_cache_arg(parser: argparse.ArgumentParser) -> None:
+    """The flag --feature_cache."""
+    parser.add_argument(
+        "--feature_cache",
+        metavar="DIR",
+        help="folder that keeps features, so that no program computes them again; off: none (default: features in the "
+        "run's folder, none for untrained weights)",
+    )
+
+
+class FeatureCache:
+    """`extract_features` that keeps its results in a folder.
+
+    Args:
+        folder: made when needed; None keeps nothing.
+        report: called with a line when features are read, a file is damaged or cannot be written.
+    """
+
+    def __init__(self, folder: Path | None, report: Callable[[str], None] = print):
+        self.folder, self.report = folder, report
+
+    @classmethod
+    def from_flag(cls, flag: str | None, checkpoint: str | Path | None, report: Callable[[str], None] = print) -> Self:
+        """The cache of --feature_cache; by default in the folder of the run that the checkpoint belongs to.
+
+        A run's checkpoints are <run>/models/<file> and <run>/<file>.
+        """
+        if flag is not None:
+            return cls(None if flag == OFF else Path(flag), report)
+        if checkpoint is None:
+            return cls(None, report)
+        parent = Path(checkpoint).parent
+        return cls((parent.parent if parent.name == "models" else parent) / FEATURES_FOLDER, report)
+
+    def extract(
+        self,
+        encoder: nn.Module,
+        points: np.ndarray | Tensor,
+        *,
+        batch_size: int = 32,
+        device: torch.device | None = None,
+        progress: str = "",
+    ) -> np.ndarray:
+        """Features (M, D) float32 of clouds (M, N, 3), as `extract_features` computes them and with its errors."""
+        if device is not None:
+            encoder.to(device)
+        if self.folder is None:
+            return extract_features(encoder, points, batch_size=batch_size, progress=progress)
+        clouds = torch.as_tensor(points, dtype=torch.float32).contiguous()
+        key = _key(encoder, clouds, batch_size)
+        path = self.folder / f"{type(encoder).__name__}_{'x'.join(map(str, clouds.shape))}_{key[:24]}.npy"
+        found = self._read(path, key)
+        if found is None:
+            found = extract_features(encoder, clouds, batch_size=batch_size, progress=progress)
+            self._write(path, key, found)
+        return found
+
+    def _read(self, path: Path, key: str) -> np.ndarray | None:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.report(f"warning: {path} cannot be read ({error.strerror}); computing its features again")
+            return None
+        body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if digest != hashlib.sha256(key.encode() + body).digest():
+            self.report(f"warning: {path} is damaged; computing its features again")
+            return None
+        self.report(f"features read from {path}")
+        return np.load(io.BytesIO(body), allow_pickle=False)
+
+    def _write(self, path: Path, key: str, features: np.ndarray) -> None:
+        """An array as np.load reads it, and behind it the digest of key and array."""
+        with io.BytesIO() as stream:
+            np.save(stream, features, allow_pickle=False)
+            body = stream.getvalue()
+        digest = hashlib.sha256(key.encode() + body).digest()
+        try:
+            write_atomically(path, lambda stream: stream.write(body + digest))
+        except OSError as error:  # the features are there all the same
+            self.report(f"warning: features not kept in {path.parent} ({error.strerror}); pass --feature_cache DIR")
+
+
+def _key(encoder: nn.Module, clouds: Tensor, batch_size: int) -> str:
+    """Hexadecimal digest of all that features depend on."""
+    device = next(encoder.parameters()).device
+    is_cuda = device.type == "cuda"
+    origin = {
+        "settings": {name: _settings(module) for name, module in encoder.named_modules()},
+        "batch_size": batch_size,
+        "clouds": list(clouds.shape),
+        "torch": str(torch.__version__),
+        "scipy": scipy.__version__,  # finds neighbours
+        "precision": [torch.is_autocast_enabled(device.type), torch.get_float32_matmul_precision()],
+        "device": torch.cuda.get_device_name(device) if is_cuda else torch.backends.cpu.get_cpu_capability(),
+        "threads": None if is_cuda else torch.get_num_threads(),
+    }
+    digest = hashlib.sha256(json.dumps(origin).encode())
+    for source in (*sorted(Path(models.__file__).parent.rglob("*.py")), Path(extraction.__file__)):
+        digest.update(source.read_bytes())
+    for name, value in encoder.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(_bytes(value))
+    digest.update(_bytes(clouds))
+    return digest.hexdigest()
+
+
+def _settings(module: nn.Module) -> list:
+    """Class of a module and its plain values, such as k, which are not in the state dict."""
+    values = {name: value for name, value in vars(module).items() if not name.startswith("_") and name != "training"}
+    return [
+        f"{type(module).__module__}.{type(module).__qualname__}",
+        {name: value for name, value in values.items() if _is_plain(value)},
+    ]
+
+
+def _is_plain(value: object) -> bool:
+    items = value if isinstance(value, (tuple, list)) else [value]
+    return all(item is None or isinstance(item, (bool, int, float, str)) for item in items)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data

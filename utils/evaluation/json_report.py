@@ -1,0 +1,81 @@
+"""Results of evaluation programs as lines for people and grep, and as a JSON file."""
+
+import json
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from utils.evaluation.protocol_score import Score
+from utils.files import write_text
+from utils.run.provenance import provenance
+
+_LIBRARIES = ("numpy", "scikit-learn")
+_FIGURES = (
+    *("miou_instance", "miou_class", "accuracy", "accuracy_std", "accuracy_ci95", "mean_class_accuracy"),
+    *("recall_1", "recall_5", "recall_10", "map", "chance"),
+)
+
+
+def make_record(result: Score, *, dataset: str, split: str, **constants: Any) -> dict[str, Any]:
+    """One object of `results`: task, protocol, dataset, split, accuracy, then every constant.
+
+    Args:
+        constants: of the features and of the data, JSON values; the protocol's own are in `result`.
+    """
+    return {
+        "task": result.task,
+        "protocol": result.protocol,
+        "dataset": dataset,
+        "split": split,
+        "accuracy": result.accuracy,
+        "mean_class_accuracy": result.mean_class_accuracy,
+        **result.constants,
+        **constants,
+    }
+
+
+def result_line(record: dict[str, Any]) -> str:
+    """One line of key=value pairs, starting with the word `result`."""
+    keys = ("task", "protocol", "dataset", "variant", "split", "c", "k_way", "m_shot", "n_query", "n_runs")
+    keys += ("label_fraction", "frozen", "voting")
+    pairs = [f"{key}={record[key]}" for key in keys if record.get(key) is not None]
+    figures = [f"{key}={record[key]:.4f}" for key in _FIGURES if record.get(key) is not None]
+    return " ".join(["result", *pairs, *figures])
+
+
+def constants_line(result: Score) -> str:
+    """One line that names the protocol and every constant of it."""
+    return f"{result.protocol}: " + ", ".join(f"{key} {_short(value)}" for key, value in result.constants.items())
+
+
+def _short(value: Any) -> str:
+    return "[" + " ".join(f"{item:g}" for item in value) + "]" if isinstance(value, list) else str(value)
+
+
+def check_report_path(path: str | Path) -> Path:
+    """Make the folder of a report before the work that fills it.
+
+    Raises:
+        ValueError: `path` is a folder. OSError: its folder cannot be made.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"--json {path} is a folder; name a file in it, such as {path / 'results.json'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_report(path: str | Path, results: list[dict[str, Any]]) -> None:
+    """Write {commit, machine, versions, command, results} as JSON, whole or not at all.
+
+    Args:
+        results: objects of `make_record`; NaN is refused, because it is no JSON.
+    """
+    path = check_report_path(path)
+    origin = provenance()
+    versions = {name: origin.pop(name) for name in ("python", "torch")} | {name: version(name) for name in _LIBRARIES}
+    report = {**origin, "versions": versions, "command": shlex.join(sys.orig_argv), "results": results}
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    write_text(path, text)

@@ -1,0 +1,43 @@
+"""All protocols that score frozen features by the classes of a test split."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from utils.evaluation.linear_svm import PUBLISHED_C, fair_protocol, published_protocol
+from utils.evaluation.nearest_neighbour import knn_protocol
+from utils.evaluation.protocol_score import Score
+
+PROTOCOLS = ("published", "fair", "knn")
+
+
+def run_protocols(
+    train_features: np.ndarray,
+    train_labels: ArrayLike,
+    test_features: np.ndarray,
+    test_labels: ArrayLike,
+    *,
+    protocols: tuple[str, ...] = PROTOCOLS,
+    c: float = PUBLISHED_C,
+    seed: int = 0,
+) -> list[Score]:
+    """One score for each of `protocols`, in that order.
+
+    Args:
+        train_features, test_features: (M, D), finite.
+        train_labels, test_labels: (M,) whole numbers.
+        protocols: names out of PROTOCOLS.
+        c: of the published protocol.
+        seed: of the fair protocol's folds.
+    Raises:
+        ValueError: an unknown protocol, or sets that a protocol refuses.
+    """
+    sets = (train_features, train_labels, test_features, test_labels)
+    run = {
+        "published": lambda: published_protocol(*sets, c=c),
+        "fair": lambda: fair_protocol(*sets, seed=seed),
+        "knn": lambda: knn_protocol(*sets),
+    }
+    unknown = sorted(set(protocols) - run.keys())
+    if unknown:
+        raise ValueError(f"unknown protocol {unknown[0]!r}; choose from {', '.join(PROTOCOLS)}")
+    return [run[name]() for name in protocols]

@@ -1,0 +1,93 @@
+"""One HTML page that needs nothing but itself: markup, style, script and data in one file, under a strict policy."""
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from utils.page.page_sections import read_run
+from utils.page.page_tables import results_tables
+
+# The scripts share one scope, in this order.
+SCRIPTS = ("base.js", "chart.js", "results.js", "curves.js", "tsne.js", "confusion.js", "parts.js", "main.js")
+
+
+def build_page(run_dirs: list[Path]) -> str:
+    """The page of these runs.
+
+    Raises:
+        FileNotFoundError: a folder that is not there or has nothing to show.
+        ValueError: a run named twice, or a damaged file.
+    """
+    runs = {name: read_run(run_dir) for name, run_dir in zip(run_names(run_dirs), run_dirs)}
+    return assemble({"title": ", ".join(runs), **page_data(runs)})
+
+
+def run_names(run_dirs: list[Path]) -> list[str]:
+    """Names of the folders; their paths where two have the same name.
+
+    Raises:
+        ValueError: the same folder twice.
+    """
+    resolved = [run_dir.resolve() for run_dir in run_dirs]
+    twice = [str(run_dir) for run_dir, path in zip(run_dirs, resolved) if resolved.count(path) > 1]
+    if twice:
+        raise ValueError(f"{' and '.join(twice)} are the same run; name each once")
+    short = [path.name for path in resolved]
+    return short if len(set(short)) == len(short) else [str(run_dir) for run_dir in run_dirs]
+
+
+def page_data(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What `read_run` found, turned from runs with sections into sections with runs."""
+    sections = ("curves", "tsne", "confusion", "parts", "sheet")
+    return {
+        "runs": [
+            {"name": name, **run["origin"], "reports": _origins(run.get("reports", []))} for name, run in runs.items()
+        ],
+        "results": results_tables({name: run.get("reports", []) for name, run in runs.items()}),
+        **{
+            section: [
+                {"run": number, "content": run[section]} for number, run in enumerate(runs.values()) if section in run
+            ]
+            for section in sections
+        },
+    }
+
+
+def _origins(reports: list[dict[str, Any]]) -> list[dict[str, str]]:
+    return [
+        {name: str(report.get(name, "")) for name in ("file", "command", "commit", "machine")} for report in reports
+    ]
+
+
+def assemble(data: Mapping[str, Any]) -> str:
+    """`data` in the page's template, with style and scripts."""
+    folder = files("utils.page")
+    style = (folder / "style.css").read_text(encoding="utf-8")
+    script = '"use strict";\n' + "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    policy = [
+        *("default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"),
+        *(f"style-src {_hash(style)}", f"script-src {_hash(script)}"),
+    ]
+    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
+        policy="; ".join(policy),
+        title=html.escape(str(data["title"])),
+        style=style,
+        script=script,
+        data=embed_json(data),
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def embed_json(data: Any) -> str:
+    """JSON that stays inside a <script> element, whatever text is in it."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate({ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"})

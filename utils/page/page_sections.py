@@ -1,0 +1,195 @@
+"""The files of a run folder that the page shows, each read into JSON values; one that is absent is None."""
+
+import base64
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.page.page_arrays import check_range, encode, encode_labels, read_npz
+from utils.run.epoch_metrics import read_metrics
+from utils.run.folder import read_config
+from utils.run.names import CONFIG_FILE, METRICS_FILE, RESULTS_FILE
+
+MAX_POINTS = 64 * 2048  # of all part-segmentation clouds of a run; 16 bytes of page each at most
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def round_figure(value: float) -> float | None:
+    """Five significant digits; None, as JSON has no NaN and no infinity."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+def read_origin(run_dir: Path) -> dict[str, Any]:
+    """What the run recorded of itself: command, commits and machines of all its sessions; {} without config.json."""
+    path = run_dir / CONFIG_FILE
+    if not path.is_file():
+        return {}
+    config = read_config(path)
+    sessions = [config, *config.get("sessions", [])]
+    joined = {
+        name: ", ".join(dict.fromkeys(str(session[name]) for session in sessions if name in session))
+        for name in ("commit", "machine", "python", "torch")
+    }
+    return {"command": config.get("command", ""), **joined, "sessions": len(sessions)}
+
+
+def read_curves(run_dir: Path) -> dict[str, Any] | None:
+    """Every figure of metrics.jsonl over the epochs: `epoch` (E,), `series` name -> (E,), null where there is none."""
+    path = run_dir / METRICS_FILE
+    if not path.is_file() or not path.stat().st_size:  # empty: the run is in its first epoch
+        return None
+    records = read_metrics(run_dir)
+    names = dict.fromkeys(name for record in records for name in record if name != "epoch")
+    return {
+        "epoch": [record["epoch"] for record in records],
+        "series": {name: [round_figure(record.get(name, math.nan)) for record in records] for name in names},
+    }
+
+
+def read_tsne(run_dir: Path) -> dict[str, Any] | None:
+    """Maps of tsne.npz, the random encoder's first where there is one."""
+    path = run_dir / "tsne.npz"
+    if not path.is_file():
+        return None
+    layout = {"xy": ("f", "M x2"), "xy_random": ("f", "M x2"), "label": ("iu", "M"), "class_names": ("U", "C")}
+    arrays = read_npz(path, layout, optional=("xy_random",))
+    check_range(path, "label", arrays["label"], len(arrays["class_names"]))
+    if not len(arrays["xy"]) or not np.isfinite(arrays["xy"]).all():
+        raise ValueError(f"{path}: xy is empty or not finite; make it again with scripts.plot_tsne")
+    maps = {"random": arrays["xy_random"]} if "xy_random" in arrays else {}
+    maps["pre-trained"] = arrays["xy"]
+    return {
+        "maps": {name: encode(xy, "f4") for name, xy in maps.items()},
+        "label": encode_labels(arrays["label"]),
+        "classes": arrays["class_names"].tolist(),
+    }
+
+
+def read_confusion(run_dir: Path) -> dict[str, Any] | None:
+    """Counts (C, C) of predictions.npz: row true, column predicted."""
+    path = run_dir / "predictions.npz"
+    if not path.is_file():
+        return None
+    arrays = read_npz(path, {"label": ("iu", "M"), "predicted": ("iu", "M"), "class_names": ("U", "C")})
+    classes = arrays["class_names"].tolist()
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    for name in ("label", "predicted"):
+        check_range(path, name, arrays[name], len(classes))
+    if not len(arrays["label"]):
+        raise ValueError(f"{path} holds no prediction")
+    np.add.at(counts, (arrays["label"], arrays["predicted"]), 1)
+    return {"counts": encode_labels(counts), "classes": classes}
+
+
+def read_parts(run_dir: Path) -> dict[str, Any] | None:
+    """Clouds of part_clouds.npz with true and predicted parts; of many, as many of each category as there is room."""
+    path = run_dir / "part_clouds.npz"
+    if not path.is_file():
+        return None
+    layout = {
+        **{"points": ("f", "S N x3"), "label": ("iu", "S N"), "predicted": ("iu", "S N")},
+        **{"category": ("U", "S"), "part_names": ("U", "P")},
+    }
+    arrays = read_npz(path, layout)
+    points, category = arrays["points"], arrays["category"]
+    for name in ("label", "predicted"):
+        check_range(path, name, arrays[name], len(arrays["part_names"]))
+    if not points.size or not np.isfinite(points).all():
+        raise ValueError(f"{path}: points is empty or not finite")
+    chosen = choose_shapes(category, max(1, MAX_POINTS // points.shape[1]))
+    return {
+        "total": len(points),
+        "part_names": arrays["part_names"].tolist(),
+        "shapes": [
+            {
+                "number": int(row),
+                "category": str(category[row]),
+                "xyz": encode(_to_int16(points[row]), "i2"),
+                "label": encode_labels(arrays["label"][row]),
+                "predicted": encode_labels(arrays["predicted"][row]),
+            }
+            for row in chosen
+        ],
+    }
+
+
+def choose_shapes(category: np.ndarray, room: int) -> list[int]:
+    """Rows of at most `room` shapes, in turns the next one of each category, sorted by category and row.
+
+    Shape: (S,) -> at most (room,)
+    """
+    turn = np.empty(len(category), np.int64)
+    for name in np.unique(category):
+        turn[category == name] = np.arange(np.count_nonzero(category == name))
+    rows = np.lexsort((np.arange(len(category)), turn))[:room]
+    return sorted(rows.tolist(), key=lambda row: (str(category[row]), row))
+
+
+def _to_int16(points: np.ndarray) -> np.ndarray:
+    """Centred, the farthest point at 32767: finer than a screen shows, at half the size of float32."""
+    points = points.astype(np.float64)
+    centred = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    return np.rint(centred * (32767 / max(np.linalg.norm(centred, axis=1).max(), 1e-12)))
+
+
+def read_sheet(run_dir: Path) -> str | None:
+    """retrieval.png as a data URL."""
+    path = run_dir / "retrieval.png"
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    if not content.startswith(_PNG):
+        raise ValueError(f"{path} is no PNG file; make it again with scripts.retrieve")
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def read_reports(run_dir: Path) -> list[dict[str, Any]]:
+    """Every *.json with a list `results` of records: its content, and its name as `file`.
+
+    Raises:
+        ValueError: a file that is no JSON, or whose results are no objects with a task.
+    """
+    reports = []
+    for path in sorted(run_dir.glob("*.json"), key=lambda path: (path.name != RESULTS_FILE, path.name)):
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}); delete it or make it again") from error
+        if not isinstance(report, dict) or not isinstance(report.get("results"), list):
+            continue
+        if not all(isinstance(record, dict) and isinstance(record.get("task"), str) for record in report["results"]):
+            raise ValueError(f"{path}: every entry of results must be an object with a task; make it again")
+        reports.append({**report, "file": path.name})
+    return reports
+
+
+# Title on the page -> the file it shows and its reader.
+READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "reports": ('*.json with a list "results"', read_reports),
+    "curves": (METRICS_FILE, read_curves),
+    "tsne": ("tsne.npz", read_tsne),
+    "confusion": ("predictions.npz", read_confusion),
+    "parts": ("part_clouds.npz", read_parts),
+    "sheet": ("retrieval.png", read_sheet),
+}
+
+
+def read_run(run_dir: Path) -> dict[str, Any]:
+    """All of a run folder that the page shows: `origin`, and by READERS what is there.
+
+    Raises:
+        FileNotFoundError: no such folder, or nothing of READERS in it.
+        ValueError: a damaged file, named.
+    """
+    if not run_dir.is_dir():
+        raise FileNotFoundError(f"no folder {run_dir}; name folders of runs, such as checkpoints/quickstart")
+    found = {name: reader(run_dir) for name, (_, reader) in READERS.items()}
+    found = {name: content for name, content in found.items() if content}
+    if not found:
+        looked_for = ", ".join(file for file, _ in READERS.values())
+        raise FileNotFoundError(f"nothing to show in {run_dir}: none of {looked_for}")
+    return {"origin": read_origin(run_dir), **found}

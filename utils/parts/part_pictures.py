@@ -1,0 +1,100 @@
+"""Examples of a part segmentation: the file that scripts.report shows, and a picture."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from datasets.parts.part_table import PartTable
+from datasets.parts.shapenet_part import ShapeNetPart
+from utils.evaluation.metrics import shape_iou
+from utils.figures.plots import COLOURS, draw_cloud, save_png
+from utils.files import write_npz
+
+COLUMNS = 8
+FOREIGN = "0.75"  # colour of points predicted as a part of another category
+
+
+class PartClouds(NamedTuple):
+    """S clouds, a number of each category: points (S, N, 3), true and predicted parts (S, N), categories (S,)."""
+
+    points: np.ndarray
+    label: np.ndarray
+    predicted: np.ndarray
+    category: np.ndarray
+    table: PartTable
+
+    @classmethod
+    def first_of_each(cls, clouds: ShapeNetPart, predicted: np.ndarray, number: int) -> "PartClouds":
+        """The first `number` clouds of each category in file order.
+
+        Args:
+            predicted: (M, N) of all clouds.
+        """
+        categories = clouds.categories.numpy()
+        rows = np.concatenate([np.flatnonzero(categories == value)[:number] for value in np.unique(categories)])
+        arrays = clouds.points.numpy(), clouds.part_labels.numpy(), predicted, categories
+        return cls(*(array[rows] for array in arrays), clouds.table)
+
+
+def write_clouds(path: Path, clouds: PartClouds) -> None:
+    """points (S, N, 3) float32, label and predicted (S, N) int64, category (S,) and part_names (P,) text."""
+    names = [f"{row.name} {part}" for row in clouds.table for part in row.parts]
+    category = [clouds.table[index].name for index in clouds.category]
+    arrays = clouds._asdict() | {"category": category, "part_names": names}
+    del arrays["table"]
+    write_npz(path, **arrays)
+
+
+def write_picture(path: Path, clouds: PartClouds) -> None:
+    """A PNG of `part_panel`."""
+    save_png(part_panel(clouds), path, dpi=130)
+
+
+def part_panel(clouds: PartClouds) -> Figure:
+    """True and predicted parts, one above the other, eight clouds in a line, colours for the category's own parts."""
+    lines = -(-len(clouds.category) // COLUMNS)
+    columns = min(len(clouds.category), COLUMNS)
+    figure = Figure(figsize=(1.55 * columns + 0.4, 3.7 * lines + 0.2), layout="constrained")
+    grid = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[1, 1.25] * lines)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for number, (points, label, predicted, index) in enumerate(zip(*clouds[:4])):
+        line, column = divmod(number, COLUMNS)
+        above, below = grid[2 * line, column], grid[2 * line + 1, column]
+        category = clouds.table[index]
+        iou = shape_iou(label, predicted, category.part_labels)
+        above.set_title(f"{category.name}, IoU {iou:.2f}", fontsize="small")
+        draw_cloud(above, points, part_colours(label, category.part_labels))
+        draw_cloud(below, points, part_colours(predicted, category.part_labels))
+        _name_parts(below, category.parts)
+    for line in range(lines):
+        grid[2 * line, 0].set_ylabel("true", fontsize="medium")
+        grid[2 * line + 1, 0].set_ylabel("predicted", fontsize="medium")
+    figure.supxlabel("grey: predicted as a part of another category", fontsize="small")
+    return figure
+
+
+def part_colours(labels: np.ndarray, part_labels: range) -> np.ndarray:
+    """One colour for each of the labels (N,): that of its place in `part_labels`, grey outside."""
+    place = labels - part_labels.start
+    is_own = (place >= 0) & (place < len(part_labels))
+    return np.where(is_own, np.array(COLOURS)[place % len(COLOURS)], FOREIGN)
+
+
+def _name_parts(axes: Axes, parts: tuple[str, ...]) -> None:
+    for number, name in enumerate(parts):
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot([], [], "o", color=colour, markersize=4, label=name)
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=2,
+        frameon=False,
+        fontsize="xx-small",
+        handletextpad=0.0,
+        columnspacing=0.8,
+    )

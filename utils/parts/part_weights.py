@@ -1,0 +1,95 @@
+"""Part segmentation networks as files: started from a pre-trained encoder, read back after fine-tuning."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from datasets.parts.part_table import PartTable, count_parts, part_names, part_table
+from datasets.parts.part_task import PartTask
+from models.encoders.part_networks import build_part_network
+from models.weights.published import LoadReport, import_state, load_encoder, read_weights, stored_origin
+
+
+class TrainedNetwork(NamedTuple):
+    """A fine-tuned network, what it was trained for, and how (JSON values; empty for files of others)."""
+
+    network: nn.Module
+    task: PartTask
+    training: dict[str, Any]
+
+
+def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> LoadReport:
+    """Copy every encoder tensor of a pre-trained file into `network`; the classifier keeps its own weights.
+
+    Args:
+        network: of `build_part_network`.
+        path: weights of a pre-training or of another fine-tuning, ours or published.
+        name: the encoder expected, a key of ENCODERS.
+        k: neighbours per point.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, of another encoder, or a tensor is missing, left over or of another shape: all are listed.
+    """
+    loaded = load_encoder(path, name, k)
+    network.load_state_dict(network.state_dict() | loaded.encoder.state_dict())
+    return loaded.report
+
+
+def build_for(task: PartTask, name: str, k: int, dropout: float = 0.5) -> nn.Module:
+    """A freshly initialised network of the size a task needs."""
+    known = task.known
+    return build_part_network(name, k, num_parts=count_parts(known), num_categories=len(known), dropout=dropout)
+
+
+def origin_of(task: PartTask, training: dict[str, Any]) -> dict[str, Any]:
+    """What `load_part_network` reads back, for `export_state`."""
+    return {
+        "parts": part_names(task.table),
+        "dataset": task.dataset,
+        "class_choice": task.class_choice,
+        "training": training,
+    }
+
+
+def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | None = None) -> TrainedNetwork:
+    """A fine-tuned network: `models/best_model.pth` of a run here, or a file of CrossPoint's authors.
+
+    Args:
+        name: a key of PART_NETWORKS.
+        k: neighbours per point.
+        asked: of the categories and parts expected; None takes those the file names, ShapeNetPart's where it has none.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, no part segmentation network, or trained with another network, k, categories or parts.
+    """
+    state = read_weights(path)
+    stored = stored_origin(state)
+    if stored.get("model", name) != name:
+        raise ValueError(
+            f"{path} holds a {stored['model']} network, got --model {name}; pass --model {stored['model']}"
+        )
+    task = asked or PartTask()
+    if "parts" in stored:
+        task = PartTask(part_table(stored["parts"]), stored["dataset"], stored["class_choice"])
+        if asked is not None and asked.table != task.table:
+            raise ValueError(
+                f"{path} was trained on other categories or parts than those of --parts: "
+                f"{_difference(task.table, asked.table)}; without --parts it is tested on its own"
+            )
+    network = build_for(task, name, k)
+    try:
+        import_state(state, network, name)
+    except ValueError as error:
+        raise ValueError(f"{path} is no fine-tuned part segmentation network of --model {name}: {error}") from error
+    if stored.get("k") not in (None, k):
+        raise ValueError(f"{path} was trained with k {stored['k']}, got --k {k}; pass --k {stored['k']}")
+    return TrainedNetwork(network, task, stored.get("training", {}))
+
+
+def _difference(trained: PartTable, given: PartTable) -> str:
+    """The first row in which two tables differ."""
+    for one, other in zip(trained, given):
+        if (one.name, one.parts) != (other.name, other.parts):
+            return f"{part_names([one])} there, {part_names([other])} in --parts"
+    return f"{len(trained)} categories there, {len(given)} in --parts"

@@ -1,0 +1,102 @@
+"""What the processes of a run do together; models.distributed has what their networks share.
+
+Where there is one process, every function here does what is right for one and talks to nobody.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from models.distributed import convert_batch_norms, get_rank, get_world_size
+
+
+def leave_process_group() -> None:
+    """Part from the other processes: from here on this one is alone."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def is_main_process() -> bool:
+    """Whether this process writes what one process writes for all."""
+    return get_rank() == 0
+
+
+def barrier() -> None:
+    """Until all processes are here."""
+    if get_world_size() > 1:
+        distributed.barrier()
+
+
+def seed_rank(seed: int) -> None:
+    """Give every process but the first global random draws (dropout) of its own; weights are made before."""
+    if not is_main_process():
+        torch.manual_seed(seed + 1_000_003 * get_rank())
+
+
+def distribute(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module as called in training: BatchNorm over all processes, gradients averaged over them.
+
+    Its parameters and buffers become those of the first process. With one process it is the module itself.
+    """
+    if get_world_size() == 1:
+        return module
+    convert_batch_norms(module)
+    is_new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # since torch 2.15
+    options = {"forward_sync_buffers" if is_new else "broadcast_buffers": False}  # running statistics are of all anyway
+    # 1x1 convolutions of channels_last images: the memory is the same, the strides of dimensions of size 1 differ.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    device_ids = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=device_ids, gradient_as_bucket_view=True, **options)
+
+
+def all_reduce_mean(values: list[float], device: torch.device) -> list[float]:
+    """Mean of each number over the processes, in float64."""
+    if get_world_size() == 1:
+        return values
+    numbers = torch.tensor(values, dtype=torch.float64, device=device)
+    distributed.all_reduce(numbers)
+    return (numbers / get_world_size()).tolist()
+
+
+def gather_objects(value: object) -> list:
+    """A picklable value of every process, by rank."""
+    if get_world_size() == 1:
+        return [value]
+    values = [None] * get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def compute_on_main(compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What the first process computes, on all."""
+    if get_world_size() == 1:
+        return compute()
+    found = [compute() if is_main_process() else None]
+    distributed.broadcast_object_list(found)
+    return found[0]
+
+
+def rank_rows(num_rows: int) -> range:
+    """The rows this process evaluates: every row is one process's, and their numbers differ by 1 at most."""
+    return _rows_of(get_rank(), num_rows)
+
+
+def _rows_of(rank: int, num_rows: int) -> range:
+    return range(rank * num_rows // get_world_size(), (rank + 1) * num_rows // get_world_size())
+
+
+def gather_rank_rows(rows: Tensor, num_rows: int) -> Tensor:
+    """All rows in order, on a CPU, from those of `rank_rows` of every process."""
+    if get_world_size() == 1:
+        return rows
+    padded = rows.new_zeros(-(-num_rows // get_world_size()), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    if distributed.get_backend() == "nccl":
+        padded = padded.cuda()
+    parts = [torch.empty_like(padded) for _ in range(get_world_size())]
+    distributed.all_gather(parts, padded)
+    return torch.cat([part[: len(_rows_of(rank, num_rows))].cpu() for rank, part in enumerate(parts)])

@@ -1,0 +1,61 @@
+"""What produced a file: commit, versions, machine, digests."""
+
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+REPO = Path(__file__).resolve().parents[2]
+# What measuring programs write: one record must not mark the next as made by changed code.
+_RECORDS = (":(exclude)benchmarks/*.csv", ":(exclude)README.md", ":(exclude)docs")
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal digest of a file, by which results name their checkpoint."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def provenance() -> dict[str, str]:
+    """What produced a file: git commit (with "+" when the tree has changes), versions, machine."""
+    return {
+        "commit": _own_commit(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # a str subclass of torch's own is refused by weights_only loading
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name(),
+    }
+
+
+@functools.cache
+def _own_commit() -> str:
+    """Of this code, as it was when the process first asked: it runs what it imported then."""
+    return git_commit()
+
+
+def processor_name() -> str:
+    """Name of the processor and the cores this process may use; only the architecture where the name is not known."""
+    name = platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = [line.partition(":") for line in cpuinfo.read_text().splitlines()]
+        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
+
+
+def git_commit(repo: Path = REPO) -> str:
+    """Short commit of a checkout, "+" appended when tracked code differs from it; "unknown" outside git."""
+    try:
+        commit = _git(repo, "rev-parse", "--short", "HEAD")
+        changed = _git(repo, "diff", "HEAD", "--name-only", "--", ".", *_RECORDS)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+" if changed else "")
+
+
+def _git(repo: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=repo, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,242 @@
+"""Epochs and steps of training: the only place of the project that steps an optimiser."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from models.distributed import get_world_size
+from models.layers.neighbours import NonFiniteInput
+from utils.processes.collectives import all_reduce_mean, distribute, is_main_process
+from utils.run.log import is_terminal, peak_memory_mib
+from utils.training.gradient_cache import Embedding, cached_backward
+
+AMP_DTYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+BatchTransform = Callable[[dict, int, int], dict]
+
+
+class Batches(Protocol):
+    """What the loop needs of a loader: its number of steps, samples of a step over all processes, batches of an epoch.
+
+    A batch may have "fault", a text for each sample, "" for those that could be read.
+    """
+
+    batch_size: int
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterable[dict]: ...
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss or its gradient became NaN or infinite.
+
+    Attributes: step in epoch, terms, and `indices` of this process's samples of the batch.
+    """
+
+    def __init__(self, step: int, terms: dict[str, float], indices: list[int]):
+        super().__init__(f"not finite at step {step}: {terms}")
+        self.step = step
+        self.terms = terms
+        self.indices = indices
+
+
+class Precision(NamedTuple):
+    """Autocast type (None: float32 throughout) and, for float16, the gradient scaler."""
+
+    dtype: torch.dtype | None
+    scaler: torch.amp.GradScaler
+
+    @classmethod
+    def from_name(cls, name: str, device: torch.device) -> "Precision":
+        """From the value of `--amp`: none, bf16 or fp16."""
+        return cls(AMP_DTYPES[name], torch.amp.GradScaler(device.type, enabled=name == "fp16"))
+
+
+@dataclass
+class Progress:
+    """How far an epoch has come, and what is averaged over its steps. All values are plain, so that a state keeps them.
+
+    `seconds` of which `waited` for data; `lr` of the last step.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    num_shapes: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    lr: float = 0.0
+
+    def add(self, terms: dict[str, float], num_shapes: int, lr: float) -> None:
+        """Count one more step."""
+        self.step += 1
+        self.num_shapes += num_shapes
+        self.lr = lr
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps: every term, "loss/total", "lr" of the last step, "shapes_per_s", "data_wait"."""
+        terms = {name: total / self.step for name, total in self.sums.items()}
+        seconds = max(self.seconds, 1e-9)
+        return terms | {
+            "loss/total": sum(terms.values()),
+            "lr": self.lr,
+            "shapes_per_s": self.num_shapes / seconds,
+            "data_wait": self.waited / seconds,
+        }
+
+
+class StepResult(NamedTuple):
+    """Loss terms as numbers, means over all processes; whether any of them was asked to stop; how many faults."""
+
+    terms: dict[str, float]
+    is_stopping: bool
+    num_faults: int
+
+
+class Stepper:
+    """One optimiser step on one batch, the same on one process or many.
+
+    Args:
+        method: batch dict -> dict of named, weighted loss terms; with micro-batches it also has `embed` and `loss`.
+        optimizer, schedule: over the method's parameters; the schedule moves once a step.
+        micro_batch: samples of a process whose activations are in memory at once, see gradient_cache.py; 0: all.
+    """
+
+    def __init__(
+        self,
+        method: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        *,
+        device: torch.device,
+        precision: Precision,
+        micro_batch: int = 0,
+    ):
+        self.method, self.optimizer, self.schedule = method, optimizer, schedule
+        self.device, self.precision, self.micro_batch = device, precision, micro_batch
+        self.forward = distribute(Embedding(method) if micro_batch else method, device)
+
+    def step(
+        self, batch: dict, number: int, is_stopping: Callable[[], bool] = lambda: False, num_faults: int = 0
+    ) -> StepResult:
+        """Forward, backward, update, schedule.
+
+        Args:
+            number: of the step, for messages.
+            is_stopping, num_faults: of this process, told to all.
+        Raises:
+            NonFiniteLoss: in all processes, before any weight has moved; where only a cloud's features are at fault,
+                in the process that has it.
+        """
+        found: list[StepResult] = []
+
+        def check(terms: dict[str, Tensor]) -> None:
+            own = [term.item() for term in terms.values()]
+            *values, stopping, faults = all_reduce_mean([*own, float(is_stopping()), float(num_faults)], self.device)
+            result = StepResult(dict(zip(terms, values)), stopping > 0, round(faults * get_world_size()))
+            found.append(result)
+            if not all(map(math.isfinite, values)):
+                raise NonFiniteLoss(number, result.terms, batch["index"].tolist())
+
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            self._backward(batch, check)
+        except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss
+            raise NonFiniteLoss(number, {"features": math.nan}, batch["index"].tolist()) from error
+        scaler = self.precision.scaler
+        if not scaler.is_enabled():  # the scaler of float16 looks itself, and skips such steps
+            norm = nn.utils.get_total_norm(p.grad for p in self.method.parameters() if p.grad is not None).item()
+            if not math.isfinite(norm):
+                raise NonFiniteLoss(number, found[0].terms | {"gradient norm": norm}, batch["index"].tolist())
+        scaler.step(self.optimizer)
+        scaler.update()
+        self.schedule.step()
+        return found[0]
+
+    def _backward(self, batch: dict, check: Callable[[dict[str, Tensor]], None]) -> None:
+        dtype, scale = self.precision.dtype, self.precision.scaler.scale
+        autocast = partial(torch.autocast, self.device.type, dtype, enabled=dtype is not None)
+        if self.micro_batch:
+            cached_backward(
+                self.method, batch, self.micro_batch, context=autocast, scale=scale, check=check, embed=self.forward
+            )
+            return
+        with autocast():
+            terms = self.forward(batch)
+        check(terms)
+        scale(torch.stack(list(terms.values())).sum()).backward()
+
+
+def train_one_epoch(
+    stepper: Stepper,
+    loader: Batches,
+    progress: Progress,
+    *,
+    report: Callable[[str], None],
+    print_freq: int = 200,
+    transform: BatchTransform | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+    after_step: Callable[[StepResult, list[str]], None] = lambda result, faults: None,
+) -> dict[str, float]:
+    """Minimise the sum of the method's loss terms over what is left of an epoch.
+
+    Args:
+        progress: which epoch, and how far it has come; moved on after every step.
+        report: called with one line every `print_freq` steps and at the epoch's last step.
+        transform: (batch on the device, epoch, step) -> the batch the method gets; for augmentation.
+        is_stopping: asked in every step whether this process was told to stop.
+        after_step: called after every step with its result and this process's faults, the batch's "fault" where set.
+    Returns:
+        `progress.means()` and "peak_mib".
+    Raises:
+        NonFiniteLoss: before the step that would have applied it.
+    """
+    stepper.method.train()
+    epoch, start = progress.epoch, progress.step
+    before, last_end = progress.seconds, time.perf_counter()
+    begin = last_end
+    hidden = not is_terminal() or not is_main_process()
+    batches = tqdm(
+        loader.epoch(epoch, start), total=len(loader), initial=start, desc=f"epoch {epoch}", leave=False, disable=hidden
+    )
+    for step, batch in enumerate(batches, start):
+        progress.waited += time.perf_counter() - last_end
+        faults = [fault for fault in batch.pop("fault", []) if fault]
+        lr = stepper.schedule.get_last_lr()[0]
+        on_device = _move(batch, stepper.device)
+        if transform is not None:
+            on_device = transform(on_device, epoch, step)
+        result = stepper.step(on_device, step, is_stopping, len(faults))
+        progress.add(result.terms, len(batch["index"]) * get_world_size(), lr)
+        last_end = time.perf_counter()
+        progress.seconds = before + last_end - begin
+        if progress.step % print_freq == 0 or progress.step == len(loader):
+            report(_line(progress, len(loader), peak_memory_mib(stepper.device)))
+        after_step(result, faults)
+    return progress.means() | {"peak_mib": peak_memory_mib(stepper.device)}
+
+
+def _move(batch: dict, device: torch.device) -> dict:
+    return {
+        key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
+    }
+
+
+def _line(progress: Progress, num_steps: int, peak_mib: float) -> str:
+    means = progress.means()
+    losses = "  ".join(f"{name.split('/')[1]} {value:.4f}" for name, value in means.items() if name.startswith("loss/"))
+    return (
+        f"epoch {progress.epoch} step {progress.step}/{num_steps}  {losses}  lr {means['lr']:.2e}  "
+        f"{means['shapes_per_s']:.1f} shapes/s  data wait {means['data_wait']:.0%}  peak {peak_mib:.0f} MiB"
+    )

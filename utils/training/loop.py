@@ -1,0 +1,243 @@
+"""What every training loop here does: epochs, exact resume, and a clear stop when the loss is no number."""
+
+import argparse
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.distributed import get_rank, get_world_size
+from utils.processes.allocator import release_free_pages
+from utils.processes.collectives import barrier, gather_objects, is_main_process, seed_rank
+from utils.processes.stop import Stopped, StopRequest
+from utils.run.epoch_metrics import try_draw_curves
+from utils.run.folder import add_session, check_same
+from utils.run.log import RunLog
+from utils.run.names import STATE_FILE
+from utils.run.provenance import provenance
+from utils.run.state import (
+    has_state,
+    load_state,
+    restore_rng,
+    rng_state,
+    save_atomically,
+    save_state,
+    set_aside_damaged,
+)
+from utils.training.bad_samples import BadSamples
+from utils.training.engine import (
+    Batches,
+    BatchTransform,
+    NonFiniteLoss,
+    Precision,
+    Progress,
+    Stepper,
+    StepResult,
+    train_one_epoch,
+)
+
+
+class Training(ABC):
+    """One run of a method over a data set; sub-classes say what follows an epoch.
+
+    Args:
+        args: epochs, seed, print_freq, save_every_steps and the rest of the flags, recorded in every state.
+        run_dir: where states and weights go.
+        method: batch -> named loss terms.
+        loader: batches by epoch; its `dataset` names the files of an item.
+        optimizer, schedule: over the method's parameters; the schedule moves once a step.
+        amp: autocast, a key of AMP_DTYPES.
+        micro_batch: samples whose activations are in memory at once; 0 takes the whole batch.
+        transform: of batches on the device, see utils.training.engine.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        run_dir: Path,
+        method: nn.Module,
+        loader: Batches,
+        device: torch.device,
+        log: RunLog,
+        *,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        amp: str = "none",
+        micro_batch: int = 0,
+        transform: BatchTransform | None = None,
+    ):
+        self.args, self.run_dir, self.method, self.loader = args, run_dir, method, loader
+        self.device, self.log = device, log
+        self.optimizer, self.schedule = optimizer, schedule
+        self.precision = Precision.from_name(amp, device)
+        self.stepper = Stepper(
+            method, optimizer, schedule, device=device, precision=self.precision, micro_batch=micro_batch
+        )
+        self.transform = transform
+        self.progress = Progress()
+        self.seconds = 0.0  # of whole epochs with their held-out scoring, over all sessions of the run
+        self.best = float("-inf")
+        self.bad_samples = BadSamples(log.line, max_rate=getattr(args, "max_bad_rate", 0.0))
+        seed_rank(args.seed)
+
+    @abstractmethod
+    def after_epoch(self, epoch: int) -> dict[str, float]:
+        """Score and keep the model of an epoch that has just ended; the scores go to the run's metrics.
+
+        Called in every process; `save_weights` writes in the first alone.
+        """
+
+    def save_weights(self, weights: dict, name: str) -> None:
+        """Write a file of the run's models/, once for all processes."""
+        if is_main_process():
+            save_atomically(weights, self.run_dir / "models" / name)
+
+    def resume(self) -> None:
+        """Continue from the run's last state; where there is none yet, begin.
+
+        Raises:
+            ValueError: damaged, of another method, of other settings, or of another number of samples.
+        """
+        if not any(gather_objects(has_state(self.run_dir))):
+            self.log.line(f"no state in {self.run_dir} yet: training begins")
+            return
+        path, state = load_state(self.run_dir, report=self.log.line)
+        check_same(state["config"], vars(self.args), path)
+        if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
+            given = ((name, getattr(self.args, name, None)) for name in ("shards", "packed", "data_root"))
+            source = next(f"--{name} {place}" for name, place in given if place)
+            raise ValueError(
+                f"{self.run_dir} was trained on {state['num_samples']} samples, {source} holds "
+                f"{len(self.loader.dataset)}: resume on the same data, or start anew under another --exp_name"
+            )
+        try:
+            self.method.load_state_dict(state["method"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{path} is the state of another network: {error}") from error
+        self.schedule.load_state_dict(state["schedule"])
+        self.precision.scaler.load_state_dict(state["scaler"])
+        self._restore_draws(state["rng"])
+        self.progress = Progress(**state["progress"])
+        self.best, self.seconds = state["best"], state["seconds"]
+        self.bad_samples.load_state_dict(state["bad_samples"])
+        self._check_agreed(path)
+        if is_main_process():
+            set_aside_damaged(self.run_dir, path)
+            add_session(self.run_dir, vars(self.args))
+        self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
+
+    def _check_agreed(self, path: Path) -> None:
+        """Refuse to go on where processes have read different states: a folder that not all see alike.
+
+        Raises:
+            ValueError: names the states.
+        """
+        found = sorted(set(gather_objects(f"{path} (epoch {self.progress.epoch}, step {self.progress.step})")))
+        if len(found) > 1:
+            raise ValueError(f"the processes have read different states: {', '.join(found)}; is the folder shared?")
+
+    def _restore_draws(self, states: list[dict]) -> None:
+        """Put the generators of this process where they were, if there are as many processes as before."""
+        if len(states) == get_world_size():
+            restore_rng(states[get_rank()])
+            return
+        self.log.line(
+            f"{get_world_size()} processes go on with a run of {len(states)}: the same batches, rounded otherwise; "
+            "dropout draws anew"
+        )
+
+    def fit(self) -> None:
+        """Train what remains, then draw the run's curves.
+
+        Raises:
+            Stopped: a signal of STOP_SIGNALS came, to any of the processes; the state is saved.
+            ValueError: the loss or its gradient became NaN or infinite; the message names step, terms, files and the
+                saved state.
+        """
+        with StopRequest() as request:
+            while self.progress.epoch < self.args.epochs:
+                self._train_epoch(request)
+        if is_main_process():
+            try_draw_curves(self.run_dir, self.log.line)
+
+    def _train_epoch(self, request: StopRequest) -> None:
+        epoch = self.progress.epoch
+        try:
+            means = train_one_epoch(
+                self.stepper,
+                self.loader,
+                self.progress,
+                report=self.log.line,
+                print_freq=self.args.print_freq,
+                transform=self.transform,
+                is_stopping=lambda: request.signal_name is not None,
+                after_step=lambda result, faults: self._after_step(result, faults, request),
+            )
+        except NonFiniteLoss as error:
+            raise ValueError(self._explain(error)) from error
+        start = time.perf_counter()
+        scores = self.after_epoch(epoch)
+        self.seconds += self.progress.seconds + time.perf_counter() - start
+        self.log.metrics({"epoch": epoch, **means, **scores, "hours": self.seconds / 3600})
+        self.progress = Progress(epoch + 1)
+        self._save()
+        release_free_pages()
+
+    def _after_step(self, result: StepResult, faults: list[str], request: StopRequest) -> None:
+        """Count samples that could not be read, save when it is due, and stop when any process was told to."""
+        progress, every = self.progress, self.args.save_every_steps
+        found = [fault for faults in gather_objects(faults) for fault in faults] if result.num_faults else []
+        self.bad_samples.note(found, self.loader.batch_size)
+        if result.is_stopping:
+            self._save()
+            barrier()  # for the one that writes: a launcher may kill it when it sees another end
+            self.log.line(
+                f"{request.signal_name or 'a signal to another process'}: stopped in epoch {progress.epoch} after step "
+                f"{progress.step}, which {self.run_dir / STATE_FILE} holds; go on with --resume"
+            )
+            raise Stopped
+        steps = progress.epoch * len(self.loader) + progress.step
+        if every and steps % every == 0 and progress.step < len(self.loader):
+            self._save()
+
+    def _save(self) -> None:
+        """Write the state, once for all processes."""
+        rng = gather_objects(rng_state())
+        if is_main_process():
+            save_state(self._state(rng), self.run_dir)
+
+    def _state(self, rng: list[dict]) -> dict:
+        """All that a run needs to go on; `rng` are the generators of each process."""
+        return {
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+            "rng": rng,
+            "progress": asdict(self.progress),
+            "best": self.best,
+            "seconds": self.seconds,
+            "bad_samples": self.bad_samples.state_dict(),
+            "num_samples": len(self.loader.dataset),
+            "config": vars(self.args),
+            "provenance": provenance(),
+        }
+
+    def _explain(self, error: NonFiniteLoss) -> str:
+        """Save the state as it is and say what led to the failure; the failed step has moved no weight."""
+        path = self.run_dir / ("nonfinite.pt" if is_main_process() else f"nonfinite_{get_rank()}.pt")  # its own batch
+        state = self._state([rng_state()])
+        save_atomically(state | {"failed_batch": error.indices, "failed_step": error.step}, path)
+        files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)
+        remedy = "a lower --lr" if self.precision.dtype is None else "a lower --lr or --amp none"
+        last = self.run_dir / STATE_FILE
+        before = f"the state saved before is {last}" if last.is_file() else "no state was saved before"
+        return (
+            f"the loss or its gradient became non-finite in epoch {self.progress.epoch}, step {error.step}: "
+            f"{error.terms}. The weights before that step are in {path} (BatchNorm's running statistics include it); "
+            f"{before}. Try {remedy}, and check this batch:\n  {files}"
+        )
