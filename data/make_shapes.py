@@ -18,7 +18,8 @@ from pathlib import Path
 
 from data.procedural import manifest
 from data.procedural.tree import TreeSize, write_tree
-from utils.cli import run_main, seed_number
+from utils.cli import run_main
+from utils.flags import seed_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

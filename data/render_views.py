@@ -25,8 +25,9 @@ from data.rendering.convert import Settings, convert_shape
 from data.rendering.raycast import require_embreex
 from data.rendering.store import PARTIAL, is_finished
 from data.rendering.workers import Outcome, run_isolated
-from utils.cli import run_main, seed_number
+from utils.cli import run_main
 from utils.files import write_text
+from utils.flags import seed_number
 
 RECORD = "render_views.json"
 

@@ -22,8 +22,8 @@ from data.storage.shard_sources import PackedSource, SampleSource, TreeSource
 from data.storage.shard_writer import claim_folder, find_bad_shards, write_shards
 from datasets.shards.shard_index import ShardIndex
 from datasets.shards.shard_source import ShardSource
-from utils.cli import run_main, seed_number
-from utils.flags import require_at_least
+from utils.cli import run_main
+from utils.flags import require_at_least, seed_number
 
 MOST_VIEWS = 4  # of a shape, unless more are asked for
 

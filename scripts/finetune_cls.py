@@ -32,10 +32,10 @@ from utils.classification.classifier_training import (
     plan_epochs,
 )
 from utils.classification.recipes import add_recipe_args, apply_recipe, check_recipe
-from utils.cli import run_main, seed_number
+from utils.cli import run_main
 from utils.evaluation.frozen_encoder import DATASETS, add_dataset_args, load_split
 from utils.evaluation.json_report import check_report_path
-from utils.flags import add_device_arg, add_save_arg, require_at_least, settle_start
+from utils.flags import add_device_arg, add_save_arg, require_at_least, seed_number, settle_start
 from utils.processes import launch
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import is_main_process

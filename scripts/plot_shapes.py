@@ -6,9 +6,10 @@ python -m scripts.plot_shapes data/shapes --out shapes.png
 import argparse
 from pathlib import Path
 
-from utils.cli import run_main, seed_number
+from utils.cli import run_main
 from utils.figures.plots import save_png, shape_panel
 from utils.figures.shape_samples import ROW_NAMES, sample_columns
+from utils.flags import seed_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.cli import run_main, seed_number
+from utils.cli import run_main
 from utils.evaluation.comparison import compute_features, encoder_pair
 from utils.evaluation.feature_cache import FeatureCache, add_cache_arg
 from utils.evaluation.frozen_encoder import add_dataset_args, load_split
 from utils.figures.plots import feature_maps, save_png
 from utils.figures.tsne import tsne_map
 from utils.files import write_npz
-from utils.flags import add_device_arg
+from utils.flags import add_device_arg, seed_number
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 

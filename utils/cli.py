@@ -1,6 +1,5 @@
 """What every entry program does with a caller's mistake: one message, a non-zero exit status."""
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -27,10 +26,3 @@ def run_main(main: Callable[[], int | None]) -> None:
     except Stopped:
         sys.exit(STOPPED)
     sys.exit(status or 0)
-
-
-def seed_number(text: str) -> int:
-    """The value of a --seed flag, for argparse's `type`: a whole number every generator here can start from."""
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {2**31 - 1}, got {text}")
-    return int(text)

@@ -1,9 +1,95 @@
-"""Flags that several programs have."""
+"""Command-line flags made of the fields of settings classes: what a flag is called, takes and means stands there."""
 
 import argparse
 import os
+import types
+from collections.abc import Collection
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from utils.cli import seed_number
+from utils.settings import Settings, check_bounds
+
+Parser = argparse.ArgumentParser
+
+
+def program_parser(description: str | None) -> Parser:
+    """Make the parser of an entry program, whose help shows the program's docstring as it is written."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add_flags(
+    parser: Parser,
+    settings: type[Settings],
+    title: str | None = None,
+    *,
+    without: Collection[str] = (),
+    **defaults: Any,
+) -> None:
+    """Declare a flag for every field of a settings class.
+
+    Booleans become a pair --name and --no-name. A field without a default is a required flag.
+
+    Args:
+        parser: of the program.
+        title: heading of the flags in the program's help.
+        without: fields that the program sets by itself.
+        defaults: the program's own, in place of the fields'.
+    """
+    group = parser.add_argument_group(title) if title else parser
+    hints = get_type_hints(settings)
+    unknown = defaults.keys() - hints.keys()
+    assert not unknown, f"{settings.__name__} has no field {', '.join(sorted(unknown))}"
+    for field in fields(settings):
+        if field.name not in without:
+            _add_flag(group, field, hints[field.name], defaults.get(field.name, field.default))
+
+
+def _add_flag(group: argparse._ActionsContainer, field: Field, hint: Any, default: Any) -> None:
+    options: dict[str, Any] = {"help": field.metadata.get("help") or None}
+    options |= {"required": True} if default is MISSING else {"default": default}
+    kind = _plain_type(hint)
+    if kind is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    else:
+        options["type"] = seed_number if field.name == "seed" else kind
+        options |= {key: field.metadata[key] for key in ("choices", "metavar") if field.metadata.get(key)}
+    group.add_argument(f"--{field.name}", **options)
+
+
+def _plain_type(hint: Any) -> type:
+    """Return T of T or `T | None`."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
+    assert hint in (bool, int, float, str, Path), hint
+    return hint
+
+
+def seed_number(text: str) -> int:
+    """Parse the value of a --seed flag: a whole number from which every generator here can start."""
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {2**31 - 1}, got {text}")
+    return int(text)
+
+
+def default_data_root() -> str:
+    """Return the folder of the data sets where no flag names one: CROSSPOINT_DATA, else data."""
+    return os.environ.get("CROSSPOINT_DATA", "data")
+
+
+def add_device_arg(parser: argparse._ActionsContainer) -> None:
+    """Declare --device, which `utils.processes.device.get_device` reads."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def require_at_least(least: int, args: Any, *names: str) -> None:
+    """Refuse flags below `least` in a program without settings classes.
+
+    Raises:
+        ValueError: names the first such flag.
+    """
+    for name in names:
+        check_bounds(name, getattr(args, name), {"at_least": least})
 
 
 def add_common_args(parser: argparse.ArgumentParser) -> None:
@@ -19,27 +105,11 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--num_workers", type=int, default=2, help="loader processes; 0 loads in this one")
 
 
-def add_device_arg(parser: argparse._ActionsContainer) -> None:
-    """The flag --device, which `get_device` reads."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-
-
 def add_save_arg(parser: argparse._ActionsContainer) -> None:
     """The flag --save_every_steps of every training."""
     parser.add_argument(
         "--save_every_steps", type=int, default=0, help="optimiser steps between states, beside one each epoch; 0: none"
     )
-
-
-def require_at_least(least: int, args: argparse.Namespace, *names: str) -> None:
-    """Refuse numbers below `least`.
-
-    Raises:
-        ValueError: names the first such flag.
-    """
-    for name in names:
-        if getattr(args, name) < least:
-            raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
 
 
 def settle_start(args: argparse.Namespace) -> None:

@@ -27,8 +27,8 @@ import numpy as np
 from tests.stress.fuzz_formats import CHECKPOINTS, INPUTS, Format
 from tests.stress.fuzz_originals import write_checkpoints, write_inputs
 from tests.stress.fuzz_worker import Outcome, Reader
-from utils.cli import run_main, seed_number
-from utils.flags import require_at_least
+from utils.cli import run_main
+from utils.flags import require_at_least, seed_number
 
 RESULTS = ("refused", "same", "changed", "breach")
 

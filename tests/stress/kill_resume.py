@@ -24,8 +24,8 @@ from benchmarks.harness.records import Figure, Recorder, add_output_args, settin
 from tests.stress.kill_compare import differences, num_tensors
 from tests.stress.kill_trial import DAMAGES, SAVE, START, STEP, STOPS, Interruption, Trial, train_uninterrupted
 from utils import markdown
-from utils.cli import run_main, seed_number
-from utils.flags import require_at_least
+from utils.cli import run_main
+from utils.flags import require_at_least, seed_number
 from utils.run.provenance import REPO
 
 SETTINGS = (

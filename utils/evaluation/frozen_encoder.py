@@ -15,9 +15,8 @@ from datasets.labelled.scanobjectnn import VARIANTS, ScanObjectNN
 from models.encoders.registry import ENCODERS, build_encoder
 from models.weights.published import load_encoder
 from utils import seed
-from utils.cli import seed_number
 from utils.evaluation.feature_cache import add_cache_arg
-from utils.flags import add_device_arg
+from utils.flags import add_device_arg, seed_number
 from utils.run.provenance import file_sha256
 
 PUBLISHED_K = 15
