@@ -39,7 +39,7 @@ class Method(nn.Module, ABC):
         """
 
     def frozen_parts(self) -> Iterable[nn.Module]:
-        """Return the parts that stay in eval mode during training, such as a teacher, so that their buffers stay too."""
+        """Return the parts that stay in eval mode in training, such as a teacher, so that their buffers do not move."""
         return ()
 
     def train(self, mode: bool = True) -> Self:

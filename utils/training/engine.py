@@ -86,7 +86,7 @@ class Progress:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def means(self) -> dict[str, float]:
-        """Average every term over the steps; add "loss/total", "lr" of the last step, "shapes_per_s" and "data_wait"."""
+        """Average every term over the steps; add "loss/total", the last "lr", "shapes_per_s" and "data_wait"."""
         terms = {name: total / self.step for name, total in self.sums.items()}
         seconds = max(self.seconds, 1e-9)
         return terms | {

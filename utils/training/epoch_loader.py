@@ -164,7 +164,7 @@ def check_batch_fits(batch_size: int, dataset: Sized) -> None:
 
 @contextmanager
 def worker_errors(num_workers: int, explain: Callable[[Exception], str]) -> Iterator[None]:
-    """Re-raise worker errors without the worker's traceback; report a dead or hanging worker as OSError(explain(error))."""
+    """Re-raise worker errors without the worker's traceback; report a dead worker as OSError with `explain`'s words."""
     try:
         yield
     except (ValueError, OSError, EOFError, RuntimeError) as error:
