@@ -24,6 +24,7 @@ def add_flags(
     title: str | None = None,
     *,
     without: Collection[str] = (),
+    either: Collection[str] = (),
     **defaults: Any,
 ) -> None:
     """Declare a flag for every field of a settings class.
@@ -34,15 +35,22 @@ def add_flags(
         parser: of the program.
         title: heading of the flags in the program's help.
         without: fields that the program sets by itself.
+        either: fields of which the user must give exactly one.
         defaults: the program's own, in place of the fields'.
     """
     group = parser.add_argument_group(title) if title else parser
+    one_of = group.add_mutually_exclusive_group(required=True) if either else group
     hints = get_type_hints(settings)
     unknown = defaults.keys() - hints.keys()
     assert not unknown, f"{settings.__name__} has no field {', '.join(sorted(unknown))}"
     for field in fields(settings):
         if field.name not in without:
-            _add_flag(group, field, hints[field.name], defaults.get(field.name, field.default))
+            _add_flag(
+                one_of if field.name in either else group,
+                field,
+                hints[field.name],
+                defaults.get(field.name, field.default),
+            )
 
 
 def _add_flag(group: argparse._ActionsContainer, field: Field, hint: Any, default: Any) -> None:
