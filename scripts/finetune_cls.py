@@ -22,7 +22,7 @@ import torch
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from models.methods.classification import Classification
-from utils.classification.classifier_test_split import score_classifier
+from utils.classification.classifier_scores import score_classifier
 from utils.classification.classifier_training import (
     ClassifierTraining,
     LabelSettings,

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tests.support.tiny_trees import cloud
-from utils.classification.classifier_test_split import class_logits
+from utils.classification.classifier_scores import class_logits
 
 CLOUDS = torch.from_numpy(np.stack([cloud(seed, 13) for seed in range(5)]))
 
