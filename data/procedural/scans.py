@@ -11,8 +11,8 @@ import trimesh
 
 from data.procedural.assembly import LabelledMesh
 from data.procedural.solids import rotation
-from data.rendering.orbit import Camera, look_at, unproject
 from data.rendering.raycast import Raycaster
+from datasets.shapes.cameras import Camera, look_at, unproject
 
 # Strength of each nuisance; ranges are uniform. Together they set how hard the scan set is.
 SENSOR_PX = 160

@@ -6,8 +6,8 @@ import numpy as np
 import trimesh
 
 from data.rendering.appearance import Appearance
-from data.rendering.orbit import Camera, project
 from data.rendering.shading import brightness, face_planes
+from datasets.shapes.cameras import Camera, project
 
 try:
     from embreex.mesh_construction import TriangleMesh

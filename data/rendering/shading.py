@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import trimesh
 
-from data.rendering.orbit import Camera
+from datasets.shapes.cameras import Camera
 
 AMBIENT, HEADLIGHT, KEY = 0.3, 0.45, 0.5
 KEY_DIRECTION = np.array([-0.5, -0.75, -0.45]) / np.linalg.norm([-0.5, -0.75, -0.45])  # to the light, camera axes

@@ -11,7 +11,7 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from data.rendering.orbit import Camera
+from datasets.shapes.cameras import Camera
 
 DEPTH_STEPS = 65534  # steps 1..65535 of uint16; 0 is background
 PARTIAL = ".partial"  # folder below the root where shapes grow; safe to delete when no program is writing
@@ -83,19 +83,6 @@ def encode_depth(depth: np.ndarray) -> dict[str, np.ndarray]:
         "scale": np.float64(scale),
         "offset": np.float64(offset),
     }
-
-
-def decode_depth(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The inverse of `encode_depth`, within half a step. Returns (V, H, W) float64, inf for background."""
-    depth = arrays["offset"] + arrays["scale"] * arrays["depth"].astype(np.float64)
-    return np.where(arrays["depth"] > 0, depth, np.inf)
-
-
-def read_cameras(path: Path) -> list[Camera]:
-    """The cameras of a `cameras.npz`."""
-    with np.load(path) as arrays:
-        height, width = (int(side) for side in arrays["size"])
-        return [Camera(k, e, (height, width)) for k, e in zip(arrays["intrinsics"], arrays["extrinsics"])]
 
 
 def _camera_arrays(cameras: Sequence[Camera]) -> dict[str, np.ndarray]:

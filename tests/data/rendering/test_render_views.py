@@ -17,9 +17,8 @@ from data import render_views
 from data.rendering import raycast
 from data.rendering.catalogue import find_meshes
 from data.rendering.convert import Settings, convert_shape
-from data.rendering.orbit import project
 from data.rendering.raycast import Raycaster
-from data.rendering.store import decode_depth, read_cameras
+from datasets.shapes.cameras import decode_depth, project, read_cameras
 from datasets.shapes.meshes import load_mesh, normalise_mesh
 from utils.cli import run_main
 

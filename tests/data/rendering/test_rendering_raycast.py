@@ -10,8 +10,9 @@ import pytest
 import trimesh
 
 from data.rendering import raycast
-from data.rendering.orbit import Camera, look_at, orbit_cameras, project, unproject
+from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
+from datasets.shapes.cameras import Camera, look_at, project, unproject
 from datasets.shapes.meshes import normalise_mesh, sample_surface
 
 SIZE = 61

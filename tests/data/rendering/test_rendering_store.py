@@ -8,8 +8,9 @@ import trimesh
 from PIL import Image
 
 from data.rendering import store
-from data.rendering.orbit import Camera, orbit_cameras
-from data.rendering.store import decode_depth, encode_depth, is_finished, read_cameras, write_shape
+from data.rendering.orbit import orbit_cameras
+from data.rendering.store import encode_depth, is_finished, write_shape
+from datasets.shapes.cameras import Camera, decode_depth, read_cameras
 
 View = tuple[np.ndarray, np.ndarray]
 
