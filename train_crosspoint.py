@@ -16,9 +16,9 @@ import torch
 
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
-from datasets.pairs.tolerant import Tolerant
+from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.transforms.batch_augment import BatchAugment
-from datasets.transforms.point_transforms import ROTATIONS, PointAugment
+from datasets.transforms.point_transforms import ROTATIONS, PointAugment, augmented_pair
 from models.distributed import get_rank, get_world_size
 from models.encoders.image_resnet import DEPTHS, ImageResNet
 from models.encoders.registry import ENCODERS, build_encoder
@@ -146,7 +146,7 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader | Sh
         "num_points": args.num_points,
         "image_size": args.image_size,
         "background": args.background,
-        "point_augment": point_augmentation(args),
+        "clouds": augmented_pair(point_augmentation(args)),
         "augment": args.augment == "loader",
         "with_images": args.cmid_weight > 0,
         "seed": args.seed,
@@ -156,7 +156,7 @@ def build_loader(args: argparse.Namespace, pin_memory: bool) -> EpochLoader | Sh
         return open_shards(args, options, **place)
     dataset = (PackedRender if args.packed else ShapeNetRender)(args.packed or args.data_root, **options)
     if args.on_bad_sample == "skip":
-        dataset = Tolerant(dataset)
+        dataset = TolerantPairs(dataset)
     return EpochLoader(dataset, args.batch_size, seed=args.seed, num_workers=args.num_workers, **place)
 
 
@@ -164,7 +164,9 @@ def build_transform(args: argparse.Namespace) -> BatchAugment | None:
     """With --augment device, what is done to each batch there."""
     if args.augment == "loader":
         return None
-    return BatchAugment(point_augmentation(args), args.image_size, args.seed, get_rank(), get_world_size())
+    return BatchAugment(
+        augmented_pair(point_augmentation(args)), args.image_size, args.seed, get_rank(), get_world_size()
+    )
 
 
 def check_flags(args: argparse.Namespace) -> None:

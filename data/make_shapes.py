@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from data.procedural import manifest
-from data.procedural.tree import TreeSize, write_tree
+from data.procedural.built_in_tree import TreeSize, write_tree
 from utils.cli import run_main
 from utils.flags import seed_number
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data.rendering.catalogue import MeshFile, find_meshes
-from data.rendering.convert import Settings, convert_shape
+from data.rendering.isolated_workers import Outcome, run_isolated
+from data.rendering.mesh_conversion import Settings, convert_shape
+from data.rendering.mesh_files import MeshFile, find_meshes
 from data.rendering.raycast import require_embreex
-from data.rendering.store import PARTIAL, is_finished
-from data.rendering.workers import Outcome, run_isolated
+from data.rendering.shape_writer import PARTIAL, is_finished
 from utils.cli import run_main
 from utils.files import write_text
 from utils.flags import seed_number

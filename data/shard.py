@@ -18,7 +18,7 @@ from pathlib import Path
 
 from data.checking.check_shapenet import training_command
 from data.storage.packed_writer import report_faults
-from data.storage.shard_sources import PackedSource, SampleSource, TreeSource
+from data.storage.sample_sources import PackedSource, SampleSource, TreeSource
 from data.storage.shard_writer import claim_folder, find_bad_shards, write_shards
 from datasets.shards.shard_index import ShardIndex
 from datasets.shards.shard_source import ShardSource

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from data.checking.identify import SETS, identify
+from data.checking.recognise_sets import SETS, recognise_sets
 from utils.cli import run_main
 
 SUMS = "SHA256SUMS.local"
@@ -131,7 +131,7 @@ def unpack(archive: Path, out: Path, digest: str, size: int) -> list[str]:
             for member in tqdm(tar, "unpacking", unit=" files", disable=None):
                 _check_member(archive, member)
                 _extract(tar, member, work)
-        found = identify(work)
+        found = recognise_sets(work)
         if not found:
             raise ValueError(f"{archive} holds none of the known sets ({', '.join(SETS)}); unpack it by hand")
         for name, folder in found.items():

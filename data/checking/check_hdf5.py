@@ -10,7 +10,7 @@ import numpy as np
 from data.checking.check_report import GLUE, Report
 from data.checking.cloud_stats import CloudStats, describe, duplicates, join, measure
 from data.parallel import Map
-from datasets.labelled.hdf5 import check_layout, open_shard, read_labels, read_part_labels
+from datasets.labelled.hdf5_clouds import check_layout, open_shard, read_labels, read_part_labels
 
 
 class HDF5Set(NamedTuple):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.checking.cloud_stats import CloudStats, measure
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
 from datasets.shapes.views import open_view
 from utils.files import read_npz

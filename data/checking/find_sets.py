@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from data.checking.check_hdf5 import HDF5Set
-from datasets.labelled.hdf5 import open_shard, read_class_names
+from datasets.labelled.hdf5_clouds import open_shard, read_class_names
 from datasets.labels import MODELNET40_CLASSES, SCANOBJECTNN_CLASSES, SHAPENET_PART
 from datasets.layouts import (
     CLOUDS,

@@ -6,7 +6,7 @@ import numpy as np
 import trimesh
 
 from data.procedural import palette
-from data.procedural.solids import Solid, joined
+from data.procedural.solids import Solid, concatenate
 from datasets.labels import SHAPENET_PART, PartCategory
 
 CATEGORIES: dict[str, PartCategory] = {category.name: category for category in SHAPENET_PART}
@@ -44,7 +44,7 @@ class Assembly:
 
     def finish(self, rng: np.random.Generator, *, stretch: np.ndarray) -> LabelledMesh:
         """One mesh, stretched along the axes by (3,) factors, then bounding-box centre 0 and diagonal 1."""
-        whole = joined([solid for _, solid, _ in self._pieces]).scaled(*stretch)
+        whole = concatenate([solid for _, solid, _ in self._pieces]).scaled(*stretch)
         low, high = whole.vertices.min(axis=0), whole.vertices.max(axis=0)
         vertices = (whole.vertices - (low + high) / 2) / np.linalg.norm(high - low)
         labels = [np.full(len(solid.faces), label, np.uint8) for label, solid, _ in self._pieces]

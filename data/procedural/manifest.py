@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from data.procedural.layouts import MODELNET40, SCANOBJECTNN, SHAPENET_PART_FOLDER
+from data.procedural.hdf5_writers import MODELNET40, SCANOBJECTNN, SHAPENET_PART_FOLDER
 
 FILE = "make_shapes.json"
 FOLDERS = ("ShapeNet", "ShapeNetRendering", MODELNET40, SCANOBJECTNN, SHAPENET_PART_FOLDER)

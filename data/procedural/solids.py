@@ -44,7 +44,7 @@ def rotation(axis: str, angle_deg: float) -> np.ndarray:
     return matrix
 
 
-def joined(solids: Sequence[Solid]) -> Solid:
+def concatenate(solids: Sequence[Solid]) -> Solid:
     """Several solids as one mesh; they may overlap."""
     starts = np.cumsum([0] + [len(solid.vertices) for solid in solids[:-1]])
     vertices = np.concatenate([solid.vertices for solid in solids])

@@ -15,7 +15,7 @@ import numpy as np
 
 from data.parallel import parallel_stream
 from datasets.pairs.packed_file import FORMAT, VERSION, index_checksum
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
 from datasets.shapes.views import open_view, plain_colours
 from utils.run.provenance import provenance

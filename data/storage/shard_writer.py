@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from data.parallel import parallel_stream
-from data.storage.shard_sources import Encoded, SampleSource, Task, encode, view_of_pass
+from data.storage.sample_sources import Encoded, SampleSource, Task, encode, view_of_pass
 from datasets.shards.shard_index import FORMAT, INDEX_NAME, Shard, ShardIndex, write_index
 from datasets.shards.shard_source import ShardSource
 from utils.files import write_atomically

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.labelled.hdf5 import open_shard, read_labels, read_points
+from datasets.labelled.hdf5_clouds import open_shard, read_labels, read_points
 from datasets.layouts import CLASS_NAMES
 from datasets.transforms.point_transforms import unit_sphere
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from datasets.labelled.hdf5 import find_shards, read_class_names
+from datasets.labelled.hdf5_clouds import find_shards, read_class_names
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labels import SCANOBJECTNN_CLASSES
 from datasets.layouts import SCANOBJECTNN_VARIANTS, fix, scanobjectnn_bases

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from datasets.labelled.hdf5 import open_read_only
+from datasets.labelled.hdf5_clouds import open_read_only
 
 FORMAT, VERSION = "crosspoint-pairs", 2
 INDEX = ("shape/name", "shape/points", "shape/views", "shape/crc32", "view/name", "view/pixels", "view/size")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from datasets.layouts import CLOUDS, RENDERS
 from datasets.pairs.render_pairs import RenderPairs
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import FIX, TreeShape, list_shapes
 from datasets.shapes.views import load_view
 from datasets.transforms.image_transforms import to_pixels

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.labelled.subsets import stratified_subset
+from datasets.labelled.stratified import stratified_subset
 from datasets.labels import SHAPENET_PART
 from datasets.parts.part_table import PartTable, category_name, find_category, read_part_table
 from datasets.parts.shapenet_part import ShapeNetPart
@@ -64,7 +64,7 @@ class PartTask(NamedTuple):
         Args:
             root, split, num_points: see ShapeNetPart.
             category: leaves out all others; "" takes all that the task has.
-            label_fraction, seed: share of each category, see datasets.labelled.subsets.
+            label_fraction, seed: share of each category, see datasets.labelled.stratified.
         Raises:
             FileNotFoundError, ValueError: as ShapeNetPart; no cloud of the category; a fraction out of range.
         """

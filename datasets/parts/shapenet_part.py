@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.labelled.hdf5 import find_shards, open_shard, read_labels, read_part_labels, read_points
+from datasets.labelled.hdf5_clouds import find_shards, open_shard, read_labels, read_part_labels, read_points
 from datasets.labels import SHAPENET_PART
 from datasets.layouts import fix, shapenet_part_folders
 from datasets.parts.part_table import PartTable

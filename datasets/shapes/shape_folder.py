@@ -10,7 +10,7 @@ from datasets.labels import CATEGORY_NAMES
 from datasets.layouts import CLOUDS
 from datasets.shapes.meshes import SUFFIXES as MESH_SUFFIXES
 from datasets.shapes.meshes import load_mesh, sample_surface
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import list_shapes
 
 TEXT_SUFFIXES = (".pts", ".txt", ".xyz")

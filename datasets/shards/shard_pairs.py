@@ -50,7 +50,7 @@ class ShardPairs(RenderPairs):
         Raises:
             ValueError: a sample is damaged, or two are of one shape.
         """
-        refuse_twins(samples)
+        check_distinct_shapes(samples)
         self._samples = {sample.number: sample for sample in samples}
         try:
             return self.__getitems__(list(self._samples))
@@ -89,7 +89,7 @@ class ShardPairs(RenderPairs):
         return sizes.pop() if len(sizes) == 1 else None
 
 
-def refuse_twins(samples: Sequence[StoredSample]) -> None:
+def check_distinct_shapes(samples: Sequence[StoredSample]) -> None:
     """Raise ValueError where two are of one shape, which no pass holds twice."""
     if len({sample.number for sample in samples}) != len(samples):
         raise ValueError(f"two samples of a batch are of one shape, such as {samples[0]}; write the shards again")

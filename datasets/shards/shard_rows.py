@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from datasets.pairs.render_pairs import Item
-from datasets.shards.shard_pairs import ShardPairs, refuse_twins
+from datasets.shards.shard_pairs import ShardPairs, check_distinct_shapes
 from datasets.shards.shard_samples import StoredSample
 from datasets.shards.shard_streams import AHEAD, StreamReader
 
@@ -42,7 +42,7 @@ def read_sound_rows(pairs: ShardPairs, streams: Sequence[StreamReader], numbers:
         return read_rows(pairs, streams, numbers)
     except ValueError:  # of one of them, at least: which?
         rows = [_sound_row(pairs, stream, number) for stream in streams for number in numbers]
-    refuse_twins([row.sample for row in rows if not row.fault])
+    check_distinct_shapes([row.sample for row in rows if not row.fault])
     return rows
 
 

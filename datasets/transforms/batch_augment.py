@@ -6,6 +6,7 @@ be checked.
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -136,39 +137,46 @@ def augment_images(images: Tensor, draws: ImageDraws, size: int) -> Tensor:
 class BatchAugment:
     """Augments the batches of a data set with `augment=False`, on their device.
 
-    The draws of a batch are a function of (seed, epoch, step) and the kind of device.
+    The draws of a batch are a function of (seed, epoch, step) and the kind of device. They are made for the batch of
+    all ranks, of which each rank uses its rows, so that a step does not depend on the number of ranks.
 
     Args:
-        point_augment: settings of the clouds.
+        clouds: keys of the clouds in a batch and what augments each; clouds with equal settings are drawn together.
         image_size: side of the images, pixels.
         seed: of the run, >= 0.
-        rank, world_size: a batch is the rank-th of so many equal parts of a larger one, and is drawn for as such.
+        rank, world_size: the batch is the rank-th of world_size equal parts of the step's batch.
     """
 
-    def __init__(self, point_augment: PointAugment, image_size: int, seed: int, rank: int = 0, world_size: int = 1):
-        self.point_augment = point_augment
+    def __init__(
+        self, clouds: Mapping[str, PointAugment], image_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ):
+        self.groups: dict[PointAugment, list[str]] = {}
+        for key, settings in clouds.items():
+            self.groups.setdefault(settings, []).append(key)
         self.image_size = image_size
         self.seed = seed
         self.rank, self.world_size = rank, world_size
 
     def __call__(self, batch: dict[str, Tensor], epoch: int, step: int) -> dict[str, Tensor]:
-        """The batch with aug_a, aug_b (B, N, 3) and, where there is one, image (B, 3, H, W) uint8 augmented."""
-        clouds = torch.cat([batch["aug_a"], batch["aug_b"]])
-        generator = batch_generator(clouds.device, self.seed, epoch, step)
-        draws = draw_points(self.point_augment, len(clouds) * self.world_size, clouds.shape[1], generator)
-        draws = PointDraws(*(self._own(values, 2) for values in draws))
-        aug_a, aug_b = augment_points(clouds, draws).chunk(2)
-        augmented = {"aug_a": aug_a, "aug_b": aug_b}
+        """Return the batch, its clouds (B, N, 3) and, where present, its image (B, 3, H, W) uint8 augmented."""
+        device = next(batch[keys[0]].device for keys in self.groups.values())
+        generator = batch_generator(device, self.seed, epoch, step)
+        augmented: dict[str, Tensor] = {}
+        for settings, keys in self.groups.items():
+            points = torch.cat([batch[key] for key in keys])
+            draws = draw_points(settings, len(points) * self.world_size, points.shape[1], generator)
+            draws = PointDraws(*(self._rank_rows(values, len(keys)) for values in draws))
+            augmented |= zip(keys, augment_points(points, draws).chunk(len(keys)))
         if "image" in batch:
             images = batch["image"]
             draws = draw_images(len(images) * self.world_size, generator)
-            draws = ImageDraws(*(self._own(values, 1) for values in draws))
+            draws = ImageDraws(*(self._rank_rows(values, 1) for values in draws))
             augmented["image"] = augment_images(images, draws, self.image_size)
         return batch | augmented
 
-    def _own(self, values: Tensor | None, num_kinds: int) -> Tensor | None:
-        """The rows of this part, of each of the kinds that follow each other in the larger batch."""
+    def _rank_rows(self, values: Tensor | None, num_keys: int) -> Tensor | None:
+        """Select this rank's rows of each key; the draws of all ranks stand key by key, and within a key by rank."""
         if values is None or self.world_size == 1:
             return values
-        rows = values.unflatten(0, (num_kinds, self.world_size, -1))
+        rows = values.unflatten(0, (num_keys, self.world_size, -1))
         return rows[:, self.rank].flatten(0, 1)

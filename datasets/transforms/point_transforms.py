@@ -144,3 +144,8 @@ class PointAugment:
 
 
 PUBLISHED_AUGMENT = PointAugment()
+
+
+def augmented_pair(augment: PointAugment = PUBLISHED_AUGMENT) -> dict[str, PointAugment]:
+    """Name CrossPoint's two clouds of a shape, both augmented alike: the `clouds` of RenderPairs and BatchAugment."""
+    return {"aug_a": augment, "aug_b": augment}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data.storage.shard_sources import TreeSource
+from data.storage.sample_sources import TreeSource
 from data.storage.shard_writer import claim_folder, write_shards
 from datasets.shards.shard_index import ShardIndex
 from datasets.shards.shard_samples import SampleReader, StoredSample

@@ -9,7 +9,7 @@ from torch import nn
 
 from datasets.labelled.modelnet40 import ModelNet40
 from datasets.labelled.scanobjectnn import ScanObjectNN
-from datasets.labelled.splits import stratified_split
+from datasets.labelled.stratified import stratified_split
 from utils.evaluation.encoder_scores import score_encoder
 from utils.evaluation.features import extract_together
 from utils.evaluation.frozen_encoder import load_frozen_encoder, size_warning

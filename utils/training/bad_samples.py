@@ -38,7 +38,7 @@ class BadSamples:
         self._named: dict[str, None] = {}  # in order
 
     def note(self, faults: Sequence[str], num_samples: int) -> None:
-        """Take in one step: what `datasets.pairs.tolerant` says of every sample, "" for sound ones, of all ranks.
+        """Take in one step: what `datasets.pairs.tolerant_pairs` says of every sample, "" for sound ones, of all ranks.
 
         Args:
             faults: of the step's samples; sound ones may be left out.

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from data.procedural.curves import arc, interpolate, rounded_outline, smooth
-from data.procedural.solids import Solid, box, cylinder, ellipsoid, joined, lathe, rotation, slab, tapered_box
+from data.procedural.solids import Solid, box, concatenate, cylinder, ellipsoid, lathe, rotation, slab, tapered_box
 from data.procedural.sweeps import ring, rod, sheet, tube
 
 
@@ -77,7 +77,7 @@ def test_flat_tube_is_wide_in_the_asked_direction():
 
 
 def test_joined_solids_keep_their_faces():
-    pair = joined([box(1, 1, 1), box(1, 1, 1).moved(x=5)])
+    pair = concatenate([box(1, 1, 1), box(1, 1, 1).moved(x=5)])
     assert as_mesh(pair).volume == pytest.approx(2.0)
 
 

@@ -15,8 +15,8 @@ import trimesh
 
 from data import render_views
 from data.rendering import raycast
-from data.rendering.catalogue import find_meshes
-from data.rendering.convert import Settings, convert_shape
+from data.rendering.mesh_conversion import Settings, convert_shape
+from data.rendering.mesh_files import find_meshes
 from data.rendering.raycast import Raycaster
 from datasets.shapes.cameras import decode_depth, project, read_cameras
 from datasets.shapes.meshes import load_mesh, normalise_mesh

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.shapes.views import load_view
 from datasets.transforms.image_transforms import published_image_augment, to_pixels
-from datasets.transforms.point_transforms import PointAugment, random_subset
+from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset
 from tests.support.tiny_trees import cloud, write_ply, write_shapenet
 
 
@@ -83,12 +83,22 @@ def test_persistent_workers_follow_the_epoch_and_equal_no_workers(root):
 
 
 def test_each_augmentation_draws_its_own_subset(root):
-    item = ShapeNetRender(root, num_points=41, image_size=8, point_augment=lambda points, rng: points)[0]
+    item = ShapeNetRender(root, num_points=41, image_size=8, clouds=augmented_pair(lambda points, rng: points))[0]
     rows = {tuple(row) for row in cloud(0).tolist()}
     subsets = [{tuple(row) for row in item[name].tolist()} for name in ("aug_a", "aug_b")]
     assert [len(subset) for subset in subsets] == [41, 41]
     assert subsets[0] != subsets[1]
     assert subsets[0] | subsets[1] <= rows
+
+
+def test_an_item_holds_the_clouds_that_are_asked_for_each_augmented_by_its_own_settings(root):
+    weak, strong = PointAugment("none", 1, 0, 0), PointAugment("so3")
+    item = ShapeNetRender(root, image_size=8, seed=4, clouds={"weak": weak, "strong": strong})[1]
+    rng = np.random.default_rng((4, 0, 1))
+    rng.integers(3)  # the view
+    assert set(item) == {"weak", "strong", "image", "index"}
+    np.testing.assert_array_equal(item["weak"], weak(cloud(1), rng))
+    np.testing.assert_array_equal(item["strong"], strong(cloud(1), rng))
 
 
 def test_the_cloud_is_read_once_an_item(root, monkeypatch):

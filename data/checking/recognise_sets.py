@@ -17,7 +17,7 @@ SETS = {
 _DEPTH = 4  # archives wrap their content in a few folders at most
 
 
-def identify(root: Path) -> dict[str, Path]:
+def recognise_sets(root: Path) -> dict[str, Path]:
     """Name in `SETS` -> folder that holds the set, for every set found in root or a few folders below it."""
     found: dict[str, Path] = {}
     level = [root]

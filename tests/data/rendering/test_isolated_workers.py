@@ -1,11 +1,11 @@
-"""data.rendering.workers: every job has an outcome, whatever happens to its process."""
+"""data.rendering.isolated_workers: every job has an outcome, whatever happens to its process."""
 
 import os
 import signal
 
 import pytest
 
-from data.rendering.workers import THREAD_LIMITS, run_isolated
+from data.rendering.isolated_workers import THREAD_LIMITS, run_isolated
 
 
 def work(job: str) -> str:

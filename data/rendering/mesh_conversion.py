@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data.rendering.catalogue import MeshFile
+from data.rendering.mesh_files import MeshFile
 from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
-from data.rendering.store import write_shape
+from data.rendering.shape_writer import write_shape
 from datasets.shapes.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
 
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from data.procedural.assembly import CATEGORIES
+from data.procedural.numbered_shapes import make_shape, shape_rng
 from data.procedural.scans import Scan, scan_shape
-from data.procedural.shapes import make_shape, shape_rng
 from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
-from data.rendering.store import is_finished, write_shape
+from data.rendering.shape_writer import is_finished, write_shape
 from datasets.shapes.meshes import sample_surface
 
 NUM_POINTS = 2048

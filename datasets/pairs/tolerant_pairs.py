@@ -9,7 +9,7 @@ from datasets.pairs.render_pairs import Item, RenderPairs
 MAX_IN_A_ROW = 16
 
 
-class Tolerant(Dataset):
+class TolerantPairs(Dataset):
     """A data set whose unreadable items are those of the next index that can be read.
 
     Which one that is depends on the files alone, and the item itself, as ever, on (seed, epoch, index): so order,
