@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
         print(line)
     faulty = [report for report in reports if report.faults]
     for report in faulty:
-        print(f"{report.title}: {len(report.faults)} faults; next: {report.mend}")
+        print(f"{report.title}: {len(report.faults)} faults; next: {report.remedy}")
     if not faulty:
         print(f"no faults; next: {reports[0].use}")
     return 1 if faulty else 0

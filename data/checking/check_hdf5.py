@@ -25,7 +25,7 @@ class HDF5Set(NamedTuple):
     published: dict[str, int]
     class_names: tuple[str, ...]
     has_parts: bool
-    mend: str
+    remedy: str
     use: str
     strays: tuple[Path, ...] = ()
 
@@ -50,7 +50,7 @@ class _Shard(NamedTuple):
 
 def check_hdf5_set(found: HDF5Set, run: Map) -> Report:
     """Read every file of the set once and report."""
-    report = Report(found.title, found.folder, mend=found.mend, use=found.use)
+    report = Report(found.title, found.folder, remedy=found.remedy, use=found.use)
     expected = " or ".join(f"ply_data_{split}*.h5" for split in found.published)
     report.faults += [f"{path}: of no split, expected {expected}; rename it" for path in found.strays]
     if not found.splits:

@@ -20,14 +20,14 @@ class Report:
         facts: what was seen, one line each.
         notes: worth knowing, but nothing a reader stumbles over.
         faults: what a reader refuses, one entry per file or row, each with the path.
-        mend: command or advice that cures the faults.
+        remedy: command or advice that cures the faults.
         use: command that uses the set.
         stats: measurements of its sound clouds, None when there is none.
     """
 
     title: str
     folder: Path
-    mend: str
+    remedy: str
     use: str
     facts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -20,8 +20,8 @@ RENDER = "python -m data.render_views MESH_DIR --out"
 
 def check_shapenet(root: Path, run: Map) -> Report:
     """Read every cloud and every picture below root once and report."""
-    mend = f"make the files above again, or delete their shapes: {RENDER} {shlex.quote(str(root))}"
-    report = Report(f"{CLOUDS} + {RENDERS}", root, mend=mend, use="")
+    remedy = f"make the files above again, or delete their shapes: {RENDER} {shlex.quote(str(root))}"
+    report = Report(f"{CLOUDS} + {RENDERS}", root, remedy=remedy, use="")
     try:
         shapes = list_shapes(root)
     except FileNotFoundError as error:

@@ -82,7 +82,7 @@ def _modelnet_set(folder: Path, shards: list[Path]) -> HDF5Set:
         MODELNET40_PUBLISHED,
         read_class_names([folder], MODELNET40_CLASSES),
         has_parts=False,
-        mend=f"{DOWNLOAD} modelnet40, or make these files again",
+        remedy=f"{DOWNLOAD} modelnet40, or make these files again",
         use=f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}",
         strays=_strays(shards, splits),
     )
@@ -97,7 +97,7 @@ def _part_set(folder: Path, shards: list[Path]) -> HDF5Set:
         SHAPENET_PART_PUBLISHED,
         tuple(category.name for category in SHAPENET_PART),
         has_parts=True,
-        mend=f"{DOWNLOAD} shapenet_part, or make these files again",
+        remedy=f"{DOWNLOAD} shapenet_part, or make these files again",
         use=f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)",
         strays=_strays(shards, splits),
     )
@@ -123,7 +123,7 @@ def _scan_sets(base: Path) -> list[HDF5Set]:
                 variant.published,
                 read_class_names([folder, base], SCANOBJECTNN_CLASSES),
                 has_parts=False,
-                mend=f"{DOWNLOAD} scanobjectnn, or make these files again",
+                remedy=f"{DOWNLOAD} scanobjectnn, or make these files again",
                 use=f"{EVALUATE} --dataset scanobjectnn --variant {name} --data_root {shlex.quote(str(base))}",
             )
         )

@@ -103,7 +103,7 @@ def report_faults(faults: Sequence[str]) -> int:
     """Name every fault because of which nothing was written; the exit status."""
     for fault in faults:
         print(f"FAULT: {fault}", file=sys.stderr)
-    print(f"{len(faults)} faults, nothing written; mend these files or delete their shapes", file=sys.stderr)
+    print(f"{len(faults)} faults, nothing written; repair these files or delete their shapes", file=sys.stderr)
     return 1
 
 

@@ -129,9 +129,9 @@ def _open_packed(path: Path) -> PackedFile:
     return PackedFile(path)
 
 
-def view_of_pass(num_views: int, passage: int, seed: int, shape: int) -> int:
+def view_of_pass(num_views: int, pass_index: int, seed: int, shape: int) -> int:
     """The view that a shape shows in a pass: they come in an order drawn from (seed, shape)."""
-    return int(np.random.default_rng((_VIEWS, seed, shape)).permutation(num_views)[passage])
+    return int(np.random.default_rng((_VIEWS, seed, shape)).permutation(num_views)[pass_index])
 
 
 class Encoded(NamedTuple):

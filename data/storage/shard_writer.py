@@ -71,12 +71,12 @@ def write_shards(
     points, sizes = set(), set()
     count = -(-len(source) // samples_per_shard)
     with parallel_stream(workers) as stream:
-        for passage in range(passes):
-            shapes = np.random.default_rng((_ORDER, seed, passage)).permutation(len(source))
+        for pass_index in range(passes):
+            shapes = np.random.default_rng((_ORDER, seed, pass_index)).permutation(len(source))
             shards, faults = [], []
             for number, part in enumerate(np.array_split(shapes, count)):
-                name = f"pass-{passage}-{number:06d}.tar"
-                tasks = _tasks(source, passage, seed, part.tolist())
+                name = f"pass-{pass_index}-{number:06d}.tar"
+                tasks = _tasks(source, pass_index, seed, part.tolist())
                 encoded = stream(encode, tasks, name)
                 shards.append(_write_shard(out / name, encoded, points, sizes, faults))
             if faults:
@@ -109,9 +109,9 @@ def _sha256(stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _tasks(source: SampleSource, passage: int, seed: int, shapes: list[int]) -> list[tuple[int, Task]]:
+def _tasks(source: SampleSource, pass_index: int, seed: int, shapes: list[int]) -> list[tuple[int, Task]]:
     """Those of some shapes in one pass."""
-    views = [view_of_pass(source.num_views(shape), passage, seed, shape) for shape in shapes]
+    views = [view_of_pass(source.num_views(shape), pass_index, seed, shape) for shape in shapes]
     return [(shape, source.task(shape, view)) for shape, view in zip(shapes, views)]
 
 

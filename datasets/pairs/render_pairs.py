@@ -50,7 +50,7 @@ class RenderPairs(EpochCounter, Dataset, ABC):
             augment: False leaves augmentation to the device, see the class.
             seed: of the run, >= 0.
         Raises:
-            ValueError: a bad argument.
+            ValueError: an argument is out of range.
         """
         for name, value in (("num_points", num_points), ("image_size", image_size)):
             if value is not None and value < 2:

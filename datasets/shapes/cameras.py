@@ -24,7 +24,7 @@ class Camera(NamedTuple):
 
 
 def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image position and depth of world points; points outside the frame get positions outside it.
+    """Project world points to image positions and depths; positions may lie outside the frame.
 
     Args:
         camera: the view.
@@ -40,7 +40,7 @@ def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def unproject(camera: Camera, depth: np.ndarray) -> np.ndarray:
-    """World points at the pixel centres of a depth map.
+    """Lift the pixel centres of a depth map to world points.
 
     Shape: (H, W) with inf for background -> (M, 3) float64, one row per finite pixel, row by row.
     """
@@ -51,7 +51,7 @@ def unproject(camera: Camera, depth: np.ndarray) -> np.ndarray:
 
 
 def look_at(position: np.ndarray) -> np.ndarray:
-    """World-to-camera matrix (4, 4) of a camera at `position` (3,) that looks at the origin, y up in the world."""
+    """Return the world-to-camera matrix (4, 4) of a camera at `position` (3,) facing the origin, y up."""
     forward = -position / np.linalg.norm(position)
     right = np.cross(forward, [0.0, 1.0, 0.0])
     right /= np.linalg.norm(right)
@@ -63,13 +63,13 @@ def look_at(position: np.ndarray) -> np.ndarray:
 
 
 def read_cameras(path: Path) -> list[Camera]:
-    """The cameras of a `cameras.npz`."""
+    """Read the cameras of a `cameras.npz`, one per view."""
     with np.load(path) as arrays:
         height, width = (int(side) for side in arrays["size"])
         return [Camera(k, e, (height, width)) for k, e in zip(arrays["intrinsics"], arrays["extrinsics"])]
 
 
 def decode_depth(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The inverse of `encode_depth`, within half a step. Returns (V, H, W) float64, inf for background."""
+    """Decode the arrays of a `depth.npz` to depth (V, H, W) float64 along the camera's z axis, inf for background."""
     depth = arrays["offset"] + arrays["scale"] * arrays["depth"].astype(np.float64)
     return np.where(arrays["depth"] > 0, depth, np.inf)

@@ -1,8 +1,7 @@
-"""The augmentations of whole batches, on the device that holds them.
+"""Augmentation of whole batches on their device.
 
-The same distributions and the same arithmetic as of single items (point_transforms.py, image_transforms.py),
-with every parameter drawn for each cloud and each image on its own. Drawing and applying are apart, so that both can
-be checked.
+Distributions and arithmetic are those of single items (point_transforms.py, image_transforms.py); every parameter is
+drawn separately for each cloud and image. Drawing is separate from applying, so that each can be tested.
 """
 
 import math
@@ -39,7 +38,7 @@ class PointDraws(NamedTuple):
 
 
 class ImageDraws(NamedTuple):
-    """As ImageDraw, a row an image: order (B, 3), factor (B, 3), flip (B,) bool."""
+    """ImageDraw for each image of a batch: order (B, 3), factor (B, 3), flip (B,) bool."""
 
     order: Tensor
     factor: Tensor
@@ -47,10 +46,10 @@ class ImageDraws(NamedTuple):
 
 
 def batch_generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
-    """A generator of its own for every (seed, epoch, step).
+    """Create an independent generator for every (seed, epoch, step).
 
-    A CUDA generator is seeded with 64 random bits. A CPU's would use 32 of them, of which two batches of one run may
-    share all, so each of its 624 words of state is set; they lie one by eight bytes after a header of 24 bytes.
+    A CUDA generator takes a seed of 64 random bits. A CPU generator would use only 32 of them, which two batches of a
+    run may share, so all 624 words of its state are set: one every eight bytes after a header of 24 bytes.
     """
     rng, generator = np.random.default_rng((seed, epoch, step)), torch.Generator(device)
     if generator.device.type != "cpu":
@@ -61,7 +60,7 @@ def batch_generator(device: torch.device, seed: int, epoch: int, step: int) -> t
 
 
 def draw_points(settings: PointAugment, num_clouds: int, num_points: int, generator: torch.Generator) -> PointDraws:
-    """What `settings` draws for each of `num_clouds` clouds; `generator` decides the device."""
+    """Draw the parameters of `settings` for each of `num_clouds` clouds, on the generator's device."""
 
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
@@ -83,13 +82,13 @@ def draw_points(settings: PointAugment, num_clouds: int, num_points: int, genera
 
 
 def rotations_about_y(angle: Tensor) -> Tensor:
-    """Shape: (B,) radians -> (B, 3, 3)."""
+    """Build rotation matrices about y. Shape: (B,) radians -> (B, 3, 3)."""
     cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
     return torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], dim=-1).unflatten(-1, (3, 3))
 
 
 def quaternion_rotations(quaternion: Tensor) -> Tensor:
-    """Shape: (B, 4), any length but 0 -> (B, 3, 3)."""
+    """Build the rotation matrices of quaternions of any length but 0. Shape: (B, 4) -> (B, 3, 3)."""
     w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
     rows = quaternion_matrix(w, x, y, z)
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
@@ -98,12 +97,12 @@ def quaternion_rotations(quaternion: Tensor) -> Tensor:
 def augment_points(points: Tensor, draws: PointDraws) -> Tensor:
     """Normalise, scale, rotate, translate, jitter, drop. Shape: (B, N, 3) float32 -> the same.
 
-    No cloud may be a single point.
+    The points of a cloud must not all coincide.
     """
     points = points - points.mean(dim=1, keepdim=True)
     radius = points.square().sum(dim=-1).amax(dim=1).sqrt()
     points = points * (draws.factor / radius)[:, None, None]
-    if draws.rotation is not None:  # summed here, for a matrix product may be of lower precision on a GPU
+    if draws.rotation is not None:  # not a matrix product, whose precision may be lower on a GPU
         points = torch.stack([(points * row[:, None]).sum(dim=-1) for row in draws.rotation.unbind(1)], dim=-1)
     extent = points.amax(dim=1) - points.amin(dim=1)  # (B, 3)
     points = points + (draws.shift * extent)[:, None] + draws.noise
@@ -111,7 +110,7 @@ def augment_points(points: Tensor, draws: PointDraws) -> Tensor:
 
 
 def draw_images(num_images: int, generator: torch.Generator) -> ImageDraws:
-    """What `draw_image` draws, for each of `num_images`; `generator` decides the device."""
+    """Draw what `draw_image` draws for each of `num_images` images, on the generator's device."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, device=generator.device)
@@ -125,7 +124,7 @@ def augment_images(images: Tensor, draws: ImageDraws, size: int) -> Tensor:
     """Resize, mirror, adjust, normalise. Shape: (B, 3, H, W) uint8 -> (B, 3, S, S) float32."""
     resized = resize_square(images, size)
     pixels = torch.where(draws.flip[:, None, None, None], resized.flip(-1), resized).float()
-    for which in draws.order.unbind(1):  # (B,): each image's own adjustment
+    for which in draws.order.unbind(1):  # (B,): the adjustment of each image
         kind = which[:, None, None, None]
         factor = draws.factor.gather(1, which[:, None])[..., None, None]
         luma = grey(pixels)
