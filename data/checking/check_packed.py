@@ -1,4 +1,4 @@
-"""Report on one packed file of pre-training pairs."""
+"""Validation of a packed file of pre-training pairs."""
 
 import shlex
 from functools import cache, partial
@@ -11,7 +11,7 @@ from datasets.pairs.packed_file import PackedFile, is_packed, pack_command
 
 
 def check_packed(path: Path, run: Map) -> Report:
-    """Read every cloud and every view of the file once and report."""
+    """Read every cloud and every view of the file and report on them."""
     name = shlex.quote(str(path))
     report = Report("packed pairs", path, remedy="", use="")
     report.remedy = f"{pack_command(path)} --overwrite" if is_packed(path) else pack_command("NEW.h5")
@@ -38,7 +38,7 @@ def check_packed(path: Path, run: Map) -> Report:
     return report
 
 
-_open = cache(PackedFile)  # once a process
+_open = cache(PackedFile)  # opened once per process
 
 
 def _check_shape(path: Path, shape: int) -> list[str]:

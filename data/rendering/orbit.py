@@ -9,6 +9,23 @@ ELEVATION_DEG = (-5.0, 45.0)
 DISTANCE_FACTOR = (1.0, 1.15)  # times the distance at which the bounding sphere just fits the frame
 
 
+def pinhole(size_px: int, field_of_view_deg: float) -> np.ndarray:
+    """Return the intrinsics (3, 3) of a square image with this full angle across it."""
+    focal_px = size_px / 2 / np.tan(np.radians(field_of_view_deg) / 2)
+    return np.array([[focal_px, 0, size_px / 2], [0, focal_px, size_px / 2], [0, 0, 1]])
+
+
+def fitting_distance(field_of_view_deg: float) -> float:
+    """Return the distance at which a sphere of diameter 1 just fits the frame."""
+    return 0.5 / np.sin(np.radians(field_of_view_deg) / 2)
+
+
+def direction(azimuth: np.ndarray | float, elevation: np.ndarray | float) -> np.ndarray:
+    """Return unit vectors (..., 3) at these angles in radians; azimuth 0 is +z, elevation 0 is level."""
+    level = np.cos(elevation)
+    return np.stack([level * np.sin(azimuth), np.sin(elevation), level * np.cos(azimuth)], axis=-1)
+
+
 def orbit_cameras(
     num_views: int,
     size_px: int,
@@ -18,10 +35,10 @@ def orbit_cameras(
     distance_factor: tuple[float, float] = DISTANCE_FACTOR,
     field_of_view_deg: float = FIELD_OF_VIEW_DEG,
 ) -> list[Camera]:
-    """Random cameras that look at the origin from a sphere and hold a shape of unit diagonal within the frame.
+    """Draw cameras that face the origin and keep a shape of unit diagonal within the frame.
 
-    Azimuths are stratified: one in each of `num_views` equal sectors, in random order, so that few views still see
-    all sides while each single view is uniform. Elevation and distance are uniform.
+    Azimuths are stratified, one in each of `num_views` equal sectors in random order, so that few views still cover
+    all sides while each single azimuth is uniform. Elevation and distance are uniform.
 
     Args:
         num_views: > 0.
@@ -35,13 +52,9 @@ def orbit_cameras(
     """
     if num_views < 1 or size_px < 1:
         raise ValueError(f"num_views and size_px must be positive, got {num_views} and {size_px}")
-    half_angle = np.radians(field_of_view_deg) / 2
-    focal_px = size_px / 2 / np.tan(half_angle)
-    intrinsics = np.array([[focal_px, 0, size_px / 2], [0, focal_px, size_px / 2], [0, 0, 1]])
+    intrinsics = pinhole(size_px, field_of_view_deg)
     azimuth = 2 * np.pi * rng.permutation(np.arange(num_views) + rng.random(num_views)) / num_views
     elevation = np.radians(rng.uniform(*elevation_deg, num_views))
-    distance = 0.5 / np.sin(half_angle) * rng.uniform(*distance_factor, num_views)
-    direction = np.stack(
-        [np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)], axis=1
-    )
-    return [Camera(intrinsics, look_at(position), (size_px, size_px)) for position in distance[:, None] * direction]
+    distance = fitting_distance(field_of_view_deg) * rng.uniform(*distance_factor, num_views)
+    positions = distance[:, None] * direction(azimuth, elevation)
+    return [Camera(intrinsics, look_at(position), (size_px, size_px)) for position in positions]

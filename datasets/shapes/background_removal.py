@@ -29,9 +29,7 @@ def cut_background(image: Image.Image) -> Image.Image:
     image = image.convert("RGB")
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     pixels = np.asarray(image, dtype=np.float64)
-    is_object = ndimage.binary_erosion(
-        _keep_large(_differs_from_border(pixels))
-    )  # drops the blended rim
+    is_object = ndimage.binary_erosion(_keep_large(_differs_from_border(pixels)))  # drops the blended rim
     share = 100 * is_object.mean()
     if not 0.5 < share < 95:
         raise ValueError(f"{share:.0f} % of the picture differs from its border: no object to cut out")
