@@ -84,12 +84,16 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
             job = pipe.recv()
         except EOFError:
             return
-        try:
-            answer = (function(job), None)
-        except Exception as error:  # any error belongs to its job
-            name = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-            answer = (None, f"{name}{error}")
-        pipe.send(answer)
+        pipe.send(attempt(function, job))
+
+
+def attempt(function: Callable[[Any], Any], job: Any) -> tuple[Any, str | None]:
+    """Run one job; return its result and None, or None and the text of its error."""
+    try:
+        return function(job), None
+    except Exception as error:  # any error belongs to its job
+        name = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+        return None, f"{name}{error}"
 
 
 def _receive(worker: _Worker) -> tuple[Outcome, bool]:

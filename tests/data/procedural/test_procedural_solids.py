@@ -76,7 +76,7 @@ def test_flat_tube_is_wide_in_the_asked_direction():
     np.testing.assert_allclose(np.ptp(strap.vertices, axis=0), [1.0, 1.0, 0.2], atol=1e-9)
 
 
-def test_joined_solids_keep_their_faces():
+def test_concatenated_solids_keep_their_faces():
     pair = concatenate([box(1, 1, 1), box(1, 1, 1).moved(x=5)])
     assert as_mesh(pair).volume == pytest.approx(2.0)
 
