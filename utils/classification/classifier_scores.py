@@ -1,6 +1,5 @@
-"""Scores of a fine-tuned classifier on a test split, by one look at each cloud and by votes over scaled copies."""
+"""Scores of a fine-tuned classifier on a test split, from each cloud as it is and by votes over scaled copies."""
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from torch import Tensor, nn
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labelled.training_clouds import scale_and_shift
 from utils.evaluation.features import extract_features
-from utils.evaluation.frozen_encoder import describe_clouds
 from utils.evaluation.json_report import make_record, result_line, write_report
+from utils.evaluation.labelled_set import LabelledSetSettings, describe_clouds
 from utils.evaluation.protocol_score import score
 from utils.files import write_npz
+from utils.training.finetuning import ScoreSettings
 
 TASK = "finetune_cls"
 VOTE_SCALE = 1.25  # each axis of a copy is scaled by its own factor from U(1 / 1.25, 1.25); nothing is shifted
@@ -24,11 +24,14 @@ VOTE_SCALE = 1.25  # each axis of a copy is scaled by its own factor from U(1 / 
 def class_logits(
     network: nn.Module, points: Tensor, *, votes: int = 0, seed: int = 0, batch_size: int = 32, progress: str = ""
 ) -> np.ndarray:
-    """Logits (M, Y) float32 of clouds (M, N, 3): as they are, or the mean over `votes` scaled copies of each.
+    """Compute the logits (M, Y) float32 of clouds (M, N, 3), or their mean over `votes` scaled copies of each cloud.
 
-    A copy is a function of (seed, its number, the cloud's number). Raises as `extract_features`.
+    A copy is a function of (seed, its number, the cloud's number). Raises what `extract_features` raises.
+
+    Args:
+        votes: 0 or 1 takes each cloud as it is.
     """
-    if votes == 0:
+    if votes <= 1:
         return extract_features(network, points, batch_size=batch_size, progress=progress)
     total = np.zeros(())
     for vote in range(votes):
@@ -46,7 +49,8 @@ def class_logits(
 def score_classifier(
     network: nn.Module,
     clouds: LabelledClouds,
-    args: argparse.Namespace,
+    labelled: LabelledSetSettings,
+    scoring: ScoreSettings,
     device: torch.device,
     *,
     origin: dict[str, Any],
@@ -54,26 +58,30 @@ def score_classifier(
     json_file: str | Path = "",
     predictions_file: Path | None = None,
 ) -> None:
-    """Score a fine-tuned network on the test split: one record, and with --votes a second one, labelled.
+    """Score a fine-tuned network on the test split: one record, and with --votes above 1 another for the votes.
 
     Args:
-        clouds: the test split.
-        args: flags of `add_dataset_args`, votes and test_batch_size.
-        origin: how the network came about, for the records (JSON values); protocol, class_names and seed among them.
+        clouds: the test split of `labelled`.
+        origin: how the network was trained, for the records (JSON values); has protocol, class_names and seed.
         predictions_file: .npz with label and predicted (M,) int64, class_names (Y,); of the clouds as they are.
     """
-    labels, data = clouds.labels.numpy(), describe_clouds(args, clouds)
-    report(f"data: test split of {data['data']}, {len(clouds)} clouds, {args.num_points} points each")
+    labels, data = clouds.labels.numpy(), describe_clouds(labelled, clouds)
+    report(f"data: test split of {data['data']}, {len(clouds)} clouds, {labelled.num_points} points each")
     network.to(device)
     records = []
-    for votes in (0, args.votes) if args.votes else (0,):
+    for votes in (0, scoring.votes) if scoring.votes > 1 else (0,):
         logits = class_logits(
-            network, clouds.points, votes=votes, seed=origin["seed"], batch_size=args.test_batch_size, progress="test"
+            network,
+            clouds.points,
+            votes=votes,
+            seed=origin["seed"],
+            batch_size=scoring.test_batch_size,
+            progress="test",
         )
         result = score(TASK, origin["protocol"], labels, logits.argmax(axis=1), {"voting": votes})
         own = {key: value for key, value in origin.items() if key not in ("protocol", "class_names")}
         constants = {**own, **data, "num_test": len(clouds)}
-        records.append(make_record(result, dataset=args.dataset, split="test", **constants))
+        records.append(make_record(result, dataset=labelled.dataset, split="test", **constants))
         report(result_line(records[-1]))
         if votes == 0 and predictions_file is not None:
             write_npz(predictions_file, label=labels, predicted=result.predicted, class_names=clouds.class_names)
