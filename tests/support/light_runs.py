@@ -49,6 +49,12 @@ def built_by(program: Callable[[], object]) -> Training:
     return begun.value.args[0]
 
 
+def start_of(training: Training) -> tuple[float, list[list[int]]]:
+    """What the seed decides: a first weight, and the order of the first epoch's samples."""
+    weight = next(training.method.parameters()).flatten()[0].item()
+    return weight, [batch["index"].tolist() for batch in training.loader.epoch(0)]
+
+
 def metrics(run_dir: Path, key: str = "loss/total") -> list:
     """Values of one entry of metrics.jsonl, by epoch; epochs without it are left out."""
     records = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
