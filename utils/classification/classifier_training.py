@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from datasets.labelled.labelled_clouds import LabelledClouds
-from datasets.labelled.splits import stratified_split
-from datasets.labelled.subsets import stratified_subset
+from datasets.labelled.stratified import stratified_split, stratified_subset
 from datasets.labelled.training_clouds import TrainingClouds
 from models.distributed import get_rank, get_world_size
 from models.methods.classification import Classification, CloudClassifier

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from tests.support.tiny_trees import cloud, write_ply
 
 HEADER = "ply\nformat ascii 1.0\nelement vertex {count}\n{properties}end_header\n"

@@ -1,10 +1,10 @@
-"""data.rendering.catalogue: which files, under which names."""
+"""data.rendering.mesh_files: which files, under which names."""
 
 from pathlib import Path
 
 import pytest
 
-from data.rendering.catalogue import find_meshes
+from data.rendering.mesh_files import find_meshes
 
 
 def _touch(folder: Path, *names: str) -> None:

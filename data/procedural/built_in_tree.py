@@ -1,4 +1,4 @@
-"""The whole tree of built-in data, shape by shape over several processes."""
+"""Writing of the whole tree of built-in data on several processes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from data.parallel import parallel_map
-from data.procedural import layouts
-from data.procedural.jobs import EvalClouds, EvalJob, PretrainJob, run_eval, run_pretrain
+from data.procedural import hdf5_writers
+from data.procedural.scans import Scan
+from data.procedural.shape_jobs import EvalClouds, EvalJob, PretrainJob, run_eval, run_pretrain
 
 
 class TreeSize(NamedTuple):
-    """Shapes per category of each use, and the pictures of a pre-training shape."""
+    """Number of shapes of each category in each split, and number and size of the pictures of a shape."""
 
     pretrain: int
     train: int
@@ -27,7 +28,7 @@ def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int) -> None:
 
     The data does not depend on the number of workers; finished pre-training shapes are skipped.
     """
-    categories = layouts.CLASS_NAMES
+    categories = hdf5_writers.CLASSES
     pretrain = [
         PretrainJob(out, seed, category, index, size.num_views, size.size_px)
         for index in range(size.pretrain)
@@ -49,10 +50,10 @@ def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int) -> None:
 def _write_split(out: Path, split: str, clouds: Sequence[EvalClouds], labels: np.ndarray) -> None:
     points = np.stack([cloud.points for cloud in clouds])  # (M, N, 3)
     part_labels = np.stack([cloud.part_label for cloud in clouds])
-    layouts.write_shapenet_part(out, split, points, labels, part_labels)
+    hdf5_writers.write_shapenet_part(out, split, points, labels, part_labels)
     if split == "val":
         return
-    layouts.write_modelnet40(out, split, points, labels)
-    for variant in ("obj_bg", "obj_only", "hardest"):
+    hdf5_writers.write_modelnet40(out, split, points, labels)
+    for variant in Scan._fields:
         scans = np.stack([getattr(cloud.scan, variant) for cloud in clouds])
-        layouts.write_scanobjectnn(out, split, variant, scans, labels)
+        hdf5_writers.write_scanobjectnn(out, split, variant, scans, labels)

@@ -1,4 +1,4 @@
-"""What one worker does with one shape: write it for pre-training, or return its evaluation clouds."""
+"""Jobs of the worker processes: write a shape for pre-training, or return its evaluation clouds."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,19 +6,19 @@ from typing import NamedTuple
 import numpy as np
 
 from data.procedural.assembly import CATEGORIES
+from data.procedural.numbered_shapes import make_shape, shape_rng
 from data.procedural.scans import Scan, scan_shape
-from data.procedural.shapes import make_shape, shape_rng
 from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
-from data.rendering.store import is_finished, write_shape
+from data.rendering.shape_writer import is_finished, write_shape
 from datasets.shapes.meshes import sample_surface
 
 NUM_POINTS = 2048
-_SAMPLE, _VIEWS, _SCAN = 1, 2, 3  # purposes of a shape's random streams
+_SAMPLE, _VIEWS, _SCAN = 1, 2, 3  # independent random streams of a shape, by purpose
 
 
 class PretrainJob(NamedTuple):
-    """Points and renders of one shape, written below `out`."""
+    """A pre-training shape whose cloud and renders go below `out`."""
 
     out: Path
     seed: int
@@ -29,7 +29,7 @@ class PretrainJob(NamedTuple):
 
 
 class EvalJob(NamedTuple):
-    """Labelled cloud and scans of one shape of an evaluation split."""
+    """A shape of an evaluation split, to be sampled and scanned."""
 
     seed: int
     category: str
@@ -38,7 +38,7 @@ class EvalJob(NamedTuple):
 
 
 class EvalClouds(NamedTuple):
-    """points (N, 3) float32 in the unit sphere, part_label (N,) uint8, and the scans (None for split val)."""
+    """points (N, 3) float32 in the unit sphere, part_label (N,) uint8, and the scans, None for split val."""
 
     points: np.ndarray
     part_label: np.ndarray
@@ -46,12 +46,12 @@ class EvalClouds(NamedTuple):
 
 
 def pretrain_id(seed: int, category: str, index: int) -> str:
-    """File name of a pre-training shape; unique over categories and seeds."""
+    """Return the file name of a pre-training shape, unique over categories and seeds."""
     return f"{category}_{seed}_{index:05d}"
 
 
 def run_pretrain(job: PretrainJob) -> None:
-    """Write one shape in the ShapeNet + ShapeNetRendering layout unless it is there already."""
+    """Write a shape in the ShapeNet + ShapeNetRendering layout unless it is finished already."""
     synset = CATEGORIES[job.category].synset
     shape_id = pretrain_id(job.seed, job.category, job.index)
     if is_finished(job.out, synset, shape_id):
@@ -66,7 +66,7 @@ def run_pretrain(job: PretrainJob) -> None:
 
 
 def run_eval(job: EvalJob) -> EvalClouds:
-    """Sample one shape and, for train and test, scan it."""
+    """Sample a shape and, for train and test, scan it."""
     shape = make_shape(*job)
     points, face_index = sample_surface(shape.to_trimesh(), NUM_POINTS, shape_rng(*job, _SAMPLE))
     points = points - points.mean(axis=0)

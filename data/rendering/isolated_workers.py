@@ -1,4 +1,4 @@
-"""Run a function on many jobs in worker processes that may die without taking the rest along."""
+"""Worker processes that run a function on many jobs, where the death of one fails only its own job."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 
 class Outcome(NamedTuple):
-    """What became of one job: `result` of the function, or `error`, one line of text, where it failed."""
+    """Outcome of a job: the function's `result`, or the text of the `error` if it failed."""
 
     job: Any
     result: Any
@@ -29,13 +29,13 @@ class _Worker(NamedTuple):
 def run_isolated(function: Callable[[Any], Any], jobs: Sequence[Any], num_workers: int) -> Iterator[Outcome]:
     """Yield the outcome of every job, in order of completion.
 
-    An exception fails its job only, and so does the death of a process (a crash in native code, the kernel out of
-    memory): a new process takes its place. Each process uses one thread.
+    An exception or the death of a process (a crash in native code, memory exhausted) fails only its own job; a new
+    process takes the place of a dead one. Each process uses one thread.
 
     Args:
-        function: importable at module level; it and its jobs and results must pickle.
-        jobs: one call each.
-        num_workers: > 0; no more processes than jobs are started.
+        function: importable at module level; it, its jobs and its results must pickle.
+        jobs: one argument per call.
+        num_workers: > 0; at most as many processes as jobs are started.
     """
     waiting = list(reversed(jobs))
     workers: dict[Connection, _Worker] = {}
@@ -60,40 +60,44 @@ def run_isolated(function: Callable[[Any], Any], jobs: Sequence[Any], num_worker
 
 
 def _start(function: Callable[[Any], Any], job: Any, workers: dict[Connection, _Worker]) -> None:
-    """Spawned, not forked: native libraries and their threads do not survive a fork safely."""
+    """Spawn a process, because native libraries and their threads do not survive a fork safely."""
     context = multiprocessing.get_context("spawn")
     pipe, far_end = context.Pipe()
     process = context.Process(target=_serve, args=(function, far_end), daemon=True)
     with _one_thread():
         process.start()
-    far_end.close()  # so that the death of the process reads as the end of the stream
+    far_end.close()  # else the death of the process would not end the stream
     workers[pipe] = _Worker(process, pipe, job)
     _send(workers[pipe])
 
 
 def _send(worker: _Worker) -> None:
-    with suppress(ConnectionError):  # the process is dead already: _receive will find the stream at its end
+    with suppress(ConnectionError):  # the process is dead already: _receive will find the end of the stream
         worker.pipe.send(worker.job)
 
 
 def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
-    """Life of a worker: one job after another, until the parent closes the pipe or kills it."""
+    """Run one job after another in a worker, until the parent closes the pipe or kills it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops the workers
     while True:
         try:
             job = pipe.recv()
         except EOFError:
             return
-        try:
-            answer = (function(job), None)
-        except Exception as error:  # the boundary of the isolation: any error belongs to its job
-            name = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-            answer = (None, f"{name}{error}")
-        pipe.send(answer)
+        pipe.send(attempt(function, job))
+
+
+def attempt(function: Callable[[Any], Any], job: Any) -> tuple[Any, str | None]:
+    """Run one job; return its result and None, or None and the text of its error."""
+    try:
+        return function(job), None
+    except Exception as error:  # any error belongs to its job
+        name = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+        return None, f"{name}{error}"
 
 
 def _receive(worker: _Worker) -> tuple[Outcome, bool]:
-    """The outcome, and whether the process lives on."""
+    """Receive an outcome, and whether the process is still alive."""
     try:
         result, error = worker.pipe.recv()
     except (EOFError, ConnectionError):
@@ -110,7 +114,7 @@ def _stop(worker: _Worker) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Limits of the numeric libraries for processes started within; read when they load, so set from outside."""
+    """Limit the numeric libraries of processes started within to one thread; they read the limits when they load."""
     before = {name: os.environ.get(name) for name in THREAD_LIMITS}
     os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
     try:

@@ -1,4 +1,4 @@
-"""data.rendering.store: the files of one shape."""
+"""data.rendering.shape_writer: the files of one shape."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data.rendering import store
-from data.rendering.orbit import Camera, orbit_cameras
-from data.rendering.store import decode_depth, encode_depth, is_finished, read_cameras, write_shape
+from data.rendering import shape_writer
+from data.rendering.orbit import orbit_cameras
+from data.rendering.shape_writer import encode_depth, is_finished, write_shape
+from datasets.shapes.cameras import Camera, decode_depth, read_cameras
 
 View = tuple[np.ndarray, np.ndarray]
 
@@ -78,7 +79,7 @@ def test_a_shape_stopped_half_way_does_not_count(tmp_path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, step, stop)
+        patch.setattr(shape_writer, step, stop)
         with pytest.raises(KeyboardInterrupt):
             write_shape(tmp_path, "02", "a", *_shape())
     assert not is_finished(tmp_path, "02", "a")

@@ -13,7 +13,7 @@ from datasets.parts.shapenet_part import ShapeNetPart
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn, write_shapenet_part
 
 
-def test_shards_are_joined_in_sorted_order_and_cut_to_the_first_points(tmp_path):
+def test_shards_are_concatenated_in_sorted_order_and_cut_to_the_first_points(tmp_path):
     write_modelnet40(tmp_path)
     dataset = ModelNet40(tmp_path, "train", num_points=11)
     expected = np.concatenate([labelled([0] * 4)["data"], labelled([0] * 2, seed=50)["data"]])[:, :11]

@@ -1,4 +1,4 @@
-"""One mesh file -> points, views, cameras and depth on disk."""
+"""Conversion of a mesh file to a cloud, views, cameras and depth on disk."""
 
 import hashlib
 import time
@@ -7,33 +7,33 @@ from pathlib import Path
 
 import numpy as np
 
-from data.rendering.catalogue import MeshFile
+from data.rendering.mesh_files import MeshFile
 from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
-from data.rendering.store import write_shape
+from data.rendering.shape_writer import write_shape
 from datasets.shapes.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what a mesh turns into."""
+    """Everything that determines the output for a mesh."""
 
     num_views: int
     size_px: int
     num_points: int
     supersample: int
-    up: str  # "y" or "z": the up-axis of the meshes; what is written is y-up
+    up: str  # "y" or "z": the up-axis of the meshes; the output is y-up
     seed: int
 
 
 def shape_rng(seed: int, synset: str, shape_id: str) -> np.random.Generator:
-    """A generator that depends on the seed and the shape alone, not on the order or number of processes."""
+    """Create a generator that depends on the seed and the shape alone, not on the number of processes."""
     digest = hashlib.sha256(f"{synset}/{shape_id}".encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
 
 
 def convert_shape(mesh_file: MeshFile, *, settings: Settings, out: Path) -> float:
-    """Sample, render and write one shape; returns the seconds of processor time it took.
+    """Sample, render and write one shape; return the processor time in seconds.
 
     Raises:
         ValueError, FileNotFoundError: the file holds no usable mesh; see `load_mesh`.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.shapes.cutout import MARGIN, MAX_SIDE, cut_background
+from datasets.shapes.background_removal import MARGIN, MAX_SIDE, cut_background
 
 HEIGHT, WIDTH = 120, 160
 

@@ -1,4 +1,4 @@
-"""What shards are made of: the trees of a folder, or one packed file, read sample by sample."""
+"""Sources of the samples of shards, the trees of a folder or a packed file, and the encoding of samples."""
 
 import io
 import tarfile
@@ -16,22 +16,22 @@ from datasets.shapes.shape_tree import list_shapes
 from datasets.shapes.views import open_view, plain_colours
 from datasets.shards.shard_samples import NAME, POINTS, VIEW
 
-_VIEWS = 0x5649  # seeds of the same numbers for another purpose than the order of shapes
+_VIEWS = 0x5649  # keeps this random stream apart from that of the order of shapes
 
 
 class Task(Protocol):
-    """What a process needs to read one sample; small when pickled, for it travels alone."""
+    """The reading of one sample in a worker process; it is pickled alone, so it must be small."""
 
     def read(self) -> tuple[np.ndarray, np.ndarray, str]:
-        """(N, 3) float32, (H, W, C) uint8 and "<synset>/<id> <view file>".
+        """Read cloud (N, 3) float32, view (H, W, C) uint8 and name "<synset>/<id> <view file>".
 
         Raises:
-            ValueError, OSError: unreadable; names the file.
+            ValueError, OSError: unreadable; the message names the file.
         """
 
 
 class SampleSource(ABC):
-    """Clouds and views by number."""
+    """Shapes by number, each with a cloud and views."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -41,18 +41,14 @@ class SampleSource(ABC):
 
     @abstractmethod
     def task(self, shape: int, view: int) -> Task:
-        """The reading of one view and its cloud."""
+        """Return the task that reads one view and its cloud."""
 
     @abstractmethod
     def describe(self, shape: int) -> str:
-        """Where a shape lies, for messages."""
+        """Name the place of a shape, for messages."""
 
     def fewest_views(self) -> int:
-        """Of any shape.
-
-        Raises:
-            ValueError: a shape has none.
-        """
+        """Return the smallest number of views of a shape; a shape without any is a ValueError."""
         counts = [self.num_views(shape) for shape in range(len(self))]
         if min(counts) == 0:
             raise ValueError(f"{self.describe(counts.index(0))} has no picture; render it or delete it")
@@ -60,7 +56,7 @@ class SampleSource(ABC):
 
 
 class TreeTask(NamedTuple):
-    """Two files of the trees."""
+    """Reads two files of the trees."""
 
     cloud: Path
     view: Path
@@ -92,7 +88,7 @@ class TreeSource(SampleSource):
 
 
 class PackedTask(NamedTuple):
-    """A place in a packed file, which each process opens once."""
+    """Reads from a packed file, which each process opens once."""
 
     path: Path
     shape: int
@@ -105,10 +101,10 @@ class PackedTask(NamedTuple):
 
 
 class PackedSource(SampleSource):
-    """Shapes of a file by data.pack."""
+    """Shapes of a packed file."""
 
     def __init__(self, path: Path):
-        _open_packed.cache_clear()  # it may be another file by now
+        _open_packed.cache_clear()  # the file may have been replaced
         self.path, self.file = path, _open_packed(path)
 
     def __len__(self) -> int:
@@ -129,13 +125,13 @@ def _open_packed(path: Path) -> PackedFile:
     return PackedFile(path)
 
 
-def view_of_pass(num_views: int, passage: int, seed: int, shape: int) -> int:
-    """The view that a shape shows in a pass: they come in an order drawn from (seed, shape)."""
-    return int(np.random.default_rng((_VIEWS, seed, shape)).permutation(num_views)[passage])
+def view_of_pass(num_views: int, pass_index: int, seed: int, shape: int) -> int:
+    """Choose a shape's view in a pass; passes follow an order of its views drawn from (seed, shape)."""
+    return int(np.random.default_rng((_VIEWS, seed, shape)).permutation(num_views)[pass_index])
 
 
 class Encoded(NamedTuple):
-    """A sample as a shard stores it: the bytes of three files of a tar; what the index needs to know of it."""
+    """A sample as stored in a shard: the bytes of three tar members, and the numbers that the index needs."""
 
     content: bytes
     num_points: int
@@ -143,13 +139,13 @@ class Encoded(NamedTuple):
 
 
 def encode(numbered: tuple[int, Task]) -> Encoded | str:
-    """The sample of a shape, or what is wrong with its files."""
+    """Encode the sample of a (shape, task) pair, or return the error of its files."""
     shape, task = numbered
     try:
         points, pixels, name = task.read()
     except (ValueError, OSError) as error:
         return str(error)
-    deflate = zlib.compressobj(ZLIB_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)  # a gzip header without time and name
+    deflate = zlib.compressobj(ZLIB_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)  # no time, no name in its header
     contents = {
         POINTS: _npy(points.astype("<f4")),
         VIEW: deflate.compress(_npy(pixels)) + deflate.flush(),

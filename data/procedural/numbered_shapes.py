@@ -1,4 +1,4 @@
-"""The built-in shapes by number: each is a function of (seed, category, split, index) and of nothing else."""
+"""The built-in shapes by number: each is a function of (seed, category, split, index) alone."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ _STRETCH = 0.08  # every shape is stretched by up to this much along each axis
 
 
 def shape_rng(seed: int, category: str, split: str, index: int, purpose: int = 0) -> np.random.Generator:
-    """The generator of one shape.
+    """Create the generator of one shape.
 
     Args:
         seed: of the whole data set, >= 0.
         category: a ShapeNetPart name.
         split: a key of STREAMS.
-        index: >= 0, number of the shape within category and split.
+        index: number of the shape within category and split, >= 0.
         purpose: 0 for the mesh; other whole numbers give independent streams, e.g. to sample it.
     """
     number = list(CATEGORIES).index(category)

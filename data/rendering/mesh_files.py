@@ -1,4 +1,4 @@
-"""Which mesh files a folder holds, and what each will be called."""
+"""Search for the mesh files of a folder, and their names in the output."""
 
 import os
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ TOP_LEVEL = "meshes"  # synset of files that lie in no sub-folder
 
 
 class MeshFile(NamedTuple):
-    """One mesh and its place in the output."""
+    """A mesh file and its place in the output."""
 
     path: Path
     synset: str
@@ -20,14 +20,14 @@ class MeshFile(NamedTuple):
 
 
 def find_meshes(folder: Path) -> list[MeshFile]:
-    """All mesh files below a folder, sorted; hidden files and folders are left out.
+    """Find all mesh files below a folder, sorted, except hidden files and folders.
 
-    The synset is the sub-folder, nested ones joined by "__"; the id is the file name without suffix. Where files of a
-    sub-folder differ in nothing but the suffix, each id keeps it: chair.obj, chair.off -> chair_obj, chair_off.
+    The synset is the sub-folder, with "__" between nested ones; the id is the file name without suffix. Files of a
+    sub-folder that differ only in their suffix keep it in their ids: chair.obj, chair.off -> chair_obj, chair_off.
 
     Raises:
         FileNotFoundError: no such folder, or no mesh file in it.
-        ValueError: two files would still get the same id.
+        ValueError: two files would get the same id.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the folder that holds the mesh files")
@@ -47,7 +47,7 @@ def find_meshes(folder: Path) -> list[MeshFile]:
 
 
 def _walk(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """Sorted mesh files, and how many other files there are of each suffix."""
+    """List the mesh files, sorted, and count the other files by suffix."""
     paths, others = [], Counter()
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -63,7 +63,7 @@ def _walk(folder: Path) -> tuple[list[Path], Counter[str]]:
 
 
 def _check_unique(found: Sequence[MeshFile]) -> None:
-    """File names that differ only in case count as the same: some file systems cannot hold both."""
+    """Raise a ValueError for equal names; names that differ only in case collide on some file systems."""
     holders = defaultdict(list)
     for mesh in found:
         holders[mesh.synset.lower(), mesh.shape_id.lower()].append(mesh)

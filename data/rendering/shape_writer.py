@@ -1,4 +1,4 @@
-"""One shape on disk in the layout of ShapeNet + ShapeNetRendering, written so that a kill leaves no half shape."""
+"""Writing of a rendered shape in the layout of ShapeNet + ShapeNetRendering, complete even if killed."""
 
 import os
 import shutil
@@ -11,22 +11,18 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from data.rendering.orbit import Camera
+from datasets.shapes.cameras import Camera
+from datasets.shapes.shape_tree import TreeShape
 
 DEPTH_STEPS = 65534  # steps 1..65535 of uint16; 0 is background
-PARTIAL = ".partial"  # folder below the root where shapes grow; safe to delete when no program is writing
+PARTIAL = ".partial"  # folder below the root for unfinished shapes; safe to delete when no program is writing
 PNG_LEVEL = 3  # measured on 137 px views: 0.49 ms and 3.4 kB; level 1: 0.46 ms, 3.6 kB; level 6: 0.75 ms, 3.5 kB
 
 
-def shape_paths(out: Path, synset: str, shape_id: str) -> tuple[Path, Path]:
-    """The cloud's PLY file and the folder of the views."""
-    return out / "ShapeNet" / synset / f"{shape_id}.ply", out / "ShapeNetRendering" / synset / shape_id
-
-
 def is_finished(out: Path, synset: str, shape_id: str) -> bool:
-    """Whether `write_shape` has completed for this shape: the cloud is the last thing it writes."""
-    cloud, views = shape_paths(Path(out), synset, shape_id)
-    return cloud.is_file() and views.is_dir()
+    """Return whether `write_shape` has completed for this shape; it writes the cloud last."""
+    shape = TreeShape(synset, shape_id, ())
+    return shape.cloud_path(out).is_file() and shape.render_folder(out).is_dir()
 
 
 def write_shape(
@@ -37,7 +33,7 @@ def write_shape(
     views: Sequence[tuple[np.ndarray, np.ndarray]],
     cameras: Sequence[Camera],
 ) -> None:
-    """Write cloud, pictures, cameras and depth of one shape; replaces what an unfinished earlier run left.
+    """Write cloud, pictures, cameras and depth of a shape, replacing the remains of an interrupted run.
 
     Args:
         out: root of both trees.
@@ -47,8 +43,9 @@ def write_shape(
         views: per view rgba (H, W, 4) uint8 and depth (H, W) float32, inf for background.
         cameras: one per view, all of one size.
     """
-    cloud, folder = shape_paths(Path(out), synset, shape_id)
-    partial = Path(out) / PARTIAL / str(os.getpid()) / synset / shape_id  # a killed run's worker may outlive it
+    shape = TreeShape(synset, shape_id, ())
+    cloud, folder = shape.cloud_path(out), shape.render_folder(out)
+    partial = out / PARTIAL / str(os.getpid()) / synset / shape_id  # per process: a killed run's worker may outlive it
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "rendering").mkdir(parents=True)
     digits = max(2, len(str(len(views) - 1)))  # equal lengths, so that names sort like the rows of cameras.npz
@@ -60,7 +57,7 @@ def write_shape(
     (partial / "cloud.ply").write_bytes(trimesh.PointCloud(points).export(file_type="ply"))
     for parent in (cloud.parent, folder.parent):
         parent.mkdir(parents=True, exist_ok=True)
-    cloud.unlink(missing_ok=True)  # from here to the last line the shape counts as unfinished
+    cloud.unlink(missing_ok=True)  # from here to the last line the shape is unfinished
     shutil.rmtree(folder, ignore_errors=True)
     partial_cloud = (partial / "cloud.ply").rename(partial.with_suffix(partial.suffix + ".ply"))
     partial.rename(folder)
@@ -68,10 +65,10 @@ def write_shape(
 
 
 def encode_depth(depth: np.ndarray) -> dict[str, np.ndarray]:
-    """Depth in 65,534 equal steps between the nearest and the farthest pixel of the shape; 0 is background.
+    """Quantise depth to 65,534 steps between the nearest and the farthest pixel of the shape; 0 is background.
 
-    Shape: (V, H, W) float with inf for background -> depth (V, H, W) uint16, scale and offset scalars (float64) with
-    metres = offset + scale * depth wherever depth > 0.
+    Shape: (V, H, W) float with inf for background -> depth (V, H, W) uint16, and scalars scale and offset (float64)
+    such that the distance is offset + scale * depth wherever depth > 0.
     """
     seen = np.isfinite(depth)
     near, far = (float(depth[seen].min()), float(depth[seen].max())) if seen.any() else (0.0, 0.0)
@@ -85,19 +82,6 @@ def encode_depth(depth: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def decode_depth(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The inverse of `encode_depth`, within half a step. Returns (V, H, W) float64, inf for background."""
-    depth = arrays["offset"] + arrays["scale"] * arrays["depth"].astype(np.float64)
-    return np.where(arrays["depth"] > 0, depth, np.inf)
-
-
-def read_cameras(path: Path) -> list[Camera]:
-    """The cameras of a `cameras.npz`."""
-    with np.load(path) as arrays:
-        height, width = (int(side) for side in arrays["size"])
-        return [Camera(k, e, (height, width)) for k, e in zip(arrays["intrinsics"], arrays["extrinsics"])]
-
-
 def _camera_arrays(cameras: Sequence[Camera]) -> dict[str, np.ndarray]:
     return {
         "intrinsics": np.stack([camera.intrinsics for camera in cameras]),
@@ -107,7 +91,7 @@ def _camera_arrays(cameras: Sequence[Camera]) -> dict[str, np.ndarray]:
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """np.savez_compressed at zlib level 1: a third of its time for a few percent more bytes."""
+    """Write as np.savez_compressed does, but at zlib level 1: a third of the time for a few percent more bytes."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             buffer = BytesIO()

@@ -1,4 +1,4 @@
-"""Point clouds from PLY files, binary or ascii, by trimesh."""
+"""Reading of point clouds from PLY files, binary or ascii."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ import trimesh
 
 
 def read_points(path: Path) -> np.ndarray:
-    """Read the vertices of one PLY file; faces and all other properties are ignored.
+    """Read the vertices of a PLY file, ignoring faces and all other properties.
 
     Returns:
         (N, 3) float32, N >= 1, all finite, in file order and in the unit of the file.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a PLY file, cut short, without vertices, or with non-finite coordinates.
+        ValueError: not a PLY file, truncated, without vertices, or with non-finite coordinates.
     """
     points = _load_vertices(path)
     if len(points) == 0:
@@ -28,16 +28,16 @@ def read_points(path: Path) -> np.ndarray:
 
 
 def _load_vertices(path: Path) -> np.ndarray:
-    """(N, 3) float32; N may be 0."""
+    """Read the vertices, (N, 3) float32; N may be 0."""
     with open(path, "rb") as file:
         try:
             cloud = trimesh.load(file, file_type="ply", process=False)
-        except Exception as error:  # a damaged header ends in KeyError, IndexError, ValueError ... inside the parser
+        except Exception as error:  # a damaged header makes the parser raise KeyError, IndexError, ValueError ...
             raise ValueError(
                 f"{path} is not a readable PLY file ({type(error).__name__}: {error}); make it again or delete it"
             ) from error
     points = np.asarray(getattr(cloud, "vertices", np.empty((0, 3))), dtype=np.float32)
-    # An ascii file that ends early loads without complaint, so compare with what its header announces.
+    # A truncated ascii file loads without an error, so compare with the count in its header.
     announced = cloud.metadata.get("_ply_raw", {}).get("vertex", {}).get("length", len(points))
     if announced != len(points):
         raise ValueError(f"{path} announces {announced} vertices and holds {len(points)}: cut short; make it again")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from data.rendering.orbit import Camera, look_at, orbit_cameras, project, unproject
+from data.rendering.orbit import orbit_cameras
+from datasets.shapes.cameras import Camera, look_at, project, unproject
 
 
 def _camera(position: tuple[float, float, float] = (0.0, 0.0, 2.0)) -> Camera:

@@ -1,4 +1,4 @@
-"""Recognising the published data sets in an unpacked archive by their content."""
+"""Recognition of the published data sets in an unpacked archive by their content."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ SETS = {
     "shapenet_part": SHAPENET_PART_FOLDER,
 }
 
-_DEPTH = 4  # archives wrap their content in a few folders at most
+_DEPTH = 4  # levels searched; archives nest their content in a few folders at most
 
 
-def identify(root: Path) -> dict[str, Path]:
-    """Name in `SETS` -> folder that holds the set, for every set found in root or a few folders below it."""
+def recognise_sets(root: Path) -> dict[str, Path]:
+    """Map the name in `SETS` of every set in root, or a few levels below it, to its folder."""
     found: dict[str, Path] = {}
     level = [root]
     for _ in range(_DEPTH):

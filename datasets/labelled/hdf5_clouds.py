@@ -1,4 +1,4 @@
-"""Labelled point clouds from HDF5 shards: opened read-only, checked on the way in, closed at once."""
+"""Reading of labelled clouds from HDF5 shards, checking every array."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ import numpy as np
 from datasets.labels import SHAPENET_PART, PartCategory
 from datasets.layouts import CLASS_NAMES
 
-_MAX_INFLATION = 1032  # no deflated array grows by more
+_MAX_INFLATION = 1032  # the largest ratio of deflate
 
 
 def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, fix: str) -> list[Path]:
-    """Sorted files matching any of `patterns` in the first of `folders` that holds one.
+    """List the files matching any of `patterns` in the first of `folders` that holds one, sorted.
 
     Raises:
-        FileNotFoundError: none does; the message names every place looked at and `fix`, the command to run.
+        FileNotFoundError: none does; the message names every folder and `fix`, the command to run.
     """
     for folder in folders:
         found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
@@ -28,7 +28,7 @@ def find_shards(folders: Sequence[Path], patterns: Sequence[str], *, what: str, 
 
 
 def open_read_only(path: Path) -> h5py.File:
-    """Open a file at rest, also where the file system has no locks, as network and read-only mounts may have none.
+    """Open a file that nobody writes, also where the file system offers no locks, as on some network mounts.
 
     Raises:
         OSError: no such file, or damaged.
@@ -36,12 +36,12 @@ def open_read_only(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError:
-        return h5py.File(path, "r", locking=False)  # not at once: one process may not open a file both ways
+        return h5py.File(path, "r", locking=False)  # only as a fallback: a process cannot open a file both ways
 
 
 @contextmanager
 def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
-    """Open one HDF5 file read-only and check that `keys` are arrays of numbers; damage met while reading names it."""
+    """Open an HDF5 file read-only and check that `keys` are numeric arrays; errors while reading it name the file."""
     try:
         with open_read_only(path) as file:
             missing = [key for key in keys if key not in file]
@@ -86,7 +86,7 @@ def check_layout(file: h5py.File, path: Path) -> tuple[int, int]:
 
 
 def read_points(file: h5py.File, path: Path, num_points: int) -> np.ndarray:
-    """First `num_points` points of every cloud in file order, (M, num_points, 3) float32, all finite."""
+    """Read the first `num_points` points of every cloud in file order, (M, num_points, 3) float32, all finite."""
     stored = check_layout(file, path)[1]
     if not 1 <= num_points <= stored:
         raise ValueError(f"{path} holds {stored} points a cloud, {num_points} were asked for; pass 1 to {stored}")
@@ -101,7 +101,7 @@ def read_points(file: h5py.File, path: Path, num_points: int) -> np.ndarray:
 
 
 def read_labels(file: h5py.File, path: Path, key: str, num_labels: int, *, fix: str) -> np.ndarray:
-    """One whole-number array as int64, of the stored shape with a trailing 1 removed, values in [0, num_labels)."""
+    """Read an array of whole numbers in [0, num_labels) as int64, in its stored shape without a trailing 1."""
     stored = file[key][:]
     labels = stored.astype(np.int64)
     if not np.array_equal(labels, stored):
@@ -124,7 +124,7 @@ def read_part_labels(
     *,
     fix: str = "make or download it again",
 ) -> np.ndarray:
-    """Part labels (M, N) int64, each checked to be a part of its cloud's category (M,), an index of `table`."""
+    """Read part labels (M, N) int64, each a part of its cloud's category; categories (M,) are indices of `table`."""
     part_labels = read_labels(file, path, "pid", table[-1].part_labels.stop, fix=fix)
     first = np.array([category.part_labels.start for category in table])[categories][:, None]
     end = np.array([category.part_labels.stop for category in table])[categories][:, None]
@@ -140,10 +140,10 @@ def read_part_labels(
 
 
 def read_class_names(folders: Sequence[Path], published: tuple[str, ...]) -> tuple[str, ...]:
-    """Lines of the first `shape_names.txt` found in `folders`, else the published names.
+    """Read the lines of the first `shape_names.txt` in `folders`, or return the published names.
 
     Raises:
-        ValueError: the file names no class, or one twice.
+        ValueError: the file names no class, or a class twice.
     """
     for folder in folders:
         path = folder / CLASS_NAMES

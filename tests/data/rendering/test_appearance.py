@@ -7,8 +7,8 @@ import pytest
 import trimesh
 from PIL import Image
 
-from data.rendering.orbit import Camera, look_at
 from data.rendering.raycast import Raycaster
+from datasets.shapes.cameras import Camera, look_at
 from datasets.shapes.meshes import load_mesh
 
 CORNERS = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) / 2

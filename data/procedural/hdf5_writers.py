@@ -1,28 +1,20 @@
-"""HDF5 files in the layouts of ModelNet40, ScanObjectNN and ShapeNetPart, each file in place at once or not at all."""
+"""Atomic writing of HDF5 files in the layouts of ModelNet40, ScanObjectNN and ShapeNetPart."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from datasets.labels import SHAPENET_PART
-from datasets.layouts import MODELNET40, SCANOBJECTNN
-from datasets.layouts import SHAPENET_PART_FOLDER as SHAPENET_PART_FOLDER
+from datasets.layouts import CLASS_NAMES, MODELNET40, SCANOBJECTNN, SCANOBJECTNN_VARIANTS, SHAPENET_PART_FOLDER
 
-CLASS_NAMES = tuple(category.name for category in SHAPENET_PART)
+CLASSES = tuple(category.name for category in SHAPENET_PART)
 
-_SHARD_ROWS = 2048  # clouds a ModelNet40 or ShapeNetPart shard holds, as published
-_SCAN_SPLITS = {"train": "training_objectdataset", "test": "test_objectdataset"}
-_SCAN_VARIANTS = {
-    "obj_bg": ("main_split", ""),
-    "obj_only": ("main_split_nobg", ""),
-    "hardest": ("main_split", "_augmentedrot_scale75"),
-}
+_SHARD_ROWS = 2048  # clouds in a published shard of ModelNet40 or ShapeNetPart
 
 
 def write_modelnet40(root: Path, split: str, points: np.ndarray, labels: np.ndarray) -> None:
-    """Shards `ply_data_{split}{i}.h5` and the class names.
+    """Write shards `ply_data_{split}{i}.h5` and the class names.
 
     Args:
         root: the data root.
@@ -39,7 +31,7 @@ def write_modelnet40(root: Path, split: str, points: np.ndarray, labels: np.ndar
 def write_shapenet_part(
     root: Path, split: str, points: np.ndarray, labels: np.ndarray, part_labels: np.ndarray
 ) -> None:
-    """Shards `ply_data_{split}{i}.h5` with a global part label, 0..49, for each point: pid (M, N)."""
+    """Write shards `ply_data_{split}{i}.h5` with a global part label, 0..49, for each point: pid (M, N)."""
     arrays = {
         "data": points.astype(np.float32),
         "label": labels.astype(np.uint8)[:, None],
@@ -49,7 +41,7 @@ def write_shapenet_part(
 
 
 def write_scanobjectnn(root: Path, split: str, variant: str, points: np.ndarray, labels: np.ndarray) -> None:
-    """One file under its published name, and the class names beside it.
+    """Write a file under its published name, with the class names beside it.
 
     Args:
         root: the data root.
@@ -58,10 +50,10 @@ def write_scanobjectnn(root: Path, split: str, variant: str, points: np.ndarray,
         points: (M, N, 3) float32.
         labels: (M,) in [0, 16).
     """
-    folder_name, suffix = _SCAN_VARIANTS[variant]
-    folder = root / SCANOBJECTNN / folder_name
+    layout = SCANOBJECTNN_VARIANTS[variant]
+    folder = root / SCANOBJECTNN / layout.folder
     arrays = {"data": points.astype(np.float32), "label": labels.astype(np.int32)}
-    _write_file(folder / f"{_SCAN_SPLITS[split]}{suffix}.h5", arrays)
+    _write_file(folder / layout.files[split][0], arrays)
     _write_names(folder)
 
 
@@ -80,5 +72,5 @@ def _write_file(path: Path, arrays: dict[str, np.ndarray]) -> None:
     partial.replace(path)
 
 
-def _write_names(folder: Path, names: Sequence[str] = CLASS_NAMES) -> None:
-    (folder / "shape_names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+def _write_names(folder: Path) -> None:
+    (folder / CLASS_NAMES).write_text("\n".join(CLASSES) + "\n", encoding="utf-8")

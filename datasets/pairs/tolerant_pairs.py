@@ -1,4 +1,4 @@
-"""Items that cannot be read, replaced by their neighbours, so that one bad file does not end a long run."""
+"""Pre-training pairs whose unreadable items are replaced, so that one bad file does not end a long run."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,17 +9,17 @@ from datasets.pairs.render_pairs import Item, RenderPairs
 MAX_IN_A_ROW = 16
 
 
-class Tolerant(Dataset):
-    """A data set whose unreadable items are those of the next index that can be read.
+class TolerantPairs(Dataset):
+    """Replaces an unreadable item by the item of the next readable index.
 
-    Which one that is depends on the files alone, and the item itself, as ever, on (seed, epoch, index): so order,
-    workers and ranks make no difference. In a batch that draws both, an item may then occur twice.
+    The replacement depends on the files alone, and its content on (seed, epoch, index), so that order, workers and
+    ranks make no difference. An item may then occur twice in a batch.
 
-    Items have one key more, "fault": "" or "<files>: <reason>" of the item that was replaced; "index" is that of the
-    item which is there. Batched by default, faults become a list.
+    Items have one more key, "fault": "<files>: <reason>" of the item that was replaced, or ""; "index" is that of the
+    replacement. Default collation makes a list of the faults.
 
     Args:
-        dataset: raises ValueError or OSError for what it cannot read.
+        dataset: raises ValueError or OSError for an item that it cannot read.
     """
 
     def __init__(self, dataset: RenderPairs):
@@ -29,29 +29,29 @@ class Tolerant(Dataset):
         return len(self.dataset)
 
     def files(self, index: int) -> str:
-        """Where the cloud and the views of one item lie, for messages."""
+        """Name the places of the cloud and the views of an item, for messages."""
         return self.dataset.files(index)
 
     def set_epoch(self, epoch: int) -> None:
-        """As that of the data set."""
+        """Choose the draws of this epoch, see EpochCounter."""
         self.dataset.set_epoch(epoch)
 
     def watch(self, on_read: Callable[[int], None]) -> None:
-        """As that of the data set."""
+        """Call a function with the index of each item before its files are read."""
         self.dataset.watch(on_read)
 
     def __getitem__(self, index: int) -> dict:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict]:
-        """Several items, as a DataLoader asks for the batch.
+        """Return the items of a batch, for a DataLoader.
 
         Raises:
-            ValueError, OSError: MAX_IN_A_ROW neighbours cannot be read; what the last of them raised.
+            ValueError, OSError: the error of the last of MAX_IN_A_ROW consecutive unreadable items.
         """
         try:
             return [_marked(item, "") for item in self.dataset.__getitems__(indices)]
-        except (ValueError, OSError):  # one of them, at least: which?
+        except (ValueError, OSError):  # at least one is unreadable: read them one by one to find out which
             return [self._readable(index) for index in indices]
 
     def _readable(self, index: int) -> dict:
@@ -60,7 +60,7 @@ class Tolerant(Dataset):
             try:
                 return _marked(self.dataset[(index + step) % len(self)], fault)
             except (ValueError, OSError) as error:
-                fault = fault or " ".join(f"{self.files(index)}: {error}".splitlines())  # a line of the log
+                fault = fault or " ".join(f"{self.files(index)}: {error}".splitlines())  # one line of the log
                 last = error
         raise last
 
