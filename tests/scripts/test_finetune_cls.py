@@ -13,7 +13,7 @@ from models.weights.published import export_state, load_encoder, read_weights
 from scripts import finetune_cls
 from tests.support.interruption import interrupted_in
 from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn
-from utils.classification.classifier_training import load_network
+from utils.classification.classifier_weights import load_network
 from utils.cli import run_main
 
 NUM_POINTS = 48
