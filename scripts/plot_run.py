@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from utils.cli import run_main
-from utils.run.epoch_metrics import draw_curves
+from utils.figures.run_curves import draw_curves
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -21,3 +21,12 @@ def build_encoder(name: str, k: int = 15) -> nn.Module:
     if name not in ENCODERS:
         raise ValueError(f"unknown point encoder {name!r}; choose one of {', '.join(ENCODERS)}")
     return PointNet() if name == "pointnet" else ENCODERS[name](k=k)
+
+
+def encoder_name(encoder: nn.Module) -> str:
+    """Return the key of ENCODERS under which an encoder was built.
+
+    Raises:
+        KeyError: its class is not in the table.
+    """
+    return {kind: name for name, kind in ENCODERS.items()}[type(encoder)]

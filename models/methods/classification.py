@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from models.layers.heads import classifier
 from models.losses.smoothed_ce import smoothed_cross_entropy
+from models.methods.method import Batch, Method, Terms
 
 
 class CloudClassifier(nn.Module):
@@ -39,7 +40,7 @@ class CloudClassifier(nn.Module):
         return self.classifier(self.point_encoder(points))
 
 
-class Classification(nn.Module):
+class Classification(Method):
     """Cross-entropy of every cloud over the classes.
 
     Args:
@@ -52,7 +53,7 @@ class Classification(nn.Module):
         self.network = network
         self.label_smoothing = label_smoothing
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> Terms:
         """Batch of points (B, N, 3), label (B,) -> {"loss/class": scalar}."""
         logits = self.network(batch["points"])
         return {"loss/class": smoothed_cross_entropy(logits.float(), batch["label"], self.label_smoothing)}

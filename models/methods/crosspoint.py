@@ -4,15 +4,20 @@ Source: Afham et al. 2022, arXiv:2203.00680; the loss as implemented by its auth
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models.encoders.registry import encoder_name
 from models.layers.heads import image_head, point_head
 from models.losses.nt_xent import nt_xent
+from models.methods.method import Batch, Method, Terms
+from models.weights.published import export_state
 
 
-class CrossPoint(nn.Module):
+class CrossPoint(Method):
     """Two augmentations of a cloud agree (IMID); their mean agrees with an image of the object (CMID).
 
     A term of weight 0 is not computed: without CMID the image encoder never runs.
@@ -53,12 +58,12 @@ class CrossPoint(nn.Module):
         self.cmid_weight = cmid_weight
         self.temperature = temperature
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted loss terms of one batch: `loss` of its `embed`."""
+    def forward(self, batch: Batch) -> Terms:
+        """Return the weighted loss terms of one batch: `loss` of its `embed`."""
         return self.loss(self.embed(batch))
 
-    def embed(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Embeddings of one batch, each (B, D), one row a shape.
+    def embed(self, batch: Batch) -> dict[str, Tensor]:
+        """Embed one batch: each tensor (B, D), a row per shape.
 
         Args:
             batch: aug_a, aug_b (B, N, 3); image (B, 3, H, W), unused when cmid_weight is 0.
@@ -72,15 +77,15 @@ class CrossPoint(nn.Module):
         return embeddings
 
     def embed_points(self, points: Tensor) -> Tensor:
-        """Clouds in the space that pictures share, not of unit length. Shape: (B, N, 3) -> (B, D)."""
+        """Map clouds to the space that images share; not of unit length. Shape: (B, N, 3) -> (B, D)."""
         return self.point_head(self.point_encoder(points))
 
     def embed_images(self, images: Tensor) -> Tensor:
-        """Pictures in the space that clouds share, not of unit length. Shape: (B, 3, H, W) -> (B, D)."""
+        """Map images to the space that clouds share; not of unit length. Shape: (B, 3, H, W) -> (B, D)."""
         return self.image_head(self.image_encoder(images))
 
-    def loss(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted loss terms: every shape of `embed`'s result is contrasted with all others in it.
+    def loss(self, embeddings: dict[str, Tensor]) -> Terms:
+        """Contrast every shape with all others of the batch; return the weighted terms.
 
         Returns:
             "loss/imid" and "loss/cmid", scalars, only those whose weight is not 0; their sum is the loss.
@@ -92,3 +97,10 @@ class CrossPoint(nn.Module):
         if self.cmid_weight:
             terms["loss/cmid"] = self.cmid_weight * nt_xent((a + b) / 2, embeddings["image"], self.temperature)
         return terms
+
+    def weights(self) -> dict[str, Mapping[str, Any]]:
+        """Return the point branch under CrossPoint's published names, and the image branch as "img_model"."""
+        encoder = self.point_encoder
+        point = export_state(encoder, encoder_name(encoder), self.point_head, k=getattr(encoder, "k", None))
+        head = {f"inv_head.{key}": value for key, value in self.image_head.state_dict().items()}
+        return {"point": point, "img_model": self.image_encoder.state_dict() | head}

@@ -1,13 +1,14 @@
 """Part segmentation as a method of the training engine: one supervised term."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from models.losses.smoothed_ce import smoothed_cross_entropy
+from models.methods.method import Batch, Method, Terms
 
 LABEL_SMOOTHING = 0.2
 
 
-class PartSegmentation(nn.Module):
+class PartSegmentation(Method):
     """Smoothed cross-entropy of every point over the parts of all categories.
 
     Args:
@@ -18,7 +19,7 @@ class PartSegmentation(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> Terms:
         """Batch of points (B, N, 3), category (B,), part_label (B, N) -> {"loss/part": scalar}."""
         logits = self.network(batch["points"], batch["category"])
         return {"loss/part": smoothed_cross_entropy(logits.float(), batch["part_label"], LABEL_SMOOTHING)}

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,10 +17,24 @@ from utils.evaluation.frozen_encoder import load_frozen_encoder, size_warning
 from utils.evaluation.json_report import write_report
 from utils.evaluation.linear_svm import PUBLISHED_C, LinearProbe
 from utils.processes.collectives import compute_on_main
+from utils.settings import Settings, flag
 
 MONITORED = {"modelnet40": ModelNet40, "scanobjectnn": ScanObjectNN}
 VAL_FRACTION = 0.2
 SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class MonitorSettings(Settings):
+    """Labelled data that score the encoder between epochs, and on its test split at the end."""
+
+    eval_freq: int = flag(1, "epochs between linear SVMs on held-out val; 0: never", at_least=0)
+    eval_dataset: str = flag("auto", "labelled set; auto takes the first found", choices=("auto", *MONITORED))
+    eval_num_points: int = flag(1024, "the first so many of each labelled cloud", at_least=1)
+    normalize: bool = flag(
+        False, "evaluation clouds centred and scaled to the unit sphere; the published protocol does not"
+    )
+    test_batch_size: int = flag(16, "clouds per forward pass in evaluation", at_least=1, is_free=True)
 
 
 class Monitor:
@@ -48,7 +63,9 @@ class Monitor:
         num_points: int = 1024,
         batch_size: int = 16,
         normalize: bool = False,
+        freq: int = 1,
     ):
+        self.freq = freq
         train, _ = (MONITORED[name](root, split, num_points=num_points, normalize=normalize) for split in SPLITS)
         fit, val = stratified_split(train.labels, val_fraction=VAL_FRACTION, seed=0)
         if len(val) == 0 or len(train.labels[fit].unique()) < 2:
@@ -68,7 +85,9 @@ class Monitor:
         return compute_on_main(lambda: self._probe.score(train, val))
 
 
-def find_monitor(args: argparse.Namespace, device: torch.device, report: Callable[[str], None]) -> Monitor | None:
+def find_monitor(
+    args: MonitorSettings, data_root: str, model: str, k: int, device: torch.device, report: Callable[[str], None]
+) -> Monitor | None:
     """The monitor of `--eval_dataset`; "auto" takes the first data set found below the data root.
 
     None, said in a line, when --eval_freq is 0 or nothing was found: then the last model counts as the best.
@@ -82,20 +101,21 @@ def find_monitor(args: argparse.Namespace, device: torch.device, report: Callabl
         report(f"--eval_freq 0: {without}")
         return None
     try:
-        name = _first_found(args)
+        name = _first_found(args, data_root)
     except FileNotFoundError:
-        report(f"warning: no labelled data in {args.data_root}: {without}")
+        report(f"warning: no labelled data in {data_root}: {without}")
         return None
-    if args.model != "pointnet" and args.eval_num_points < args.k:
-        raise ValueError(f"--eval_num_points {args.eval_num_points} must be at least --k {args.k}")
+    if model != "pointnet" and args.eval_num_points < k:
+        raise ValueError(f"--eval_num_points {args.eval_num_points} must be at least --k {k}")
     try:
         monitor = Monitor(
             name,
-            args.data_root,
+            data_root,
             device,
             num_points=args.eval_num_points,
             batch_size=args.test_batch_size,
             normalize=args.normalize,
+            freq=args.eval_freq,
         )
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(
@@ -110,9 +130,11 @@ def find_monitor(args: argparse.Namespace, device: torch.device, report: Callabl
 
 def score_on_test(
     path: str | Path,
-    args: argparse.Namespace,
-    device: torch.device,
+    args: MonitorSettings,
     *,
+    data_root: str,
+    seed: int,
+    device: torch.device,
     report: Callable[[str], None],
     json_file: Path | None = None,
 ) -> None:
@@ -122,8 +144,13 @@ def score_on_test(
         FileNotFoundError: no weights there, or no labelled data set below the data root.
         ValueError: damaged weights or data. Which model and k it is, the weights say.
     """
-    flags = {"model_path": str(path), "random_init": False, "model": None, "k": None, "seed": args.seed}
-    flags |= {"dataset": _first_found(args), "data_root": args.data_root, "variant": None, "normalize": args.normalize}
+    flags = {"model_path": str(path), "random_init": False, "model": None, "k": None, "seed": seed}
+    flags |= {
+        "dataset": _first_found(args, data_root),
+        "data_root": data_root,
+        "variant": None,
+        "normalize": args.normalize,
+    }
     flags |= {"num_points": args.eval_num_points, "batch_size": args.test_batch_size, "feature_cache": None}
     options = argparse.Namespace(**flags, protocol="all", c=PUBLISHED_C)
     records = score_encoder(options, load_frozen_encoder(options, device), device, report, report)
@@ -131,17 +158,17 @@ def score_on_test(
         write_report(json_file, records)
 
 
-def _first_found(args: argparse.Namespace) -> str:
+def _first_found(args: MonitorSettings, data_root: str) -> str:
     """The data set of `--eval_dataset`; "auto" is the first whose train split is below the data root."""
     if args.eval_dataset != "auto":
         return args.eval_dataset
     for name, dataset in MONITORED.items():
         try:
-            dataset.find(args.data_root, "train")
+            dataset.find(data_root, "train")
         except FileNotFoundError:
             continue
         return name
     raise FileNotFoundError(
-        f"no labelled data set in {args.data_root} (looked for {', '.join(MONITORED)}); pass --data_root, or make the "
+        f"no labelled data set in {data_root} (looked for {', '.join(MONITORED)}); pass --data_root, or make the "
         "built-in data: python -m data.make_shapes --out data/shapes"
     )

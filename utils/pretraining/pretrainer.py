@@ -1,72 +1,96 @@
-"""Pre-training: held-out monitoring, best model, copies of the encoder under published names."""
+"""Pre-training on top of the training loop: held-out scores, the best model, copies of the encoder."""
 
-import argparse
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from models.weights.published import export_state
+from models.methods.method import Method
 from utils.pretraining.monitor import Monitor
-from utils.run.log import RunLog
-from utils.training import optim
-from utils.training.engine import Batches, BatchTransform
-from utils.training.loop import Training
+from utils.run.folder import Run
+from utils.run.log import WANDB_MODES
+from utils.settings import flag
+from utils.training.engine import AMP_DTYPES, Batches, BatchTransform
+from utils.training.loop import LoopSettings, Training
+from utils.training.optim import build_optimizer, cosine_schedule
+
+
+@dataclass(frozen=True)
+class PretrainSettings(LoopSettings):
+    """Optimisation, copies and reports of a pre-training."""
+
+    micro_batch: int = flag(
+        0,
+        "shapes in memory at once while all of --batch_size are contrasted; BatchNorm sees these; 0: all",
+        at_least=0,
+    )
+    lr: float = flag(0.001, "initial rate, cosine to 0 over all steps")
+    use_sgd: bool = flag(False, "SGD instead of Adam")
+    momentum: float = flag(0.9, "of SGD")
+    amp: str = flag("none", "autocast; kNN, losses stay float32", choices=tuple(AMP_DTYPES))
+    save_freq: int = flag(50, "epochs between kept copies of the encoder", at_least=0, is_free=True)
+    wandb: str = flag("off", "Weights & Biases", choices=WANDB_MODES, is_free=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.micro_batch == 1:
+            raise ValueError(f"--micro_batch must be 0 or at least 2, got {self.micro_batch}")
 
 
 class Pretrainer(Training):
     """One run of a pre-training method over a data set.
 
     Args, beside those of Training:
-        args: also lr, use_sgd, momentum, amp, micro_batch, save_freq, eval_freq, model and k.
-        method: also has `point_encoder`, `point_head`, `image_encoder` and `image_head`.
-        monitor: encoder -> accuracy on data held out of train, or None for no monitoring.
+        method: also has `point_encoder`, and `weights()` with an entry "point".
+        monitor: scores the encoder on data held out of train; None for no scores: then the last model is the best.
     """
+
+    settings: PretrainSettings
 
     def __init__(
         self,
-        args: argparse.Namespace,
-        run_dir: Path,
-        method: nn.Module,
+        run: Run,
+        settings: PretrainSettings,
+        method: Method,
         loader: Batches,
         device: torch.device,
-        log: RunLog,
-        monitor: Monitor | None,
+        *,
+        monitor: Monitor | None = None,
         transform: BatchTransform | None = None,
+        max_bad_rate: float = 0.0,
     ):
-        optimizer = optim.build_optimizer(method.parameters(), lr=args.lr, use_sgd=args.use_sgd, momentum=args.momentum)
-        schedule = optim.cosine_schedule(optimizer, args.epochs * len(loader))
+        optimizer = build_optimizer(
+            method.parameters(), lr=settings.lr, use_sgd=settings.use_sgd, momentum=settings.momentum
+        )
         super().__init__(
-            args,
-            run_dir,
+            run,
+            settings,
             method,
             loader,
             device,
-            log,
             optimizer=optimizer,
-            schedule=schedule,
-            amp=args.amp,
-            micro_batch=args.micro_batch,
+            schedule=cosine_schedule(optimizer, settings.epochs * len(loader)),
+            amp=settings.amp,
+            micro_batch=settings.micro_batch,
             transform=transform,
+            max_bad_rate=max_bad_rate,
         )
         self.monitor = monitor
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
-        """Held-out accuracy when it is due; keeps the best model, and copies when they are."""
+        """Score held-out data when that is due; keep the best model, and copies when they are due."""
         scores = self._monitor(epoch)
-        if self.args.save_freq and epoch % self.args.save_freq == 0:
-            self._save_weights(f"ckpt_epoch_{epoch}.pth")
-        if epoch + 1 == self.args.epochs:
-            self._save_weights("ckpt_epoch_last.pth", "img_model_last.pth")
+        if self.settings.save_freq and epoch % self.settings.save_freq == 0:
+            self.save_weights(self.method.weights()["point"], f"ckpt_epoch_{epoch}.pth")
+        if epoch + 1 == self.settings.epochs:
+            self._keep("ckpt_epoch_last.pth", "last")
         return scores
 
     def _monitor(self, epoch: int) -> dict[str, float]:
-        """Accuracy on held-out data when it is due; keeps the best model."""
-        is_last = epoch + 1 == self.args.epochs
+        """Score the encoder when that is due; keep the best model."""
         if self.monitor is None:
-            self._save_weights("best_model.pth", "img_model_best.pth")
+            self._keep("best_model.pth", "best")
             return {}
-        if (epoch + 1) % self.args.eval_freq and not is_last:
+        if (epoch + 1) % self.monitor.freq and epoch + 1 < self.settings.epochs:
             return {}
         scores = self.monitor(self.method.point_encoder)
         score = next(iter(scores.values()))
@@ -75,13 +99,10 @@ class Pretrainer(Training):
         self.log.line(f"epoch {epoch} held-out val  {text}{'  best so far' if is_best else ''}")
         if is_best:
             self.best = score
-            self._save_weights("best_model.pth", "img_model_best.pth")
+            self._keep("best_model.pth", "best")
         return scores
 
-    def _save_weights(self, point_name: str, image_name: str | None = None) -> None:
-        method = self.method
-        weights = export_state(method.point_encoder, self.args.model, method.point_head, k=self.args.k)
-        self.save_weights(weights, point_name)
-        if image_name is not None:
-            head = {f"inv_head.{key}": value for key, value in method.image_head.state_dict().items()}
-            self.save_weights(method.image_encoder.state_dict() | head, image_name)
+    def _keep(self, point_name: str, suffix: str) -> None:
+        """Write all weights of the method: the point encoder's as `point_name`, those of NAME as NAME_suffix.pth."""
+        for name, weights in self.method.weights().items():
+            self.save_weights(weights, point_name if name == "point" else f"{name}_{suffix}.pth")

@@ -1,4 +1,4 @@
-"""The C library's allocator in CPU runs."""
+"""Settings of the C library's allocator for CPU runs."""
 
 import ctypes
 import os
@@ -6,8 +6,8 @@ import platform
 
 import torch
 
-# glibc returns every large tensor to the system and faults its pages in again at the next one. These settings of
-# mallopt(3) let it keep them: parameter, value, and the environment variable by which a user may choose another.
+# glibc returns the memory of every large tensor to the system and faults its pages in again for the next one. These
+# settings of mallopt(3) let it keep them: parameter, value, and the environment variable that overrides it.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 KEEP = (
     (M_MMAP_MAX, 0, "MALLOC_MMAP_MAX_"),
@@ -17,10 +17,9 @@ KEEP = (
 
 
 def keep_freed_memory(device: torch.device) -> bool:
-    """Let the allocator of this process keep freed memory, where that pays; whether it does.
+    """Let the allocator of this process keep freed memory in CPU runs under glibc; return whether it does.
 
-    It pays in runs on a CPU under glibc. Nothing happens on other systems, on a CUDA device, or where any of the
-    three environment variables of KEEP or GLIBC_TUNABLES is set, so that a user's own choice stands.
+    Does nothing where the user has chosen: GLIBC_TUNABLES or one of the variables of KEEP is set.
     """
     if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or _is_chosen():
         return False
@@ -33,9 +32,6 @@ def _is_chosen() -> bool:
 
 
 def release_free_pages() -> None:
-    """Give the heap's free pages back to the system, where the C library is glibc; elsewhere do nothing.
-
-    Batches of unequal size leave holes in the heap, which glibc keeps.
-    """
+    """Return the heap's free pages to the system under glibc, where batches of unequal size leave holes in it."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

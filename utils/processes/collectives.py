@@ -1,6 +1,6 @@
-"""What the processes of a run do together; models.distributed has what their networks share.
+"""Collectives of a training's ranks; models.distributed has those that its networks need.
 
-Where there is one process, every function here does what is right for one and talks to nobody.
+With a single process every function returns what is right for one rank and communicates with nobody.
 """
 
 import inspect
@@ -15,38 +15,39 @@ from models.distributed import convert_batch_norms, get_rank, get_world_size
 
 
 def leave_process_group() -> None:
-    """Part from the other processes: from here on this one is alone."""
+    """Destroy the process group; from here on this process is alone."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def is_main_process() -> bool:
-    """Whether this process writes what one process writes for all."""
+    """Return whether this is rank 0, which writes what is written once for all ranks."""
     return get_rank() == 0
 
 
 def barrier() -> None:
-    """Until all processes are here."""
+    """Block until every rank arrives."""
     if get_world_size() > 1:
         distributed.barrier()
 
 
 def seed_rank(seed: int) -> None:
-    """Give every process but the first global random draws (dropout) of its own; weights are made before."""
+    """Give every rank but the first its own global random draws (dropout); weights are drawn before, alike on all."""
     if not is_main_process():
         torch.manual_seed(seed + 1_000_003 * get_rank())
 
 
 def distribute(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module as called in training: BatchNorm over all processes, gradients averaged over them.
+    """Wrap a module for training on all ranks: BatchNorm statistics over all, gradients averaged.
 
-    Its parameters and buffers become those of the first process. With one process it is the module itself.
+    Parameters and buffers become those of the main process. With one process the module itself is returned.
     """
     if get_world_size() == 1:
         return module
     convert_batch_norms(module)
     is_new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters  # since torch 2.15
-    options = {"forward_sync_buffers" if is_new else "broadcast_buffers": False}  # running statistics are of all anyway
+    # Running statistics are equal on all ranks, because they are taken over all of them: nothing to broadcast.
+    options = {"forward_sync_buffers" if is_new else "broadcast_buffers": False}
     # 1x1 convolutions of channels_last images: the memory is the same, the strides of dimensions of size 1 differ.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     device_ids = [device.index] if device.type == "cuda" else None
@@ -54,7 +55,7 @@ def distribute(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def all_reduce_mean(values: list[float], device: torch.device) -> list[float]:
-    """Mean of each number over the processes, in float64."""
+    """Average each number over the ranks, in float64."""
     if get_world_size() == 1:
         return values
     numbers = torch.tensor(values, dtype=torch.float64, device=device)
@@ -63,7 +64,7 @@ def all_reduce_mean(values: list[float], device: torch.device) -> list[float]:
 
 
 def gather_objects(value: object) -> list:
-    """A picklable value of every process, by rank."""
+    """Return the picklable values of all ranks, in their order."""
     if get_world_size() == 1:
         return [value]
     values = [None] * get_world_size()
@@ -72,7 +73,7 @@ def gather_objects(value: object) -> list:
 
 
 def compute_on_main(compute: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """What the first process computes, on all."""
+    """Call a function on the main process and return its result on every rank."""
     if get_world_size() == 1:
         return compute()
     found = [compute() if is_main_process() else None]
@@ -81,7 +82,7 @@ def compute_on_main(compute: Callable[[], dict[str, float]]) -> dict[str, float]
 
 
 def rank_rows(num_rows: int) -> range:
-    """The rows this process evaluates: every row is one process's, and their numbers differ by 1 at most."""
+    """Return the rows that this rank evaluates: each row belongs to one rank, and shares differ by 1 at most."""
     return _rows_of(get_rank(), num_rows)
 
 
@@ -90,7 +91,7 @@ def _rows_of(rank: int, num_rows: int) -> range:
 
 
 def gather_rank_rows(rows: Tensor, num_rows: int) -> Tensor:
-    """All rows in order, on a CPU, from those of `rank_rows` of every process."""
+    """Concatenate what every rank computed for its `rank_rows`, on the CPU, in order."""
     if get_world_size() == 1:
         return rows
     padded = rows.new_zeros(-(-num_rows // get_world_size()), *rows.shape[1:])

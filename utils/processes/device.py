@@ -1,13 +1,13 @@
-"""The device of a run."""
+"""The device that --device names."""
 
 import torch
 
 
 def get_device(name: str) -> torch.device:
-    """The torch device of `--device`; "auto" takes CUDA where there is one.
+    """Return the torch device of `--device`; "auto" takes CUDA where there is a GPU.
 
     Raises:
-        ValueError: a CUDA device this machine does not have, or another kind of device.
+        ValueError: a CUDA device that this machine does not have, or another kind of device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

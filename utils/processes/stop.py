@@ -1,21 +1,22 @@
-"""Being told to stop: a signal is noted, and training ends after the step it is in, with everything saved."""
+"""Stop signals: training finishes the step it is in, saves its state and ends."""
 
 import signal
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # schedulers send these before a time limit
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # sent by schedulers before a time limit
 
 
 class Stopped(Exception):
-    """Training ended early, as asked, with its state saved."""
+    """Training ended early, as a signal asked, with its state saved."""
 
 
 class StopRequest:
-    """Notes the first of STOP_SIGNALS inside its block; more of them change nothing.
+    """Remember the first of STOP_SIGNALS that arrives inside the block.
 
-    A scheduler signals every process of a job, and torchrun passes its own signal on, so that each comes twice.
+    Later ones change nothing: a scheduler signals every process of a job and torchrun forwards its own, so each
+    process gets the signal twice.
 
-    Attributes: `signal_name`, None while there was none.
+    Attributes: `signal_name`, None until a signal arrives.
     """
 
     def __init__(self) -> None:

@@ -1,128 +1,161 @@
-"""A run's folder, its recorded configuration, and the device it uses."""
+"""The folder of a run: claimed by one training at a time, its settings recorded, checked when the run is resumed."""
 
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from utils.files import remove_unfinished, write_text
 from utils.processes.collectives import barrier, is_main_process
 from utils.run.log import NoLog, RunLog
 from utils.run.names import (
     CONFIG_FILE,
-    CURVE_FILE,
     DAMAGED_FILE,
     FEATURES_FOLDER,
     METRICS_FILE,
+    MODELS_FOLDER,
+    PICTURES,
     PREVIOUS_FILE,
     RESULTS_FILE,
     STATE_FILE,
 )
 from utils.run.provenance import provenance
 from utils.run.state import has_state
-
-_PICTURES = (CURVE_FILE, "predictions.npz", "tsne.npz", "part_clouds.npz", "parts.png", "retrieval.png")
-# Flags that may differ when a run is resumed: none of them changes what is learned. The data may have moved; that they
-# are as many as before is checked by utils.training.loop.
-_FREE_ON_RESUME = {
-    "exp_name", "output_dir", "resume", "device", "num_workers", "print_freq", "save_freq", "wandb", "data_root",
-    "test_batch_size", "overwrite",
-    "eval", "json", "packed", "world_size", "backend", "votes", "num_pictures", "save_every_steps", "on_bad_sample",
-    "max_bad_rate", "shards",
-}  # fmt: skip
+from utils.settings import Record, Settings, flag
 
 
-def open_run(run_dir: Path, config: dict, *, resume: bool, overwrite: bool = False) -> None:
-    """Create the run folder and record its configuration, or check that a resumed run goes on as it began.
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """Which folder a training writes, and whether it begins or continues there."""
 
-    Among several processes all check and the first one writes. A run that was killed before its first state was saved
-    can be resumed: it begins.
+    exp_name: str = flag("exp", "run folder: <output_dir>/<exp_name>", is_free=True)
+    output_dir: str = flag("checkpoints", "folder of the run folders", is_free=True)
+    resume: bool = flag(False, "continue <exp_name> from its last state", is_free=True)
+    overwrite: bool = flag(False, "start anew in a folder that holds a run", is_free=True)
 
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.output_dir) / self.exp_name
+
+
+class Run(NamedTuple):
+    """An open run: its folder, what config.json and every state record of its settings, and where it reports."""
+
+    folder: Path
+    record: Record
+    log: RunLog | NoLog
+
+
+@contextmanager
+def open_run(settings: RunSettings, record: Record, *, wandb: str = "off") -> Iterator[Run]:
+    """Claim the run folder, record the settings or check them against those recorded, and open the log.
+
+    Every rank checks, the main process writes, and only its log reports. A run that was killed before its first state
+    was saved can be resumed: it begins.
+
+    Args:
+        wandb: mode of Weights & Biases, see RunLog.
     Raises:
-        ValueError: the folder holds a run and neither `resume` nor `overwrite` is set, both are, or a resumed run
-            differs in a flag that changes what is learned.
+        ValueError: the folder holds a run and neither `resume` nor `overwrite` is set, both are set, another training
+            writes there, or a resumed run differs in a flag that changes what is learned.
         FileNotFoundError: nothing to resume.
     """
-    if resume and overwrite:
-        raise ValueError("--resume continues a run, --overwrite starts it anew: pass one of them")
-    record = run_dir / CONFIG_FILE
-    if has_state(run_dir) and not resume and not overwrite:
-        raise ValueError(
-            f"{run_dir} already holds a run; continue it with --resume, choose another --exp_name, or --overwrite it"
-        )
-    if resume and not has_state(run_dir) and not record.is_file():
-        raise FileNotFoundError(f"nothing to resume: no {run_dir / STATE_FILE}; start without --resume")
-    if resume:
-        check_same(read_config(record)["flags"] if record.is_file() else {}, config, record)
-    barrier()  # all have looked before one writes
+    folder = settings.folder
+    _check_start(settings, record)
+    barrier()  # nobody writes before everybody has looked
     if is_main_process():
-        _prepare(run_dir, config, resume=resume, overwrite=overwrite)
+        _prepare(settings, record)
     barrier()
+    name = settings.exp_name
+    log = RunLog(folder, wandb_mode=wandb, name=name, config=record.flags) if is_main_process() else NoLog()
+    try:
+        yield Run(folder, record, log)
+    finally:
+        log.close()
 
 
-def _prepare(run_dir: Path, config: dict, *, resume: bool, overwrite: bool) -> None:
-    """Make the run folder, rid it of what a kill left unfinished or of the run before, record the configuration."""
-    models = run_dir / "models"
+def _check_start(settings: RunSettings, record: Record) -> None:
+    folder, config = settings.folder, settings.folder / CONFIG_FILE
+    if settings.resume and settings.overwrite:
+        raise ValueError("--resume continues a run, --overwrite starts it anew: pass one of them")
+    if has_state(folder) and not settings.resume and not settings.overwrite:
+        raise ValueError(
+            f"{folder} already holds a run; continue it with --resume, choose another --exp_name, or --overwrite it"
+        )
+    if settings.resume and not has_state(folder) and not config.is_file():
+        raise FileNotFoundError(f"nothing to resume: no {folder / STATE_FILE}; start without --resume")
+    if settings.resume and config.is_file():
+        check_same(read_config(config)["flags"], record, config)
+
+
+def _prepare(settings: RunSettings, record: Record) -> None:
+    """Make the folder, remove what a kill left unfinished or an overwritten run left, and record the settings."""
+    folder, models = settings.folder, settings.folder / MODELS_FOLDER
     models.mkdir(parents=True, exist_ok=True)
-    RunLog(run_dir).close()  # is refused where another training writes
-    remove_unfinished(run_dir, STATE_FILE, PREVIOUS_FILE, CONFIG_FILE, RESULTS_FILE, *_PICTURES)
+    RunLog(folder).close()  # refuses a folder in which another training writes
+    remove_unfinished(folder, STATE_FILE, PREVIOUS_FILE, CONFIG_FILE, RESULTS_FILE, *PICTURES)
     remove_unfinished(models, "*.pth")
-    if resume:
+    if settings.resume:
         return
-    if overwrite:
-        names = (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, METRICS_FILE, RESULTS_FILE, *_PICTURES)
-        written = [*run_dir.glob("nonfinite*.pt"), *models.glob("*.pth"), *(run_dir / FEATURES_FOLDER).glob("*.npy")]
-        for stale in [*(run_dir / name for name in names), *written]:
+    if settings.overwrite:
+        names = (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, METRICS_FILE, RESULTS_FILE, *PICTURES)
+        written = [*folder.glob("nonfinite*.pt"), *models.glob("*.pth"), *(folder / FEATURES_FOLDER).glob("*.npy")]
+        for stale in [*(folder / name for name in names), *written]:
             stale.unlink(missing_ok=True)
-    _write_config(run_dir / CONFIG_FILE, {**_session(), "flags": config})
+    _write_config(folder / CONFIG_FILE, {**_session(), "flags": record.flags})
 
 
-def open_log(run_dir: Path, **options) -> RunLog | NoLog:
-    """The run's log, in the first process; the others keep silent. Options are RunLog's."""
-    return RunLog(run_dir, **options) if is_main_process() else NoLog()
+def add_session(run: Run) -> None:
+    """Record that the run was continued: by which command and commit, on which machine."""
+    path = run.folder / CONFIG_FILE
+    config = read_config(path) if path.is_file() else {**_session(), "flags": run.record.flags}
+    _write_config(path, config | {"sessions": [*config.get("sessions", []), _session()]})
 
 
-def add_session(run_dir: Path, config: dict) -> None:
-    """Record that the run was continued: with which command, by which commit, on which machine."""
-    path = run_dir / CONFIG_FILE
-    record = read_config(path) if path.is_file() else {**_session(), "flags": config}
-    _write_config(path, record | {"sessions": [*record.get("sessions", []), _session()]})
-
-
-def check_same(before: dict, now: dict, path: Path) -> None:
+def check_same(before: dict[str, Any], now: Record, path: Path) -> None:
     """Compare the flags of a run, recorded in `path`, with those it is to be continued with.
 
     Raises:
         ValueError: one that changes what is learned differs.
     """
-    kinds = [next((name for name in ("shards", "packed") if flags.get(name)), "data_root") for flags in (before, now)]
+    kinds = [_kind_of_data(flags) for flags in (before, now.flags)]
     if before and "shards" in kinds and kinds[0] != kinds[1]:
         raise ValueError(
             f"cannot resume on other data than {path}: --{kinds[0]} then, --{kinds[1]} now; shards have another order"
         )
-    changed = [key for key in before.keys() & now.keys() - _FREE_ON_RESUME if before[key] != now[key]]
+    shared = before.keys() & now.flags.keys() - now.free
+    changed = sorted(name for name in shared if before[name] != now.flags[name])
     if changed:
-        difference = ", ".join(f"--{key} was {before[key]}, now {now[key]}" for key in sorted(changed))
+        difference = ", ".join(f"--{name} was {before[name]}, now {now.flags[name]}" for name in changed)
         raise ValueError(f"cannot resume with other settings than {path}: {difference}")
+
+
+def _kind_of_data(flags: dict[str, Any]) -> str:
+    return next((name for name in ("shards", "packed") if flags.get(name)), "data_root")
 
 
 def _session() -> dict[str, str]:
     return {"command": shlex.join(sys.argv), **provenance()}
 
 
-def read_config(path: Path) -> dict:
-    """What a run recorded of itself: its command, flags, commit and machine, and each later session's.
+def read_config(path: Path) -> dict[str, Any]:
+    """Read what a run recorded of itself: its command, flags, commit and machine, and those of each later session.
 
     Raises:
         ValueError: damaged.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record["flags"].keys()
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["flags"].keys()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it: {STATE_FILE} knows the settings too") from error
-    return record
+    return config
 
 
-def _write_config(path: Path, record: dict) -> None:
-    write_text(path, json.dumps(record, indent=2) + "\n")
+def _write_config(path: Path, config: dict[str, Any]) -> None:
+    write_text(path, json.dumps(config, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Where a run reports: console, run.log, metrics.jsonl, and Weights & Biases when asked for."""
+"""The reports of a run: console, run.log, metrics.jsonl and, on request, Weights & Biases."""
 
 import fcntl
 import json
@@ -11,31 +11,31 @@ from typing import TextIO
 
 import torch
 
-from utils.run.names import METRICS_FILE
+from utils.run.names import LOG_FILE, METRICS_FILE
 
-CLAIM_S = 30  # to wait for a run folder
+CLAIM_S = 30  # patience for a run folder that another process holds
 WANDB_MODES = ("off", "disabled", "offline", "online")
-# How long a run waits for an unreachable W&B when it starts and when it ends; between, metrics wait in the background.
+# Patience with an unreachable W&B at the start and at the end of a run; in between metrics queue in the background.
 WANDB_START_S = 20
 WANDB_FINISH_S = 30
 
 
 class RunLog:
-    """One run's reports. Lines go to the console and `run.log`; metrics to `metrics.jsonl` and W&B.
+    """Write lines to the console and `run.log`, metrics to `metrics.jsonl` and W&B.
 
     Args:
-        run_dir: folder of the run; files in it are appended to; of metrics.jsonl a line that was cut short is dropped.
+        run_dir: folder of the run. Files are appended to, after a truncated last line of metrics.jsonl is dropped.
         wandb_mode: "off" (default, W&B not imported), "disabled", "offline" or "online". Only "online" needs an
             account; a failure to reach W&B is reported, never stops the run and delays it by less than a minute.
-        name, config: of the run, for W&B.
+        name, config: shown by W&B.
     Raises:
-        ValueError: another training writes there.
+        ValueError: another training writes to the folder.
     """
 
     def __init__(self, run_dir: Path, *, wandb_mode: str = "off", name: str = "", config: dict | None = None):
-        self._lines = open(run_dir / "run.log", "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._lines = open(run_dir / LOG_FILE, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
         _claim(self._lines)
-        _end_line(run_dir / METRICS_FILE)  # not of a training that is still writing it
+        _end_line(run_dir / METRICS_FILE)  # only now: the file may have belonged to a training still writing it
         self._metrics = open(run_dir / METRICS_FILE, "a", encoding="utf-8")  # noqa: SIM115
         self._wandb = None
         if wandb_mode != "off":
@@ -51,7 +51,7 @@ class RunLog:
             self._wandb = wandb.init(
                 project="crosspoint", name=name, dir=run_dir, mode=mode, config=config, settings=limits
             )
-        except Exception as error:  # any fault of the tracker is not a fault of the run
+        except Exception as error:  # a fault of the tracker is not a fault of the run
             self.line(f"warning: W&B is off for this run: {_first_line(error)}")
 
     def line(self, text: str) -> None:
@@ -83,7 +83,7 @@ class RunLog:
 
 
 def _end_line(path: Path) -> None:
-    """Drop what a kill or a full disk left of a line; its epoch's state came after it and will be made again."""
+    """Drop a truncated last line: the state of its epoch was to be saved after it, so the epoch is trained again."""
     if path.is_file():
         content = path.read_bytes()
         if not content.endswith(b"\n"):
@@ -95,9 +95,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _claim(file: TextIO) -> None:
-    """Lock the log for as long as it is open: two trainings in one folder would ruin each other's states.
+    """Lock the log while it is open, because two trainings in one folder would ruin each other's states.
 
-    Loader processes of one that was killed hold it for some seconds more.
+    Loader workers of a killed training keep the lock for some seconds.
     """
     try:
         for _ in range(CLAIM_S * 10):
@@ -112,20 +112,20 @@ def _claim(file: TextIO) -> None:
 
 
 class NoLog:
-    """In place of a RunLog in all processes of a run but the first: nothing is reported."""
+    """Discard all reports: the log of every rank but the main process."""
 
     def line(self, text: str) -> None:
-        """Nothing."""
+        """Discard a line."""
 
     def metrics(self, values: dict[str, float | int]) -> None:
-        """Nothing."""
+        """Discard metrics."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Highest memory so far in MiB: allocated on a CUDA device, else resident in this process."""
+    """Return the highest memory so far in MiB: allocated on a CUDA device, else resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -133,5 +133,5 @@ def peak_memory_mib(device: torch.device) -> float:
 
 
 def is_terminal() -> bool:
-    """Whether a progress bar would be seen: stderr is a terminal and CI is not set."""
+    """Return whether anybody would see a progress bar: stderr is a terminal and CI is not set."""
     return sys.stderr.isatty() and not os.environ.get("CI")

@@ -1,9 +1,16 @@
 """Names of the files in a run's folder."""
 
-CONFIG_FILE = "config.json"
-METRICS_FILE = "metrics.jsonl"
-RESULTS_FILE = "results.json"
+CONFIG_FILE = "config.json"  # settings, command, commit and machine of every session
+LOG_FILE = "run.log"
+METRICS_FILE = "metrics.jsonl"  # one object per epoch
+STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"  # resumable states
+MODELS_FOLDER = "models"
+BEST_MODEL = f"{MODELS_FOLDER}/best_model.pth"  # weights, whatever the run trains
+FEATURES_FOLDER = "features"  # kept by utils.evaluation.feature_cache
+RESULTS_FILE = "results.json"  # figures on the test split
 CURVE_FILE = "loss_curve.png"
-STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"
-BEST_MODEL = "models/best_model.pth"  # of the folder of a run, whatever it trains
-FEATURES_FOLDER = "features"
+PREDICTIONS_FILE = "predictions.npz"
+TSNE_FILE = "tsne.npz"
+PART_CLOUDS_FILE, PART_PICTURE_FILE = "part_clouds.npz", "parts.png"
+RETRIEVAL_SHEET_FILE = "retrieval.png"
+PICTURES = (CURVE_FILE, PREDICTIONS_FILE, TSNE_FILE, PART_CLOUDS_FILE, PART_PICTURE_FILE, RETRIEVAL_SHEET_FILE)

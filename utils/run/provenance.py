@@ -1,4 +1,4 @@
-"""What produced a file: commit, versions, machine, digests."""
+"""Provenance: the commit, versions and machine that produced a file, and digests of files."""
 
 import functools
 import hashlib
@@ -10,18 +10,18 @@ from pathlib import Path
 import torch
 
 REPO = Path(__file__).resolve().parents[2]
-# What measuring programs write: one record must not mark the next as made by changed code.
+# Written by measuring programs: one record must not mark the next as made by changed code.
 _RECORDS = (":(exclude)benchmarks/*.csv", ":(exclude)README.md", ":(exclude)docs")
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal digest of a file, by which results name their checkpoint."""
+    """Return the hexadecimal digest of a file, by which results name their checkpoint."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def provenance() -> dict[str, str]:
-    """What produced a file: git commit (with "+" when the tree has changes), versions, machine."""
+    """Return git commit (with "+" when the tree has changes), versions and machine."""
     return {
         "commit": _own_commit(),
         "python": platform.python_version(),
@@ -32,12 +32,12 @@ def provenance() -> dict[str, str]:
 
 @functools.cache
 def _own_commit() -> str:
-    """Of this code, as it was when the process first asked: it runs what it imported then."""
+    """Return the commit at the first call: a process runs the code that it imported then."""
     return git_commit()
 
 
 def processor_name() -> str:
-    """Name of the processor and the cores this process may use; only the architecture where the name is not known."""
+    """Return the processor's name (its architecture where that is unknown) and the cores this process may use."""
     name = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -48,7 +48,7 @@ def processor_name() -> str:
 
 
 def git_commit(repo: Path = REPO) -> str:
-    """Short commit of a checkout, "+" appended when tracked code differs from it; "unknown" outside git."""
+    """Return a checkout's short commit, with "+" when tracked code differs from it; "unknown" outside git."""
     try:
         commit = _git(repo, "rev-parse", "--short", "HEAD")
         changed = _git(repo, "diff", "HEAD", "--name-only", "--", ".", *_RECORDS)

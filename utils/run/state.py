@@ -1,4 +1,4 @@
-"""Files a run writes: weights under published names, and one state from which training resumes exactly."""
+"""The state from which a training resumes exactly: written whole, read without running code, damage survived."""
 
 import os
 from collections.abc import Callable
@@ -14,52 +14,54 @@ _NEEDED = {
     "method", "optimizer", "schedule", "scaler", "rng", "progress", "best", "seconds", "bad_samples", "config",
 }  # fmt: skip
 
+RngState = dict[str, torch.Tensor | list[torch.Tensor]]
+
 
 def save_atomically(value: object, path: Path) -> None:
-    """torch.save by `write_atomically`: a kill or a full disk leaves the previous file as it was."""
+    """Write a file by torch.save such that a kill or a full disk leaves the previous one as it was."""
     write_atomically(path, lambda stream: torch.save(value, stream))
 
 
-def rng_state() -> dict[str, torch.Tensor | list[torch.Tensor]]:
-    """State of this process's torch generators, the only global ones that training draws from: CPU, current GPU."""
+def rng_state() -> RngState:
+    """Return the state of torch's CPU and current GPU generators, the only global ones that training draws from."""
     cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else []
     return {"torch": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore_rng(state: dict[str, torch.Tensor | list[torch.Tensor]]) -> None:
-    """Put back what `rng_state` returned; that of a GPU only where there is one."""
+def restore_rng(state: RngState) -> None:
+    """Put back what `rng_state` returned; a GPU's only where there is a GPU."""
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"][0])
 
 
-def save_state(state: dict, run_dir: Path) -> None:
-    """Write a run's resumable state whole, or not at all; the one before is kept as PREVIOUS_FILE.
+def save_state(state: dict, folder: Path) -> None:
+    """Write a run's state whole, or not at all; the one before is kept as PREVIOUS_FILE.
 
     Raises:
         OSError: no space, no permission; both files are as they were.
     """
-    path = run_dir / STATE_FILE
-    write_atomically(path, lambda stream: torch.save(state, stream), previous=run_dir / PREVIOUS_FILE)
+    path = folder / STATE_FILE
+    write_atomically(path, lambda stream: torch.save(state, stream), previous=folder / PREVIOUS_FILE)
 
 
-def has_state(run_dir: Path) -> bool:
-    """Whether there is anything to resume."""
-    return any((run_dir / name).is_file() for name in (STATE_FILE, PREVIOUS_FILE))
+def has_state(folder: Path) -> bool:
+    """Return whether there is anything to resume."""
+    return any((folder / name).is_file() for name in (STATE_FILE, PREVIOUS_FILE))
 
 
-def load_state(run_dir: Path, report: Callable[[str], None]) -> tuple[Path, dict]:
-    """The newest resumable state of a run that can be read, and its file.
+def load_state(folder: Path, report: Callable[[str], None]) -> tuple[Path, dict]:
+    """Read the newest state of a run that is sound; return its file too.
 
     Args:
-        report: told when the newest is damaged and the one before is taken.
+        report: receives a warning where the newest is damaged and the one before is taken.
     Raises:
         FileNotFoundError: the run has none.
-        ValueError: all are damaged, or no such states.
+        ValueError: all are damaged, or are not states of ours.
     """
-    found = [run_dir / name for name in (STATE_FILE, PREVIOUS_FILE) if (run_dir / name).is_file()]
+    found = [folder / name for name in (STATE_FILE, PREVIOUS_FILE) if (folder / name).is_file()]
     if not found:
-        raise FileNotFoundError(f"nothing to resume: no {run_dir / STATE_FILE}; start without --resume")
+        raise FileNotFoundError(f"nothing to resume: no {folder / STATE_FILE}; start without --resume")
     faults = []
     for path in found:
         try:
@@ -73,14 +75,14 @@ def load_state(run_dir: Path, report: Callable[[str], None]) -> tuple[Path, dict
     raise ValueError("; ".join(faults))
 
 
-def set_aside_damaged(run_dir: Path, read: Path) -> None:
-    """Once the state before was read in place of a damaged newest, keep that under DAMAGED_FILE.
+def set_aside_damaged(folder: Path, read: Path) -> None:
+    """Rename a damaged newest state to DAMAGED_FILE once the state before it has been read.
 
-    Left where it is, the next state saved would make it the previous one, over the only sound state.
+    Left in place, it would become the previous state at the next save and replace the only sound one.
     """
-    newest = run_dir / STATE_FILE
+    newest = folder / STATE_FILE
     if read != newest and newest.exists():
-        os.replace(newest, run_dir / DAMAGED_FILE)
+        os.replace(newest, folder / DAMAGED_FILE)
 
 
 def _read_state(path: Path) -> dict:

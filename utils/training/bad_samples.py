@@ -1,30 +1,40 @@
-"""Samples that could not be read and were replaced: counted, named once, and too many of them refused."""
+"""Samples that could not be read and were replaced: counted, named once, and refused where there are too many."""
 
-import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-MAX_NAMED = 1000  # in the log and in every checkpoint
+from utils.settings import Settings, flag
+
+MAX_NAMED = 1000  # in the log and in every state
 
 
-def add_fault_args(parser: argparse.ArgumentParser) -> None:
-    """Flags that say what becomes of a sample that cannot be read."""
-    group = parser.add_argument_group("bad data")
-    group.add_argument(
-        "--on_bad_sample",
+@dataclass(frozen=True)
+class BadSampleSettings(Settings):
+    """What becomes of a sample that cannot be read."""
+
+    on_bad_sample: str = flag(
+        "fail",
+        "a cloud or picture that cannot be read ends the run, or is replaced by its neighbour, counted and named",
         choices=("fail", "skip"),
-        default="fail",
-        help="a cloud or picture that cannot be read ends the run, or is replaced by its neighbour, counted and named",
+        is_free=True,
     )
-    group.add_argument("--max_bad_rate", type=float, default=0.01, help="with skip: share of bad samples that ends it")
+    max_bad_rate: float = flag(
+        0.01, "with skip: share of bad samples that ends the run", at_least=0, at_most=1, is_free=True
+    )
+
+    @property
+    def skips(self) -> bool:
+        """Whether bad samples are replaced."""
+        return self.on_bad_sample == "skip"
 
 
 class BadSamples:
-    """Counts over a whole run, also one that is resumed.
+    """Count bad samples over a whole run, resumed sessions included.
 
     Args:
         report: called with a line for each different fault, the first MAX_NAMED of them.
         max_rate: largest share of bad samples among all so far, in [0, 1].
-        min_count: so many bad samples are put up with at any rate: a rate says little at the start of a run.
+        min_count: number of bad samples that is always tolerated, because a rate says little early in a run.
     Raises:
         ValueError: a rate outside [0, 1].
     """
@@ -38,10 +48,11 @@ class BadSamples:
         self._named: dict[str, None] = {}  # in order
 
     def note(self, faults: Sequence[str], num_samples: int) -> None:
-        """Take in one step: what `datasets.pairs.tolerant` says of every sample, "" for sound ones, of all ranks.
+        """Count the samples of one step.
 
         Args:
-            faults: of the step's samples; sound ones may be left out.
+            faults: of the step's samples on all ranks, as `datasets.pairs.tolerant` words them; "" marks a sound
+                sample, and sound samples may be left out.
             num_samples: in the step, over all ranks.
         Raises:
             ValueError: more than `min_count` samples, and more than `max_rate` of all so far, were bad.
@@ -68,10 +79,10 @@ class BadSamples:
             self.report(f"warning: {MAX_NAMED} different samples skipped; others are counted and not named")
 
     def state_dict(self) -> dict[str, int | list[str]]:
-        """Plain values for a checkpoint."""
+        """Return plain values for a state."""
         return {"num_samples": self.num_samples, "num_bad": self.num_bad, "named": list(self._named)}
 
     def load_state_dict(self, state: dict[str, int | list[str]]) -> None:
-        """Go on counting where `state_dict` was taken; what was named then is not named again."""
+        """Continue counting from `state_dict`; faults named before are not named again."""
         self.num_samples, self.num_bad = state["num_samples"], state["num_bad"]
         self._named = dict.fromkeys(state["named"])

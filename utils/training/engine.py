@@ -1,4 +1,4 @@
-"""Epochs and steps of training: the only place of the project that steps an optimiser."""
+"""One epoch and one step of training: the only place of the project that steps an optimiser."""
 
 import math
 import time
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from models.distributed import get_world_size
 from models.layers.neighbours import NonFiniteInput
+from models.methods.method import Method
 from utils.processes.collectives import all_reduce_mean, distribute, is_main_process
 from utils.run.log import is_terminal, peak_memory_mib
 from utils.training.gradient_cache import Embedding, cached_backward
@@ -24,9 +25,9 @@ BatchTransform = Callable[[dict, int, int], dict]
 
 
 class Batches(Protocol):
-    """What the loop needs of a loader: its number of steps, samples of a step over all processes, batches of an epoch.
+    """A loader, as the loop needs it: steps in an epoch, samples in a step over all ranks, batches of an epoch.
 
-    A batch may have "fault", a text for each sample, "" for those that could be read.
+    A batch may hold "fault", a text per sample: "" where the sample could be read.
     """
 
     batch_size: int
@@ -39,7 +40,7 @@ class Batches(Protocol):
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient became NaN or infinite.
 
-    Attributes: step in epoch, terms, and `indices` of this process's samples of the batch.
+    Attributes: step in the epoch, terms, and `indices` of this rank's samples of the batch.
     """
 
     def __init__(self, step: int, terms: dict[str, float], indices: list[int]):
@@ -50,22 +51,22 @@ class NonFiniteLoss(RuntimeError):
 
 
 class Precision(NamedTuple):
-    """Autocast type (None: float32 throughout) and, for float16, the gradient scaler."""
+    """The autocast type (None: float32 throughout) and, for float16, the gradient scaler."""
 
     dtype: torch.dtype | None
     scaler: torch.amp.GradScaler
 
     @classmethod
     def from_name(cls, name: str, device: torch.device) -> "Precision":
-        """From the value of `--amp`: none, bf16 or fp16."""
+        """Make it from the value of `--amp`: none, bf16 or fp16."""
         return cls(AMP_DTYPES[name], torch.amp.GradScaler(device.type, enabled=name == "fp16"))
 
 
 @dataclass
 class Progress:
-    """How far an epoch has come, and what is averaged over its steps. All values are plain, so that a state keeps them.
+    """The steps of an epoch so far and the sums over them, in plain values that a state can hold.
 
-    `seconds` of which `waited` for data; `lr` of the last step.
+    `waited` of the `seconds` went into waiting for data; `lr` is that of the last step.
     """
 
     epoch: int = 0
@@ -85,7 +86,7 @@ class Progress:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def means(self) -> dict[str, float]:
-        """Means over the steps: every term, "loss/total", "lr" of the last step, "shapes_per_s", "data_wait"."""
+        """Average every term over the steps; add "loss/total", the last "lr", "shapes_per_s" and "data_wait"."""
         terms = {name: total / self.step for name, total in self.sums.items()}
         seconds = max(self.seconds, 1e-9)
         return terms | {
@@ -97,7 +98,7 @@ class Progress:
 
 
 class StepResult(NamedTuple):
-    """Loss terms as numbers, means over all processes; whether any of them was asked to stop; how many faults."""
+    """Loss terms averaged over the ranks, whether any rank was asked to stop, and the faults of all ranks."""
 
     terms: dict[str, float]
     is_stopping: bool
@@ -105,17 +106,17 @@ class StepResult(NamedTuple):
 
 
 class Stepper:
-    """One optimiser step on one batch, the same on one process or many.
+    """Take optimiser steps, with the same result on one rank or many.
 
     Args:
-        method: batch dict -> dict of named, weighted loss terms; with micro-batches it also has `embed` and `loss`.
-        optimizer, schedule: over the method's parameters; the schedule moves once a step.
-        micro_batch: samples of a process whose activations are in memory at once, see gradient_cache.py; 0: all.
+        method: with micro-batches it also has `embed` and `loss`, see Method.
+        optimizer, schedule: over the method's parameters; the schedule moves once per step.
+        micro_batch: samples of a rank whose activations are in memory at once, see gradient_cache.py; 0: all.
     """
 
     def __init__(
         self,
-        method: nn.Module,
+        method: Method,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         *,
@@ -130,14 +131,14 @@ class Stepper:
     def step(
         self, batch: dict, number: int, is_stopping: Callable[[], bool] = lambda: False, num_faults: int = 0
     ) -> StepResult:
-        """Forward, backward, update, schedule.
+        """Run forward and backward pass, then move weights and schedule.
 
         Args:
-            number: of the step, for messages.
-            is_stopping, num_faults: of this process, told to all.
+            number: of the step in its epoch, for messages.
+            is_stopping, num_faults: of this rank; the result is that of all ranks.
         Raises:
-            NonFiniteLoss: in all processes, before any weight has moved; where only a cloud's features are at fault,
-                in the process that has it.
+            NonFiniteLoss: on all ranks, before any weight has moved; where a cloud's features are at fault, on the
+                rank that holds it.
         """
         found: list[StepResult] = []
 
@@ -152,10 +153,10 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         try:
             self._backward(batch, check)
-        except NonFiniteInput as error:  # weights that diverged show in the features before they reach the loss
+        except NonFiniteInput as error:  # diverged weights show in the features first
             raise NonFiniteLoss(number, {"features": math.nan}, batch["index"].tolist()) from error
         scaler = self.precision.scaler
-        if not scaler.is_enabled():  # the scaler of float16 looks itself, and skips such steps
+        if not scaler.is_enabled():  # float16's scaler checks by itself, and skips such steps
             norm = nn.utils.get_total_norm(p.grad for p in self.method.parameters() if p.grad is not None).item()
             if not math.isfinite(norm):
                 raise NonFiniteLoss(number, found[0].terms | {"gradient norm": norm}, batch["index"].tolist())
@@ -189,14 +190,14 @@ def train_one_epoch(
     is_stopping: Callable[[], bool] = lambda: False,
     after_step: Callable[[StepResult, list[str]], None] = lambda result, faults: None,
 ) -> dict[str, float]:
-    """Minimise the sum of the method's loss terms over what is left of an epoch.
+    """Minimise the sum of the method's loss terms over the rest of an epoch.
 
     Args:
-        progress: which epoch, and how far it has come; moved on after every step.
+        progress: the epoch and the steps taken so far; updated after every step.
         report: called with one line every `print_freq` steps and at the epoch's last step.
-        transform: (batch on the device, epoch, step) -> the batch the method gets; for augmentation.
-        is_stopping: asked in every step whether this process was told to stop.
-        after_step: called after every step with its result and this process's faults, the batch's "fault" where set.
+        transform: (batch on the device, epoch, step) -> the batch for the method; for augmentation.
+        is_stopping: asked in every step whether this rank was told to stop.
+        after_step: called after every step with its result and this rank's faults.
     Returns:
         `progress.means()` and "peak_mib".
     Raises:
@@ -218,6 +219,7 @@ def train_one_epoch(
         if transform is not None:
             on_device = transform(on_device, epoch, step)
         result = stepper.step(on_device, step, is_stopping, len(faults))
+        stepper.method.after_update(epoch * len(loader) + step + 1)
         progress.add(result.terms, len(batch["index"]) * get_world_size(), lr)
         last_end = time.perf_counter()
         progress.seconds = before + last_end - begin

@@ -1,4 +1,4 @@
-"""Batches whose order and content are a function of (seed, epoch) alone, whatever the number of workers and ranks."""
+"""Batches whose order and content depend on (seed, epoch) alone, not on the number of workers or ranks."""
 
 import os
 import re
@@ -8,18 +8,18 @@ from contextlib import contextmanager
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-TIMEOUT_S = 900  # without a batch; a file system that hangs would otherwise hang the run
+TIMEOUT_S = 900  # without a batch: a hanging file system must not hang the run
 _READING = re.compile(r"pid(?:\(s\))? ([\d, ]+)")
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Batches of a permutation of 0 .. length - 1 that depends on (seed, epoch) only; of each, one process's part.
+    """Split a permutation of 0 .. length - 1, which depends on (seed, epoch) only, into batches; yield a rank's rows.
 
-    The last incomplete batch is left out. Process r of W has rows r * B / W up to (r + 1) * B / W of every batch.
+    The last incomplete batch is dropped. Rank r of W gets rows r * B / W up to (r + 1) * B / W of every batch.
 
     Args:
         length: number of samples.
-        batch_size: B, samples of all processes in a step; a multiple of `world_size`.
+        batch_size: B, samples in a step over all ranks; a multiple of `world_size`.
         seed: of the run.
         rank, world_size: r and W.
     """
@@ -43,17 +43,17 @@ class EpochBatches(Sampler[list[int]]):
 
 
 class EpochLoader:
-    """DataLoader over a data set with `set_epoch`, dropping the last incomplete batch.
+    """Load the batches of an epoch from any step on; the last incomplete batch is dropped.
 
     Args:
         dataset: map-style, with `set_epoch(epoch)` and `files(index)`.
-        batch_size: samples per step, over all processes.
+        batch_size: samples per step, over all ranks.
         seed: of the run.
-        num_workers: loader processes of each process; 0 loads in the training process.
+        num_workers: of each rank; 0 loads in the training process.
         pin_memory: for transfers to a GPU.
-        rank, world_size: which part of every batch is this process's, see EpochBatches.
+        rank, world_size: which rows of every batch this rank loads, see EpochBatches.
     Raises:
-        ValueError: the batch is larger than the data set, or cannot be divided among the processes.
+        ValueError: the batch is larger than the data set, or cannot be divided among the ranks.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class EpochLoader:
         world_size: int = 1,
     ):
         check_divisible(batch_size, world_size)
-        check_fits(batch_size, dataset)
+        check_batch_fits(batch_size, dataset)
         self.dataset = dataset
         self.batch_size = batch_size
         self.batches = EpochBatches(len(dataset), batch_size, seed, rank, world_size)
-        self.reading = torch.full((max(num_workers, 1), 2), -1).share_memory_()  # of each worker: pid, its item
+        self.reading = torch.full((max(num_workers, 1), 2), -1).share_memory_()  # per worker: pid, current item
         self.loader = DataLoader(
             _Watched(dataset, self.reading),
             batch_sampler=self.batches,
@@ -80,8 +80,8 @@ class EpochLoader:
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory,
             timeout=TIMEOUT_S if num_workers else 0,
-            worker_init_fn=leave_group,
-            # Its own: each new iterator draws a seed for its workers, by default from the generator dropout uses.
+            worker_init_fn=leave_signal_group,
+            # Each new iterator draws a seed for its workers, by default from the generator that dropout uses.
             generator=torch.Generator(),
         )
 
@@ -89,19 +89,19 @@ class EpochLoader:
         return len(self.batches)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict]:
-        """Batches of that epoch, from step `start` on.
+        """Yield the batches of an epoch from step `start` on.
 
         Raises:
-            ValueError, OSError: what the data set raises; a loader process died or gave nothing for TIMEOUT_S seconds:
-                the files it was reading are named.
+            ValueError, OSError: as the data set raises them; or a worker died or delivered nothing for TIMEOUT_S
+                seconds: the message names the files it was reading.
         """
         self.batches.epoch, self.batches.first_step = epoch, start
         self.dataset.set_epoch(epoch)
-        with clear_errors(self.loader.num_workers, self._explain):
+        with worker_errors(self.loader.num_workers, self._explain):
             yield from self.loader
 
     def _explain(self, error: Exception) -> str:
-        """What to say of loader processes that died or hang."""
+        """Describe a worker that died or hangs, with the files it was reading."""
         named = _READING.search(str(error))
         pids = {int(pid) for pid in named[1].split(",")} if named else None  # a timeout names none
         items = [item for pid, item in self.reading.tolist() if item >= 0 and (pids is None or pid in pids)]
@@ -112,13 +112,13 @@ class EpochLoader:
         )
 
 
-def leave_group(worker: int) -> None:
-    """Keep signals meant for the training, which a scheduler sends to its whole group, from its loader processes."""
+def leave_signal_group(worker: int) -> None:
+    """Move a worker out of the process group that a scheduler signals, so that it outlives the signal to stop."""
     os.setpgid(0, 0)
 
 
 class _Watched(Dataset):
-    """A data set whose loader processes note which item they are reading, where it has a `watch` to tell them."""
+    """Record which item each worker is reading, where the data set has a `watch` that reports it."""
 
     def __init__(self, dataset: Dataset, reading: torch.Tensor):
         self.dataset, self.reading = dataset, reading
@@ -139,10 +139,10 @@ class _Watched(Dataset):
 
 
 def check_divisible(batch_size: int, world_size: int) -> None:
-    """Refuse a batch that processes cannot share equally.
+    """Refuse a batch that the ranks cannot share equally.
 
     Raises:
-        ValueError: names the nearest sizes that they can.
+        ValueError: names the nearest sizes that they can share.
     """
     if batch_size % world_size:
         below = batch_size // world_size * world_size
@@ -150,7 +150,7 @@ def check_divisible(batch_size: int, world_size: int) -> None:
         raise ValueError(f"--batch_size {batch_size} is not divisible by {world_size} ranks; use {sizes}")
 
 
-def check_fits(batch_size: int, dataset: Sized) -> None:
+def check_batch_fits(batch_size: int, dataset: Sized) -> None:
     """Refuse a batch that the data set cannot fill.
 
     Raises:
@@ -163,23 +163,23 @@ def check_fits(batch_size: int, dataset: Sized) -> None:
 
 
 @contextmanager
-def clear_errors(num_workers: int, explain: Callable[[Exception], str]) -> Iterator[None]:
-    """Errors of loader processes as if there were none; their deaths are an OSError that says what `explain` does."""
+def worker_errors(num_workers: int, explain: Callable[[Exception], str]) -> Iterator[None]:
+    """Re-raise worker errors without the worker's traceback; report a dead worker as OSError with `explain`'s words."""
     try:
         yield
     except (ValueError, OSError, EOFError, RuntimeError) as error:
-        if _tells_of_death(error, num_workers):
+        if _is_death(error, num_workers):
             raise OSError(explain(error)) from error
-        told = _without_worker_traceback(error) if isinstance(error, ValueError | OSError) else error
-        if told is error:
+        plain = _without_worker_traceback(error) if isinstance(error, ValueError | OSError) else error
+        if plain is error:
             raise
-        raise told from error
+        raise plain from error
 
 
-def _tells_of_death(error: Exception, num_workers: int) -> bool:
-    """Whether a loader process died or hangs.
+def _is_death(error: Exception, num_workers: int) -> bool:
+    """Return whether the error means that a worker died or hangs.
 
-    One that is killed while it hands over a tensor resets a connection, or its socket is missing.
+    Killed while it hands over a tensor, a worker resets a connection or leaves no socket.
     """
     if not num_workers or "in DataLoader worker process" in str(error):
         return False
@@ -187,13 +187,13 @@ def _tells_of_death(error: Exception, num_workers: int) -> bool:
 
 
 def describe_death(error: Exception) -> str:
-    """What an error of a loader process that died or hangs says."""
+    """Describe the error of a worker that died or hangs."""
     sign = next(iter(str(error).splitlines()), "it closed its connection")
     return f"{f'no batch came for {TIMEOUT_S} s' if 'timed out' in sign else 'a loader process died'} ({sign})"
 
 
 def _without_worker_traceback(error: Exception) -> Exception:
-    """The error as the data set raised it: a loader process wraps its message in a traceback."""
+    """Return the error as the data set raised it: a worker wraps its message in a traceback."""
     name = type(error).__name__
     if f"Caught {name} in DataLoader worker process" not in str(error):
         return error

@@ -1,9 +1,9 @@
 """Large contrastive batches in little memory: embeddings first, then one backward pass for each micro-batch.
 
-The loss needs the embeddings of all samples, but the activations of only those it is propagated through. So the whole
-batch is embedded without a graph, the loss gives the gradient at the embeddings, and each micro-batch is embedded once
-more, with a graph, to carry its part of that gradient to the weights. The gradient is that of the whole batch at once
-with BatchNorm's statistics taken over each micro-batch, at the price of one more forward pass.
+The loss needs the embeddings of all samples, but its backward pass the activations of some samples at a time. So the
+whole batch is embedded without a graph, the loss gives the gradient at the embeddings, and each micro-batch is embedded
+again, with a graph, to carry its part of that gradient to the weights. The result is the gradient of the whole batch
+with BatchNorm statistics over each micro-batch, for the price of one more forward pass.
 
 Source: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", arXiv:2101.06983.
 """
@@ -31,17 +31,17 @@ def cached_backward(
 ) -> Batch:
     """Add the gradient of the whole batch's loss to the parameters, `micro_batch` samples at a time.
 
-    Random draws of the network (dropout) are the same in both passes. Running statistics move once a micro-batch.
+    Dropout draws the same in both passes. Running statistics move once per micro-batch.
 
     Args:
         method: `embed`: batch -> named embeddings, a row a sample; `loss`: those -> named, weighted terms.
-        batch: tensors with a row for each sample, and other values, which every micro-batch receives whole.
-        micro_batch: samples that are in memory with their activations at once, >= 2; a rest of 1 joins its neighbour.
+        batch: tensors with a row per sample, and other values, which every micro-batch receives whole.
+        micro_batch: samples whose activations are in memory at once, >= 2; a remainder of 1 joins its neighbour.
         context: entered around each embedding, such as autocast.
         scale: applied to the loss before the backward pass, as a gradient scaler does.
         check: called with the loss terms before any gradient is added; may raise.
-        embed: `method.embed` as trained by several processes, see collectives.py; each has its own rows, and BatchNorm
-            sees the micro-batches of all. None: by this process alone.
+        embed: `method.embed` as wrapped by `distribute`: each rank has its own rows, and BatchNorm sees the
+            micro-batches of all. None: on this process alone.
     Returns:
         The loss terms, detached.
     Raises:
@@ -76,19 +76,19 @@ def cached_backward(
 
 
 class Embedding(nn.Module):
-    """A method's `embed` as a module, for wrappers that know `forward` alone."""
+    """Make a method's `embed` the `forward` of a module, for wrappers that call nothing else."""
 
     def __init__(self, method: nn.Module):
         super().__init__()
         self.method = method
 
     def forward(self, batch: Batch) -> Batch:
-        """`method.embed`."""
+        """Call `method.embed`."""
         return self.method.embed(batch)
 
 
 def _averaged_only(embed: nn.Module | None, is_last: bool) -> AbstractContextManager:
-    """Gradients are averaged over processes once, with the last micro-batch."""
+    """Average gradients over the ranks once, with the last micro-batch."""
     return embed.no_sync() if isinstance(embed, DistributedDataParallel) and not is_last else nullcontext()
 
 
@@ -103,7 +103,7 @@ def _split(batch: Batch, size: int) -> Iterator[Batch]:
 
 @contextmanager
 def _kept_buffers(module: nn.Module) -> Iterator[None]:
-    """Put running statistics back as they were."""
+    """Restore running statistics at the end of the block."""
     before = [(buffer, buffer.clone()) for buffer in module.buffers()]
     try:
         yield

@@ -1,22 +1,22 @@
-"""What every training loop here does: epochs, exact resume, and a clear stop when the loss is no number."""
+"""The training loop of every method: epochs, exact resume, and a clear stop when the loss is no number."""
 
-import argparse
 import time
 from abc import ABC, abstractmethod
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from models.distributed import get_rank, get_world_size
+from models.methods.method import Method
+from utils.figures.run_curves import try_draw_curves
 from utils.processes.allocator import release_free_pages
 from utils.processes.collectives import barrier, gather_objects, is_main_process, seed_rank
 from utils.processes.stop import Stopped, StopRequest
-from utils.run.epoch_metrics import try_draw_curves
-from utils.run.folder import add_session, check_same
-from utils.run.log import RunLog
-from utils.run.names import STATE_FILE
+from utils.run.folder import Run, add_session, check_same
+from utils.run.names import MODELS_FOLDER, STATE_FILE
 from utils.run.provenance import provenance
 from utils.run.state import (
     has_state,
@@ -27,6 +27,7 @@ from utils.run.state import (
     save_state,
     set_aside_damaged,
 )
+from utils.settings import Settings, flag
 from utils.training.bad_samples import BadSamples
 from utils.training.engine import (
     Batches,
@@ -40,37 +41,48 @@ from utils.training.engine import (
 )
 
 
+@dataclass(frozen=True)
+class LoopSettings(Settings):
+    """Length, seed, reports and states of a training."""
+
+    epochs: int = flag(help="passes over the data", at_least=1)
+    seed: int = flag(1, "weights, data order and augmentations")
+    print_freq: int = flag(50, "steps between log lines", at_least=1, is_free=True)
+    save_every_steps: int = flag(
+        0, "optimiser steps between states, beside one each epoch; 0: none", at_least=0, is_free=True
+    )
+
+
 class Training(ABC):
-    """One run of a method over a data set; sub-classes say what follows an epoch.
+    """One run of a method over a data set; subclasses say what follows an epoch.
 
     Args:
-        args: epochs, seed, print_freq, save_every_steps and the rest of the flags, recorded in every state.
-        run_dir: where states and weights go.
-        method: batch -> named loss terms.
+        run: folder and log; its record goes into every state.
         loader: batches by epoch; its `dataset` names the files of an item.
-        optimizer, schedule: over the method's parameters; the schedule moves once a step.
+        optimizer, schedule: over the method's parameters; the schedule moves once per step.
         amp: autocast, a key of AMP_DTYPES.
         micro_batch: samples whose activations are in memory at once; 0 takes the whole batch.
-        transform: of batches on the device, see utils.training.engine.
+        transform: of batches on the device, see engine.py.
+        max_bad_rate: share of unreadable samples that ends the run.
     """
 
     def __init__(
         self,
-        args: argparse.Namespace,
-        run_dir: Path,
-        method: nn.Module,
+        run: Run,
+        settings: LoopSettings,
+        method: Method,
         loader: Batches,
         device: torch.device,
-        log: RunLog,
         *,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         amp: str = "none",
         micro_batch: int = 0,
         transform: BatchTransform | None = None,
+        max_bad_rate: float = 0.0,
     ):
-        self.args, self.run_dir, self.method, self.loader = args, run_dir, method, loader
-        self.device, self.log = device, log
+        self.run, self.settings, self.method, self.loader, self.device = run, settings, method, loader, device
+        self.log = run.log
         self.optimizer, self.schedule = optimizer, schedule
         self.precision = Precision.from_name(amp, device)
         self.stepper = Stepper(
@@ -80,37 +92,37 @@ class Training(ABC):
         self.progress = Progress()
         self.seconds = 0.0  # of whole epochs with their held-out scoring, over all sessions of the run
         self.best = float("-inf")
-        self.bad_samples = BadSamples(log.line, max_rate=getattr(args, "max_bad_rate", 0.0))
-        seed_rank(args.seed)
+        self.bad_samples = BadSamples(self.log.line, max_rate=max_bad_rate)
+        seed_rank(settings.seed)
 
     @abstractmethod
     def after_epoch(self, epoch: int) -> dict[str, float]:
-        """Score and keep the model of an epoch that has just ended; the scores go to the run's metrics.
+        """Score and keep the model of the epoch that has just ended; the scores go to the run's metrics.
 
-        Called in every process; `save_weights` writes in the first alone.
+        Called on every rank; `save_weights` writes on the main process alone.
         """
 
-    def save_weights(self, weights: dict, name: str) -> None:
-        """Write a file of the run's models/, once for all processes."""
+    def save_weights(self, weights: Mapping[str, Any], name: str) -> None:
+        """Write a file of the run's models/, once for all ranks."""
         if is_main_process():
-            save_atomically(weights, self.run_dir / "models" / name)
+            save_atomically(weights, self.run.folder / MODELS_FOLDER / name)
 
     def resume(self) -> None:
-        """Continue from the run's last state; where there is none yet, begin.
+        """Continue from the run's last state; begin where there is none yet.
 
         Raises:
-            ValueError: damaged, of another method, of other settings, or of another number of samples.
+            ValueError: the state is damaged, or of another method, other settings or another number of samples.
         """
-        if not any(gather_objects(has_state(self.run_dir))):
-            self.log.line(f"no state in {self.run_dir} yet: training begins")
+        if not any(gather_objects(has_state(self.run.folder))):
+            self.log.line(f"no state in {self.run.folder} yet: training begins")
             return
-        path, state = load_state(self.run_dir, report=self.log.line)
-        check_same(state["config"], vars(self.args), path)
+        path, state = load_state(self.run.folder, report=self.log.line)
+        check_same(state["config"], self.run.record, path)
         if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
-            given = ((name, getattr(self.args, name, None)) for name in ("shards", "packed", "data_root"))
+            given = ((name, self.run.record.flags.get(name)) for name in ("shards", "packed", "data_root"))
             source = next(f"--{name} {place}" for name, place in given if place)
             raise ValueError(
-                f"{self.run_dir} was trained on {state['num_samples']} samples, {source} holds "
+                f"{self.run.folder} was trained on {state['num_samples']} samples, {source} holds "
                 f"{len(self.loader.dataset)}: resume on the same data, or start anew under another --exp_name"
             )
         try:
@@ -126,12 +138,12 @@ class Training(ABC):
         self.bad_samples.load_state_dict(state["bad_samples"])
         self._check_agreed(path)
         if is_main_process():
-            set_aside_damaged(self.run_dir, path)
-            add_session(self.run_dir, vars(self.args))
+            set_aside_damaged(self.run.folder, path)
+            add_session(self.run)
         self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
 
     def _check_agreed(self, path: Path) -> None:
-        """Refuse to go on where processes have read different states: a folder that not all see alike.
+        """Refuse to continue where the ranks have read different states, as from a folder that they do not share.
 
         Raises:
             ValueError: names the states.
@@ -141,7 +153,7 @@ class Training(ABC):
             raise ValueError(f"the processes have read different states: {', '.join(found)}; is the folder shared?")
 
     def _restore_draws(self, states: list[dict]) -> None:
-        """Put the generators of this process where they were, if there are as many processes as before."""
+        """Restore this rank's generators where there are as many ranks as before."""
         if len(states) == get_world_size():
             restore_rng(states[get_rank()])
             return
@@ -151,18 +163,17 @@ class Training(ABC):
         )
 
     def fit(self) -> None:
-        """Train what remains, then draw the run's curves.
+        """Train the remaining epochs, then draw the run's curves.
 
         Raises:
-            Stopped: a signal of STOP_SIGNALS came, to any of the processes; the state is saved.
-            ValueError: the loss or its gradient became NaN or infinite; the message names step, terms, files and the
-                saved state.
+            Stopped: any rank received one of STOP_SIGNALS; the state is saved.
+            ValueError: the loss or its gradient became NaN or infinite; names step, terms, files and the saved state.
         """
         with StopRequest() as request:
-            while self.progress.epoch < self.args.epochs:
+            while self.progress.epoch < self.settings.epochs:
                 self._train_epoch(request)
         if is_main_process():
-            try_draw_curves(self.run_dir, self.log.line)
+            try_draw_curves(self.run.folder, self.log.line)
 
     def _train_epoch(self, request: StopRequest) -> None:
         epoch = self.progress.epoch
@@ -172,7 +183,7 @@ class Training(ABC):
                 self.loader,
                 self.progress,
                 report=self.log.line,
-                print_freq=self.args.print_freq,
+                print_freq=self.settings.print_freq,
                 transform=self.transform,
                 is_stopping=lambda: request.signal_name is not None,
                 after_step=lambda result, faults: self._after_step(result, faults, request),
@@ -188,16 +199,16 @@ class Training(ABC):
         release_free_pages()
 
     def _after_step(self, result: StepResult, faults: list[str], request: StopRequest) -> None:
-        """Count samples that could not be read, save when it is due, and stop when any process was told to."""
-        progress, every = self.progress, self.args.save_every_steps
+        """Count bad samples, save when it is due, and stop when any rank was told to."""
+        progress, every = self.progress, self.settings.save_every_steps
         found = [fault for faults in gather_objects(faults) for fault in faults] if result.num_faults else []
         self.bad_samples.note(found, self.loader.batch_size)
         if result.is_stopping:
             self._save()
-            barrier()  # for the one that writes: a launcher may kill it when it sees another end
+            barrier()  # a launcher may kill the main process, which still writes, when it sees another rank end
             self.log.line(
                 f"{request.signal_name or 'a signal to another process'}: stopped in epoch {progress.epoch} after step "
-                f"{progress.step}, which {self.run_dir / STATE_FILE} holds; go on with --resume"
+                f"{progress.step}, which {self.run.folder / STATE_FILE} holds; go on with --resume"
             )
             raise Stopped
         steps = progress.epoch * len(self.loader) + progress.step
@@ -205,13 +216,13 @@ class Training(ABC):
             self._save()
 
     def _save(self) -> None:
-        """Write the state, once for all processes."""
+        """Write the state, once for all ranks."""
         rng = gather_objects(rng_state())
         if is_main_process():
-            save_state(self._state(rng), self.run_dir)
+            save_state(self._state(rng), self.run.folder)
 
     def _state(self, rng: list[dict]) -> dict:
-        """All that a run needs to go on; `rng` are the generators of each process."""
+        """Collect all that a run needs to continue; `rng` holds the generators of every rank."""
         return {
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -223,18 +234,20 @@ class Training(ABC):
             "seconds": self.seconds,
             "bad_samples": self.bad_samples.state_dict(),
             "num_samples": len(self.loader.dataset),
-            "config": vars(self.args),
+            "config": self.run.record.flags,
             "provenance": provenance(),
         }
 
     def _explain(self, error: NonFiniteLoss) -> str:
-        """Save the state as it is and say what led to the failure; the failed step has moved no weight."""
-        path = self.run_dir / ("nonfinite.pt" if is_main_process() else f"nonfinite_{get_rank()}.pt")  # its own batch
+        """Save the state and describe the failure; the failed step has moved no weight."""
+        path = self.run.folder / (
+            "nonfinite.pt" if is_main_process() else f"nonfinite_{get_rank()}.pt"
+        )  # its own batch
         state = self._state([rng_state()])
         save_atomically(state | {"failed_batch": error.indices, "failed_step": error.step}, path)
         files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)
         remedy = "a lower --lr" if self.precision.dtype is None else "a lower --lr or --amp none"
-        last = self.run_dir / STATE_FILE
+        last = self.run.folder / STATE_FILE
         before = f"the state saved before is {last}" if last.is_file() else "no state was saved before"
         return (
             f"the loss or its gradient became non-finite in epoch {self.progress.epoch}, step {error.step}: "

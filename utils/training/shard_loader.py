@@ -1,9 +1,9 @@
-"""Batches streamed from shards: the same numbers on any number of processes and loader processes, from any step on."""
+"""Batches streamed from shards: the same numbers with any number of ranks and workers, from any step on."""
 
-import argparse
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,13 +13,29 @@ from datasets.shards.shard_order import check_streams, largest_divisor, part_of
 from datasets.shards.shard_pairs import ShardPairs
 from datasets.shards.shard_rows import read_rows, read_sound_rows
 from datasets.shards.shard_streams import EpochOrder, StreamReader
-from utils.training.epoch_loader import TIMEOUT_S, check_fits, clear_errors, describe_death, leave_group
+from utils.settings import Settings, flag
+from utils.training.epoch_loader import TIMEOUT_S, check_batch_fits, describe_death, leave_signal_group, worker_errors
 
-MOST_STREAMS = 16  # of a batch, unless more are asked for
+MAX_DEFAULT_STREAMS = 16
 SHUFFLE_BUFFER = 256
-PREFETCHED = 8  # steps that a loader process is ahead: opening a shard on a network takes as long as some of them
+PREFETCHED = 8  # steps that a worker reads ahead: opening a shard over a network takes as long as several steps
 
 Batch = dict[str, Tensor | list[str]]
+
+
+@dataclass(frozen=True)
+class ShardSettings(Settings):
+    """Shards, read in place of a packed file or of the trees."""
+
+    shards: str | None = flag(
+        None, "a folder that data.shard wrote, http://, https://, s3:// or gs://", metavar="DIR_OR_URL", is_free=True
+    )
+    streams: int | None = flag(
+        None,
+        "places that a batch is read from; with the seed it decides the order "
+        f"(default: the largest divisor of --batch_size up to {MAX_DEFAULT_STREAMS})",
+    )
+    shuffle_buffer: int = flag(SHUFFLE_BUFFER, "samples of a stream in memory", at_least=1)
 
 
 class ShardLoader:
@@ -28,17 +44,17 @@ class ShardLoader:
     Rows of a batch come stream by stream. Rank r of W has rows r * B / W up to (r + 1) * B / W of every batch.
 
     Args:
-        dataset: the shards and what is made of their samples.
-        batch_size: B, samples per step over all processes.
+        dataset: the shards and how their samples become items.
+        batch_size: B, samples per step over all ranks.
         seed: of the run.
-        num_workers: loader processes of each process; 0 loads in the training process. As many are started as can
-            share the streams of the process equally, `notes` says so when they are fewer.
+        num_workers: of each rank; 0 loads in the training process. As many are started as can share the streams of
+            the rank equally; `notes` says so when they are fewer.
         pin_memory: for transfers to a GPU.
         rank, world_size: r and W.
         streams: S; divides B, and W divides it.
         shuffle_buffer: samples of each stream in memory, from which the next one is drawn.
-        skips_bad: a damaged sample is replaced by the next sound one of its stream, and batches have "fault", a text
-            for each row: "" or what was wrong with the sample that was replaced.
+        skips_bad: replace a damaged sample by the next sound one of its stream; batches then hold "fault", a text per
+            row: "" or what was wrong with the replaced sample.
     Raises:
         ValueError: the batch is larger than the data set, or streams cannot be shared out.
     """
@@ -57,9 +73,9 @@ class ShardLoader:
         shuffle_buffer: int = SHUFFLE_BUFFER,
         skips_bad: bool = False,
     ):
-        self.streams = largest_divisor(batch_size, MOST_STREAMS) if streams is None else streams
+        self.streams = largest_divisor(batch_size, MAX_DEFAULT_STREAMS) if streams is None else streams
         check_streams(self.streams, batch_size, world_size)
-        check_fits(batch_size, dataset)
+        check_batch_fits(batch_size, dataset)
         if shuffle_buffer < 1:
             raise ValueError(f"--shuffle_buffer must be at least 1, got {shuffle_buffer}")
         self.dataset = dataset
@@ -78,17 +94,17 @@ class ShardLoader:
         return len(self.dataset) // self.batch_size
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of that epoch, from step `start` on: aug_a, aug_b, image and index of this process's rows.
+        """Yield the batches of an epoch from step `start` on: this rank's rows of every item key.
 
         Raises:
-            OSError: a shard cannot be read, or a loader process was killed.
+            OSError: a shard cannot be read, or a worker was killed.
             ValueError: a shard or a sample is damaged, with `skips_bad` too many in a row.
         """
         self.dataset.set_epoch(epoch)
         order = EpochOrder(self.seed, epoch, self.streams, self.shuffle_buffer)
         rows = self.batch_size // self.streams
         steps = _Steps(self.dataset, order, self.mine, rows, range(start, len(self)), self.skips_bad)
-        with clear_errors(self.num_workers, _explain), closing(self._parts(steps)) as parts:
+        with worker_errors(self.num_workers, _explain), closing(self._parts(steps)) as parts:
             for _ in steps.steps:
                 step = [next(parts) for _ in range(max(self.num_workers, 1))]
                 self.dataset.remember({number: name for part in step for number, name in part.names.items()})
@@ -96,7 +112,7 @@ class ShardLoader:
                 yield batch | {"fault": [fault for part in step for fault in part.faults]} if self.skips_bad else batch
 
     def _parts(self, steps: "_Steps") -> Iterator["_Part"]:
-        """Of each step the part of every loader process, in the order of their streams."""
+        """Yield the part of every worker for each step, in the order of their streams."""
         if not self.num_workers:
             yield from steps
             return
@@ -106,19 +122,19 @@ class ShardLoader:
             num_workers=self.num_workers,
             timeout=TIMEOUT_S,
             prefetch_factor=PREFETCHED,
-            worker_init_fn=leave_group,
+            worker_init_fn=leave_signal_group,
             generator=torch.Generator(),  # its own, see EpochLoader
         )
         parts = iter(loader)
         try:
-            yield from parts  # in turns, one of each process
+            yield from parts  # one of each worker in turn
         finally:
-            # What its __del__ does. Left to the garbage collector, as by a traceback, it waits 5 s for each process.
+            # As its __del__ does, which a traceback would delay; collected late it waits 5 s for each worker.
             parts._shutdown_workers()
 
 
 class _Part(NamedTuple):
-    """Some rows of a step, what their samples are called, and the fault of each row."""
+    """Some rows of a step, the names of their samples, and the fault of each row."""
 
     batch: dict[str, Tensor]
     names: dict[int, str]
@@ -126,10 +142,7 @@ class _Part(NamedTuple):
 
 
 class _Steps(IterableDataset):
-    """Of each step the rows of some streams.
-
-    In a loader process, only of its part of the streams.
-    """
+    """Yield the rows of some streams for each step; in a worker, of its share of these streams."""
 
     def __init__(self, pairs: ShardPairs, order: EpochOrder, streams: range, rows: int, steps: range, skips_bad: bool):
         self.pairs, self.order, self.streams, self.rows, self.steps = pairs, order, streams, rows, steps
@@ -156,7 +169,7 @@ class _Steps(IterableDataset):
 
 
 def _join(parts: list[dict[str, Tensor]], pin: bool) -> dict[str, Tensor]:
-    """One batch of several, in their order."""
+    """Concatenate batches in their order."""
     if len(parts) == 1:
         return {name: value.pin_memory() if pin else value for name, value in parts[0].items()}
     rows = sum(len(part["index"]) for part in parts)
@@ -167,46 +180,7 @@ def _join(parts: list[dict[str, Tensor]], pin: bool) -> dict[str, Tensor]:
 
 
 def _explain(error: Exception) -> str:
-    """What to say of loader processes that died or hang."""
+    """Describe a worker that died or hangs."""
     return (
         f"{describe_death(error)}. Was memory short? Lower --num_workers or --shuffle_buffer, or pass --num_workers 0"
-    )
-
-
-def add_shard_args(parser: argparse.ArgumentParser) -> None:
-    """Flags of training from shards, which `open_shards` reads."""
-    group = parser.add_argument_group("shards", "by data.shard, read in place of --packed or the trees")
-    group.add_argument("--shards", metavar="DIR_OR_URL", help="a folder, http://, https://, s3:// or gs://")
-    group.add_argument(
-        "--streams",
-        type=int,
-        help="places that a batch is read from; with the seed it decides the order "
-        f"(default: the largest divisor of --batch_size up to {MOST_STREAMS})",
-    )
-    group.add_argument("--shuffle_buffer", type=int, default=SHUFFLE_BUFFER, help="samples of a stream in memory")
-
-
-def open_shards(
-    args: argparse.Namespace, options: dict[str, Any], *, pin_memory: bool, rank: int = 0, world_size: int = 1
-) -> ShardLoader:
-    """The loader of these flags; `options` are those of ShardPairs.
-
-    Raises:
-        ValueError: --packed is given too, or a bad flag; see ShardPairs and ShardLoader.
-    """
-    if args.packed:
-        raise ValueError("--shards and --packed both name data to train on; pass one")
-    if not args.shards:
-        raise ValueError("--shards is empty; name a folder that data.shard wrote or its URL, or leave the flag out")
-    return ShardLoader(
-        ShardPairs(args.shards, **options),
-        args.batch_size,
-        seed=args.seed,
-        num_workers=args.num_workers,
-        pin_memory=pin_memory,
-        rank=rank,
-        world_size=world_size,
-        streams=args.streams,
-        shuffle_buffer=args.shuffle_buffer,
-        skips_bad=args.on_bad_sample == "skip",
     )

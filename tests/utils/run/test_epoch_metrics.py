@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from tests.conftest import REPO
-from utils.run.epoch_metrics import draw_curves, read_metrics, try_draw_curves
+from utils.figures.run_curves import draw_curves, try_draw_curves
+from utils.run.epoch_metrics import read_metrics
 
 
 def write_metrics(folder, *records):

@@ -1,0 +1,113 @@
+"""Batches of pre-training pairs, clouds with renderings of them: from trees, a packed file or shards."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from datasets.pairs.packed_render import PackedRender
+from datasets.pairs.shapenet_render import ShapeNetRender
+from datasets.pairs.tolerant import Tolerant
+from datasets.shards.shard_pairs import ShardPairs
+from datasets.transforms.batch_augment import BatchAugment
+from datasets.transforms.point_transforms import ROTATIONS, PointAugment
+from models.distributed import get_rank, get_world_size
+from utils.settings import Settings, flag
+from utils.training.bad_samples import BadSampleSettings
+from utils.training.epoch_loader import EpochLoader
+from utils.training.shard_loader import ShardLoader, ShardSettings
+
+
+@dataclass(frozen=True)
+class PairSettings(Settings):
+    """Where pairs are read, and the size of what is read."""
+
+    data_root: str = flag(
+        "data", "folder of the data sets (default: the environment variable CROSSPOINT_DATA, else data)", is_free=True
+    )
+    packed: str | None = flag(None, "one file by data.pack, read in place of the trees in --data_root", is_free=True)
+    num_workers: int = flag(2, "loader processes; 0 loads in this one", at_least=0, is_free=True)
+    batch_size: int = flag(16, "shapes per step", at_least=2)
+    num_points: int = flag(2048, "points per cloud, a random subset if it has more", at_least=2)
+    image_size: int = flag(224, "pixels, square", at_least=2, at_most=4096)
+    background: str = flag("black", "behind transparent renders", choices=("black", "white"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.packed == "":
+            raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
+
+
+@dataclass(frozen=True)
+class AugmentSettings(Settings):
+    """Augmentation of the clouds; the defaults are the published ones."""
+
+    augment: str = flag(
+        "loader", "item by item while loading, or batch by batch on the device", choices=("loader", "device")
+    )
+    rotation: str = flag("y", "so3 for shapes whose up axes differ", choices=ROTATIONS)
+    max_scale: float = flag(2.0, "scaled by a factor from 1 / this to this")
+    translation: float = flag(0.5, "shifted by up to this share of the extent")
+    max_dropout: float = flag(0.875, "up to this share of points is dropped")
+
+    @property
+    def points(self) -> PointAugment:
+        """The augmentation of one cloud."""
+        return PointAugment(self.rotation, self.max_scale, self.translation, self.max_dropout)
+
+
+def build_loader(
+    pairs: PairSettings,
+    augment: AugmentSettings,
+    shards: ShardSettings,
+    bad_samples: BadSampleSettings,
+    *,
+    seed: int,
+    with_images: bool,
+    pin_memory: bool,
+) -> EpochLoader | ShardLoader:
+    """Open the pairs that the settings name: shards, else a packed file, else the trees below the data root.
+
+    Args:
+        with_images: False leaves images out, and needs none.
+        pin_memory: for transfers to a GPU.
+    Raises:
+        FileNotFoundError, OSError: no such data.
+        ValueError: damaged data, or settings that do not go together.
+    """
+    options: dict[str, Any] = {
+        "num_points": pairs.num_points,
+        "image_size": pairs.image_size,
+        "background": pairs.background,
+        "point_augment": augment.points,
+        "augment": augment.augment == "loader",
+        "with_images": with_images,
+        "seed": seed,
+    }
+    place = {
+        "seed": seed,
+        "num_workers": pairs.num_workers,
+        "pin_memory": pin_memory,
+        "rank": get_rank(),
+        "world_size": get_world_size(),
+    }
+    if shards.shards is not None:
+        if pairs.packed:
+            raise ValueError("--shards and --packed both name data to train on; pass one")
+        if not shards.shards:
+            raise ValueError("--shards is empty; name a folder that data.shard wrote or its URL, or leave the flag out")
+        return ShardLoader(
+            ShardPairs(shards.shards, **options),
+            pairs.batch_size,
+            streams=shards.streams,
+            shuffle_buffer=shards.shuffle_buffer,
+            skips_bad=bad_samples.skips,
+            **place,
+        )
+    dataset = (PackedRender if pairs.packed else ShapeNetRender)(pairs.packed or pairs.data_root, **options)
+    return EpochLoader(Tolerant(dataset) if bad_samples.skips else dataset, pairs.batch_size, **place)
+
+
+def build_transform(pairs: PairSettings, augment: AugmentSettings, seed: int) -> BatchAugment | None:
+    """Return the augmentation of whole batches on the device; None where the loader augments."""
+    if augment.augment == "loader":
+        return None
+    return BatchAugment(augment.points, pairs.image_size, seed, get_rank(), get_world_size())

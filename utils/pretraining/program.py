@@ -1,0 +1,175 @@
+"""A pre-training program without its method: settings, data, run, training and the final scores.
+
+The entry program of a method adds its own settings and builds the method; see train_crosspoint.py.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+
+from models.distributed import get_world_size
+from models.encoders.registry import ENCODERS
+from models.methods.method import Method
+from models.weights.published import PretrainedEncoder, load_encoder
+from utils import seed
+from utils.pretraining.monitor import MonitorSettings, find_monitor, score_on_test
+from utils.pretraining.pair_loader import AugmentSettings, PairSettings, build_loader, build_transform
+from utils.pretraining.pretrainer import Pretrainer, PretrainSettings
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.collectives import is_main_process
+from utils.processes.launch import ProcessSettings, launch_notes, process_group
+from utils.run.folder import RunSettings, open_run
+from utils.run.names import BEST_MODEL, RESULTS_FILE
+from utils.settings import Settings, flag, record
+from utils.training.bad_samples import BadSampleSettings
+from utils.training.shard_loader import ShardSettings
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ModelSettings(Settings):
+    """The point encoder and the weights it starts from."""
+
+    model: str = flag("dgcnn", "point encoder", choices=tuple(ENCODERS))
+    k: int = flag(20, "neighbours per point in DGCNN's graphs; published runs use 15", at_least=1)
+    model_path: str = flag("", "encoder weights to start from, or to evaluate with --eval")
+    eval: bool = flag(False, "only evaluate: --model_path, else the run's best model", is_free=True)
+
+
+class PretrainingSettings(NamedTuple):
+    """The settings that every pre-training program has."""
+
+    run: RunSettings
+    model: ModelSettings
+    training: PretrainSettings
+    pairs: PairSettings
+    augment: AugmentSettings
+    shards: ShardSettings
+    bad_samples: BadSampleSettings
+    monitor: MonitorSettings
+    processes: ProcessSettings
+
+    @classmethod
+    def read(cls, flags: Mapping[str, Any]) -> Self:
+        """Read all of them from a program's flags.
+
+        Raises:
+            ValueError: a value out of bounds; names the flag.
+        """
+        return cls(*(kind.read(flags) for kind in FLAG_GROUPS.values()))
+
+
+# Settings of every pre-training program, in the order of PretrainingSettings, by their heading in --help.
+FLAG_GROUPS: dict[str, type[Settings]] = {
+    "run": RunSettings,
+    "encoder": ModelSettings,
+    "training": PretrainSettings,
+    "data": PairSettings,
+    "augmentation": AugmentSettings,
+    "shards": ShardSettings,
+    "bad data": BadSampleSettings,
+    "scores on labelled data": MonitorSettings,
+    "device and processes": ProcessSettings,
+}
+
+
+def load_start(model: ModelSettings, report: Report) -> PretrainedEncoder | None:
+    """Load the encoder of --model_path, None where there is none; report where it was trained with another k.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or of another encoder.
+    """
+    if not model.model_path:
+        return None
+    loaded = load_encoder(model.model_path, model.model, model.k)
+    if model.model != "pointnet" and loaded.stored_k not in (None, model.k):
+        report(f"warning: {model.model_path} was trained with k {loaded.stored_k}, this run has --k {model.k}")
+    return loaded
+
+
+def pretrain(
+    common: PretrainingSettings,
+    own: Settings,
+    build_method: Callable[[Report], Method],
+    *,
+    with_images: bool = True,
+) -> None:
+    """Train a method, then score its best model once on the test split; with --eval only score.
+
+    Args:
+        own: the method's settings, recorded with the common ones.
+        build_method: makes the method; receives a function that reports lines, such as warnings.
+        with_images: whether the method uses images.
+    Raises:
+        FileNotFoundError, OSError: missing data or weights.
+        ValueError: settings that do not fit, damaged data, or a loss that became NaN.
+    """
+    with process_group(common.processes) as device:
+        keep_freed_memory(device)
+        if not common.model.eval:
+            _train(common, own, build_method, device, with_images)
+        elif is_main_process():
+            _score(common, common.model.model_path or common.run.folder / BEST_MODEL, device, print)
+
+
+def _train(
+    common: PretrainingSettings,
+    own: Settings,
+    build_method: Callable[[Report], Method],
+    device: torch.device,
+    with_images: bool,
+) -> None:
+    run, model, training, pairs, augment, shards, bad_samples, monitoring, processes = common
+    seed.everything(training.seed)
+    loader = build_loader(
+        pairs,
+        augment,
+        shards,
+        bad_samples,
+        seed=training.seed,
+        with_images=with_images,
+        pin_memory=device.type == "cuda",
+    )
+    notes = launch_notes(processes, pairs.batch_size) + getattr(loader, "notes", [])
+    method = build_method(notes.append).to(device)
+    # Before anything is written, because the labelled data may be at fault.
+    monitor = find_monitor(monitoring, pairs.data_root, model.model, model.k, device, notes.append)
+    with open_run(run, record(*common, own), wandb=training.wandb) as opened:
+        several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
+        shapes = f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch"
+        for line in [f"{shapes}, {model.model} on {device}{several}", *notes]:
+            opened.log.line(line)
+        trainer = Pretrainer(
+            opened,
+            training,
+            method,
+            loader,
+            device,
+            monitor=monitor,
+            transform=build_transform(pairs, augment, training.seed),
+            max_bad_rate=bad_samples.max_bad_rate,
+        )
+        if run.resume:
+            trainer.resume()
+        trainer.fit()
+        if monitor is not None and is_main_process():
+            _score(common, run.folder / BEST_MODEL, device, opened.log.line, run.folder / RESULTS_FILE)
+
+
+def _score(
+    common: PretrainingSettings, path: str | Path, device: torch.device, report: Report, json_file: Path | None = None
+) -> None:
+    score_on_test(
+        path,
+        common.monitor,
+        data_root=common.pairs.data_root,
+        seed=common.training.seed,
+        device=device,
+        report=report,
+        json_file=json_file,
+    )
