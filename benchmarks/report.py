@@ -15,7 +15,8 @@ from benchmarks.harness.records import OUT_OF_MEMORY, RESULTS, parse_setting, re
 from utils import markdown
 from utils.cli import run_main
 from utils.csv_rows import Row
-from utils.figures.plots import growth_panels, save_png
+from utils.figures.curve_plots import growth_panels
+from utils.figures.plot_style import save_png
 
 SECTION = "speed"
 NOTHING_YET = "Nothing is recorded yet. `python -m benchmarks.step` measures your own machine."

@@ -16,7 +16,8 @@ from utils.cli import run_main
 from utils.evaluation.comparison import compute_features, encoder_pair
 from utils.evaluation.feature_cache import FeatureCache, add_cache_arg
 from utils.evaluation.frozen_encoder import add_dataset_args, load_split
-from utils.figures.plots import feature_maps, save_png
+from utils.figures.class_plots import feature_maps
+from utils.figures.plot_style import save_png
 from utils.figures.tsne import tsne_map
 from utils.files import write_npz
 from utils.flags import add_device_arg, seed_number

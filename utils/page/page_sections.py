@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.evaluation.metrics import confusion_matrix
 from utils.page.page_arrays import check_range, encode, encode_labels, read_npz
 from utils.run.epoch_metrics import read_metrics
 from utils.run.folder import read_config
@@ -76,12 +77,12 @@ def read_confusion(run_dir: Path) -> dict[str, Any] | None:
         return None
     arrays = read_npz(path, {"label": ("iu", "M"), "predicted": ("iu", "M"), "class_names": ("U", "C")})
     classes = arrays["class_names"].tolist()
-    counts = np.zeros((len(classes), len(classes)), np.int64)
     for name in ("label", "predicted"):
         check_range(path, name, arrays[name], len(classes))
     if not len(arrays["label"]):
         raise ValueError(f"{path} holds no prediction")
-    np.add.at(counts, (arrays["label"], arrays["predicted"]), 1)
+    label, predicted = (arrays[name].astype(np.int64) for name in ("label", "predicted"))
+    counts = confusion_matrix(label, predicted, len(classes))
     return {"counts": encode_labels(counts), "classes": classes}
 
 
