@@ -1,4 +1,4 @@
-"""Records of all tasks as tables: one row for each setting and figure, the random encoder beside each run's."""
+"""Tables of the records of all tasks: a row for each setting and figure, the random encoder beside each run's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
@@ -27,7 +27,7 @@ class Measurement(NamedTuple):
 
 
 def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
-    """`columns`, and of each task its `title` and `rows`, as the page's script reads them.
+    """Return `columns`, and of each task its `title` and `rows`, as the page's script reads them.
 
     Args:
         runs: name of a run -> its reports, each with a list `results`. A record whose `weights` are "random" goes to
@@ -85,13 +85,13 @@ def _row(group: Sequence[Measurement], columns: Sequence[str]) -> dict[str, Any]
 
 
 def _distinct(records: Iterable[Record]) -> list[Record]:
-    """Each record once: the random encoder of a seed comes with every run that was compared with it."""
+    """Drop repeated records: the random encoder of a seed comes with every run that was compared with it."""
     keys = ("seed", "encoder_seed", "checkpoint_sha256", *FIGURE_NAMES)
     return list({tuple(record.get(key) for key in keys): record for record in records}.values())
 
 
 def _cell(records: Sequence[Record], name: str) -> dict[str, Any] | None:
-    """Mean and spread over seeds (utils.results.seed_means), of a single few-shot record over its episodes."""
+    """Mean and spread over seeds, see utils/results/seed_means.py; of a single few-shot record over its episodes."""
     figures = [
         SeedFigure(record.get("checkpoint_sha256") or record.get("encoder_seed"), record.get("seed"), record[name])
         for record in records
@@ -115,7 +115,7 @@ def _cell(records: Sequence[Record], name: str) -> dict[str, Any] | None:
 
 
 def _categories(by_column: Mapping[str, Sequence[Record]], columns: Sequence[str]) -> dict[str, list[float | None]]:
-    """Category -> IoU in each column, mean over seeds."""
+    """Average the IoU of each category over seeds, in each column."""
     tables = {c: [r["miou_by_category"] for r in by_column[c] if r.get("miou_by_category")] for c in columns}
     names = sorted({name for rows in tables.values() for row in rows for name in row})
 
@@ -150,7 +150,7 @@ def detail(record: Record) -> str:
 
 
 def _words(record: Record) -> list[str]:
-    """`setting_words`; none of a record that another program wrote and whose task or fields are unknown here."""
+    """Call `setting_words`; a record of another program, whose task or fields are unknown here, has none."""
     try:
         return setting_words(record)
     except KeyError:

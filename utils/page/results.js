@@ -10,7 +10,7 @@ function resultsSection({ columns, tasks }, runs) {
   ];
 }
 
-/** Tables of one task: its rows, and folded away the IoU of each category. */
+/** Build the table of one task, with the IoU of each category folded away. */
 function taskCard({ title, rows }, columns, runs) {
   const used = columns.map((_, i) => i).filter((i) => rows.some((row) => row.figures.some(({ cells }) => cells[i])));
   const random = columns.indexOf("random");
@@ -71,7 +71,7 @@ function taskCard({ title, rows }, columns, runs) {
     el("div", { class: "scroll" }, el("table", {}, head(), ...rows.map(setting))), ...rows.map(categories));
 }
 
-/** Where every run and every figure comes from. */
+/** Show where every run and every figure comes from. */
 function runsSection(runs) {
   const fact = (name, value) => (value ? el("div", {}, el("dt", { text: name }), el("dd", { text: value })) : null);
   const card = (run, number) =>

@@ -25,7 +25,7 @@ def read_published(path: Path) -> list[Row]:
     """Read the CSV of published figures.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: the columns are not COLUMNS.
     """
     return read_rows(path, COLUMNS)

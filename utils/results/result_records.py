@@ -30,7 +30,7 @@ def read_report(path: Path, *, run: str = "", data: str = "") -> list[Row]:
     """Read a JSON report of an evaluation program into rows, one for each figure of each record.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: the file is not such a report.
     """
     try:
@@ -91,7 +91,7 @@ def read_csv(path: Path) -> list[Row]:
     """Read the CSV of records, all values as text.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: the columns are not COLUMNS, a task is unknown, or a figure is not a number in [0, 1].
     """
     rows = read_rows(path, COLUMNS)
