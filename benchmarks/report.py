@@ -8,7 +8,6 @@ Everything comes from benchmarks/results.csv, which the benchmarks fill with --r
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.harness.growth import Growth, find_growth
 from benchmarks.harness.records import OUT_OF_MEMORY, RESULTS, parse_setting, read_csv
@@ -35,26 +34,14 @@ _TITLES = {
 }
 _GROWS_WITH = {"N": "points of a cloud", "k": "neighbours", "B": "clouds"}
 _DRAWN = ("training step", "training memory")
-
-
-class Comparison(NamedTuple):
-    """One line of the README: two sides of one figure of a benchmark at one setting, and what to call them."""
-
-    name: str
-    benchmark: str
-    setting: str
-    figure: str
-    before: str
-    after: str
-
-
 _STEP = "B=16 N=1024 k=15 clouds=augmented"
+# Lines of the README: what was measured, then benchmark, setting and figure, and the two sides to compare.
 FRONT_PAGE = (
-    Comparison("training step of DGCNN", "step", _STEP, "training step", "published", "ours"),
-    Comparison("peak memory of that step", "step", _STEP, "training memory", "published", "ours"),
-    Comparison("inference", "step", _STEP, "inference", "published", "ours"),
-    Comparison("loading a pair", "loader", "data=shapes views=224 batch=20", "load an item", "published", "packed"),
-    Comparison("exact neighbour search", "knn", "B=8 N=1024 C=64 k=20", "search", "matmul", "ours"),
+    ("training step of DGCNN", "step", _STEP, "training step", "published", "ours"),
+    ("peak memory of that step", "step", _STEP, "training memory", "published", "ours"),
+    ("inference", "step", _STEP, "inference", "published", "ours"),
+    ("loading a pair", "loader", "data=shapes views=224 batch=20", "load an item", "published", "packed"),
+    ("exact neighbour search", "knn", "B=8 N=1024 C=64 k=20", "search", "matmul", "ours"),
 )
 
 
@@ -71,18 +58,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def readme_section(rows: Sequence[Row]) -> str:
     """Return what stands between the markers of the README: of each FRONT_PAGE entry what was recorded last."""
     lines = []
-    for name, benchmark, setting, figure, *sides in FRONT_PAGE:
-        found = {
-            row["side"]: row
-            for row in rows
-            if (row["benchmark"], row["setting"], row["figure"]) == (benchmark, setting, figure)
-        }
-        if found.keys() >= set(sides):
-            before, after = (found[side] for side in sides)
-            ratio = f"{float(before['value']) / float(after['value']):.2f}x"
-            cells = [f"{row['side']}: {_number(float(row['value']))} {row['unit']}" for row in (before, after)]
-            lines.append([name, setting.replace("=", " "), *cells, ratio])
-    return markdown.table(["measured", "at", "before", "here", "ratio"], lines) if lines else NOTHING_YET
+    rows = [row for row in rows if row["value"] != OUT_OF_MEMORY]
+    for name, *key, before, after in FRONT_PAGE:
+        by_side = {row["side"]: row for row in rows if [row["benchmark"], row["setting"], row["figure"]] == key}
+        if before in by_side and after in by_side:
+            values = [float(by_side[side]["value"]) for side in (before, after)]
+            unit, machine = by_side[after]["unit"], by_side[after]["machine"]
+            cells = [f"{side}: {_number(value)} {unit}" for side, value in zip((before, after), values)]
+            lines.append([name, key[1].replace("=", " "), *cells, f"{values[0] / values[1]:.2f}x", machine])
+    header = ["measured", "at", "before", "here", "ratio", "machine"]
+    return markdown.table(header, lines) if lines else NOTHING_YET
 
 
 def page_section(rows: Sequence[Row]) -> str:

@@ -97,7 +97,7 @@ def run_report(folder, rows):
 def test_the_program_writes_sections_and_plot(tmp_path):
     rows = [row(report._STEP, "published", 9), row(report._STEP, "ours", 4), row(report._STEP, "published", 10)]
     readme, page = run_report(tmp_path, [*growing(), *rows])
-    line = "| training step of DGCNN | B 16 N 1024 k 15 clouds augmented | published: 10 ms | ours: 4 ms | 2.50x |"
+    line = "| training step of DGCNN | B 16 N 1024 k 15 clouds augmented | published: 10 ms | ours: 4 ms | 2.50x | m |"
     assert line in readme
     assert readme.count("|\n") == 3
     assert "| training step | N, points of a cloud | 512 1024 2048 | B 8 k 20 | 2.00 | 1.00 |" in page
