@@ -41,7 +41,7 @@ CALLS = {line: program_of(words) for line, words in COMMANDS.items() if words[0]
 CALLS = {line: program for line, program in CALLS.items() if program}
 
 
-@pytest.mark.parametrize("line", list(CALLS))
+@pytest.mark.parametrize("line", list(CALLS), ids=list(CALLS))
 def test_a_command_parses_by_its_own_program(line):
     module, argv = CALLS[line]
     parse_args = importlib.import_module(module).parse_args
