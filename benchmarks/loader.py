@@ -32,7 +32,7 @@ from datasets.layouts import PACKED
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.transforms.batch_augment import BatchAugment
-from datasets.transforms.point_transforms import PUBLISHED_AUGMENT
+from datasets.transforms.point_transforms import augmented_pair
 from utils.cli import run_main
 from utils.flags import require_at_least
 from utils.processes.allocator import keep_freed_memory
@@ -112,7 +112,7 @@ def time_augmentation(dataset: Dataset, args: argparse.Namespace, device: torch.
     """Median milliseconds of the device for an item, its batch lying there."""
     batch = default_collate(fetch(dataset, [index % len(dataset) for index in range(args.batch_size)]))
     batch = {name: value.to(device) for name, value in batch.items()}
-    augment = BatchAugment(PUBLISHED_AUGMENT, args.image_size, seed=0)
+    augment = BatchAugment(augmented_pair(), args.image_size, seed=0)
     clock, times = _clock(device), []
     for step in range(args.rounds + 1):
         start = clock()

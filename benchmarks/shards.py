@@ -61,8 +61,8 @@ def open_both(args: argparse.Namespace, *, augment: bool) -> dict[str, Loader]:
     }
     next(batches := loaders["shards"].epoch(0))
     batches.close()
-    number, told = next(iter(shards.told().items()))
-    if len(packed) != len(shards) or not told.startswith(packed.file.name(number) + " "):
+    number, name = next(iter(shards.sample_names.items()))
+    if len(packed) != len(shards) or not name.startswith(packed.file.name(number) + " "):
         raise ValueError(f"{args.shards} are of other data than {args.packed}; write both again")
     return loaders
 

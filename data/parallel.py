@@ -1,4 +1,4 @@
-"""The same function over many items on several processes, with a progress bar."""
+"""Parallel map over processes with a progress bar."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,16 +17,16 @@ class Map(Protocol):
 
 
 class Stream(Protocol):
-    """As `Map`, but yields each result when it is its turn."""
+    """Applies a function to every item and yields each result as soon as those before it are done."""
 
     def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> Iterator[Any]: ...
 
 
 @contextmanager
 def parallel_stream(workers: int) -> Iterator[Stream]:
-    """Yield a `Stream` on `workers` processes, or in this process when one is enough.
+    """Yield a `Stream` on `workers` processes, or in this process for one.
 
-    Functions and items must be picklable: processes are spawned, for a fork of a threaded process may hang.
+    Functions and items must be picklable: processes are spawned, because a fork of a threaded process may hang.
 
     Raises:
         OSError: one of the processes was killed.

@@ -3,12 +3,12 @@
     python -m scripts.eval_fewshot --model_path checkpoints/crosspoint/models/best_model.pth --dataset modelnet40
     python -m scripts.eval_fewshot --random_init --dataset scanobjectnn --k_way 5 --m_shot 10 --json random.json
 
-Without --k_way and --m_shot all four published settings are run, 5 and 10 way, 10 and 20 shot, 50 episodes each.
+Without --k_way and --m_shot all four published settings are run: 5 and 10 way, 10 and 20 shot, 50 episodes each.
 Protocol published: support and query from the train split, standardised on the support, SVM with C 1. Accuracy is the
 mean over episodes, accuracy_std the population deviation as published, accuracy_ci95 half the 95 % interval of the
-mean. An episode depends on the setting, its number and --seed alone: encoders are compared on the same ones. As
-published, 2048 points are used. The published default of k was 5, whatever the encoder was trained with: a defect;
-here k is the trained one. Protocol folds: the episodes in files (Point-BERT's way), whose format is in
+mean. An episode depends on its setting, its number and --seed alone, so that encoders are compared on the same ones.
+As published, 2048 points are used. The published default of k was 5 whatever the encoder was trained with, a defect;
+here k is the trained one. Protocol folds: episodes read from files, as Point-BERT has them, in the format of
 utils/evaluation/fold_files.py.
 """
 
@@ -24,8 +24,10 @@ from utils.evaluation import few_shot
 from utils.evaluation.encoder_scores import extract_splits
 from utils.evaluation.few_shot import Episode, Setting, draw_episode, score_episodes, usable_classes
 from utils.evaluation.fold_files import read_folds, splits_named, to_episode, write_fold
-from utils.evaluation.frozen_encoder import add_dataset_args, add_encoder_args, load_frozen_encoder, load_split
+from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder
 from utils.evaluation.json_report import check_report_path, result_line, write_report
+from utils.evaluation.labelled_set import LabelledSetSettings, load_split
+from utils.flags import add_device_arg, add_flags, default_data_root, program_parser
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 
@@ -40,11 +42,12 @@ Episodes = dict[Setting, list[Episode]]
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Flags of the encoder, of the data and of the episodes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_encoder_args(parser)
-    add_dataset_args(parser)
-    parser.set_defaults(num_points=2048)
+    """Parse the flags of the encoder, of the data and of the episodes."""
+    parser = program_parser(__doc__)
+    add_flags(parser, EncoderSettings, "encoder", either=("model_path", "random_init"))
+    add_flags(parser, FeatureSettings, "features")
+    add_device_arg(parser)
+    add_flags(parser, LabelledSetSettings, "data", data_root=default_data_root(), num_points=2048)
     group = parser.add_argument_group("episodes")
     group.add_argument("--protocol", choices=("published", "folds"), default="published")
     group.add_argument("--k_way", type=int, nargs="+", help="classes of an episode (default: 5 10)")
@@ -58,7 +61,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse flags that do not belong together, and numbers out of range; fill in the published ones."""
+    """Refuse flags that do not go together and numbers out of range; fill in the published ones."""
     if (args.folds is None) == (args.protocol == "folds"):
         raise ValueError("--folds PATH and --protocol folds go together; pass both, or neither")
     given = [name for name in PUBLISHED if getattr(args, name) is not None]
@@ -77,7 +80,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def draw(args: argparse.Namespace, train: LabelledClouds) -> Episodes:
-    """The episodes of every setting asked for; tells how many classes are too small for one."""
+    """Draw the episodes of every setting asked for; print how many classes are too small for one."""
     labels, episodes = train.labels.numpy(), {}
     for ways, shots in itertools.product(dict.fromkeys(args.k_way), dict.fromkeys(args.m_shot)):
         setting = Setting(ways, shots, args.n_query)
@@ -90,16 +93,16 @@ def draw(args: argparse.Namespace, train: LabelledClouds) -> Episodes:
 
 
 def write(folder: Path, episodes: Episodes, num_train: int) -> None:
-    """One file for each episode, named after its setting and number."""
+    """Write a file for each episode, named after its setting and number."""
     for setting, drawn in episodes.items():
         for number, episode in enumerate(drawn):
             write_fold(folder / f"{str(setting).replace(' ', '_')}_{number:03d}.json", episode, num_train)
 
 
-def read(args: argparse.Namespace) -> tuple[dict[str, LabelledClouds], Episodes, str]:
-    """Splits that the folds name, their episodes by setting, and where their queries are from."""
-    folds = read_folds(args.folds)
-    splits = {name: load_split(args, name) for name in splits_named(folds)}
+def read(path: str, labelled: LabelledSetSettings) -> tuple[dict[str, LabelledClouds], Episodes, str]:
+    """Read folds; return the splits they name, their episodes by setting, and the splits of their queries."""
+    folds = read_folds(path)
+    splits = {name: load_split(labelled, name) for name in splits_named(folds)}
     labels = {name: part.labels.numpy() for name, part in splits.items()}
     episodes: Episodes = {}
     for fold in folds:
@@ -109,20 +112,23 @@ def read(args: argparse.Namespace) -> tuple[dict[str, LabelledClouds], Episodes,
 
 
 def main(args: argparse.Namespace) -> None:
-    """Draw or read the episodes, compute features once, score; refuse what can be before the encoder runs."""
+    """Draw or read the episodes, compute features once, score; refuse bad flags before the encoder runs."""
     _check(args)
+    encoder, features, labelled = (
+        kind.read(vars(args)) for kind in (EncoderSettings, FeatureSettings, LabelledSetSettings)
+    )
     device = get_device(args.device)
     keep_freed_memory(device)
     if args.protocol == "folds":
-        splits, episodes, split = read(args)
+        splits, episodes, split = read(args.folds, labelled)
     else:
-        split, splits = "train", {"train": load_split(args, "train")}
+        split, splits = "train", {"train": load_split(labelled, "train")}
         episodes = draw(args, splits["train"])
-    frozen = load_frozen_encoder(args, device)
+    frozen = load_frozen_encoder(encoder, device)
     if args.write_folds:
         write(Path(args.write_folds), episodes, len(splits["train"]))
-    features, constants = extract_splits(args, frozen, splits, device)
-    rows, labels = np.concatenate(list(features.values())), np.concatenate([part.labels for part in splits.values()])
+    by_split, constants = extract_splits(labelled, features, frozen, splits, device)
+    rows, labels = np.concatenate(list(by_split.values())), np.concatenate([part.labels for part in splits.values()])
     records = []
     for setting, of_setting in episodes.items():
         score = score_episodes(rows, labels, of_setting)

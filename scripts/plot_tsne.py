@@ -14,27 +14,27 @@ import numpy as np
 
 from utils.cli import run_main
 from utils.evaluation.comparison import compute_features, encoder_pair
-from utils.evaluation.feature_cache import FeatureCache, add_cache_arg
-from utils.evaluation.frozen_encoder import add_dataset_args, load_split
+from utils.evaluation.feature_cache import FeatureCache
+from utils.evaluation.frozen_encoder import FeatureSettings
+from utils.evaluation.labelled_set import LabelledSetSettings, load_split
 from utils.figures.class_plots import feature_maps
 from utils.figures.plot_style import save_png
 from utils.figures.tsne import tsne_map
 from utils.files import write_npz
-from utils.flags import add_device_arg, seed_number
+from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, seed_number
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--model_path", required=True, help="weights: of a run here, or published")
     parser.add_argument("--k", type=int, help="neighbours per point; default: what the checkpoint says")
     parser.add_argument("--out", type=Path, required=True, help="PNG file; the maps go beside it as .npz")
     parser.add_argument("--seed", type=seed_number, default=0, help="of the random weights and of t-SNE")
     add_device_arg(parser)
-    parser.add_argument("--batch_size", type=int, default=32, help="clouds per forward pass")
-    add_cache_arg(parser)
-    add_dataset_args(parser)
+    add_flags(parser, FeatureSettings, "features")
+    add_flags(parser, LabelledSetSettings, "data", data_root=default_data_root())
     return parser.parse_args(argv)
 
 
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     device = get_device(args.device)
     keep_freed_memory(device)
     encoders = encoder_pair(args.model_path, seed=args.seed, k=args.k)
-    test = load_split(args, "test")
+    test = load_split(LabelledSetSettings.read(vars(args)), "test")
     cache = FeatureCache.from_flag(args.feature_cache, args.model_path)
     features = compute_features(encoders, test, cache, device=device, batch_size=args.batch_size)
     maps = {name: tsne_map(rows, seed=args.seed) for name, rows in features.items()}

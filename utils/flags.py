@@ -24,6 +24,7 @@ def add_flags(
     title: str | None = None,
     *,
     without: Collection[str] = (),
+    either: Collection[str] = (),
     **defaults: Any,
 ) -> None:
     """Declare a flag for every field of a settings class.
@@ -34,15 +35,22 @@ def add_flags(
         parser: of the program.
         title: heading of the flags in the program's help.
         without: fields that the program sets by itself.
+        either: fields of which the user must give exactly one.
         defaults: the program's own, in place of the fields'.
     """
     group = parser.add_argument_group(title) if title else parser
+    one_of = group.add_mutually_exclusive_group(required=True) if either else group
     hints = get_type_hints(settings)
     unknown = defaults.keys() - hints.keys()
     assert not unknown, f"{settings.__name__} has no field {', '.join(sorted(unknown))}"
     for field in fields(settings):
         if field.name not in without:
-            _add_flag(group, field, hints[field.name], defaults.get(field.name, field.default))
+            _add_flag(
+                one_of if field.name in either else group,
+                field,
+                hints[field.name],
+                defaults.get(field.name, field.default),
+            )
 
 
 def _add_flag(group: argparse._ActionsContainer, field: Field, hint: Any, default: Any) -> None:
@@ -103,26 +111,3 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
     add_device_arg(group)
     group.add_argument("--seed", type=seed_number, default=1, help="weights, data order and augmentations")
     group.add_argument("--num_workers", type=int, default=2, help="loader processes; 0 loads in this one")
-
-
-def add_save_arg(parser: argparse._ActionsContainer) -> None:
-    """The flag --save_every_steps of every training."""
-    parser.add_argument(
-        "--save_every_steps", type=int, default=0, help="optimiser steps between states, beside one each epoch; 0: none"
-    )
-
-
-def settle_start(args: argparse.Namespace) -> None:
-    """Let --pretrained_path name the weights a fine-tuning starts from, --model_path those that --eval scores.
-
-    CrossPoint-DDP's users type --model_path for both; `args` is changed.
-
-    Raises:
-        ValueError: both are given to start from, or weights to start from with --eval.
-    """
-    if args.model_path and not args.eval:  # CrossPoint-DDP's name for it
-        if args.pretrained_path:
-            raise ValueError("--pretrained_path and --model_path both name weights to start from; pass one")
-        args.pretrained_path, args.model_path = args.model_path, ""
-    if args.pretrained_path and args.eval:
-        raise ValueError("--pretrained_path starts a training; with --eval pass the fine-tuned network as --model_path")

@@ -1,10 +1,10 @@
-"""Finding which data sets lie below a folder."""
+"""Search for the data sets below a folder."""
 
 import shlex
 from pathlib import Path
 
 from data.checking.check_hdf5 import HDF5Set
-from datasets.labelled.hdf5 import open_shard, read_class_names
+from datasets.labelled.hdf5_clouds import open_shard, read_class_names
 from datasets.labels import MODELNET40_CLASSES, SCANOBJECTNN_CLASSES, SHAPENET_PART
 from datasets.layouts import (
     CLOUDS,
@@ -24,16 +24,16 @@ LOOKED_FOR = (
 
 EVALUATE = "python -m scripts.eval_svm --random_init"
 
-_DEPTH = 3  # a root, the folder of a set in it, the folder its archive adds
+_DEPTH = 3  # below the root: the folder of a set, one added by its archive, and one more
 
 
 def has_shapenet(root: Path) -> bool:
-    """Whether root holds clouds or renders for pre-training."""
+    """Return whether root holds clouds or renders for pre-training."""
     return (root / CLOUDS).is_dir() or (root / RENDERS).is_dir()
 
 
 def find_hdf5_sets(root: Path) -> list[HDF5Set]:
-    """Every HDF5 set in root or up to three folders below it, in sorted order."""
+    """Find every HDF5 set in root or up to three levels below it, in sorted order."""
     sets = []
     for folder in _folders(root, _DEPTH):
         shards = sorted(folder.glob("ply_data_*.h5"))
@@ -44,7 +44,7 @@ def find_hdf5_sets(root: Path) -> list[HDF5Set]:
 
 
 def _folders(folder: Path, depth: int) -> list[Path]:
-    """Folder and those below it, without the trees of clouds and renders, which hold thousands."""
+    """List a folder and those below it, except the trees of clouds and renders, which hold thousands."""
     if depth == 0:
         return [folder]
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name not in (CLOUDS, RENDERS)]
@@ -52,7 +52,7 @@ def _folders(folder: Path, depth: int) -> list[Path]:
 
 
 def holds_parts(shards: list[Path]) -> bool:
-    """Whether shards are of ShapeNetPart: by the first that can be opened, by the folder's name when none can."""
+    """Return whether shards are of ShapeNetPart, by the first that opens, else by the name of their folder."""
     for path in shards:
         try:
             with open_shard(path, ()) as file:
@@ -63,13 +63,13 @@ def holds_parts(shards: list[Path]) -> bool:
 
 
 def _splits(shards: list[Path], published: dict[str, int]) -> dict[str, list[Path]]:
-    """The shards of each split that has one, in the order of `published`."""
+    """Group the shards by split, in the order of `published`, leaving out splits without any."""
     found = {split: [path for path in shards if path.name.startswith(f"ply_data_{split}")] for split in published}
     return {split: paths for split, paths in found.items() if paths}
 
 
 def _strays(shards: list[Path], splits: dict[str, list[Path]]) -> tuple[Path, ...]:
-    """Shards of no split, which no reader would find."""
+    """List the shards of no split, which no reader would find."""
     return tuple(path for path in shards if not any(path in paths for paths in splits.values()))
 
 
@@ -82,7 +82,7 @@ def _modelnet_set(folder: Path, shards: list[Path]) -> HDF5Set:
         MODELNET40_PUBLISHED,
         read_class_names([folder], MODELNET40_CLASSES),
         has_parts=False,
-        mend=f"{DOWNLOAD} modelnet40, or make these files again",
+        remedy=f"{DOWNLOAD} modelnet40, or make these files again",
         use=f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}",
         strays=_strays(shards, splits),
     )
@@ -97,14 +97,14 @@ def _part_set(folder: Path, shards: list[Path]) -> HDF5Set:
         SHAPENET_PART_PUBLISHED,
         tuple(category.name for category in SHAPENET_PART),
         has_parts=True,
-        mend=f"{DOWNLOAD} shapenet_part, or make these files again",
+        remedy=f"{DOWNLOAD} shapenet_part, or make these files again",
         use=f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)",
         strays=_strays(shards, splits),
     )
 
 
 def _scan_sets(base: Path) -> list[HDF5Set]:
-    """One set for each variant of ScanObjectNN whose files lie in base/main_split or base/main_split_nobg."""
+    """Find the variants of ScanObjectNN in base/main_split and base/main_split_nobg."""
     sets = []
     for name, variant in SCANOBJECTNN_VARIANTS.items():
         folder = base / variant.folder
@@ -123,7 +123,7 @@ def _scan_sets(base: Path) -> list[HDF5Set]:
                 variant.published,
                 read_class_names([folder, base], SCANOBJECTNN_CLASSES),
                 has_parts=False,
-                mend=f"{DOWNLOAD} scanobjectnn, or make these files again",
+                remedy=f"{DOWNLOAD} scanobjectnn, or make these files again",
                 use=f"{EVALUATE} --dataset scanobjectnn --variant {name} --data_root {shlex.quote(str(base))}",
             )
         )

@@ -83,9 +83,9 @@ def test_fine_tuning_starts_from_the_weights_and_continues_when_it_is_run_again(
     for _ in range(2):
         args = finetune_cls.parse_args(argv)
         finetune_cls.main(args)
-        assert (args.use_sgd, args.label_smoothing, args.weight_decay) == (False, 0.0, 1e-6)
     (record,) = json.loads((root / "checkpoints" / args.exp_name / "results.json").read_text())["results"]
     assert (record["dataset"], record["weights"], record["lr"]) == (name.lower(), "checkpoint", 0.001)
+    assert (record["use_sgd"], record["label_smoothing"], record["weight_decay"]) == (False, 0.0, 1e-6)
     assert record["checkpoint"].endswith(str(start.relative_to(root)))
 
 

@@ -219,7 +219,7 @@ def test_the_test_alone_may_be_resumed_with_other_votes_and_pictures(root, tmp_p
         (("--lr", "-1"), "--lr must be > 0"),
         (("--momentum", "2"), "--momentum must be in"),
         (("--label_fraction", "0.5", "--batch_size", "6"), "--batch_size 6 is larger than the data set (5 shapes)"),
-        (("--votes", "0"), "--votes must be at least 1"),
+        (("--votes", "-1"), "--votes must be at least 0"),
         (("--num_pictures", "-1"), "--num_pictures must be at least 0"),
         (("--eval_freq", "0"), "--eval_freq must be at least 1"),
         (("--steps", "-1"), "--steps must be at least 0"),

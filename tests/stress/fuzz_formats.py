@@ -15,7 +15,7 @@ from datasets.labelled.modelnet40 import ModelNet40
 from datasets.pairs.packed_file import PackedFile
 from datasets.parts.shapenet_part import ShapeNetPart
 from datasets.shapes.meshes import load_mesh
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_folder import read_shape
 from datasets.shapes.views import load_view
 from models.weights.published import read_weights

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data.storage.shard_sources import TreeSource
+from data.storage.sample_sources import TreeSource
 from data.storage.shard_writer import claim_folder, write_shards
 from datasets.shards.shard_index import ShardIndex
 from datasets.shards.shard_samples import SampleReader, StoredSample
@@ -24,16 +24,16 @@ def make_shards(tree: Path, out: Path, *, passes: int = 2, samples_per_shard: in
     return out
 
 
-def read_shard(folder: Path, index: ShardIndex, number: int, passage: int = 0) -> list[StoredSample]:
+def read_shard(folder: Path, index: ShardIndex, number: int, pass_index: int = 0) -> list[StoredSample]:
     """All samples of one shard."""
-    source, shard = ShardSource(folder), index.passes[passage][number]
+    source, shard = ShardSource(folder), index.passes[pass_index][number]
     with source.open_shard(shard) as stream:
         reader = SampleReader(stream, source.where(shard.name), shard.bytes, index)
         return [reader.read() for _ in range(shard.samples)]
 
 
-def read_pass(folder: Path, passage: int) -> dict[int, StoredSample]:
+def read_pass(folder: Path, pass_index: int) -> dict[int, StoredSample]:
     """All samples of a pass by the number of their shape."""
     index = ShardSource(folder).load_index()
-    shards = range(len(index.passes[passage]))
-    return {sample.number: sample for number in shards for sample in read_shard(folder, index, number, passage)}
+    shards = range(len(index.passes[pass_index]))
+    return {sample.number: sample for number in shards for sample in read_shard(folder, index, number, pass_index)}

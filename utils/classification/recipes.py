@@ -1,11 +1,13 @@
 """Recipes of fine-tuning for classification: the constants of the literature under one name."""
 
-import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
+from models.encoders.registry import ENCODERS
+from utils.settings import flag
 from utils.training.engine import AMP_DTYPES
+from utils.training.finetuning import FinetuneSettings
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ RECIPES = {
         k=20,
     ),
 }
+CONSTANTS = tuple(field.name for field in fields(Recipe))
 
 # CrossPoint's fine-tuning for part segmentation: flags of train_partseg.py.
 PUBLISHED_PARTS = {
@@ -70,8 +73,46 @@ PUBLISHED_PARTS = {
 }
 
 
+@dataclass(frozen=True)
+class ClassifierSettings(FinetuneSettings):
+    """A recipe with all its constants, and the network they train.
+
+    A program leaves the flags of CONSTANTS open (None), so that `read` takes them from the recipe.
+    """
+
+    recipe: str = flag("published", "of CrossPoint-DDP, or of DGCNN", choices=tuple(RECIPES))
+    final_lr: float = flag(help="rate the cosine falls to (published: 0, dgcnn: --lr / 100)")
+    weight_decay: float = flag(help="of the optimiser", at_least=0)
+    label_smoothing: float = flag(help="share of the target spread over the other classes", at_least=0, below=1)
+    augment: bool = flag(help="scale, shift and reorder the points of each draw")
+    amp: str = flag("none", "autocast of the training steps", choices=tuple(AMP_DTYPES))
+    model: str | None = flag(None, "default: what --pretrained_path holds, else dgcnn", choices=tuple(ENCODERS))
+    frozen: bool = flag(False, "train the classifier alone, the encoder in eval mode")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.final_lr <= self.lr:
+            raise ValueError(f"--final_lr must be from 0 to --lr {self.lr}, got {self.final_lr}")
+
+    @classmethod
+    def read(cls, flags: Mapping[str, Any]) -> Self:
+        """Read the flags, and take those left open from the recipe; `final_lr` follows `lr`.
+
+        Raises:
+            ValueError: a value out of bounds, named by its flag, or both --epochs and --steps.
+        """
+        if flags["epochs"] is not None and flags["steps"]:
+            raise ValueError("--epochs and --steps both say how long to train; pass one")
+        constants = asdict(RECIPES[flags["recipe"]])
+        share = constants.pop("final_lr")
+        values = {**flags, **{name: value for name, value in constants.items() if flags[name] is None}}
+        if flags["final_lr"] is None:
+            values["final_lr"] = share * values["lr"]
+        return super().read(values)
+
+
 def changes(record: Mapping[str, Any]) -> list[str]:
-    """Where a record of a fine-tuning departs from its recipe, in words: figures are alike only if these are too."""
+    """List in words where a fine-tuning departs from its recipe; figures compare only where these agree."""
     if record["task"] == "part_segmentation":
         return _changes(record, PUBLISHED_PARTS)
     if record["task"] == "finetune_cls" and record["protocol"] in RECIPES:
@@ -94,56 +135,3 @@ def _classification_changes(record: Mapping[str, Any]) -> list[str]:
 def _changes(record: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
     found = {name: record[name] for name, value in usual.items() if record.get(name, value) != value}
     return [f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in found.items()]
-
-
-def add_recipe_args(parser: argparse.ArgumentParser) -> None:
-    """The flag --recipe, and one for each of its constants."""
-    group = parser.add_argument_group("recipe", "each flag overrides its constant of --recipe")
-    group.add_argument("--recipe", choices=list(RECIPES), default="published", help="of CrossPoint-DDP, or of DGCNN")
-    length = group.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=int, help="passes over the labelled clouds")
-    length.add_argument("--steps", type=int, default=0, help="length in steps, rounded up, in place of --epochs")
-    group.add_argument("--batch_size", type=int, help="clouds per step; never more than there are labelled clouds")
-    group.add_argument("--use_sgd", action=argparse.BooleanOptionalAction, help="SGD, else Adam")
-    group.add_argument("--lr", type=float, help="rate of the first step; falls along a cosine")
-    group.add_argument("--final_lr", type=float, help="rate the cosine falls to (published: 0, dgcnn: --lr / 100)")
-    group.add_argument("--momentum", type=float, help="of SGD")
-    group.add_argument("--weight_decay", type=float)
-    group.add_argument("--label_smoothing", type=float, help="share of the target spread over the other classes")
-    group.add_argument(
-        "--augment", action=argparse.BooleanOptionalAction, help="scale, shift and reorder the points of each draw"
-    )
-    group.add_argument("--dropout", type=float, help="in the classifier")
-    group.add_argument("--k", type=int, help="neighbours per point in the graphs")
-    group.add_argument("--amp", choices=list(AMP_DTYPES), default="none", help="autocast of the training steps")
-
-
-def apply_recipe(args: argparse.Namespace) -> argparse.Namespace:
-    """`args` with every constant its flags left open taken from the recipe."""
-    constants = asdict(RECIPES[args.recipe])
-    share = constants.pop("final_lr")
-    for name, value in constants.items():
-        if getattr(args, name) is None:
-            setattr(args, name, value)
-    if args.final_lr is None:
-        args.final_lr = share * args.lr
-    return args
-
-
-def check_recipe(args: argparse.Namespace) -> None:
-    """Refuse constants that would fail late or mean nothing.
-
-    Raises:
-        ValueError: names the flag.
-    """
-    if args.batch_size < 2:
-        raise ValueError(f"--batch_size must be at least 2 for BatchNorm, got {args.batch_size}")
-    if not 0 < args.lr < float("inf"):
-        raise ValueError(f"--lr must be > 0, got {args.lr}")
-    if not 0 <= args.final_lr <= args.lr:
-        raise ValueError(f"--final_lr must be from 0 to --lr {args.lr}, got {args.final_lr}")
-    for name in ("momentum", "label_smoothing", "dropout"):
-        if not 0 <= getattr(args, name) < 1:
-            raise ValueError(f"--{name} must be in [0, 1), got {getattr(args, name)}")
-    if not 0 <= args.weight_decay < float("inf"):
-        raise ValueError(f"--weight_decay must be >= 0, got {args.weight_decay}")

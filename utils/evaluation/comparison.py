@@ -18,7 +18,7 @@ from utils.evaluation.protocols import run_protocols
 
 
 def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None) -> dict[str, nn.Module]:
-    """The same encoder twice: "random" with fresh weights, "pre-trained" with those of the file.
+    """Build the same encoder twice: "random" with fresh weights, "pre-trained" with those of the file.
 
     Args:
         model_path: weights of a run here, or published.
@@ -43,7 +43,7 @@ def compute_features(
     device: torch.device | None = None,
     batch_size: int = 32,
 ) -> dict[str, np.ndarray]:
-    """Features (M, D) of every cloud by every encoder, under the encoders' names."""
+    """Compute the features (M, D) of every cloud by every encoder, under the encoders' names."""
     return {
         name: cache.extract(encoder, clouds.points, batch_size=batch_size, device=device, progress=name)
         for name, encoder in encoders.items()
@@ -58,7 +58,7 @@ def score_pair(
     *,
     seed: int = 0,
 ) -> dict[str, dict[str, Score]]:
-    """Scores by encoder and protocol: published, fair, knn."""
+    """Score the features by every protocol; return the scores by encoder and protocol."""
     return {
         name: {
             score.protocol: score
@@ -69,7 +69,7 @@ def score_pair(
 
 
 def scores_table(scores: dict[str, dict[str, Score]]) -> str:
-    """Accuracies of `score_pair` in percent as a Markdown table, one line for each protocol."""
+    """Format the accuracies of `score_pair`, in percent, as a Markdown table of one line for each protocol."""
     protocols = list(next(iter(scores.values())))
     rows = [[name, *(f"{100 * by[name].accuracy:.1f}" for by in scores.values())] for name in protocols]
     return markdown.table(["protocol", *scores], rows)

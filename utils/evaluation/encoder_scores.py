@@ -1,17 +1,28 @@
-"""Score a frozen encoder on a labelled set by all protocols: what `eval_svm` and the end of pre-training share."""
+"""Scores of a frozen encoder on a labelled set by every protocol, for `eval_svm` and for the end of pre-training."""
 
-import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from utils.evaluation.feature_cache import FeatureCache
-from utils.evaluation.frozen_encoder import FrozenEncoder, describe_clouds, load_split, size_warning
+from utils.evaluation.frozen_encoder import FeatureSettings, FrozenEncoder
 from utils.evaluation.json_report import constants_line, make_record, result_line
+from utils.evaluation.labelled_set import LabelledSetSettings, describe_clouds, load_split, size_warning
+from utils.evaluation.linear_svm import PUBLISHED_C
 from utils.evaluation.protocols import PROTOCOLS, run_protocols
+from utils.settings import Settings, flag
+
+
+@dataclass(frozen=True)
+class ProtocolSettings(Settings):
+    """Which protocols score the features."""
+
+    protocol: str = flag("all", choices=("all", *PROTOCOLS))
+    c: float = flag(PUBLISHED_C, "C of the published protocol", above=0)
 
 
 def _to_stderr(text: str) -> None:
@@ -19,54 +30,61 @@ def _to_stderr(text: str) -> None:
 
 
 def extract_splits(
-    args: argparse.Namespace,
+    labelled: LabelledSetSettings,
+    features: FeatureSettings,
     frozen: FrozenEncoder,
     splits: dict[str, LabelledClouds],
     device: torch.device,
     report: Callable[[str], None] = print,
     warn: Callable[[str], None] = _to_stderr,
 ) -> tuple[dict[str, np.ndarray], dict]:
-    """Features (M, D) of each split, and what is to be recorded about encoder and data; both are reported.
+    """Compute the features (M, D) of each split and the constants that records hold of encoder and data; report both.
 
     Args:
-        args: flags of `add_dataset_args`, and batch_size, feature_cache.
+        splits: train, test, or both, of the labelled set.
         report, warn: called with lines for people.
     """
     sizes = {f"num_{name}": len(splits[name]) if name in splits else None for name in ("train", "test")}
-    data = {**describe_clouds(args, next(iter(splits.values()))), **sizes}
+    first = next(iter(splits.values()))
+    data = {**describe_clouds(labelled, first), **sizes}
     report(f"encoder: {frozen.description}")
-    report(f"data: {args.dataset}, " + ", ".join(f"{key} {value}" for key, value in data.items() if value is not None))
-    size = None if args.normalize else size_warning(next(iter(splits.values())).points)
+    known = ", ".join(f"{key} {value}" for key, value in data.items() if value is not None)
+    report(f"data: {labelled.dataset}, {known}")
+    size = None if labelled.normalize else size_warning(first.points)
     for warning in [*frozen.warnings, *([size] if size else [])]:
         warn(f"warning: {warning}")
-    cache = FeatureCache.from_flag(args.feature_cache, frozen.constants["checkpoint"], report)
-    features = {
-        name: cache.extract(frozen.encoder, part.points, batch_size=args.batch_size, device=device, progress=name)
+    cache = FeatureCache.from_flag(features.feature_cache, frozen.constants["checkpoint"], report)
+    rows = {
+        name: cache.extract(frozen.encoder, part.points, batch_size=features.batch_size, device=device, progress=name)
         for name, part in splits.items()
     }
-    return features, {**frozen.constants, **data}
+    return rows, {**frozen.constants, **data}
 
 
 def score_encoder(
-    args: argparse.Namespace,
+    labelled: LabelledSetSettings,
+    features: FeatureSettings,
+    protocols: ProtocolSettings,
     frozen: FrozenEncoder,
     device: torch.device,
+    *,
+    seed: int,
     report: Callable[[str], None] = print,
     warn: Callable[[str], None] = _to_stderr,
 ) -> list[dict]:
-    """Run the protocols of `args.protocol` on train and test; report constants and results, return the records.
+    """Fit the protocols on train and score them on test; report constants and results, return the records.
 
     Args:
-        args: flags of `add_dataset_args`, and protocol, c, seed, batch_size, feature_cache.
+        seed: of the fair protocol's folds.
         report, warn: called with lines for people.
     """
-    splits = {name: load_split(args, name) for name in ("train", "test")}
-    features, constants = extract_splits(args, frozen, splits, device, report, warn)
-    sets = [item for name, part in splits.items() for item in (features[name], part.labels)]
-    protocols = PROTOCOLS if args.protocol == "all" else (args.protocol,)
-    scores = run_protocols(*sets, protocols=protocols, c=args.c, seed=args.seed)
-    constants |= {"seed": args.seed}
-    records = [make_record(score, dataset=args.dataset, split="test", **constants) for score in scores]
+    splits = {name: load_split(labelled, name) for name in ("train", "test")}
+    rows, constants = extract_splits(labelled, features, frozen, splits, device, report, warn)
+    sets = [item for name, part in splits.items() for item in (rows[name], part.labels)]
+    names = PROTOCOLS if protocols.protocol == "all" else (protocols.protocol,)
+    scores = run_protocols(*sets, protocols=names, c=protocols.c, seed=seed)
+    constants |= {"seed": seed}
+    records = [make_record(score, dataset=labelled.dataset, split="test", **constants) for score in scores]
     for line in [*map(constants_line, scores), *map(result_line, records)]:
         report(line)
     for score in scores:

@@ -1,12 +1,11 @@
-"""Features that were computed once are read, not computed again, by this and by other programs.
+"""A folder of computed features, which spares this and other programs computing them again.
 
 A file holds the features of one set of clouds. Its name is a digest of everything they depend on: the encoder's
-weights, plain settings and the code below models/, the clouds, the batch size (batches are rounded differently), torch
-and the device. So what is read equals what would be computed, bit by bit; an encoder with hooks, or of code elsewhere
-that changes, should not be cached. Files may be deleted at any time.
+weights, its plain attributes and the code below models/, the clouds, the batch size (batch sizes round differently),
+torch and the device. Features read are therefore equal, bit for bit, to those computed. Do not cache an encoder with
+hooks, or one whose code lies elsewhere and may change. Files may be deleted at any time.
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -29,22 +28,12 @@ OFF = "off"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def add_cache_arg(parser: argparse.ArgumentParser) -> None:
-    """The flag --feature_cache."""
-    parser.add_argument(
-        "--feature_cache",
-        metavar="DIR",
-        help="folder that keeps features, so that no program computes them again; off: none (default: features in the "
-        "run's folder, none for untrained weights)",
-    )
-
-
 class FeatureCache:
-    """`extract_features` that keeps its results in a folder.
+    """Runs `extract_features` and keeps its results in a folder.
 
     Args:
-        folder: made when needed; None keeps nothing.
-        report: called with a line when features are read, a file is damaged or cannot be written.
+        folder: created when needed; None keeps nothing.
+        report: called with a line when features are read, or a file is damaged or cannot be written.
     """
 
     def __init__(self, folder: Path | None, report: Callable[[str], None] = print):
@@ -52,9 +41,9 @@ class FeatureCache:
 
     @classmethod
     def from_flag(cls, flag: str | None, checkpoint: str | Path | None, report: Callable[[str], None] = print) -> Self:
-        """The cache of --feature_cache; by default in the folder of the run that the checkpoint belongs to.
+        """Open the cache that --feature_cache names, by default in the folder of the run that wrote the checkpoint.
 
-        A run's checkpoints are <run>/models/<file> and <run>/<file>.
+        A run writes its checkpoints to <run>/models/<file> and <run>/<file>.
         """
         if flag is not None:
             return cls(None if flag == OFF else Path(flag), report)
@@ -72,7 +61,7 @@ class FeatureCache:
         device: torch.device | None = None,
         progress: str = "",
     ) -> np.ndarray:
-        """Features (M, D) float32 of clouds (M, N, 3), as `extract_features` computes them and with its errors."""
+        """Return the features (M, D) float32 of clouds (M, N, 3) as `extract_features` does, errors included."""
         if device is not None:
             encoder.to(device)
         if self.folder is None:
@@ -102,19 +91,19 @@ class FeatureCache:
         return np.load(io.BytesIO(body), allow_pickle=False)
 
     def _write(self, path: Path, key: str, features: np.ndarray) -> None:
-        """An array as np.load reads it, and behind it the digest of key and array."""
+        """Write the array as np.load reads it, followed by the digest of key and array."""
         with io.BytesIO() as stream:
             np.save(stream, features, allow_pickle=False)
             body = stream.getvalue()
         digest = hashlib.sha256(key.encode() + body).digest()
         try:
             write_atomically(path, lambda stream: stream.write(body + digest))
-        except OSError as error:  # the features are there all the same
+        except OSError as error:  # a full disk need not cost the features just computed
             self.report(f"warning: features not kept in {path.parent} ({error.strerror}); pass --feature_cache DIR")
 
 
 def _key(encoder: nn.Module, clouds: Tensor, batch_size: int) -> str:
-    """Hexadecimal digest of all that features depend on."""
+    """Return the hexadecimal digest of all that features depend on."""
     device = next(encoder.parameters()).device
     is_cuda = device.type == "cuda"
     origin = {
@@ -138,7 +127,7 @@ def _key(encoder: nn.Module, clouds: Tensor, batch_size: int) -> str:
 
 
 def _settings(module: nn.Module) -> list:
-    """Class of a module and its plain values, such as k, which are not in the state dict."""
+    """Return a module's class and its plain attributes, such as k, which the state dict does not hold."""
     values = {name: value for name, value in vars(module).items() if not name.startswith("_") and name != "training"}
     return [
         f"{type(module).__module__}.{type(module).__qualname__}",

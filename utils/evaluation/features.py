@@ -21,9 +21,9 @@ def extract_features(
     device: torch.device | str | None = None,
     progress: str = "",
 ) -> np.ndarray:
-    """Feature of every cloud, in order, by the encoder in eval mode and without gradients.
+    """Compute the feature of every cloud, in order, with the encoder in eval mode and without gradients.
 
-    Every module's train/eval mode is as before afterwards, also when this raises.
+    Restores every module's train/eval mode afterwards, also after an error.
 
     Args:
         encoder: points (B, N, 3) -> feature (B, D).
@@ -52,9 +52,9 @@ def extract_features(
 
 
 def extract_together(encoder: nn.Module, points: np.ndarray | Tensor, **options) -> np.ndarray:
-    """`extract_features`, every cloud by one of the processes that train together; all of them get all features.
+    """Run `extract_features` with the clouds divided among the ranks; return all features on every rank.
 
-    Every process must call it. With more processes than clouds each computes all.
+    Every rank must call it. With more ranks than clouds each rank computes all of them.
     """
     rows = rank_rows(len(points))
     if len(points) < get_world_size() or len(rows) == len(points):
@@ -64,7 +64,7 @@ def extract_together(encoder: nn.Module, points: np.ndarray | Tensor, **options)
 
 
 def as_clouds(points: np.ndarray | Tensor) -> Tensor:
-    """Clouds (M, N, 3) as a float32 tensor without gradient, where they are.
+    """Return clouds (M, N, 3) as a float32 tensor without gradient, on the device they are on.
 
     Raises:
         ValueError: no cloud, another shape, or a point that is not finite; names the first such cloud.
@@ -79,7 +79,7 @@ def as_clouds(points: np.ndarray | Tensor) -> Tensor:
 
 
 def _forward(encoder: nn.Module, batch: Tensor, start: int) -> Tensor:
-    """Features (B, D) of one batch on the CPU; errors say which clouds it held."""
+    """Return the features (B, D) of one batch on the CPU; name the clouds of the batch in errors."""
     try:
         feature = encoder(batch)
     except ValueError as error:
@@ -90,7 +90,7 @@ def _forward(encoder: nn.Module, batch: Tensor, start: int) -> Tensor:
 
 
 def check_finite(values: Tensor, start: int, what: str) -> None:
-    """Raise a ValueError that names the first cloud with a NaN or infinity; `start` is the number of row 0."""
+    """Raise a ValueError that names the first cloud with a NaN or infinity; row 0 is cloud `start`."""
     is_bad = ~torch.isfinite(values.flatten(1)).all(dim=1)
     if is_bad.any():
         first = start + int(is_bad.nonzero()[0])
@@ -100,7 +100,7 @@ def check_finite(values: Tensor, start: int, what: str) -> None:
 
 @contextmanager
 def eval_mode(encoder: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every sub-module's own mode, so that frozen parts of a training net stay frozen."""
+    """Switch to eval mode, then restore each sub-module's own mode: frozen parts of a training network stay frozen."""
     modes = {module: module.training for module in encoder.modules()}
     encoder.eval()
     try:

@@ -1,6 +1,6 @@
-"""Few-shot classification of frozen features by a linear SVM, as CrossPoint scores it; its constants are all here.
+"""Few-shot classification of frozen features by a linear SVM, as CrossPoint scores it, with all its constants.
 
-An episode draws some classes, and of each of them support clouds, on which the SVM is fitted, and query clouds, on
+An episode draws some classes, and from each of them support clouds, on which the SVM is fitted, and query clouds, on
 which it is scored. Both come from the train split, and no cloud is both.
 
 Letters: M clouds, D channels, S support clouds and Q query clouds of an episode, R episodes.
@@ -25,7 +25,7 @@ _NORMAL_95 = 1.96  # standard errors on either side of a mean
 
 
 class Setting(NamedTuple):
-    """Classes of an episode, and clouds of each of them."""
+    """Numbers of classes in an episode, and of support and query clouds in each class."""
 
     num_ways: int
     num_shots: int
@@ -43,15 +43,15 @@ class Episode(NamedTuple):
 
 
 class FewShotScore(NamedTuple):
-    """Accuracy of each episode (R,), in [0, 1], and whether every fit came to its end."""
+    """Accuracy of each episode (R,), in [0, 1], and whether every fit converged."""
 
     accuracies: np.ndarray
     has_converged: bool
 
     def figures(self) -> dict[str, Any]:
-        """What a record holds: mean, population deviation as published, half width of the mean's 95 % interval.
+        """Return what a record holds: mean, population deviation (as published), half the mean's 95 % interval.
 
-        The interval is None for a single episode.
+        A single episode has no interval: None.
         """
         runs = len(self.accuracies)
         interval = _NORMAL_95 * float(self.accuracies.std(ddof=1)) / math.sqrt(runs) if runs > 1 else None
@@ -67,12 +67,12 @@ class FewShotScore(NamedTuple):
 
 
 def usable_classes(labels: ArrayLike, setting: Setting) -> np.ndarray:
-    """Classes with enough clouds for an episode, ascending.
+    """Return the classes with enough clouds for an episode, ascending.
 
     Args:
         labels: (M,) whole numbers >= 0.
     Raises:
-        ValueError: fewer than the episode needs; says what would do.
+        ValueError: fewer than the episode needs; suggests flags that work.
     """
     sizes = np.bincount(np.asarray(labels))
     needed = setting.num_shots + setting.num_queries
@@ -92,13 +92,13 @@ def usable_classes(labels: ArrayLike, setting: Setting) -> np.ndarray:
 
 
 def draw_episode(labels: ArrayLike, setting: Setting, *, seed: int, run: int) -> Episode:
-    """Episode number `run` of a setting: labels, setting, seed and number alone decide it.
+    """Draw episode number `run` of a setting, which depends on labels, setting, seed and number alone.
 
     Args:
         labels: (M,) whole numbers >= 0.
         seed, run: >= 0.
     Returns:
-        Rows class by class, in the order drawn.
+        Rows, class by class in the order drawn.
     Raises:
         ValueError: too few classes are large enough.
     """
@@ -112,7 +112,7 @@ def draw_episode(labels: ArrayLike, setting: Setting, *, seed: int, run: int) ->
 
 
 def score_episodes(features: np.ndarray, labels: ArrayLike, episodes: Sequence[Episode]) -> FewShotScore:
-    """Share of each episode's query clouds that a linear SVM, standardised and fitted on its support, labels right.
+    """Fit a linear SVM on each episode's standardised support, and score it on the query clouds.
 
     Args:
         features: (M, D), finite.

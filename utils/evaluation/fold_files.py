@@ -1,7 +1,7 @@
-"""Few-shot episodes in files, so that others score exactly the same ones.
+"""Files of few-shot episodes, so that other code can score exactly the same ones.
 
-A fold is a JSON file; a folder of them is a protocol such as Point-BERT's ten folds of each setting. It names clouds
-by their place in a split, counted from 0 over the shards in file order:
+A fold is a JSON file; a folder of them is a protocol, such as Point-BERT's ten folds of each setting. A fold names
+clouds by their place in a split, counted from 0 over the shards in file order:
 
     {
       "support": {"train": [812, 16, 1040, 3]},
@@ -9,10 +9,10 @@ by their place in a split, counted from 0 over the shards in file order:
       "num_clouds": {"train": 9840, "test": 2468}
     }
 
-Support and query may each name clouds of train, of test or of both; `num_clouds`, which may be missing, guards against
-another version of the data set. The data set's labels say which classes an episode has: each has as many support
-clouds as every other, and as many query clouds. Point-BERT distributes its folds as pickles, which run code when read:
-nothing here opens them.
+Support and query may each name clouds of train, of test or of both. The optional `num_clouds` guards against another
+version of the data set. The classes of an episode follow from the data set's labels; all of them have the same number
+of support clouds, and the same number of query clouds. Point-BERT distributes its folds as pickles, which execute code
+when they are read; nothing here opens them.
 """
 
 import json
@@ -30,7 +30,7 @@ _PARTS = ("support", "query")
 
 
 class Fold(NamedTuple):
-    """Content of one file: places by split, and the sizes its splits are to have."""
+    """Content of one file: places by split, and the sizes its splits must have."""
 
     path: Path
     support: dict[str, list[int]]
@@ -39,11 +39,11 @@ class Fold(NamedTuple):
 
 
 def read_folds(path: str | Path) -> list[Fold]:
-    """Folds of a file, or of every *.json of a folder in the order of their names.
+    """Read the fold of a file, or those of every *.json in a folder, sorted by name.
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: a file that is no fold; names it and says what was expected.
+        ValueError: a file is not a fold; names it and says what was expected.
     """
     path = Path(path)
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
@@ -76,19 +76,19 @@ def _are_counts(values) -> bool:
 
 
 def splits_named(folds: Sequence[Fold], part: str | None = None) -> list[str]:
-    """Splits that folds name in support or query (or in one of these), train first."""
+    """Return the splits that folds name, train first: in `part`, or where that is None in support or query."""
     parts = [part] if part else _PARTS
     return [split for split in SPLITS if any(split in getattr(fold, name) for fold in folds for name in parts)]
 
 
 def to_episode(fold: Fold, labels: dict[str, np.ndarray]) -> tuple[Setting, Episode]:
-    """The episode of a fold, with rows counted over the splits of `labels`, one behind the other.
+    """Convert a fold into an episode whose rows count through the splits of `labels`, one after the other.
 
     Args:
-        labels: (M,) of each split, in the order in which their features are concatenated.
+        labels: (M,) of each split, in the order in which features are concatenated.
     Raises:
-        ValueError: places beyond a split, other splits than the fold was made for, a cloud named twice, or classes
-            with different numbers of clouds; names the file.
+        ValueError: a place beyond its split, a split of another size than the fold was made for, a cloud named twice,
+            or classes with different numbers of clouds; names the file.
     """
     for split, size in fold.num_clouds.items():
         if split in labels and len(labels[split]) != size:
@@ -119,7 +119,7 @@ def _rows(fold: Fold, part: str, labels: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _equal_counts(fold: Fold, part: str, labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Classes of one part, and the number of clouds that each of them has."""
+    """Return the classes of one part, and the number of clouds in each of them."""
     classes, counts = np.unique(labels, return_counts=True)
     if len(set(counts)) != 1:
         sizes = ", ".join(f"{count} of class {label}" for label, count in zip(classes, counts))
@@ -128,6 +128,6 @@ def _equal_counts(fold: Fold, part: str, labels: np.ndarray) -> tuple[np.ndarray
 
 
 def write_fold(path: Path, episode: Episode, num_train: int) -> None:
-    """Write an episode of train clouds as a file that `read_folds` reads."""
+    """Write an episode of train clouds as a fold."""
     parts = {part: {"train": getattr(episode, part).tolist()} for part in _PARTS}
     write_text(path, json.dumps(parts | {"num_clouds": {"train": num_train}}) + "\n")

@@ -1,4 +1,4 @@
-"""Results of evaluation programs as lines for people and grep, and as a JSON file."""
+"""Results of evaluation programs: lines for people and grep, and a JSON file."""
 
 import json
 import shlex
@@ -19,10 +19,10 @@ _FIGURES = (
 
 
 def make_record(result: Score, *, dataset: str, split: str, **constants: Any) -> dict[str, Any]:
-    """One object of `results`: task, protocol, dataset, split, accuracy, then every constant.
+    """Make one object of a report's `results`: task, protocol, dataset, split, accuracies, then every constant.
 
     Args:
-        constants: of the features and of the data, JSON values; the protocol's own are in `result`.
+        constants: JSON values of the features and of the data; the protocol's own are in `result`.
     """
     return {
         "task": result.task,
@@ -37,7 +37,7 @@ def make_record(result: Score, *, dataset: str, split: str, **constants: Any) ->
 
 
 def result_line(record: dict[str, Any]) -> str:
-    """One line of key=value pairs, starting with the word `result`."""
+    """Format a record as one line of key=value pairs that starts with the word `result`."""
     keys = ("task", "protocol", "dataset", "variant", "split", "c", "k_way", "m_shot", "n_query", "n_runs")
     keys += ("label_fraction", "frozen", "voting")
     pairs = [f"{key}={record[key]}" for key in keys if record.get(key) is not None]
@@ -46,7 +46,7 @@ def result_line(record: dict[str, Any]) -> str:
 
 
 def constants_line(result: Score) -> str:
-    """One line that names the protocol and every constant of it."""
+    """Format the protocol and all its constants as one line."""
     return f"{result.protocol}: " + ", ".join(f"{key} {_short(value)}" for key, value in result.constants.items())
 
 
@@ -55,7 +55,7 @@ def _short(value: Any) -> str:
 
 
 def check_report_path(path: str | Path) -> Path:
-    """Make the folder of a report before the work that fills it.
+    """Create the folder of a report before the work that fills it.
 
     Raises:
         ValueError: `path` is a folder. OSError: its folder cannot be made.
@@ -68,10 +68,10 @@ def check_report_path(path: str | Path) -> Path:
 
 
 def write_report(path: str | Path, results: list[dict[str, Any]]) -> None:
-    """Write {commit, machine, versions, command, results} as JSON, whole or not at all.
+    """Write {commit, machine, versions, command, results} atomically as JSON.
 
     Args:
-        results: objects of `make_record`; NaN is refused, because it is no JSON.
+        results: objects as `make_record` makes them; NaN, which JSON does not have, is refused.
     """
     path = check_report_path(path)
     origin = provenance()

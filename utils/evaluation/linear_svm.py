@@ -1,9 +1,9 @@
-"""Linear SVM on frozen features, in two protocols whose constants are all here.
+"""Linear SVM on frozen features in two protocols, published and fair, with all their constants.
 
-Both fit `SVC(kernel="precomputed")` on a float64 Gram matrix computed by BLAS: the problem of
-`SVC(kernel="linear")`, the same predictions, several times faster. Published: features as they are, one C given
-in advance. Fair: features standardised, C chosen by cross-validation on train alone, so that an encoder whose
-features happen to be small is not judged by its scale.
+Both fit `SVC(kernel="precomputed")` on a float64 Gram matrix computed by BLAS, which solves the problem of
+`SVC(kernel="linear")` with the same predictions several times faster. Published: features as they are, C fixed in
+advance. Fair: standardised features, C chosen by cross-validation on train alone, so that an encoder is not judged by
+the scale its features happen to have.
 """
 
 import warnings
@@ -18,22 +18,22 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
-from datasets.labelled.folds import NEVER_HELD_OUT, stratified_folds
+from datasets.labelled.stratified import NEVER_HELD_OUT, stratified_folds
 from utils.evaluation.features import extract_features
 from utils.evaluation.protocol_score import Score, check_features, score
 
 TASK = "linear_svm"
-PUBLISHED_C = 0.1  # inside CrossPoint's training; its notebook uses 0.01
+PUBLISHED_C = 0.1  # of the SVM inside CrossPoint's training; its notebook uses 0.01
 C_GRID = (1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 1e-1, 3.16e-1, 1.0)
 NUM_FOLDS = 5
-PROBE_C = 0.01  # of the fair probe during training, which has no time for a search
-# Real features need under 20,000 steps a pair of classes. Clouds of very unequal size make features on which
-# libsvm never stops; the cap turns that into a score marked as not converged.
+PROBE_C = 0.01  # of the fair probe during training, where a search would take too long
+# Real features need under 20,000 steps for a pair of classes. On features of clouds of very unequal size libsvm never
+# stops; the cap turns that into a score marked as not converged.
 MAX_STEPS = 1_000_000
 
 
 class Prediction(NamedTuple):
-    """Labels (M,) that a fitted SVM gives to test rows, and whether the fit came to its end."""
+    """Labels (M,) that a fitted SVM gives to test rows, and whether the fit converged."""
 
     predicted: np.ndarray
     has_converged: bool
@@ -47,14 +47,14 @@ def published_protocol(
     *,
     c: float = PUBLISHED_C,
 ) -> Score:
-    """Linear SVM with the given C on features as they are: fit on train, scored on test.
+    """Fit a linear SVM with the given C on train features as they are, and score it on test.
 
     Args:
         train_features, test_features: (M, D), finite.
         train_labels, test_labels: (M,) whole numbers.
         c: > 0, weight of the hinge loss.
     Raises:
-        ValueError: c not positive, empty sets, widths or lengths that differ, a single class.
+        ValueError: c is not positive, a set is empty, widths or lengths differ, or train has a single class.
     Source: CrossPoint (Afham et al. 2022, arXiv:2203.00680), its published code.
     """
     if c <= 0:
@@ -73,17 +73,17 @@ def fair_protocol(
     *,
     seed: int = 0,
 ) -> Score:
-    """Standardised features, C by stratified cross-validation on train, one fit on all of train, one look at test.
+    """Choose C by stratified cross-validation on standardised train features, fit on all of train, score once on test.
 
-    In each fold the scaler is fitted on the fold's own fitting part, so held-out rows never shape it; that costs
-    one Gram matrix a fold, which the whole grid of C shares. Among equally good C the smallest is taken.
+    In each fold the scaler is fitted on the rows that are trained on, so that held-out rows do not influence it. This
+    costs one Gram matrix per fold, shared by the whole grid of C. Of equally good C the smallest is taken.
 
     Args:
         train_features, test_features: (M, D), finite.
         train_labels, test_labels: (M,) whole numbers.
         seed: of the folds.
     Raises:
-        ValueError: empty sets, widths or lengths that differ, a single class, or no class with 2 train rows.
+        ValueError: a set is empty, widths or lengths differ, or train has a single class or no class with 2 rows.
     """
     (train, labels), (test, truth) = check_features((train_features, train_labels), (test_features, test_labels))
     cv_accuracies = cross_validate(train, labels, seed=seed)
@@ -103,9 +103,9 @@ def fair_protocol(
 
 
 def cross_validate(train_features: np.ndarray, train_labels: ArrayLike, *, seed: int = 0) -> np.ndarray:
-    """Share of held-out train rows predicted right at each C of C_GRID, standardised features.
+    """Return the share of held-out train rows predicted correctly at each C of C_GRID, on standardised features.
 
-    A fit that did not converge at some C counts its predictions like any other.
+    Predictions of a fit that did not converge count like any other.
 
     Args:
         train_features: (M, D).
@@ -114,7 +114,7 @@ def cross_validate(train_features: np.ndarray, train_labels: ArrayLike, *, seed:
     Returns:
         (len(C_GRID),) in [0, 1].
     Raises:
-        ValueError: no class has 2 rows, so nothing can be held out.
+        ValueError: no class has 2 rows, so that none can be held out.
     """
     ((train, labels),) = check_features((train_features, train_labels))
     folds = stratified_folds(labels, NUM_FOLDS, seed)
@@ -131,7 +131,7 @@ def cross_validate(train_features: np.ndarray, train_labels: ArrayLike, *, seed:
 
 
 def standardised_svm(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, c: float) -> Prediction:
-    """Labels of `test` by a linear SVM, after standardising both sets by the mean and deviation of `train`.
+    """Fit a linear SVM on `train` and label `test`, both standardised by the mean and deviation of `train`.
 
     Args:
         train, test: (M, D) float64, finite.
@@ -148,7 +148,7 @@ def _standardised(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> tu
 
 
 def _fit_and_predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray, grid: ArrayLike) -> list[Prediction]:
-    """Predictions for `test` (M, D) by one linear SVM for each C of `grid`, all on one Gram matrix."""
+    """Label `test` (M, D) by one linear SVM for each C of `grid`, all fitted on one Gram matrix."""
     gram, cross = train @ train.T, test @ train.T
     predictions = []
     for c in grid:
@@ -161,7 +161,7 @@ def _fit_and_predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray, gr
 
 
 class LinearProbe:
-    """Accuracy of a linear SVM on held-out clouds, cheap enough to run between epochs: one C, no search.
+    """Scores an encoder by a linear SVM on held-out clouds, with a fixed C: cheap enough to run between epochs.
 
     Args:
         train_points, val_points: (M, N, 3), disjoint parts of a train split.
@@ -197,11 +197,11 @@ class LinearProbe:
         self.c = c if c is not None else (PROBE_C if self.has_scaler else PUBLISHED_C)
 
     def __call__(self, encoder: nn.Module) -> dict[str, float]:
-        """One entry: "svm/<name>_val", accuracy in [0, 1]. The encoder's modes and weights stay as they are."""
+        """Return one entry, "svm/<name>_val": accuracy in [0, 1]. The encoder's modes and weights do not change."""
         return self.score(*self.features(encoder, extract_features))
 
     def features(self, encoder: nn.Module, extract: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Features of train and val, (M, D) each, by `extract_features` or another function with its arguments."""
+        """Compute the features (M, D) of train and of val by `extract_features` or a function with its arguments."""
         train, val = (
             extract(encoder, points, batch_size=self.batch_size, device=self.device)
             for points in (self.train_points, self.val_points)
@@ -209,7 +209,7 @@ class LinearProbe:
         return train, val
 
     def score(self, train: np.ndarray, val: np.ndarray) -> dict[str, float]:
-        """One entry, as of a call, from the features."""
+        """Score features (M, D) of train and val; return the entry that a call returns."""
         if self.has_scaler:
             train, _, val = _standardised(train.astype(np.float64), self.train_labels, val.astype(np.float64))
         result = published_protocol(train, self.train_labels, val, self.val_labels, c=self.c)

@@ -1,54 +1,39 @@
-"""Counts and means behind every reported figure: pure functions of arrays."""
+"""Accuracies and mean intersections over union, as pure functions of arrays."""
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import accuracy_score, recall_score
 
 from datasets.labels import SHAPENET_PART
 from datasets.parts.part_table import PartTable
 
 
 def overall_accuracy(label: ArrayLike, predicted: ArrayLike) -> float:
-    """Share of equal entries, in [0, 1].
+    """Compute the share of equal entries, in [0, 1].
 
     Args:
         label, predicted: (M,), M >= 1.
     Raises:
         ValueError: empty, or of different shapes.
     """
-    label, predicted = _same_shape(label, predicted)
-    return float(np.mean(label == predicted))
+    return float(accuracy_score(*_same_shape(label, predicted)))
 
 
 def mean_class_accuracy(label: ArrayLike, predicted: ArrayLike) -> float:
-    """Mean over the classes that occur in `label` of the share of their entries predicted right.
+    """Compute the recall of each class that occurs in `label`, and return their mean, in [0, 1].
 
     Args, Raises: as `overall_accuracy`.
     """
     label, predicted = _same_shape(label, predicted)
-    return float(np.mean([np.mean(predicted[label == value] == value) for value in np.unique(label)]))
-
-
-def confusion_matrix(label: ArrayLike, predicted: ArrayLike, num_classes: int) -> np.ndarray:
-    """Counts (Y, Y) int64; row: true class, column: predicted class.
-
-    Args:
-        label, predicted: (M,) in [0, Y).
-        num_classes: Y.
-    Raises:
-        ValueError: empty, of different shapes, or an entry outside [0, Y).
-    """
-    label, predicted = _same_shape(label, predicted)
-    low, high = min(label.min(), predicted.min()), max(label.max(), predicted.max())
-    if low < 0 or high >= num_classes:
-        raise ValueError(f"labels run from {low} to {high}, expected 0 to {num_classes - 1}")
-    return np.bincount(label * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
+    # balanced_accuracy_score is the same mean, but warns of predicted classes that do not occur in `label`.
+    return float(recall_score(label, predicted, labels=np.unique(label), average="macro"))
 
 
 def shape_iou(part_label: ArrayLike, predicted: ArrayLike, part_labels: range) -> float:
-    """Mean intersection over union of one shape over the parts of its category.
+    """Compute the mean intersection over union of one shape over the parts of its category.
 
-    A part that is absent from both truth and prediction counts 1. Points predicted as a part of another category
-    are in no intersection and lower the score of the part they belong to.
+    A part that is absent from both truth and prediction counts as 1. Points predicted as a part of another category
+    are in no intersection, and so lower the IoU of the part they belong to.
 
     Args:
         part_label, predicted: (N,) global part labels.
@@ -69,7 +54,7 @@ def shape_iou(part_label: ArrayLike, predicted: ArrayLike, part_labels: range) -
 def shape_ious(
     part_labels: ArrayLike, predicted: ArrayLike, categories: ArrayLike, table: PartTable = SHAPENET_PART
 ) -> np.ndarray:
-    """`shape_iou` of every shape.
+    """Compute the `shape_iou` of every shape.
 
     Args:
         part_labels, predicted: (M, N) global part labels, in ShapeNetPart in [0, 50).
@@ -82,12 +67,12 @@ def shape_ious(
 
 
 def instance_miou(ious: ArrayLike) -> float:
-    """Mean over shapes (M,) of their IoU: the figure CrossPoint reports."""
+    """Compute the mean over shapes (M,) of their IoU: the figure CrossPoint reports."""
     return float(np.mean(ious))
 
 
 def class_miou(ious: ArrayLike, categories: ArrayLike) -> float:
-    """Mean over the categories that occur of the mean IoU of their shapes.
+    """Compute the mean IoU of the shapes of each category that occurs, and return the mean over categories.
 
     Args:
         ious, categories: (M,).
@@ -96,7 +81,7 @@ def class_miou(ious: ArrayLike, categories: ArrayLike) -> float:
 
 
 def category_ious(ious: ArrayLike, categories: ArrayLike, table: PartTable = SHAPENET_PART) -> dict[str, float]:
-    """Mean IoU of the shapes of each category that occurs, by its name, in the table's order.
+    """Compute the mean IoU of the shapes of each category that occurs, by name, in the table's order.
 
     Args:
         ious: (M,).

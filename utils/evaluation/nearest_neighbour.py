@@ -1,4 +1,4 @@
-"""Accuracy of the nearest train cloud: a score with nothing to fit and no constant to choose."""
+"""Nearest-neighbour classification of frozen features: a score with nothing to fit and no constant to choose."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -6,21 +6,21 @@ from numpy.typing import ArrayLike
 from utils.evaluation.protocol_score import Score, check_features, score
 
 TASK = "nearest_neighbour"
-_ROWS_AT_ONCE = 1024  # keeps the similarity block small for large test splits
+_ROWS_AT_ONCE = 1024  # bounds the memory of the similarities for large test splits
 
 
 def knn_protocol(
     train_features: np.ndarray, train_labels: ArrayLike, test_features: np.ndarray, test_labels: ArrayLike
 ) -> Score:
-    """Each test cloud takes the label of the train cloud whose unscaled feature has the largest cosine with its own.
+    """Label each test cloud like the train cloud whose feature, unscaled, has the largest cosine with its own.
 
-    Of several at the same cosine the first in train order counts. A zero feature has cosine 0 with all.
+    Of equal cosines the first in train order counts. A zero feature has cosine 0 with every other.
 
     Args:
         train_features, test_features: (M, D), finite.
         train_labels, test_labels: (M,) whole numbers.
     Raises:
-        ValueError: empty sets, widths or lengths that differ, a single class.
+        ValueError: a set is empty, widths or lengths differ, or train has a single class.
     """
     (train, labels), (test, truth) = check_features((train_features, train_labels), (test_features, test_labels))
     train, test = _unit_rows(train), _unit_rows(test)

@@ -1,4 +1,4 @@
-"""What every evaluation protocol returns."""
+"""The score that every protocol returns, and the check of features that every protocol starts with."""
 
 from typing import Any, NamedTuple
 
@@ -11,8 +11,8 @@ from utils.evaluation.metrics import mean_class_accuracy, overall_accuracy
 class Score(NamedTuple):
     """Result of one protocol on one test set.
 
-    `predicted` is (M,) int64 in test order, for confusion matrices; `constants` holds every constant of the
-    protocol that is not in the features: JSON values only.
+    `predicted` is (M,) int64 in test order, for confusion matrices. `constants` holds all constants of the protocol
+    as JSON values; those of the features are recorded elsewhere.
     """
 
     task: str
@@ -24,18 +24,18 @@ class Score(NamedTuple):
 
 
 def score(task: str, protocol: str, label: ArrayLike, predicted: np.ndarray, constants: dict[str, Any]) -> Score:
-    """Score of predictions (M,) against labels (M,)."""
+    """Score predictions (M,) against labels (M,)."""
     overall, by_class = overall_accuracy(label, predicted), mean_class_accuracy(label, predicted)
     return Score(task, protocol, overall, by_class, predicted, constants)
 
 
 def check_features(*sets: tuple[np.ndarray, ArrayLike]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Feature sets as float64 rows and int64 labels.
+    """Convert feature sets to float64 rows and int64 labels, and check that they fit together.
 
     Args:
         sets: pairs of features (M, D) and labels (M,); D is the same in all.
     Raises:
-        ValueError: a set is empty, labels and rows differ in number, widths differ, or the first set (train) has a
+        ValueError: a set is empty, rows and labels differ in number, widths differ, or the first set (train) has a
             single class.
     """
     checked = []

@@ -1,4 +1,4 @@
-"""All protocols that score frozen features by the classes of a test split."""
+"""The protocols that score frozen features on the test split of a labelled set, by name."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,7 @@ def run_protocols(
     c: float = PUBLISHED_C,
     seed: int = 0,
 ) -> list[Score]:
-    """One score for each of `protocols`, in that order.
+    """Run `protocols` on train and test features; return one score for each, in that order.
 
     Args:
         train_features, test_features: (M, D), finite.
@@ -29,7 +29,7 @@ def run_protocols(
         c: of the published protocol.
         seed: of the fair protocol's folds.
     Raises:
-        ValueError: an unknown protocol, or sets that a protocol refuses.
+        ValueError: a protocol is unknown, or refuses the sets.
     """
     sets = (train_features, train_labels, test_features, test_labels)
     run = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.labels import CATEGORY_NAMES
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape, list_shapes
 from datasets.shapes.views import load_view
 from datasets.transforms.point_transforms import PUBLISHED_AUGMENT

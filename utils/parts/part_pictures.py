@@ -1,4 +1,4 @@
-"""Examples of a part segmentation: the file that scripts.report shows, and a picture."""
+"""Examples of a part segmentation: a file of clouds, which scripts.report shows, and a picture."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class PartClouds(NamedTuple):
 
     @classmethod
     def first_of_each(cls, clouds: ShapeNetPart, predicted: np.ndarray, number: int) -> "PartClouds":
-        """The first `number` clouds of each category in file order.
+        """Take the first `number` clouds of each category in file order.
 
         Args:
             predicted: (M, N) of all clouds.
@@ -41,7 +41,7 @@ class PartClouds(NamedTuple):
 
 
 def write_clouds(path: Path, clouds: PartClouds) -> None:
-    """points (S, N, 3) float32, label and predicted (S, N) int64, category (S,) and part_names (P,) text."""
+    """Write points (S, N, 3) float32, label and predicted (S, N) int64, category (S,) and part_names (P,) as text."""
     names = [f"{row.name} {part}" for row in clouds.table for part in row.parts]
     category = [clouds.table[index].name for index in clouds.category]
     arrays = clouds._asdict() | {"category": category, "part_names": names}
@@ -50,12 +50,12 @@ def write_clouds(path: Path, clouds: PartClouds) -> None:
 
 
 def write_picture(path: Path, clouds: PartClouds) -> None:
-    """A PNG of `part_panel`."""
+    """Write `part_panel` as a PNG."""
     save_png(part_panel(clouds), path, dpi=130)
 
 
 def part_panel(clouds: PartClouds) -> Figure:
-    """True and predicted parts, one above the other, eight clouds in a line, colours for the category's own parts."""
+    """Draw true parts above predicted ones, eight clouds to a line, with a colour for each part of the category."""
     lines = -(-len(clouds.category) // COLUMNS)
     columns = min(len(clouds.category), COLUMNS)
     figure = Figure(figsize=(1.55 * columns + 0.4, 3.7 * lines + 0.2), layout="constrained")
@@ -80,7 +80,7 @@ def part_panel(clouds: PartClouds) -> Figure:
 
 
 def part_colours(labels: np.ndarray, part_labels: range) -> np.ndarray:
-    """One colour for each of the labels (N,): that of its place in `part_labels`, grey outside."""
+    """Return a colour for each of the labels (N,), by its place in `part_labels`; grey for labels outside."""
     place = labels - part_labels.start
     is_own = (place >= 0) & (place < len(part_labels))
     return np.where(is_own, np.array(COLOURS)[place % len(COLOURS)], FOREIGN)

@@ -1,4 +1,4 @@
-"""Scores of part segmentation: instance and class mIoU, by the argmax over all parts and over the category's own."""
+"""Scores of part segmentation: instance and class mIoU, from the argmax over all parts or over the category's own."""
 
 from typing import Any, NamedTuple
 
@@ -13,13 +13,13 @@ from utils.evaluation.features import check_finite, eval_mode
 from utils.evaluation.metrics import category_ious, class_miou, instance_miou, overall_accuracy, shape_ious
 from utils.run.log import is_terminal
 
-# all_parts is the published protocol. category_parts uses the category, which the network is told anyway.
+# all_parts is the published protocol. category_parts uses the category, which is an input of the network anyway.
 PROTOCOLS = ("all_parts", "category_parts")
 VOTE_SCALES = (0.8, 1.25)  # of each axis of a further copy
 
 
 class PartScore(NamedTuple):
-    """Figures of one protocol in [0, 1]; `by_category` holds the mean IoU of each category that occurs."""
+    """Figures of one protocol in [0, 1]; `by_category` has the mean IoU of each category that occurs."""
 
     protocol: str
     miou_instance: float
@@ -35,25 +35,23 @@ def predict_parts(
     batch_size: int,
     device: torch.device,
     progress: str = "",
-    votes: int = 1,
+    votes: int = 0,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Most likely part of every point by each of PROTOCOLS, (M, N) int64: among all parts, and the category's own.
+    """Predict the part of every point by each of PROTOCOLS, (M, N) int64: among all parts, and the category's own.
 
     Args:
-        network: on `device`; points (B, N, 3), category (B,) -> logits (B, N, P). Its modes are left as they were.
+        network: on `device`; points (B, N, 3), category (B,) -> logits (B, N, P). Its modes are restored.
         clouds: the split; P parts in its table.
         batch_size: clouds per forward pass.
         progress: name of a progress bar, shown on terminals; "" for none.
-        votes: copies of each cloud over which logits are averaged. The first is the cloud as it is, the others are
-            scaled along each axis by factors of VOTE_SCALES: the voting of the literature, no published protocol here.
+        votes: 0 or 1 takes each cloud as it is; N averages the logits of N copies. The first is the cloud as it is, the
+            others are scaled along each axis by factors from VOTE_SCALES, as in the literature, not in CrossPoint.
         seed: of the factors.
     Raises:
-        ValueError: batch size or votes below 1, or a logit that is not finite.
+        ValueError: a logit is not finite.
     """
-    for name, value in (("test_batch_size", batch_size), ("votes", votes)):
-        if value < 1:
-            raise ValueError(f"--{name} must be at least 1, got {value}")
+    votes = max(votes, 1)
     is_own = _own_parts(clouds.table).to(device)
     scales = vote_scales(len(clouds), votes, seed)
     every, own = [], []
@@ -71,19 +69,19 @@ def predict_parts(
 
 
 def vote_scales(num_clouds: int, votes: int, seed: int) -> Tensor:
-    """Factors of each axis of each copy of each cloud, (votes, M, 3) float32; those of copy 0 are 1."""
+    """Draw the factors of each axis of each copy of each cloud, (votes, M, 3) float32; those of copy 0 are 1."""
     drawn = [np.random.default_rng((seed, vote)).uniform(*VOTE_SCALES, (num_clouds, 3)) for vote in range(1, votes)]
     return torch.from_numpy(np.stack([np.ones((num_clouds, 3)), *drawn]).astype(np.float32))
 
 
 def _own_parts(table: PartTable) -> Tensor:
-    """Which parts belong to which category, (number of categories, P) bool."""
+    """Mark the parts of each category, (number of categories, P) bool."""
     part = torch.arange(count_parts(table))
     return torch.stack([(part >= row.part_labels.start) & (part < row.part_labels.stop) for row in table])
 
 
 def score_parts(clouds: ShapeNetPart, predictions: dict[str, np.ndarray]) -> list[PartScore]:
-    """One score for each protocol of `predict_parts`, in that order, of every point of every cloud."""
+    """Score the predictions of `predict_parts`, protocol by protocol, over every point of every cloud."""
     return [_score(name, clouds, predicted) for name, predicted in predictions.items()]
 
 
@@ -100,7 +98,7 @@ def _score(protocol: str, clouds: ShapeNetPart, predicted: np.ndarray) -> PartSc
 
 
 def category_table(scores: list[PartScore], clouds: ShapeNetPart) -> str:
-    """Lines of a table: each category that occurs, its number of shapes, its mean IoU by each protocol."""
+    """Format a table of each category that occurs, its number of shapes and its mean IoU by each protocol."""
     numbers = np.bincount(clouds.categories.numpy(), minlength=len(clouds.table))
     shapes = {row.name: number for row, number in zip(clouds.table, numbers)}
     width = max(map(len, ("category", *shapes))) + 2
@@ -112,7 +110,7 @@ def category_table(scores: list[PartScore], clouds: ShapeNetPart) -> str:
 
 
 def part_record(score: PartScore, clouds: ShapeNetPart, **constants: Any) -> dict[str, Any]:
-    """One object of a report's `results`; constants are JSON values of the network and the data."""
+    """Make one object of a report's `results`; constants are JSON values of the network and the data."""
     return {
         "task": "part_segmentation",
         "protocol": score.protocol,

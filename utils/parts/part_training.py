@@ -1,65 +1,85 @@
 """Fine-tuning for part segmentation: the training run, its best epoch chosen on held-out clouds."""
 
-import argparse
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from datasets.parts.shapenet_part import ShapeNetPart
+from models.encoders.part_networks import PART_NETWORKS
+from models.methods.part_segmentation import PartSegmentation
 from models.weights.published import export_state
 from utils.parts.part_scores import PROTOCOLS, PartScore, predict_parts, score_parts
 from utils.processes.collectives import gather_rank_rows, is_main_process, rank_rows
-from utils.run.log import RunLog
-from utils.training import optim
+from utils.run.folder import Run
+from utils.settings import flag
 from utils.training.epoch_loader import EpochLoader
+from utils.training.finetuning import FinetuneSettings
 from utils.training.loop import Training
+from utils.training.optim import FINETUNE_SCHEDULES, build_optimizer, published_finetune_schedule
 
 SGD_FACTOR = 100  # the published SGD runs at 100 times --lr
 WEIGHT_DECAY = 1e-4
+
+
+@dataclass(frozen=True)
+class PartSettings(FinetuneSettings):
+    """Optimisation and network of a fine-tuning for part segmentation."""
+
+    lr: float = flag(0.001, "of Adam; SGD starts at 100 times this", above=0)
+    scheduler: str = flag("cos", "cosine to 0.001, or halve every 20 epochs", choices=tuple(FINETUNE_SCHEDULES))
+    eval_freq: int = flag(1, "epochs between scores of val; the last always", at_least=1)
+    model: str = flag("dgcnn_seg", "the encoder", choices=tuple(PART_NETWORKS))
+
+    @property
+    def graph_k(self) -> int | None:
+        """Neighbours per point, None for PointNet, which has no graph."""
+        return None if self.model == "pointnet" else self.k
 
 
 class PartSegTraining(Training):
     """One fine-tuning run, its best epoch chosen on validation clouds.
 
     Args, beside those of Training:
-        args: also lr, use_sgd, momentum, scheduler, test_batch_size, eval_freq, model and k.
-        method: also has `network`.
         val: clouds that choose the best epoch; None keeps the last.
-        origin: travels with the weights, see utils.parts.part_weights.origin_of.
+        origin: stored with the weights, see utils.parts.part_weights.origin_of.
+        test_batch_size: validation clouds per forward pass.
     """
+
+    settings: PartSettings
+    method: PartSegmentation
 
     def __init__(
         self,
-        args: argparse.Namespace,
-        run_dir: Path,
-        method: nn.Module,
+        run: Run,
+        settings: PartSettings,
+        method: PartSegmentation,
         loader: EpochLoader,
         device: torch.device,
-        log: RunLog,
+        *,
         val: ShapeNetPart | None,
         origin: dict[str, Any],
+        test_batch_size: int,
     ):
-        optimizer = optim.build_optimizer(
+        optimizer = build_optimizer(
             method.parameters(),
-            lr=args.lr * SGD_FACTOR if args.use_sgd else args.lr,
-            use_sgd=args.use_sgd,
-            momentum=args.momentum,
+            lr=settings.lr * SGD_FACTOR if settings.use_sgd else settings.lr,
+            use_sgd=settings.use_sgd,
+            momentum=settings.momentum,
             weight_decay=WEIGHT_DECAY,
         )
-        schedule = optim.published_finetune_schedule(optimizer, args.scheduler, epochs=args.epochs, steps=len(loader))
-        super().__init__(args, run_dir, method, loader, device, log, optimizer=optimizer, schedule=schedule)
-        self.val = val
-        self.origin = origin
+        length = {"epochs": settings.epochs, "steps": len(loader)}
+        schedule = published_finetune_schedule(optimizer, settings.scheduler, **length)
+        super().__init__(run, settings, method, loader, device, optimizer=optimizer, schedule=schedule)
+        self.val, self.origin, self.test_batch_size = val, origin, test_batch_size
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
-        """Instance mIoU by the published protocol on val; keeps the best network, or without val the last.
+        """Score val by the published protocol every `eval_freq` epochs and after the last; keep the best network.
 
-        In every `eval_freq`-th epoch and in the last.
+        The best has the highest instance mIoU; without val the last network is kept.
         """
-        if (epoch + 1) % self.args.eval_freq and epoch + 1 < self.args.epochs:
+        if (epoch + 1) % self.settings.eval_freq and epoch + 1 < self.settings.epochs:
             return {}
         if self.val is None:
             self._save_weights()
@@ -77,7 +97,7 @@ class PartSegTraining(Training):
         }
 
     def _predict_val(self) -> np.ndarray:
-        """Most likely part of every point of val, (M, N), each cloud by one of the processes."""
+        """Predict the part of every point of val, (M, N), with the clouds divided among the ranks."""
         num_clouds = len(self.val)
         rows = rank_rows(num_clouds)
         if not rows:
@@ -85,15 +105,15 @@ class PartSegTraining(Training):
         predictions = predict_parts(
             self.method.network,
             self.val.subset(rows) if len(rows) < num_clouds else self.val,
-            batch_size=self.args.test_batch_size,
+            batch_size=self.test_batch_size,
             device=self.device,
             progress="val" if is_main_process() else "",
         )
         return gather_rank_rows(torch.from_numpy(predictions[PROTOCOLS[0]]), num_clouds).numpy()
 
     def _save_weights(self) -> None:
-        graph = None if self.args.model == "pointnet" else self.args.k
-        weights = export_state(self.method.network, self.args.model, k=graph, **self.origin)
+        model, k = self.settings.model, self.settings.graph_k
+        weights = export_state(self.method.network, model, k=k, **self.origin)
         self.save_weights(weights, "best_model.pth")
 
 

@@ -37,13 +37,13 @@ def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> LoadR
 
 
 def build_for(task: PartTask, name: str, k: int, dropout: float = 0.5) -> nn.Module:
-    """A freshly initialised network of the size a task needs."""
+    """Build an untrained network of the size a task needs."""
     known = task.known
     return build_part_network(name, k, num_parts=count_parts(known), num_categories=len(known), dropout=dropout)
 
 
 def origin_of(task: PartTask, training: dict[str, Any]) -> dict[str, Any]:
-    """What `load_part_network` reads back, for `export_state`."""
+    """Describe task and training for `export_state`, so that `load_part_network` can read them back."""
     return {
         "parts": part_names(task.table),
         "dataset": task.dataset,
@@ -53,12 +53,12 @@ def origin_of(task: PartTask, training: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | None = None) -> TrainedNetwork:
-    """A fine-tuned network: `models/best_model.pth` of a run here, or a file of CrossPoint's authors.
+    """Load a fine-tuned network: `models/best_model.pth` of a run here, or a file of CrossPoint's authors.
 
     Args:
         name: a key of PART_NETWORKS.
         k: neighbours per point.
-        asked: of the categories and parts expected; None takes those the file names, ShapeNetPart's where it has none.
+        asked: the categories and parts expected; None takes those the file names, ShapeNetPart's where it has none.
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, no part segmentation network, or trained with another network, k, categories or parts.
@@ -88,7 +88,7 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
 
 
 def _difference(trained: PartTable, given: PartTable) -> str:
-    """The first row in which two tables differ."""
+    """Describe the first row in which two tables differ."""
     for one, other in zip(trained, given):
         if (one.name, one.parts) != (other.name, other.parts):
             return f"{part_names([one])} there, {part_names([other])} in --parts"

@@ -1,6 +1,5 @@
 """Scores of pre-training: a linear SVM on a held-out part of train between epochs, the test split once at the end."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +7,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from datasets.labelled.modelnet40 import ModelNet40
-from datasets.labelled.scanobjectnn import ScanObjectNN
-from datasets.labelled.splits import stratified_split
-from utils.evaluation.encoder_scores import score_encoder
+from datasets.labelled.stratified import stratified_split
+from utils.evaluation.encoder_scores import ProtocolSettings, score_encoder
 from utils.evaluation.features import extract_together
-from utils.evaluation.frozen_encoder import load_frozen_encoder, size_warning
+from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder
 from utils.evaluation.json_report import write_report
-from utils.evaluation.linear_svm import PUBLISHED_C, LinearProbe
+from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split, size_warning
+from utils.evaluation.linear_svm import LinearProbe
 from utils.processes.collectives import compute_on_main
 from utils.settings import Settings, flag
 
-MONITORED = {"modelnet40": ModelNet40, "scanobjectnn": ScanObjectNN}
 VAL_FRACTION = 0.2
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -29,97 +25,93 @@ class MonitorSettings(Settings):
     """Labelled data that score the encoder between epochs, and on its test split at the end."""
 
     eval_freq: int = flag(1, "epochs between linear SVMs on held-out val; 0: never", at_least=0)
-    eval_dataset: str = flag("auto", "labelled set; auto takes the first found", choices=("auto", *MONITORED))
+    eval_dataset: str = flag("auto", "labelled set; auto takes the first found", choices=("auto", *DATASETS))
     eval_num_points: int = flag(1024, "the first so many of each labelled cloud", at_least=1)
     normalize: bool = flag(
         False, "evaluation clouds centred and scaled to the unit sphere; the published protocol does not"
     )
     test_batch_size: int = flag(16, "clouds per forward pass in evaluation", at_least=1, is_free=True)
 
+    def labelled_set(self, data_root: str) -> LabelledSetSettings:
+        """Return the labelled set; "auto" takes the first whose train split is below the data root.
+
+        Raises:
+            FileNotFoundError: "auto" finds none.
+        """
+        name = _first_found(data_root) if self.eval_dataset == "auto" else self.eval_dataset
+        return LabelledSetSettings(
+            dataset=name, data_root=data_root, num_points=self.eval_num_points, normalize=self.normalize
+        )
+
 
 class Monitor:
-    """Accuracy of a linear SVM on the held-out fifth of a data set's train split.
+    """Accuracy of a linear SVM on the held-out fifth of a labelled set's train split.
 
-    The test split is opened too, so that a fault of it shows before the training and not after, but never scored.
+    Opens the test split too, so that a fault in it shows before the training and not after, but never scores it.
 
     Args:
-        name: key of MONITORED.
-        root: data root.
+        labelled: the set.
         device: where features are computed.
-        num_points: the first so many of each cloud.
+        freq: epochs between calls.
         batch_size: clouds per forward pass.
-        normalize: centre each cloud and scale it to the unit sphere.
     Raises:
-        FileNotFoundError: a split of the data set is not below root.
-        ValueError: it is damaged, or too small to hold a part of each class out.
+        FileNotFoundError: a split is missing.
+        ValueError: the set is damaged, or too small to hold out part of a class.
     """
 
-    def __init__(
-        self,
-        name: str,
-        root: str | Path,
-        device: torch.device,
-        *,
-        num_points: int = 1024,
-        batch_size: int = 16,
-        normalize: bool = False,
-        freq: int = 1,
-    ):
-        self.freq = freq
-        train, _ = (MONITORED[name](root, split, num_points=num_points, normalize=normalize) for split in SPLITS)
+    def __init__(self, labelled: LabelledSetSettings, device: torch.device, *, freq: int, batch_size: int):
+        train, _ = load_split(labelled, "train"), load_split(labelled, "test")
         fit, val = stratified_split(train.labels, val_fraction=VAL_FRACTION, seed=0)
         if len(val) == 0 or len(train.labels[fit].unique()) < 2:
             raise ValueError(
                 f"{train.shards[0].parent} cannot be split for held-out scores: its {len(train)} train clouds must "
                 "be of two classes or more, one of them with two clouds"
             )
-        self.description = f"linear SVM on {name}: {len(fit)} train clouds fit, {len(val)} held out of train"
-        self.warning = None if normalize else size_warning(train.points)
-        self._probe = LinearProbe(
-            train.points[fit], train.labels[fit], train.points[val], train.labels[val], name, device, batch_size
+        self.freq = freq
+        self.description = (
+            f"linear SVM on {labelled.dataset}: {len(fit)} train clouds fit, {len(val)} held out of train"
         )
+        self.warning = None if labelled.normalize else size_warning(train.points)
+        sets = train.points[fit], train.labels[fit], train.points[val], train.labels[val]
+        self._probe = LinearProbe(*sets, labelled.dataset, device, batch_size)
 
     def __call__(self, encoder: nn.Module) -> dict[str, float]:
-        """One entry: "svm/<name>_val", accuracy in [0, 1]; every process of a run must call it."""
+        """Return one entry, "svm/<name>_val": accuracy in [0, 1]. Every rank must call it."""
         train, val = self._probe.features(encoder, extract_together)
         return compute_on_main(lambda: self._probe.score(train, val))
 
 
 def find_monitor(
-    args: MonitorSettings, data_root: str, model: str, k: int, device: torch.device, report: Callable[[str], None]
+    settings: MonitorSettings, data_root: str, model: str, k: int, device: torch.device, report: Callable[[str], None]
 ) -> Monitor | None:
-    """The monitor of `--eval_dataset`; "auto" takes the first data set found below the data root.
+    """Open the labelled set that scores the encoder between epochs.
 
-    None, said in a line, when --eval_freq is 0 or nothing was found: then the last model counts as the best.
-
+    Args:
+        model, k: of the encoder.
+        report: called with lines for people.
+    Returns:
+        None, after reporting it, where --eval_freq is 0 or nothing was found; the last model then counts as the best.
     Raises:
-        FileNotFoundError: the data set named is not there.
-        ValueError: the data set is damaged or too small.
+        FileNotFoundError: the set that --eval_dataset names is missing.
+        ValueError: the set is damaged or too small.
     """
     without = "no held-out SVM, no test score at the end; the last model counts as the best"
-    if args.eval_freq == 0:
+    if settings.eval_freq == 0:
         report(f"--eval_freq 0: {without}")
         return None
     try:
-        name = _first_found(args, data_root)
+        labelled = settings.labelled_set(data_root)
     except FileNotFoundError:
         report(f"warning: no labelled data in {data_root}: {without}")
         return None
-    if model != "pointnet" and args.eval_num_points < k:
-        raise ValueError(f"--eval_num_points {args.eval_num_points} must be at least --k {k}")
+    points = f"--eval_num_points {settings.eval_num_points}"
+    if model != "pointnet" and settings.eval_num_points < k:
+        raise ValueError(f"{points} must be at least --k {k}")
     try:
-        monitor = Monitor(
-            name,
-            data_root,
-            device,
-            num_points=args.eval_num_points,
-            batch_size=args.test_batch_size,
-            normalize=args.normalize,
-            freq=args.eval_freq,
-        )
+        monitor = Monitor(labelled, device, freq=settings.eval_freq, batch_size=settings.test_batch_size)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(
-            f"the labelled data that score the run (--eval_dataset {name}, --eval_num_points {args.eval_num_points}): "
+            f"the labelled data that score the run (--eval_dataset {labelled.dataset}, {points}): "
             f"{error}; or pass --eval_freq 0 to train without scores"
         ) from error
     report(monitor.description)
@@ -130,7 +122,7 @@ def find_monitor(
 
 def score_on_test(
     path: str | Path,
-    args: MonitorSettings,
+    settings: MonitorSettings,
     *,
     data_root: str,
     seed: int,
@@ -138,37 +130,30 @@ def score_on_test(
     report: Callable[[str], None],
     json_file: Path | None = None,
 ) -> None:
-    """Score the weights at `path` on the test split of `--eval_dataset` by all protocols.
+    """Score the weights at `path` on the test split of --eval_dataset by all protocols; the file names model and k.
 
     Raises:
-        FileNotFoundError: no weights there, or no labelled data set below the data root.
-        ValueError: damaged weights or data. Which model and k it is, the weights say.
+        FileNotFoundError: no weights there, or no labelled set below the data root.
+        ValueError: damaged weights or data.
     """
-    flags = {"model_path": str(path), "random_init": False, "model": None, "k": None, "seed": seed}
-    flags |= {
-        "dataset": _first_found(args, data_root),
-        "data_root": data_root,
-        "variant": None,
-        "normalize": args.normalize,
-    }
-    flags |= {"num_points": args.eval_num_points, "batch_size": args.test_batch_size, "feature_cache": None}
-    options = argparse.Namespace(**flags, protocol="all", c=PUBLISHED_C)
-    records = score_encoder(options, load_frozen_encoder(options, device), device, report, report)
+    labelled = settings.labelled_set(data_root)
+    features = FeatureSettings(batch_size=settings.test_batch_size)
+    frozen = load_frozen_encoder(EncoderSettings(model_path=str(path)), device)
+    records = score_encoder(
+        labelled, features, ProtocolSettings(), frozen, device, seed=seed, report=report, warn=report
+    )
     if json_file is not None:
         write_report(json_file, records)
 
 
-def _first_found(args: MonitorSettings, data_root: str) -> str:
-    """The data set of `--eval_dataset`; "auto" is the first whose train split is below the data root."""
-    if args.eval_dataset != "auto":
-        return args.eval_dataset
-    for name, dataset in MONITORED.items():
+def _first_found(data_root: str) -> str:
+    for name, dataset in DATASETS.items():
         try:
             dataset.find(data_root, "train")
         except FileNotFoundError:
             continue
         return name
     raise FileNotFoundError(
-        f"no labelled data set in {data_root} (looked for {', '.join(MONITORED)}); pass --data_root, or make the "
+        f"no labelled data set in {data_root} (looked for {', '.join(DATASETS)}); pass --data_root, or make the "
         "built-in data: python -m data.make_shapes --out data/shapes"
     )

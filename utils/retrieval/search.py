@@ -8,7 +8,7 @@ import numpy as np
 from PIL import ImageOps
 from torch import Tensor
 
-from datasets.shapes.cutout import cut_background
+from datasets.shapes.background_removal import cut_background
 from datasets.shapes.shape_folder import SUFFIXES, ShapeFile, read_shape
 from datasets.shapes.views import flatten, load_view, open_view, plain_colours
 from datasets.transforms.image_transforms import to_pixels

@@ -51,7 +51,7 @@ class BadSamples:
         """Count the samples of one step.
 
         Args:
-            faults: of the step's samples on all ranks, as `datasets.pairs.tolerant` words them; "" marks a sound
+            faults: of the step's samples on all ranks, as `TolerantPairs` words them; "" marks a sound
                 sample, and sound samples may be left out.
             num_samples: in the step, over all ranks.
         Raises:

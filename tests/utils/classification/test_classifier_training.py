@@ -1,19 +1,20 @@
 """Which labelled clouds are trained on, which choose the epoch, and how long an epoch is."""
 
-import argparse
 import itertools
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from utils.classification.classifier_training import choose_rows, plan_epochs
+from utils.classification.classifier_training import LabelSettings, choose_rows, plan_epochs
+from utils.classification.recipes import RECIPES, ClassifierSettings
 
+DGCNN = ClassifierSettings(**asdict(RECIPES["dgcnn"]))
 LABELS = np.repeat(np.arange(4), [40, 30, 7, 20])
 
 
-def rows(labels=LABELS, **flags):
-    defaults = {"label_fraction": 1.0, "val_fraction": 0.1, "select": None, "seed": 3}
-    return choose_rows(labels, argparse.Namespace(**defaults | flags))
+def rows(labels=LABELS, seed=3, **flags):
+    return choose_rows(labels, LabelSettings(**flags), seed)
 
 
 def test_labelled_clouds_of_a_smaller_fraction_are_among_those_of_a_larger():
@@ -54,7 +55,7 @@ def test_by_default_the_epoch_is_chosen_only_where_every_class_can_spare_its_sha
     [
         ({"label_fraction": 0}, "--label_fraction must be above 0"),
         ({"label_fraction": 1.1}, "--label_fraction must be above 0"),
-        ({"val_fraction": 1}, "--val_fraction must lie between 0 and 1"),
+        ({"val_fraction": 1}, "--val_fraction must be between 0 and 1"),
         ({"label_fraction": 0.01, "select": "val"}, "finds nothing to hold out: 4 labelled clouds"),
         ({"labels": np.zeros(9, int)}, "single class"),
     ],
@@ -65,8 +66,7 @@ def test_labels_that_cannot_be_divided_are_refused(flags, message):
 
 
 def plan(num_clouds, **flags):
-    defaults = {"epochs": 250, "steps": 0, "batch_size": 32}
-    return plan_epochs(num_clouds, argparse.Namespace(**defaults | flags))
+    return plan_epochs(num_clouds, replace(DGCNN, **flags))
 
 
 def test_epochs_are_passes():

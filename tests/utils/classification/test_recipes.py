@@ -1,10 +1,11 @@
 """Recipes of fine-tuning: their constants, and flags that override them."""
 
-import argparse
+from dataclasses import asdict
 
 import pytest
 
-from utils.classification.recipes import RECIPES, add_recipe_args, apply_recipe, check_recipe
+from utils.classification.recipes import CONSTANTS, RECIPES, ClassifierSettings
+from utils.flags import add_flags, program_parser
 
 OTHER_VALUES = {
     "epochs": 7, "batch_size": 5, "lr": 0.5, "final_lr": 0.0001, "momentum": 0.5, "weight_decay": 0.5,
@@ -13,34 +14,36 @@ OTHER_VALUES = {
 
 
 def parse(*words):
-    parser = argparse.ArgumentParser()
-    add_recipe_args(parser)
-    return apply_recipe(parser.parse_args([str(word) for word in words]))
+    parser = program_parser(None)
+    add_flags(parser, ClassifierSettings, **dict.fromkeys(CONSTANTS))
+    return ClassifierSettings.read(vars(parser.parse_args([str(word) for word in words])))
 
 
 def test_the_published_recipe_is_that_of_crosspoint_ddp():
-    args = parse("--recipe", "published")
-    assert (args.use_sgd, args.lr, args.final_lr, args.weight_decay) == (False, 1e-3, 0, 1e-6)
-    assert (args.epochs, args.batch_size, args.k, args.augment, args.label_smoothing) == (300, 600, 20, False, 0)
+    settings = parse("--recipe", "published")
+    assert (settings.use_sgd, settings.lr, settings.final_lr, settings.weight_decay) == (False, 1e-3, 0, 1e-6)
+    assert (settings.epochs, settings.batch_size, settings.k) == (300, 600, 20)
+    assert (settings.augment, settings.label_smoothing) == (False, 0)
 
 
 def test_the_dgcnn_recipe_is_that_of_dgcnn():
-    args = parse("--recipe", "dgcnn")
-    assert (args.use_sgd, args.lr, args.final_lr, args.momentum) == (True, 0.1, pytest.approx(1e-3), 0.9)
-    assert (args.weight_decay, args.label_smoothing, args.augment, args.dropout) == (1e-4, 0.2, True, 0.5)
-    assert (args.epochs, args.batch_size, args.k) == (250, 32, 20)
+    settings = parse("--recipe", "dgcnn")
+    assert (settings.use_sgd, settings.lr, settings.final_lr) == (True, 0.1, pytest.approx(1e-3))
+    assert (settings.momentum, settings.weight_decay, settings.label_smoothing) == (0.9, 1e-4, 0.2)
+    assert (settings.augment, settings.dropout) == (True, 0.5)
+    assert (settings.epochs, settings.batch_size, settings.k) == (250, 32, 20)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("flag", [*OTHER_VALUES, "use_sgd", "augment"])
 def test_each_flag_overrides_its_constant_and_no_other(recipe, flag):
-    plain = parse("--recipe", recipe)
-    value = OTHER_VALUES.get(flag, not getattr(plain, flag))
+    plain = asdict(parse("--recipe", recipe))
+    value = OTHER_VALUES.get(flag, not plain[flag])
     words = [f"--{flag}", value] if flag in OTHER_VALUES else [f"--{'' if value else 'no-'}{flag}"]
-    changed = parse("--recipe", recipe, *words)
-    assert getattr(changed, flag) == value != getattr(plain, flag)
+    changed = asdict(parse("--recipe", recipe, *words))
+    assert changed[flag] == value != plain[flag]
     follows = {"final_lr"} if flag == "lr" else set()
-    assert all(vars(plain)[name] == vars(changed)[name] for name in vars(plain).keys() - {flag} - follows)
+    assert all(plain[name] == changed[name] for name in plain.keys() - {flag} - follows)
 
 
 def test_the_final_rate_follows_the_initial_one():
@@ -58,10 +61,11 @@ def test_the_final_rate_follows_the_initial_one():
         (("--momentum", 1), "--momentum must be in [0, 1)"),
         (("--label_smoothing", -0.1), "--label_smoothing must be in [0, 1)"),
         (("--dropout", "nan"), "--dropout must be in [0, 1)"),
-        (("--weight_decay", -1), "--weight_decay must be >= 0"),
+        (("--weight_decay", -1), "--weight_decay must be at least 0"),
+        (("--epochs", 2, "--steps", 9), "--epochs and --steps both"),
     ],
 )
 def test_a_constant_that_means_nothing_is_refused(words, message):
     with pytest.raises(ValueError, match="--") as caught:
-        check_recipe(parse(*words))
+        parse(*words)
     assert message in str(caught.value)

@@ -13,8 +13,9 @@ from tests.support.tiny_trees import labelled, write_h5, write_modelnet40
 from utils.evaluation import feature_cache
 from utils.evaluation.feature_cache import FeatureCache
 from utils.evaluation.features import extract_features
-from utils.run.folder import open_run
+from utils.run.folder import RunSettings, open_run
 from utils.run.names import FEATURES_FOLDER
+from utils.settings import record
 
 
 class Counting(nn.Module):
@@ -214,5 +215,6 @@ def test_two_programs_never_run_an_encoder_twice_on_the_same_cloud(tmp_path, mon
 def test_a_run_that_is_overwritten_keeps_no_features(tmp_path, encoder):
     (tmp_path / "last.pt").write_bytes(b"")
     extract(tmp_path / FEATURES_FOLDER, encoder, clouds())
-    open_run(tmp_path, {}, resume=False, overwrite=True)
+    with open_run(RunSettings(output_dir=str(tmp_path), exp_name="", overwrite=True), record()):
+        pass
     assert list((tmp_path / FEATURES_FOLDER).iterdir()) == []

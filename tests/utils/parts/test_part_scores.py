@@ -138,15 +138,17 @@ def test_votes_do_not_depend_on_the_batch_but_on_the_seed(clouds, network):
     assert not np.array_equal(first, other)
 
 
+def test_no_votes_and_one_are_the_clouds_as_they_are(clouds, network):
+    none, one = (predict_parts(network, clouds, batch_size=4, device=CPU, votes=votes) for votes in (0, 1))
+    with torch.no_grad():
+        plain = network.eval()(clouds.points, clouds.categories).argmax(dim=-1)
+    assert np.array_equal(none["all_parts"], plain)
+    assert np.array_equal(one["all_parts"], plain)
+
+
 def test_the_first_vote_is_the_cloud_as_it_is_and_more_votes_keep_the_earlier():
     few, many = vote_scales(7, 2, seed=3), vote_scales(7, 5, seed=3)
     assert torch.equal(few[0], torch.ones(7, 3))
     assert torch.equal(many[:2], few)
     assert not torch.equal(many[1], many[2])
     assert VOTE_SCALES[0] <= many[1:].min() < 0.9 < 1.1 < many[1:].max() <= VOTE_SCALES[1]
-
-
-@pytest.mark.parametrize(("options", "flag"), [({"batch_size": 0}, "test_batch_size"), ({"votes": 0}, "votes")])
-def test_numbers_below_1_are_refused(clouds, network, options, flag):
-    with pytest.raises(ValueError, match=f"--{flag} must be at least 1, got 0"):
-        predict_parts(network, clouds, device=CPU, **{"batch_size": 4} | options)
