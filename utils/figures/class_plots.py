@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
 
-from utils.evaluation.metrics import confusion_matrix
 from utils.figures.plot_style import COLOURS, MARKERS
 
 _LABEL_MAX = 20  # a confusion matrix of more classes has no room for numbers
@@ -47,7 +47,7 @@ def draw_confusion_matrix(
         labels, predictions: (M,) whole numbers in [0, Y), Y = len(class_names).
     """
     num_classes = len(class_names)
-    counts = confusion_matrix(labels, predictions, num_classes)
+    counts = confusion_matrix(labels, predictions, labels=range(num_classes))
     percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     has_numbers = num_classes <= _LABEL_MAX
     side = 1.5 + num_classes * (0.36 if has_numbers else 0.135)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
-from utils.evaluation.metrics import confusion_matrix
 from utils.page.page_arrays import check_range, encode, encode_labels, read_npz
 from utils.run.epoch_metrics import read_metrics
 from utils.run.folder import read_config
@@ -81,8 +81,7 @@ def read_confusion(run_dir: Path) -> dict[str, Any] | None:
         check_range(path, name, arrays[name], len(classes))
     if not len(arrays["label"]):
         raise ValueError(f"{path} holds no prediction")
-    label, predicted = (arrays[name].astype(np.int64) for name in ("label", "predicted"))
-    counts = confusion_matrix(label, predicted, len(classes))
+    counts = confusion_matrix(arrays["label"], arrays["predicted"], labels=range(len(classes)))
     return {"counts": encode_labels(counts), "classes": classes}
 
 
