@@ -11,20 +11,14 @@ from tqdm import tqdm
 
 
 class Map(Protocol):
-    """Applies a function to every item and returns the results in the order of the items."""
-
-    def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> list[Any]: ...
-
-
-class Stream(Protocol):
-    """Applies a function to every item and yields each result as soon as those before it are done."""
+    """Applies a function to every item and yields the results in order, each as soon as those before it are done."""
 
     def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> Iterator[Any]: ...
 
 
 @contextmanager
-def parallel_stream(workers: int) -> Iterator[Stream]:
-    """Yield a `Stream` on `workers` processes, or in this process for one.
+def parallel_map(workers: int) -> Iterator[Map]:
+    """Yield a `Map` on `workers` processes, or in this process for one.
 
     Functions and items must be picklable: processes are spawned, because a fork of a threaded process may hang.
 
@@ -44,10 +38,3 @@ def parallel_stream(workers: int) -> Iterator[Stream]:
             yield run
         except BrokenProcessPool as error:
             raise OSError("a worker process was killed; was memory short? Pass fewer --workers") from error
-
-
-@contextmanager
-def parallel_map(workers: int) -> Iterator[Map]:
-    """Yield a `Map` on `workers` processes, see `parallel_stream`."""
-    with parallel_stream(workers) as stream:
-        yield lambda function, items, label: list(stream(function, items, label))

@@ -53,7 +53,6 @@ def number_parts(rows: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[Part
 
 SHAPENET_PART: tuple[PartCategory, ...] = number_parts(_PART_ROWS)
 CATEGORY_NAMES: dict[str, str] = {category.synset: category.name for category in SHAPENET_PART}
-NUM_PARTS = SHAPENET_PART[-1].part_labels.stop
 
 MODELNET40_CLASSES: tuple[str, ...] = tuple(
     "airplane bathtub bed bench bookshelf bottle bowl car chair cone cup curtain desk door dresser "

@@ -27,7 +27,7 @@ def check_shapenet(root: Path, run: Map) -> Report:
     except FileNotFoundError as error:
         report.faults.append(str(error))
         return report
-    results = run(partial(check_shape, root), shapes, report.title)
+    results = list(run(partial(check_shape, root), shapes, report.title))
     report.use = _next_command(root, shapes, results)
     report.facts += _facts(shapes, results)
     report.notes += _notes(root, shapes, results)

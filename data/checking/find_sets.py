@@ -22,6 +22,7 @@ LOOKED_FOR = (
     "main_split/ or main_split_nobg/ with *_objectdataset*.h5 (ScanObjectNN)",
 )
 
+PART_CATEGORIES = tuple(category.name for category in SHAPENET_PART)
 EVALUATE = "python -m scripts.eval_svm --random_init"
 
 _DEPTH = 3  # below the root: the folder of a set, one added by its archive, and one more
@@ -38,7 +39,7 @@ def find_hdf5_sets(root: Path) -> list[HDF5Set]:
     for folder in _folders(root, _DEPTH):
         shards = sorted(folder.glob("ply_data_*.h5"))
         if shards:
-            sets.append(_part_set(folder, shards) if holds_parts(shards) else _modelnet_set(folder, shards))
+            sets.append(_shard_set(folder, shards))
         sets += _scan_sets(folder)
     return sets
 
@@ -62,44 +63,26 @@ def holds_parts(shards: list[Path]) -> bool:
     return "part" in shards[0].parent.name
 
 
-def _splits(shards: list[Path], published: dict[str, int]) -> dict[str, list[Path]]:
-    """Group the shards by split, in the order of `published`, leaving out splits without any."""
+def _shard_set(folder: Path, shards: list[Path]) -> HDF5Set:
+    """Group the shards of a set in ShapeNetPart's or ModelNet40's layout by split."""
+    has_parts = holds_parts(shards)
+    published = SHAPENET_PART_PUBLISHED if has_parts else MODELNET40_PUBLISHED
     found = {split: [path for path in shards if path.name.startswith(f"ply_data_{split}")] for split in published}
-    return {split: paths for split, paths in found.items() if paths}
-
-
-def _strays(shards: list[Path], splits: dict[str, list[Path]]) -> tuple[Path, ...]:
-    """List the shards of no split, which no reader would find."""
-    return tuple(path for path in shards if not any(path in paths for paths in splits.values()))
-
-
-def _modelnet_set(folder: Path, shards: list[Path]) -> HDF5Set:
-    splits = _splits(shards, MODELNET40_PUBLISHED)
+    if has_parts:
+        names, use = PART_CATEGORIES, f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)"
+    else:
+        names = read_class_names([folder], MODELNET40_CLASSES)
+        use = f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}"
     return HDF5Set(
-        "ModelNet40 layout",
+        "ShapeNetPart" if has_parts else "ModelNet40 layout",
         folder,
-        splits,
-        MODELNET40_PUBLISHED,
-        read_class_names([folder], MODELNET40_CLASSES),
-        has_parts=False,
-        remedy=f"{DOWNLOAD} modelnet40, or make these files again",
-        use=f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}",
-        strays=_strays(shards, splits),
-    )
-
-
-def _part_set(folder: Path, shards: list[Path]) -> HDF5Set:
-    splits = _splits(shards, SHAPENET_PART_PUBLISHED)
-    return HDF5Set(
-        "ShapeNetPart",
-        folder,
-        splits,
-        SHAPENET_PART_PUBLISHED,
-        tuple(category.name for category in SHAPENET_PART),
-        has_parts=True,
-        remedy=f"{DOWNLOAD} shapenet_part, or make these files again",
-        use=f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)",
-        strays=_strays(shards, splits),
+        {split: paths for split, paths in found.items() if paths},
+        published,
+        names,
+        has_parts,
+        remedy=f"{DOWNLOAD} {'shapenet_part' if has_parts else 'modelnet40'}, or make these files again",
+        use=use,
+        strays=tuple(path for path in shards if not any(path in paths for paths in found.values())),
     )
 
 

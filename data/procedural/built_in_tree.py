@@ -35,14 +35,14 @@ def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int) -> None:
         for category in categories
     ]
     with parallel_map(workers) as run:
-        run(run_pretrain, pretrain, "pre-training shapes")
+        list(run(run_pretrain, pretrain, "pre-training shapes"))
         for split in ("train", "val", "test"):
             jobs = [
                 EvalJob(seed, category, split, index)
                 for index in range(getattr(size, split))
                 for category in categories
             ]
-            clouds = run(run_eval, jobs, f"evaluation shapes, {split}")
+            clouds = list(run(run_eval, jobs, f"evaluation shapes, {split}"))
             labels = np.array([categories.index(job.category) for job in jobs])
             _write_split(out, split, clouds, labels)
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import h5py
 import numpy as np
 
-from data.parallel import parallel_stream
+from data.parallel import parallel_map
 from datasets.pairs.packed_file import FORMAT, VERSION, index_checksum
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
@@ -132,8 +132,8 @@ def _gather(
 ) -> tuple[list[_Entry], list[str]]:
     """Append clouds and views of all shapes to two files; return the entries of the index, and faults."""
     entries, faults = [], []
-    with parallel_stream(workers) as stream:
-        for shape in stream(partial(pack_shape, root), shapes, "pack"):
+    with parallel_map(workers) as run:
+        for shape in run(partial(pack_shape, root), shapes, "pack"):
             faults += shape.faults
             if faults:
                 continue

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data.parallel import parallel_stream
+from data.parallel import parallel_map
 from data.storage.sample_sources import Encoded, SampleSource, Task, encode, view_of_pass
 from datasets.shards.shard_index import FORMAT, INDEX_NAME, Shard, ShardIndex, write_index
 from datasets.shards.shard_source import ShardSource
@@ -70,14 +70,14 @@ def write_shards(
     written: list[list[Shard]] = []
     points, sizes = set(), set()
     count = -(-len(source) // samples_per_shard)
-    with parallel_stream(workers) as stream:
+    with parallel_map(workers) as run:
         for pass_index in range(passes):
             shapes = np.random.default_rng((_ORDER, seed, pass_index)).permutation(len(source))
             shards, faults = [], []
             for number, part in enumerate(np.array_split(shapes, count)):
                 name = f"pass-{pass_index}-{number:06d}.tar"
                 tasks = _tasks(source, pass_index, seed, part.tolist())
-                encoded = stream(encode, tasks, name)
+                encoded = run(encode, tasks, name)
                 shards.append(_write_shard(out / name, encoded, points, sizes, faults))
             if faults:
                 _remove_shards(out)

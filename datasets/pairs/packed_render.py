@@ -47,8 +47,7 @@ class PackedRender(RenderPairs):
         return self.file.read_points(index)
 
     def read_pixels(self, index: int, view: int) -> Tensor:
-        pixels = np.moveaxis(self.file.read_view(index, view), 2, 0)
-        return torch.from_numpy(on_background(np.ascontiguousarray(pixels), self.background))
+        return torch.from_numpy(on_background(self.file.read_view(index, view), self.background))
 
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = self.file.view_sizes

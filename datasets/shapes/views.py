@@ -65,7 +65,8 @@ def plain_colours(image: Image.Image) -> Image.Image:
 
 
 def on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Lay a picture on a colour as Pillow's `paste` does. Shape: (C, H, W) uint8 -> (3, H, W) uint8."""
+    """Lay a picture on a colour as Pillow's `paste` does. Shape: (H, W, C) uint8 -> (3, H, W) uint8."""
+    pixels = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
     if len(pixels) == 3:
         return pixels
     opacity = pixels[3].astype(np.uint16)

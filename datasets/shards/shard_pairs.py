@@ -76,8 +76,8 @@ class ShardPairs(RenderPairs):
         return self._samples[index].read_points()
 
     def read_pixels(self, index: int, view: int) -> Tensor:
-        pixels = np.moveaxis(self._samples[index].read_view(most_view_bytes(self.index)), 2, 0)
-        return torch.from_numpy(on_background(np.ascontiguousarray(pixels), self.background))
+        pixels = self._samples[index].read_view(most_view_bytes(self.index))
+        return torch.from_numpy(on_background(pixels, self.background))
 
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = {size[:2] for size in self.index.view_sizes}

@@ -118,8 +118,3 @@ def vary_image(pixels: Tensor, draw: ImageDraw) -> Tensor:
     for which in draw.order:
         adjust_(result, which, draw.factor[which])
     return normalize_(result)
-
-
-def published_image_augment(pixels: Tensor, rng: np.random.Generator, size: int) -> Tensor:
-    """Apply `augment_image` with parameters from `draw_image`."""
-    return augment_image(pixels, draw_image(rng), size)

@@ -41,7 +41,7 @@ def test_commands_to_copy_name_the_folder_as_it_is(tmp_path, empty, capsys, name
     assert str(root / "shapenet_render.h5") in words_of(capsys.readouterr().out, "next: ", empty)
 
 
-def test_a_damaged_packed_file_is_named_in_the_command_that_mends_it(tmp_path, empty, capsys):
+def test_a_damaged_packed_file_is_named_in_the_command_that_repairs_it(tmp_path, empty, capsys):
     root = write_shapenet(tmp_path / NAMES[0])
     pack.main(pack.parse_args(["--workers", "1", str(root)]))
     path = root / "shapenet_render.h5"

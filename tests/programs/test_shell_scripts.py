@@ -70,7 +70,6 @@ def test_quickstart_asks_every_program_what_it_understands_in_the_right_order(ch
         "data.pack",
         "train_crosspoint",
         *["scripts.eval_svm"] * 4,
-        "scripts.plot_run",
         "scripts.plot_tsne",
         "scripts.make_results_table",
         "benchmarks.step",

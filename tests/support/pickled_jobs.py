@@ -1,7 +1,7 @@
 """Stand-ins for worker processes: they run jobs in this process from pickled copies, as a spawned worker gets them."""
 
-import pickle
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from data.rendering import isolated_workers
@@ -20,9 +20,9 @@ class PickledPool:
         pass
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any], chunksize: int) -> Iterator[Any]:
-        jobs = [pickle.dumps((function, item)) for item in items]
-        results = [pickle.dumps(call(item)) for call, item in map(pickle.loads, reversed(jobs))]
-        return map(pickle.loads, reversed(results))
+        jobs = [ForkingPickler.dumps((function, item)) for item in items]
+        results = [ForkingPickler.dumps(call(item)) for call, item in map(ForkingPickler.loads, reversed(jobs))]
+        return map(ForkingPickler.loads, reversed(results))
 
 
 def run_pickled(
@@ -30,5 +30,5 @@ def run_pickled(
 ) -> Iterator[isolated_workers.Outcome]:
     """Replace `run_isolated`."""
     for job in jobs:
-        call, copy = pickle.loads(pickle.dumps((function, job)))
+        call, copy = ForkingPickler.loads(ForkingPickler.dumps((function, job)))
         yield isolated_workers.Outcome(job, *isolated_workers.attempt(call, copy))

@@ -11,7 +11,7 @@ from data.procedural.numbered_shapes import make_shape
 from data.procedural.solids import box
 from datasets.labels import SHAPENET_PART
 
-NUM_SHAPES = 16
+NUM_SHAPES = 20
 
 
 @pytest.fixture(scope="module", params=[category.name for category in SHAPENET_PART])
