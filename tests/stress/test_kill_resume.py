@@ -5,8 +5,10 @@ import os
 import random
 import shutil
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ import train_crosspoint
 from tests.stress import kill_launch, kill_resume
 from tests.stress.kill_compare import differences, num_tensors
 from tests.stress.kill_trial import DAMAGES, SAVE, START, STEP, STOPS, damage
+from tests.support.light_runs import light
 from tests.support.tiny_trees import write_shapenet
 from utils.cli import run_main
 
@@ -26,7 +29,8 @@ def train(words, output):
     os.dup2(stream, 1), os.dup2(stream, 2)
     torch.set_num_threads(1)
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process would leave behind
-    run_main(lambda: train_crosspoint.main(train_crosspoint.parse_args(words)))
+    with light(), patch("os.fsync", lambda descriptor: time.sleep(0.1)):  # long enough to be killed in
+        run_main(lambda: train_crosspoint.main(train_crosspoint.parse_args(words)))
 
 
 class Forked:
@@ -67,7 +71,7 @@ def test_a_training_that_is_killed_stopped_and_damaged_ends_as_without_bit_for_b
     assert any(one.is_saving for one in trial.interruptions)
     assert [one.began.source for one in trial.interruptions if one.how in DAMAGES] == ["previous.pt"]
     assert [one.lost for one in trial.interruptions if one.how in STOPS] == [0]
-    assert num_tensors(tmp_path / "interrupted") > 500
+    assert num_tensors(tmp_path / "interrupted") > 250
     rows = kill_resume.table(trial.interruptions).splitlines()
     assert len(rows) == 2 + len(hows)
 
