@@ -57,7 +57,9 @@ class Reader:
         return Outcome(breach=breach)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would inherit the memory of this process
+        # A fork of a small server, started once, starts fast and does not inherit the memory of this process.
+        multiprocessing.set_forkserver_preload(["tests.stress.fuzz_formats"])
+        context = multiprocessing.get_context("forkserver")
         self._pipe, far_end = context.Pipe()
         self._process = context.Process(target=_serve, args=(far_end, self.cpu_limit_s), daemon=True)
         self._process.start()
