@@ -16,7 +16,8 @@ from datasets.labelled.stratified import stratified_split, stratified_subset
 from datasets.labelled.training_clouds import TrainingClouds
 from models.distributed import get_rank, get_world_size
 from models.methods.classification import Classification, CloudClassifier
-from models.weights.published import export_state, load_encoder, read_weights, stored_origin
+from models.weights.published import export_state, load_encoder, stored_origin
+from models.weights.weight_file import read_weights
 from utils import seed
 from utils.classification.recipes import CONSTANTS, ClassifierSettings
 from utils.evaluation.features import extract_together
