@@ -20,7 +20,7 @@ from benchmarks.harness.timing import in_turns
 from models import kernels
 from models.kernels import knn
 from models.layers.edge_moments import edge_moments
-from models.layers.neighbours import CloudRows, Edges
+from models.rows import CloudRows, Edges
 from utils.cli import run_main
 from utils.files import write_text
 from utils.flags import add_device_arg, require_at_least

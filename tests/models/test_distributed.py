@@ -9,9 +9,10 @@ from torch.testing import assert_close
 
 from models.distributed import SyncBatchNorm, get_rank
 from models.layers.edge_conv import EdgeConv, FirstEdgeConv
-from models.layers.neighbours import CloudRows, flat_index, knn
+from models.layers.neighbours import knn
 from models.layers.pooled_conv import PooledConv
 from models.layers.row_norm import PointwiseConv
+from models.rows import CloudRows, flat_index
 from tests.support.several_processes import run_in_processes
 
 B, N, C, D, K = 4, 12, 5, 7, 4

@@ -12,7 +12,8 @@ from datasets.parts.part_table import part_names, part_table
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.published import export_state, read_weights, stored_origin
+from models.weights.published import export_state, stored_origin
+from models.weights.weight_file import read_weights
 from tests.support.part_runs import metrics, read_results, results, run_partseg, same, weights, write_part_tree
 
 OWN = {"drill": ["bit", "body"], "saw": ["blade", "handle", "guard"], "vice": ["jaw", "base"]}

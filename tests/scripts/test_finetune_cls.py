@@ -9,7 +9,8 @@ import torch
 
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.published import export_state, load_encoder, read_weights
+from models.weights.published import export_state, load_encoder
+from models.weights.weight_file import read_weights
 from scripts import finetune_cls
 from tests.support.interruption import interrupted_in
 from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from models.kernels import tiles
 from models.kernels.max_act import max_act
 from models.layers.edge_conv import EdgeConv
-from models.layers.neighbours import CloudRows, Edges, flat_index
+from models.rows import CloudRows, Edges, flat_index
 from tests.models.layers.published_formulation import edge_conv, exact_knn
 
 B, N, C, K = 2, 11, 5, 4

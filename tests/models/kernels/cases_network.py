@@ -6,8 +6,8 @@ from torch.testing import assert_close
 
 from models.encoders import dgcnn
 from models.encoders.dgcnn import DGCNN
-from models.layers.neighbours import CloudRows, dense_rows
 from models.layers.pooled_conv import PooledConv
+from models.rows import CloudRows, dense_rows
 from tests.models.layers import published_formulation
 
 pytestmark = pytest.mark.usefixtures("by_kernels")

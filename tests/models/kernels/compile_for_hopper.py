@@ -12,7 +12,7 @@ from triton.runtime.jit import JITFunction
 from models.kernels.knn_tiled import nearest_tiled
 from models.kernels.max_act import max_act
 from models.kernels.pooled_norm import column_sums, pooled_batch_norm_act
-from models.layers.neighbours import Edges
+from models.rows import Edges
 
 
 class Hopper:

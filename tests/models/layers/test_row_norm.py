@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from models.layers import row_norm
-from models.layers.neighbours import CloudRows
 from models.layers.pooled_conv import PooledConv
 from models.layers.row_norm import PointwiseConv
+from models.rows import CloudRows
 
 C, D = 5, 7
 LENGTHS = [18, 1, 40]

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 
-from models.weights.published import read_weights
+from models.weights.weight_file import read_weights
 
 
 @pytest.fixture
