@@ -1,6 +1,5 @@
 """train_crosspoint.py on shards: trains, resumes exactly, and names what is wrong before anything is written."""
 
-import json
 import re
 import shutil
 
@@ -9,8 +8,11 @@ import torch
 
 import train_crosspoint
 from tests.support.interruption import interrupted_in
+from tests.support.light_runs import built_by, log_of, metrics, same, weights
 from tests.support.tiny_shards import make_shards, make_tree
 from tests.support.tiny_trees import pack
+
+pytestmark = pytest.mark.usefixtures("light_training")
 
 
 @pytest.fixture(scope="module")
@@ -23,51 +25,32 @@ def folder(tree, tmp_path_factory):
     return make_shards(tree, tmp_path_factory.mktemp("shards") / "s")
 
 
-def parse(folder, out, *flags):
-    return train_crosspoint.parse_args(
-        [
-            *("--model", "pointnet", "--epochs", "2", "--exp_name", "tiny", "--batch_size", "4", "--device", "cpu"),
-            *("--num_points", "64", "--image_depth", "18", "--image_size", "32", "--num_workers", "0"),
-            *("--eval_freq", "0", "--shards", str(folder), "--output_dir", str(out), *flags),
-        ]
-    )
-
-
 def train(folder, out, *flags):
-    train_crosspoint.main(parse(folder, out, *flags))
+    """Two epochs on shards, or with folder None on what the flags name."""
+    command = [
+        *("--model", "pointnet", "--epochs", "2", "--exp_name", "tiny", "--batch_size", "4", "--device", "cpu"),
+        *("--num_points", "64", "--image_depth", "18", "--image_size", "32", "--num_workers", "0"),
+        *("--eval_freq", "0", "--output_dir", out, *flags, *(() if folder is None else ("--shards", folder))),
+    ]
+    train_crosspoint.main(train_crosspoint.parse_args([str(word) for word in command]))
     return out / "tiny"
 
 
-def losses(run_dir):
-    return [json.loads(line)["loss/total"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def weights(run_dir):
-    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
-
-
 def assert_same(a, b):
-    assert losses(a) == losses(b)
-    first, second = weights(a), weights(b)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert metrics(a) == metrics(b)
+    assert same(weights(a), weights(b))
 
 
 @pytest.fixture(scope="module")
-def plain(folder, tmp_path_factory):
+def plain(folder, tmp_path_factory, light_training):
     return train(folder, tmp_path_factory.mktemp("plain"))
 
 
-def test_workers_change_nothing_and_what_is_not_used_is_told(folder, plain, tmp_path):
-    run_dir = train(folder, tmp_path, "--num_workers", "3")
-    assert_same(plain, run_dir)
-    log = (run_dir / "run.log").read_text()
-    assert "9 shapes, 2 steps an epoch" in log
-    assert "--num_workers 3: 2 are used, to share the 4 streams of a process equally" in log
-
-
-def test_a_run_goes_on_where_it_stopped(folder, plain, tmp_path):
+def test_workers_and_an_interruption_change_nothing_and_unused_workers_are_reported(folder, plain, tmp_path):
     with interrupted_in(1):
-        train(folder, tmp_path)
+        train(folder, tmp_path, "--num_workers", "3")
+    assert "9 shapes, 2 steps an epoch" in log_of(tmp_path / "tiny")
+    assert "--num_workers 3: 2 are used, to share the 4 streams of a process equally" in log_of(tmp_path / "tiny")
     assert_same(plain, train(folder, tmp_path, "--resume"))
 
 
@@ -76,9 +59,9 @@ def test_another_order_is_refused_when_resuming(folder, plain):
         train(folder, plain.parent, "--resume", "--streams", "2")
 
 
-def test_flags_reach_the_loader(folder):
+def test_flags_reach_the_loader(folder, tmp_path):
     flags = ("--streams", "2", "--shuffle_buffer", "7", "--augment", "device", "--background", "white", "--seed", "3")
-    loader = train_crosspoint.build_loader(parse(folder, "out", *flags), pin_memory=False)
+    loader = built_by(lambda: train(folder, tmp_path, *flags)).loader
     pairs = loader.dataset
     assert (loader.streams, loader.shuffle_buffer, loader.seed, loader.batch_size) == (2, 7, 3, 4)
     assert (pairs.augment, pairs.background, pairs.seed, pairs.num_points) == (False, (255, 255, 255), 3, 64)
@@ -106,7 +89,7 @@ def test_a_damaged_sample_ends_a_run_or_is_replaced_counted_and_named_once(folde
     cut = train(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip", "--resume")
     assert_same(whole, cut)
     for run_dir in (whole, cut):
-        log = (run_dir / "run.log").read_text()
+        log = log_of(run_dir)
         for passage in (0, 1):
             name = re.escape(str(bad / f"pass-{passage}-000000.tar"))
             assert len(re.findall(rf"warning: skipped {name} is damaged at byte 0: sample \d+-\w+ has", log)) == 1
@@ -123,20 +106,16 @@ def test_too_many_damaged_samples_end_a_run_that_skips_them(folder, tmp_path):
 
 
 def test_a_run_of_shards_does_not_go_on_with_other_data_nor_the_other_way_round(tree, folder, plain, tmp_path):
-    args = parse(folder, plain.parent, "--data_root", str(tree), "--resume")
-    args.shards = None
     with pytest.raises(ValueError, match="cannot resume on other data than .*: --shards then, --data_root now"):
-        train_crosspoint.main(args)
-    args = parse(folder, tmp_path, "--data_root", str(tree), "--epochs", "1")
-    args.shards = None
-    train_crosspoint.main(args)
+        train(None, plain.parent, "--data_root", tree, "--resume")
+    built_by(lambda: train(None, tmp_path, "--data_root", tree))
     with pytest.raises(ValueError, match="cannot resume on other data than .*: --data_root then, --shards now"):
-        train(folder, tmp_path, "--resume", "--epochs", "1")
+        train(folder, tmp_path, "--resume")
 
 
 def test_two_kinds_of_data_are_refused(tree, folder, tmp_path):
     with pytest.raises(ValueError, match="--shards and --packed both name data to train on; pass one"):
-        train(folder, tmp_path / "run", "--packed", str(pack(tree, tmp_path / "a.h5")))
+        train(folder, tmp_path / "run", "--packed", pack(tree, tmp_path / "a.h5"))
     assert not (tmp_path / "run").exists()
 
 

@@ -1,6 +1,7 @@
 """train_partseg.py: one category, sets of one's own, fewer labels, other networks, voting, examples."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,9 +15,12 @@ from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
 from models.weights.published import export_state, stored_origin
 from models.weights.weight_file import read_weights
-from tests.support.part_runs import metrics, read_results, results, run_partseg, same, weights, write_part_tree
+from tests.support.light_runs import built_by, flags_of, log_of, metrics, same, weights
+from tests.support.part_runs import read_records, run_partseg, write_part_tree
 
 OWN = {"drill": ["bit", "body"], "saw": ["blade", "handle", "guard"], "vice": ["jaw", "base"]}
+
+pytestmark = pytest.mark.usefixtures("light_training")
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +29,13 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def plain(root, tmp_path_factory):
-    """Run folder of the command as it is."""
-    return run_partseg(root, tmp_path_factory.mktemp("plain"))
+def plain(root, tmp_path_factory, light_training):
+    """Run folder of the command as it is, two pictures a category."""
+    return run_partseg(root, tmp_path_factory.mktemp("plain"), pictures=2)
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory):
+def own(tmp_path_factory, light_training):
     """A set of one's own, the file that names its parts, and a run on it."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "tools.json").write_text(json.dumps(OWN))
@@ -40,7 +44,7 @@ def own(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def airplane(root, tmp_path_factory):
+def airplane(root, tmp_path_factory, light_training):
     """A run on one category."""
     return run_partseg(root, tmp_path_factory.mktemp("airplane"), "--class_choice", "airplane", "--batch_size", "2")
 
@@ -50,7 +54,7 @@ def best(run_dir):
 
 
 def test_one_category_is_trained_and_tested_with_its_own_parts_alone(airplane):
-    record = results(airplane)["all_parts"]
+    record = read_records(airplane)["all_parts"]
     assert (record["variant"], record["num_train"], record["num_test"]) == ("airplane", 3, 3)
     assert (record["num_classes"], record["num_parts"], list(record["miou_by_category"])) == (1, 4, ["airplane"])
     assert read_weights(best(airplane))["conv11.weight"].shape == (4, 128, 1)
@@ -58,40 +62,40 @@ def test_one_category_is_trained_and_tested_with_its_own_parts_alone(airplane):
 
 def test_eval_knows_the_category_a_network_was_trained_on(root, airplane, tmp_path):
     for name, flags in (("without", ()), ("with", ("--class_choice", "airplane"))):
-        run_partseg(root, airplane.parent, "--eval", "--json", str(tmp_path / f"{name}.json"), *flags)
-        assert read_results(tmp_path / f"{name}.json") == results(airplane)
+        run_partseg(root, airplane.parent, "--eval", "--json", tmp_path / f"{name}.json", *flags)
+        assert read_records(tmp_path / f"{name}.json") == read_records(airplane)
     with pytest.raises(ValueError, match="--class_choice bag: the network was trained on airplane alone"):
         run_partseg(root, airplane.parent, "--eval", "--class_choice", "bag")
 
 
 def test_eval_of_a_network_of_all_categories_on_one(root, plain, tmp_path):
-    run_partseg(root, plain.parent, "--eval", "--class_choice", "airplane", "--json", str(tmp_path / "a.json"))
-    for protocol, record in read_results(tmp_path / "a.json").items():
+    run_partseg(root, plain.parent, "--eval", "--class_choice", "airplane", "--json", tmp_path / "a.json")
+    for protocol, record in read_records(tmp_path / "a.json").items():
         assert (record["variant"], record["num_test"], record["num_parts"]) == ("airplane", 3, 50)
-        assert record["miou_by_category"]["airplane"] == results(plain)[protocol]["miou_by_category"]["airplane"]
+        assert record["miou_by_category"]["airplane"] == read_records(plain)[protocol]["miou_by_category"]["airplane"]
 
 
 def test_the_published_name_of_motorbike_is_understood(tmp_path):
     root = write_part_tree(tmp_path, indices=(10, 1, 10))
-    run_dir = run_partseg(root, tmp_path, "--class_choice", "motor", "--epochs", "1")
-    assert results(run_dir)["all_parts"]["variant"] == "motorbike"
-    assert json.loads((run_dir / "config.json").read_text())["flags"]["class_choice"] == "motorbike"
+    training = built_by(lambda: run_partseg(root, tmp_path, "--class_choice", "motor"))
+    assert len(training.loader.dataset) == 5  # of eight, the bags left out
+    assert flags_of(tmp_path / "tiny")["class_choice"] == "motorbike"
 
 
 def test_a_set_of_ones_own_is_trained_with_its_table(own):
     _, _, run_dir = own
-    record = results(run_dir)["category_parts"]
+    record = read_records(run_dir)["category_parts"]
     assert (record["dataset"], record["num_classes"], record["num_parts"]) == ("tools", 3, 7)
     assert list(record["miou_by_category"]) == list(OWN)
     assert stored_origin(read_weights(best(run_dir)))["parts"] == OWN
-    assert json.loads((run_dir / "config.json").read_text())["flags"]["parts"] == OWN
+    assert flags_of(run_dir)["parts"] == OWN
 
 
 def test_eval_knows_the_table_a_network_was_trained_with(own, tmp_path):
     root, path, run_dir = own
     for name, flags in (("without", ()), ("with", ("--parts", path))):
-        run_partseg(root, run_dir.parent, "--eval", "--json", str(tmp_path / f"{name}.json"), *flags)
-        assert read_results(tmp_path / f"{name}.json") == results(run_dir)
+        run_partseg(root, run_dir.parent, "--eval", "--json", tmp_path / f"{name}.json", *flags)
+        assert read_records(tmp_path / f"{name}.json") == read_records(run_dir)
 
 
 def test_eval_with_another_table_is_refused_with_the_difference(own, tmp_path):
@@ -126,17 +130,16 @@ def test_every_network_trains_from_a_pre_trained_encoder_and_is_scored_again(roo
     encoder = build_encoder(model, 15)
     torch.save(export_state(encoder, model, point_head(encoder.feature_dim), k=15), tmp_path / "pre.pth")
     flags = ("--model", model, "--select", "last")
-    tuned = run_partseg(root, tmp_path / "tuned", *flags, "--pretrained_path", str(tmp_path / "pre.pth"))
+    tuned = run_partseg(root, tmp_path / "tuned", *flags, "--pretrained_path", tmp_path / "pre.pth")
     loaded = f"pre.pth: {len(encoder.state_dict())} encoder tensors loaded"
-    assert loaded in (tuned / "run.log").read_text()
-    record = results(tuned)["all_parts"]
+    assert loaded in log_of(tuned)
+    record = read_records(tuned)["all_parts"]
     assert (record["model"], record["k"]) == (model, None if model == "pointnet" else 4)
     assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(tmp_path / "pre.pth"))
     assert len(record["checkpoint_sha256"]) == 64
     assert record["encoder_seed"] is None
-    run_partseg(root, tmp_path / "tuned", "--eval", "--model", model, "--json", str(tmp_path / "again.json"))
-    assert read_results(tmp_path / "again.json") == results(tuned)
-    assert metrics(tuned) != metrics(run_partseg(root, tmp_path / "scratch", *flags))
+    run_partseg(root, tmp_path / "tuned", "--eval", "--model", model, "--json", tmp_path / "again.json")
+    assert read_records(tmp_path / "again.json") == read_records(tuned)
 
 
 def test_weights_of_another_network_are_refused_with_the_flag_to_pass(root, plain):
@@ -144,31 +147,28 @@ def test_weights_of_another_network_are_refused_with_the_flag_to_pass(root, plai
         run_partseg(root, plain.parent, "--eval", "--model", "pointnet")
 
 
-def test_a_share_of_the_labels_is_trained_on_by_the_seed(root, tmp_path):
-    flags = ("--label_fraction", "0.5", "--batch_size", "2")
-    few = run_partseg(root, tmp_path / "few", *flags)
-    record = results(few)["all_parts"]
+def test_a_share_of_the_labels_and_steps_in_whole_epochs_are_recorded(root, tmp_path):
+    run_dir = run_partseg(root, tmp_path, "--label_fraction", "0.5", "--batch_size", "2", "--steps", "5")
+    record = read_records(run_dir)["all_parts"]
     assert (record["label_fraction"], record["num_train"], record["num_test"]) == (0.5, 5, 5)
-    assert metrics(few) != metrics(run_partseg(root, tmp_path / "all", "--batch_size", "2"))
-
-
-def test_steps_are_counted_in_whole_epochs(root, tmp_path):
-    run_dir = run_partseg(root, tmp_path, "--steps", "5")
-    assert len(metrics(run_dir)) == 3  # of two steps each
-    assert results(run_dir)["all_parts"]["epochs"] == 3
+    assert len(metrics(run_dir)) == record["epochs"] == 3  # of two steps each
 
 
 def test_val_is_looked_at_every_so_many_epochs_and_in_the_last(root, tmp_path):
     run_dir = run_partseg(root, tmp_path, "--epochs", "5", "--eval_freq", "2")
-    records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    assert [record["epoch"] for record in records if "part_seg/val_accuracy" in record] == [1, 3, 4]
+    assert len(metrics(run_dir)) == 5
+    assert len(metrics(run_dir, "part_seg/val_accuracy")) == 3
+    assert [f"epoch {epoch} val" in log_of(run_dir) for epoch in range(5)] == [False, True, False, True, True]
 
 
 def test_the_test_may_vote_and_says_so(root, tmp_path):
     flags = ("--model", "pointnet", "--select", "last")
     run_dir = run_partseg(root, tmp_path, *flags, "--no-use_sgd", "--lr", "0.003", "--epochs", "9")
-    run_partseg(root, tmp_path, *flags, "--eval", "--votes", "5", "--json", str(tmp_path / "votes.json"))
-    voted, once = read_results(tmp_path / "votes.json")["category_parts"], results(run_dir)["category_parts"]
+    run_partseg(root, tmp_path, *flags, "--eval", "--votes", "5", "--json", tmp_path / "votes.json")
+    voted, once = (
+        read_records(tmp_path / "votes.json")["category_parts"],
+        read_records(run_dir)["category_parts"],
+    )
     assert (once["voting"], voted["voting"]) == (False, 5)
     assert once["miou_instance"] != voted["miou_instance"]
 
@@ -184,7 +184,7 @@ def test_a_run_shows_true_and_predicted_parts(plain):
 
 def test_the_examples_of_an_evaluation_stand_beside_its_report(root, plain, tmp_path):
     before = (plain / "part_clouds.npz").stat().st_mtime_ns
-    run_partseg(root, plain.parent, "--eval", "--json", str(tmp_path / "again.json"), "--num_pictures", "1")
+    run_partseg(root, plain.parent, "--eval", "--json", tmp_path / "again.json", pictures=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "again.json",
         "again_part_clouds.npz",
@@ -196,55 +196,30 @@ def test_the_examples_of_an_evaluation_stand_beside_its_report(root, plain, tmp_
 
 
 def test_no_pictures_are_drawn_when_none_are_asked_for(root, plain, tmp_path):
-    run_partseg(root, plain.parent, "--eval", "--json", str(tmp_path / "again.json"), "--num_pictures", "0")
+    run_partseg(root, plain.parent, "--eval", "--json", tmp_path / "again.json", pictures=0)
     assert [path.name for path in tmp_path.iterdir()] == ["again.json"]
 
 
-def test_the_test_alone_may_be_resumed_with_other_votes_and_pictures(root, tmp_path):
-    first = run_partseg(root, tmp_path)
-    kept = weights(first)
-    again = run_partseg(root, tmp_path, "--resume", "--votes", "3", "--num_pictures", "1")
-    assert same(kept, weights(again))
-    assert results(again)["all_parts"]["voting"] == 3
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (("--class_choice", "sofa"), "choose one of airplane, bag"),
-        (("--class_choice", "rocket"), "no rocket in ply_data_test0.h5"),
-        (("--parts", "none.json"), "no file none.json"),
-        (("--label_fraction", "0"), "--label_fraction must be above 0 and at most 1, got 0.0"),
-        (("--label_fraction", "nan"), "--label_fraction must be above 0"),
-        (("--lr", "nan"), "--lr must be > 0"),
-        (("--lr", "-1"), "--lr must be > 0"),
-        (("--momentum", "2"), "--momentum must be in"),
-        (("--label_fraction", "0.5", "--batch_size", "6"), "--batch_size 6 is larger than the data set (5 shapes)"),
-        (("--votes", "-1"), "--votes must be at least 0"),
-        (("--num_pictures", "-1"), "--num_pictures must be at least 0"),
-        (("--eval_freq", "0"), "--eval_freq must be at least 1"),
-        (("--steps", "-1"), "--steps must be at least 0"),
-    ],
-)
-def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):
-    with pytest.raises((ValueError, OSError)) as caught:
-        run_partseg(root, tmp_path, *flags)
-    assert message in str(caught.value)
-    assert not (tmp_path / "tiny").exists()
+def test_the_test_alone_may_be_resumed_with_other_votes_and_pictures(root, plain, tmp_path):
+    run_dir = shutil.copytree(plain, tmp_path / "tiny")
+    run_partseg(root, tmp_path, "--resume", "--votes", "3", pictures=1)
+    assert same(weights(plain), weights(run_dir))
+    assert read_records(run_dir)["all_parts"]["voting"] == 3
 
 
 def test_shapenet_parts_own_table_in_a_file_is_the_same_task(root, plain, tmp_path):
     (tmp_path / "sixteen.json").write_text(json.dumps(part_names(SHAPENET_PART)))
-    run_dir = run_partseg(root, tmp_path, "--parts", str(tmp_path / "sixteen.json"))
+    run_dir = run_partseg(root, tmp_path, "--parts", tmp_path / "sixteen.json")
     assert metrics(run_dir) == metrics(plain)
 
 
-def test_a_run_that_is_started_anew_leaves_no_examples_of_the_old_one(root, tmp_path):
-    run_dir = run_partseg(root, tmp_path)
-    run_partseg(root, tmp_path, "--overwrite", "--num_pictures", "0", "--epochs", "1", "--print_freq", "2")
+def test_a_run_that_is_started_anew_leaves_no_examples_of_the_old_one(root, plain, tmp_path):
+    run_dir = shutil.copytree(plain, tmp_path / "tiny")
+    built_by(lambda: run_partseg(root, tmp_path, "--overwrite"))
+    assert (plain / "parts.png").is_file()
     assert not (run_dir / "part_clouds.npz").exists()
     assert not (run_dir / "parts.png").exists()
-    assert (run_dir / "run.log").read_text().count("epoch 0 step 1/2") == 1  # of the first run alone
+    assert metrics(run_dir) == []
 
 
 def test_clouds_are_scored_in_batches_of_the_size_asked_for(root, plain, monkeypatch):

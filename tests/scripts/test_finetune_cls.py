@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
@@ -13,11 +15,13 @@ from models.weights.published import export_state, load_encoder
 from models.weights.weight_file import read_weights
 from scripts import finetune_cls
 from tests.support.interruption import interrupted_in
+from tests.support.light_runs import built_by, metrics, results, same, start_of, weights
 from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn
 from utils.classification.classifier_weights import load_network
 from utils.cli import run_main
 
 NUM_POINTS = 48
+pytestmark = pytest.mark.usefixtures("light_training")
 
 
 @pytest.fixture(scope="module")
@@ -43,131 +47,104 @@ def pretrained(tmp_path_factory):
 
 
 DGCNN = ("--model", "dgcnn")
+COMMAND = (
+    "--recipe dgcnn --exp_name tiny --batch_size 6 --k 4 --epochs 2 --num_points 32 --model pointnet --lr 0.01 "
+    "--select last --device cpu"
+)
 
 
-def train(root, out, *extra):
+def train(root, out, *extra, command=COMMAND):
     """Two epochs of PointNet, the quickest encoder, on the tiny tree; the run's folder."""
-    command = [
-        *(
-            "--recipe",
-            "dgcnn",
-            "--exp_name",
-            "tiny",
-            "--batch_size",
-            "6",
-            "--k",
-            "4",
-            "--epochs",
-            "2",
-            "--num_points",
-            "32",
-        ),
-        *(
-            "--model",
-            "pointnet",
-            "--lr",
-            "0.01",
-            "--select",
-            "last",
-            "--device",
-            "cpu",
-            "--data_root",
-            root,
-            "--output_dir",
-            out,
-            *extra,
-        ),
-    ]
-    finetune_cls.main(finetune_cls.parse_args([str(word) for word in command]))
+    words = [*command.split(), "--data_root", root, "--output_dir", out, *extra]
+    finetune_cls.main(finetune_cls.parse_args([str(word) for word in words]))
     return out / "tiny"
 
 
+def build(root, out, *extra, **options):
+    """The training of these flags before its first step."""
+    return built_by(lambda: train(root, out, *extra, **options))
+
+
 @pytest.fixture(scope="module")
-def plain(root, tmp_path_factory):
+def plain(root, tmp_path_factory, light_training):
     """Run folder of the command as it is."""
     return train(root, tmp_path_factory.mktemp("plain"))
 
 
-def metrics(run_dir, key="loss/class"):
-    return [json.loads(line)[key] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+def network_weights(run_dir):
+    return {key.removeprefix("network."): value for key, value in weights(run_dir).items()}
 
 
-def results(run_dir):
-    return json.loads((run_dir / "results.json").read_text())["results"]
-
-
-def weights(run_dir):
-    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(root, tmp_path):
-    flags = (*DGCNN, "--epochs", 3, "--select", "val", "--val_fraction", 0.3)
-    whole = train(root, tmp_path / "whole", *flags, "--num_workers", 1)
+def test_a_resumed_training_with_workers_ends_as_without_bit_for_bit(root, plain, tmp_path):
     with interrupted_in(1):
-        train(root, tmp_path / "cut", *flags)
-    cut = train(root, tmp_path / "cut", *flags, "--resume")
-    assert same(weights(whole), weights(cut))
-    assert metrics(whole) == metrics(cut)
-    assert same(*(read_weights(run / "models" / "best_model.pth") for run in (whole, cut)))
+        train(root, tmp_path, "--num_workers", 1)
+    run_dir = train(root, tmp_path, "--resume")
+    assert same(weights(plain), weights(run_dir))
+    assert metrics(plain) == metrics(run_dir)
+    assert same(*(read_weights(run / "models" / "best_model.pth") for run in (plain, run_dir)))
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ("--seed", 2), ("--lr", 0.02), ("--final_lr", 0.009), ("--no-use_sgd",), ("--momentum", 0),
-        ("--weight_decay", 0.5), ("--label_smoothing", 0), ("--no-augment",), ("--dropout", 0), ("--num_points", 40),
-        ("--batch_size", 3), ("--normalize",), DGCNN, ("--frozen",), ("--recipe", "published"),
-        ("--label_fraction", 0.5), ("--select", "val"), ("--amp", "bf16"), ("--epochs", 3),
-    ],
-)  # fmt: skip
-def test_each_flag_of_training_changes_the_losses(root, plain, tmp_path, flags):
-    assert metrics(plain) != metrics(train(root, tmp_path, *flags))
+EFFECTS = {
+    "--lr 0.02": (lambda t: t.schedule.base_lrs, [0.02]),
+    "--final_lr 0.005": (lambda t: round(t.schedule.lr_lambdas[0](10**6), 9), 0.5),
+    "--no-use_sgd": (lambda t: type(t.optimizer), torch.optim.Adam),
+    "--momentum 0": (lambda t: t.optimizer.param_groups[0]["momentum"], 0),
+    "--weight_decay 0.5": (lambda t: t.optimizer.param_groups[0]["weight_decay"], 0.5),
+    "--label_smoothing 0": (lambda t: t.method.label_smoothing, 0),
+    "--no-augment": (lambda t: t.loader.dataset.augment, False),
+    "--dropout 0": (lambda t: {m.p for m in t.method.modules() if isinstance(m, nn.Dropout)}, {0}),
+    "--num_points 40": (lambda t: tuple(t.loader.dataset[0]["points"].shape), (40, 3)),
+    "--batch_size 3": (lambda t: t.loader.batch_size, 3),
+    "--frozen": (lambda t: any(p.requires_grad for p in t.method.network.point_encoder.parameters()), False),
+    "--recipe published": (lambda t: t.method.label_smoothing, 0),
+    "--label_fraction 0.5": (lambda t: len(t.loader.dataset), 12),
+    "--select val --val_fraction 0.4": (lambda t: len(t.loader.dataset), 15),
+    "--amp bf16": (lambda t: t.precision.dtype, torch.bfloat16),
+    "--epochs 3": (lambda t: t.settings.epochs, 3),
+    "--model dgcnn": (lambda t: getattr(t.method.network.point_encoder, "k", None), 4),
+    "--model dgcnn --k 6": (lambda t: getattr(t.method.network.point_encoder, "k", None), 6),
+}
 
 
-def test_the_number_of_neighbours_changes_the_losses_of_a_network_with_a_graph(root, tmp_path):
-    runs = [train(root, tmp_path / str(k), *DGCNN, "--k", k, "--epochs", 1, "--label_fraction", 0.5) for k in (4, 6)]
-    assert metrics(runs[0]) != metrics(runs[1])
+@pytest.mark.parametrize("flags", list(EFFECTS))
+def test_each_flag_changes_what_is_built(root, tmp_path, flags):
+    read, expected = EFFECTS[flags]
+    assert read(build(root, tmp_path / "plain")) != expected
+    assert read(build(root, tmp_path / "flags", *flags.split())) == expected
 
 
-def test_the_share_held_out_changes_what_is_trained_on(root, tmp_path):
-    runs = [train(root, tmp_path / str(share), "--select", "val", "--val_fraction", share) for share in (0.2, 0.4)]
-    assert [(results(run)[0]["num_train"], results(run)[0]["num_val"]) for run in runs] == [(18, 6), (15, 9)]
+def test_the_seed_decides_the_first_weights_and_the_order(root, tmp_path):
+    starts = [start_of(build(root, tmp_path / str(seed), "--seed", seed)) for seed in (1, 2)]
+    assert all(mine != theirs for mine, theirs in zip(*starts, strict=True))
+
+
+def test_normalised_clouds_lie_in_the_unit_sphere(root, tmp_path):
+    norms = [
+        build(root, tmp_path / str(number), "--no-augment", *flags).loader.dataset[0]["points"].norm(dim=1).max()
+        for number, flags in enumerate(((), ("--normalize",)))
+    ]
+    assert norms[1] <= 1.001 < norms[0]
 
 
 def test_steps_replace_epochs_and_batches_shrink_to_the_labelled_clouds(root, tmp_path, capsys):
-    command = [
-        *("--recipe", "dgcnn", "--exp_name", "tiny", "--k", 4, "--num_points", 32, "--device", "cpu"),
-        *("--data_root", root, "--output_dir", tmp_path, "--label_fraction", 0.01, "--steps", 3, "--model", "pointnet"),
-    ]
-    finetune_cls.main(finetune_cls.parse_args([str(word) for word in command]))
+    command = COMMAND.replace("--batch_size 6", "").replace("--epochs 2", "").replace("--select last", "")
+    run_dir = train(root, tmp_path, "--label_fraction", 0.01, "--steps", 3, command=command)
     out = capsys.readouterr().out
     assert "1 epochs of 3 steps of 3 clouds" in out
     assert "warning: --batch_size 32 is more than there are labelled clouds: batches hold 3" in out
-    (record,) = results(tmp_path / "tiny")
+    (record,) = results(run_dir)
     assert (record["num_train"], record["batch_size"], record["steps"]) == (3, 3, 3)
 
 
-def test_scratch_and_pretrained_share_labelled_clouds_and_untrained_classifier(root, pretrained, tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "utils.training.loop.train_one_epoch",
-        lambda stepper, loader, *args, **options: (
-            seen.append(({k: v.clone() for k, v in stepper.method.state_dict().items()}, loader.dataset.rows)) or {}
-        ),
-    )
-    for name, flags in (("scratch", ()), ("pretrained", ("--pretrained_path", pretrained))):
-        train(root, tmp_path / name, *DGCNN, "--label_fraction", 0.5, "--epochs", 1, *flags)
-    (scratch, rows), (started, others) = seen
-    assert rows.tolist() == others.tolist()
-    assert len(rows) == 12
-    stored = read_weights(pretrained)
-    for key, value in started.items():
+def test_scratch_and_pretrained_share_labelled_clouds_and_untrained_classifier(root, pretrained, tmp_path):
+    flags = (*DGCNN, "--label_fraction", 0.5)
+    scratch, started = build(root, tmp_path, *flags), build(root, tmp_path, *flags, "--pretrained_path", pretrained)
+    assert scratch.loader.dataset.rows.tolist() == started.loader.dataset.rows.tolist()
+    assert len(scratch.loader.dataset.rows) == 12
+    untrained, stored = scratch.method.state_dict(), read_weights(pretrained)
+    for key, value in started.method.state_dict().items():
         own = key.removeprefix("network.point_encoder.")
-        assert torch.equal(value, scratch[key] if "classifier" in key else stored[own]), key
+        assert torch.equal(value, untrained[key] if "classifier" in key else stored[own]), key
 
 
 def test_a_frozen_run_leaves_every_encoder_tensor_as_it_was(root, pretrained, tmp_path):
@@ -177,20 +154,17 @@ def test_a_frozen_run_leaves_every_encoder_tensor_as_it_was(root, pretrained, tm
     assert results(run_dir)[0]["frozen"] is True
 
 
-def test_a_start_with_a_tensor_missing_is_refused_with_the_list(root, pretrained, tmp_path):
+def test_a_start_with_tensors_missing_or_renamed_is_refused_with_the_list(root, pretrained, tmp_path):
     state = read_weights(pretrained)
     for key in ("conv3.0.weight", "conv5.1.running_var"):
         del state[key]
     torch.save(state, tmp_path / "part.pth")
     with pytest.raises(ValueError, match=r"part.pth.*2 tensors missing.*conv3.0.weight, conv5.1.running_var"):
         train(root, tmp_path, *DGCNN, "--pretrained_path", tmp_path / "part.pth")
-    assert not (tmp_path / "tiny").exists()
-
-
-def test_weights_saved_from_inside_a_wrapper_are_refused_not_skipped(root, pretrained, tmp_path):
-    torch.save({f"module.{key}": value for key, value in read_weights(pretrained).items()}, tmp_path / "ddp.pth")
+    torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "ddp.pth")  # of a wrapper
     with pytest.raises(ValueError, match=r"ddp.pth.*no point encoder of ours.*module\."):
         train(root, tmp_path, "--pretrained_path", tmp_path / "ddp.pth")
+    assert not (tmp_path / "tiny").exists()
 
 
 def test_training_learns_the_classes_and_says_so_in_every_file(root, pretrained, tmp_path):
@@ -215,7 +189,9 @@ def test_training_learns_the_classes_and_says_so_in_every_file(root, pretrained,
 
 def test_eval_repeats_the_records_of_the_run_without_training(root, plain, tmp_path, capsys):
     before = (plain / "last.pt").stat().st_mtime_ns
-    train(root, plain.parent, "--eval", "--json", tmp_path / "again.json", "--votes", 2)
+    best = plain / "models" / "best_model.pth"
+    train(root, tmp_path, "--eval", "--model_path", best, "--json", tmp_path / "again.json", "--votes", 2)
+    assert not (tmp_path / "tiny").exists()
     again = json.loads((tmp_path / "again.json").read_text())["results"]
     assert again[:1] == results(plain)
     assert again[1]["voting"] == 2
@@ -224,12 +200,6 @@ def test_eval_repeats_the_records_of_the_run_without_training(root, plain, tmp_p
     out = capsys.readouterr().out
     assert "warning: trained with --num_points 32, scored with 40" in out
     assert "warning: trained with --normalize False, scored with True" in out
-
-
-def test_another_file_can_be_scored(root, plain, tmp_path, capsys):
-    train(root, tmp_path, "--eval", "--model_path", plain / "models" / "best_model.pth")
-    assert f"accuracy={results(plain)[0]['accuracy']:.4f}" in capsys.readouterr().out
-    assert not (tmp_path / "tiny").exists()
 
 
 def test_a_network_of_other_classes_is_refused(plain, tmp_path):
@@ -247,30 +217,28 @@ def test_the_fine_tuned_encoder_can_be_used_like_a_pretrained_one(root, plain, t
     assert results(run_dir)[0]["checkpoint"] == str(best)
 
 
-def test_the_best_epoch_is_chosen_on_held_out_clouds_and_test_is_scored_once(root, tmp_path, capsys):
+def test_the_best_epoch_is_chosen_on_held_out_clouds_or_the_last_kept_and_test_is_scored_once(
+    root, plain, tmp_path, capsys
+):
+    network, origin = load_network(plain / "models" / "best_model.pth")
+    assert same(network.state_dict(), network_weights(plain))
+    assert origin["selected_on"] == "last"
     run_dir = train(root, tmp_path, "--epochs", 4, "--select", "val", "--val_fraction", 0.3)
     out = capsys.readouterr().out
     scores = metrics(run_dir, "class/val_accuracy")
     assert out.count("best so far") == sum(score >= max([-1, *scores[:i]]) for i, score in enumerate(scores))
     assert out.count("result task=finetune_cls") == 1
     network, _ = load_network(run_dir / "models" / "best_model.pth")
-    last = {key.removeprefix("network."): value for key, value in weights(run_dir).items()}
-    is_last_best = scores[-1] == max(scores)
-    assert same(network.state_dict(), last) == is_last_best
+    assert same(network.state_dict(), network_weights(run_dir)) == (scores[-1] == max(scores))
+    assert [(record["num_train"], record["num_val"]) for record in results(run_dir)] == [(18, 6)]
 
 
-def test_the_last_epoch_is_kept_when_nothing_is_held_out(plain):
-    network, origin = load_network(plain / "models" / "best_model.pth")
-    assert same(network.state_dict(), {key.removeprefix("network."): v for key, v in weights(plain).items()})
-    assert origin["selected_on"] == "last"
-
-
-@pytest.mark.parametrize("name", ["dgcnn_seg", "dgcnn"])
-def test_other_encoders_are_fine_tuned_and_scored_again(root, tmp_path, name):
-    run_dir = train(root, tmp_path, "--model", name, "--epochs", 1)
-    assert (results(run_dir)[0]["model"], results(run_dir)[0]["encoder_seed"]) == (name, 1)
-    train(root, tmp_path, "--model", name, "--eval", "--json", tmp_path / "again.json")
-    assert json.loads((tmp_path / "again.json").read_text())["results"] == results(run_dir)
+def test_another_encoder_is_fine_tuned_and_scored_again(root, tmp_path):
+    flags = ("--model", "dgcnn_seg", "--epochs", 1)
+    records = results(train(root, tmp_path, *flags))
+    assert (records[0]["model"], records[0]["encoder_seed"]) == ("dgcnn_seg", 1)
+    train(root, tmp_path, *flags, "--eval", "--json", tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text())["results"] == records
 
 
 def test_a_scanobjectnn_variant_is_trained_on(tmp_path):
@@ -283,27 +251,27 @@ def test_a_scanobjectnn_variant_is_trained_on(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--data_root", "/nonexistent"), "make_shapes"),
-        (("--batch_size", 1), "--batch_size must be at least 2"),
-        (("--epochs", 0), "--epochs must be at least 1"),
-        (("--test_batch_size", 0), "--test_batch_size must be at least 1"),
-        (("--votes", -1), "--votes must be at least 0"),
-        (("--num_points", 64), "holds 48 points a cloud, 64 were asked for"),
-        ((*DGCNN, "--k", 33), "k = 33"),
-        (("--label_fraction", 2), "--label_fraction must be above 0"),
-        (("--label_fraction", 0.01, "--select", "val"), "--select val finds nothing to hold out"),
-        (("--variant", "obj_bg"), "--variant obj_bg belongs to --dataset scanobjectnn"),
-        (("--pretrained_path", "none.pth"), "none.pth"),
-        (("--model_path", "a.pth", "--pretrained_path", "b.pth"), "both name weights"),
-        (("--eval", "--pretrained_path", "a.pth"), "--model_path"),
-        (("--eval", "--model_path", "none.pth"), "none.pth"),
-        (("--device", "cuda:99"), "cuda:99"),
-        (("--resume",), "nothing to resume"),
+        ("--data_root /nonexistent", "make_shapes"),
+        ("--batch_size 1", "--batch_size must be at least 2"),
+        ("--epochs 0", "--epochs must be at least 1"),
+        ("--test_batch_size 0", "--test_batch_size must be at least 1"),
+        ("--votes -1", "--votes must be at least 0"),
+        ("--num_points 64", "holds 48 points a cloud, 64 were asked for"),
+        ("--model dgcnn --k 33", "k = 33"),
+        ("--label_fraction 2", "--label_fraction must be above 0"),
+        ("--label_fraction 0.01 --select val", "--select val finds nothing to hold out"),
+        ("--variant obj_bg", "--variant obj_bg belongs to --dataset scanobjectnn"),
+        ("--pretrained_path none.pth", "none.pth"),
+        ("--model_path a.pth --pretrained_path b.pth", "both name weights"),
+        ("--eval --pretrained_path a.pth", "--model_path"),
+        ("--eval --model_path none.pth", "none.pth"),
+        ("--device cuda:99", "cuda:99"),
+        ("--resume", "nothing to resume"),
     ],
 )
 def test_bad_flags_are_one_message_and_exit_status_2(root, tmp_path, capsys, flags, message):
     with pytest.raises(SystemExit) as stop:
-        run_main(lambda: train(root, tmp_path, *flags))
+        run_main(lambda: train(root, tmp_path, *flags.split()))
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -324,11 +292,10 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(root, plai
         train(root, plain.parent, "--resume", "--label_fraction", 0.5)
 
 
-def test_overwriting_removes_the_predictions_of_the_run_before(root, tmp_path, monkeypatch):
-    run_dir = train(root, tmp_path, "--epochs", 1)
-    monkeypatch.setattr("utils.training.loop.train_one_epoch", lambda *args, **options: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        train(root, tmp_path, "--overwrite")
+def test_overwriting_removes_the_predictions_of_the_run_before(root, plain, tmp_path):
+    run_dir = shutil.copytree(plain, tmp_path / "tiny")
+    build(root, tmp_path, "--overwrite")
+    assert (plain / "predictions.npz").is_file()
     assert not (run_dir / "predictions.npz").exists()
 
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import train_partseg
 from datasets.labels import SHAPENET_PART
@@ -27,35 +26,19 @@ def write_part_tree(root: Path, table=SHAPENET_PART, indices=(0, 1, 15)) -> Path
     return root
 
 
-def run_partseg(root: Path, out: Path, *extra: str) -> Path:
-    """Two epochs on the tiny tree; the run's folder."""
+def run_partseg(root: Path, out: Path, *extra: str, pictures: int = 0) -> Path:
+    """Two epochs on the tiny tree; return the run's folder."""
     command = [
         *("--exp_name", "tiny", "--batch_size", "4", "--test_batch_size", "2", "--k", "4"),
         *(() if "--steps" in extra else ("--epochs", "2")),
         *("--num_points", "32", "--num_workers", "0", "--device", "cpu", "--print_freq", "1"),
-        *("--data_root", str(root), "--output_dir", str(out), *extra),
+        *("--num_pictures", str(pictures), "--data_root", str(root), "--output_dir", str(out), *map(str, extra)),
     ]
     train_partseg.main(train_partseg.parse_args(command))
     return out / "tiny"
 
 
-def metrics(run_dir: Path, key: str = "loss/part") -> list[float]:
-    return [
-        record[key] for record in map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines()) if key in record
-    ]
-
-
-def read_results(path: Path) -> dict:
-    return {r["protocol"]: r for r in json.loads(path.read_text())["results"]}
-
-
-def results(run_dir: Path) -> dict:
-    return read_results(run_dir / "results.json")
-
-
-def weights(run_dir: Path) -> dict:
-    return torch.load(run_dir / "last.pt", weights_only=True)["method"]
-
-
-def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+def read_records(path: Path) -> dict[str, dict]:
+    """The records of a results file, or of a run folder's, by protocol."""
+    file = path / "results.json" if path.is_dir() else path
+    return {record["protocol"]: record for record in json.loads(file.read_text())["results"]}
