@@ -1,9 +1,9 @@
-"""Copies of point 0, which the augmentation makes, computed once with their number or each on its own.
+"""Training step on augmented clouds: copies of point 0 computed once and counted, or each on its own.
 
     python -m benchmarks.copies --record
 
-Both sides are our DGCNN with the same weights on the same augmented clouds, and first show that they compute the same
-function. Times of a training step (forward and backward) are taken in turns, medians of the rounds.
+Both sides are our DGCNN with the same weights on the same augmented clouds; the program first checks that they compute
+the same function. A training step is forward and backward; sides are timed in turns, figures are medians of the rounds.
 """
 
 import argparse
@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness.inputs import make_clouds, parse_size
-from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.records import Recorder, add_output_args, figures_of, setting_text
 from benchmarks.harness.timing import in_turns
 from benchmarks.step import check_equal, training_step
 from models.encoders.dgcnn import DGCNN
-from models.layers.neighbours import dense_rows
+from models.rows import dense_rows
 from utils.cli import run_main
-from utils.flags import require_at_least
+from utils.flags import program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 
 
 class EveryPoint(DGCNN):
-    """DGCNN for which a copy is a point like any other."""
+    """DGCNN that treats a copy like any other point."""
 
     def forward(self, points: Tensor) -> Tensor:
         with mock.patch("models.encoders.dgcnn.merge_copies", dense_rows):
@@ -32,7 +32,7 @@ class EveryPoint(DGCNN):
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--sizes", nargs="+", default=["64x384", "16x1024", "16x2048"], metavar="CLOUDSxPOINTS")
     parser.add_argument("--k", type=int, default=15, help="neighbours per point")
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of each side")
@@ -57,11 +57,9 @@ def main(args: argparse.Namespace) -> None:
         }
         times = in_turns(calls, args.rounds, device)
         setting = setting_text(B=clouds, N=points, k=args.k)
-        recorder.add(
-            Figure(setting, side, "training step", 1e3 * seconds, "ms", args.rounds) for side, seconds in times.items()
-        )
+        milliseconds = {side: 1e3 * seconds for side, seconds in times.items()}
+        recorder.add(figures_of(setting, "training step", "ms", milliseconds, args.rounds))
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(lambda: main(parse_args()))

@@ -3,38 +3,40 @@
     python -m data.pack data/shapes
     python -m benchmarks.loader --data_root data/shapes --packed data/shapes/shapenet_render.h5 --json loader.json
 
-Random items in batches, timed A B A B ..., medians of the rounds in milliseconds of one core (other programs on the
-machine then disturb little):
+Batches of random items are loaded in turns; figures are medians of the rounds in milliseconds of processor time of one
+core, which other programs on the machine disturb little:
 
     published   benchmarks/published/published_loader.py on the trees
     tree        our items from the trees
     packed      the same items from the packed file
-    device      from the packed file, augmentation left to the device: what a loader process does for it
+    device      a loader process's part of the work when the device augments, from the packed file
     decoded     cloud and decoded view from the packed file, nothing else
 
-Beside them the augmentation of such a batch on --device. There it takes its turn with the training step, so it is no
+The augmentation of such a batch on --device is measured apart: there it takes turns with the training step and is no
 part of the loader's time.
 """
 
 import argparse
-import statistics
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate
 
-from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.records import Figure, Recorder, add_output_args, figures_of, setting_text
+from benchmarks.harness.timing import medians, wall_clock
 from benchmarks.published.published_loader import PublishedRender
 from datasets.layouts import PACKED
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.transforms.batch_augment import BatchAugment
-from datasets.transforms.point_transforms import PUBLISHED_AUGMENT
+from datasets.transforms.point_transforms import augmented_pair
 from utils.cli import run_main
-from utils.flags import require_at_least
+from utils.flags import add_device_arg, program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 
@@ -42,13 +44,13 @@ BASE = "published"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--data_root", type=Path, default=Path("data/shapes"), help="folder of the trees")
     parser.add_argument("--packed", type=Path, help=f"their packed file (default: DATA_ROOT/{PACKED})")
     parser.add_argument("--image_size", type=int, default=224, help="pixels, square")
     parser.add_argument("--batch_size", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=15, help="batches of each kind")
-    parser.add_argument("--device", default="auto", help="that augments batches: auto, cpu, cuda or cuda:N")
+    add_device_arg(parser)
     add_output_args(parser)
     args = parser.parse_args(argv)
     require_at_least(1, args, "image_size", "batch_size", "rounds")
@@ -56,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 class Decoded(Dataset):
-    """Cloud and one view of a packed file as they are stored."""
+    """Clouds and one view each of a packed file, as they are stored."""
 
     def __init__(self, pairs: PackedRender):
         self.pairs = pairs
@@ -70,10 +72,10 @@ class Decoded(Dataset):
 
 
 def open_all(args: argparse.Namespace) -> dict[str, Dataset]:
-    """The data set of each kind of loading, that of the published code first.
+    """Open the data set of each kind of loading, the published code's first.
 
     Raises:
-        ValueError: the packed file does not hold the same as the trees.
+        ValueError: the packed file holds other data than the trees.
     """
     packed = args.packed or args.data_root / PACKED
     size = {"image_size": args.image_size}
@@ -91,46 +93,31 @@ def _equal(a: dict, b: dict) -> bool:
 
 
 def fetch(dataset: Dataset, indices: list[int]) -> list:
-    """The items of a batch as a DataLoader asks for them."""
+    """Fetch the items of a batch in the way a DataLoader does."""
     return dataset.__getitems__(indices) if hasattr(dataset, "__getitems__") else [dataset[i] for i in indices]
 
 
 def time_loading(sets: dict[str, Dataset], batch_size: int, rounds: int) -> dict[str, float]:
-    """Median milliseconds of one core for an item of each kind, collated, measured in turns on the same indices."""
-    rng = np.random.default_rng(0)
-    times: dict[str, list[float]] = {name: [] for name in sets}
-    for _ in range(rounds + 1):  # the first one warms up
-        indices = rng.integers(len(sets[BASE]), size=batch_size).tolist()
-        for name, dataset in sets.items():
-            start = time.process_time()
-            default_collate(fetch(dataset, indices))
-            times[name].append(1e3 * (time.process_time() - start) / batch_size)
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
+    """Measure milliseconds of one core for an item of each kind, collated; all kinds load the same random items."""
+
+    def loads(dataset: Dataset) -> Iterator[object]:
+        rng = np.random.default_rng(0)
+        while True:
+            yield default_collate(fetch(dataset, rng.integers(len(sets[BASE]), size=batch_size).tolist()))
+
+    tasks = {name: partial(next, loads(dataset)) for name, dataset in sets.items()}
+    return {name: 1e3 * value / batch_size for name, value in medians(tasks, rounds, time.process_time).items()}
 
 
 def time_augmentation(dataset: Dataset, args: argparse.Namespace, device: torch.device) -> float:
-    """Median milliseconds of the device for an item, its batch lying there."""
+    """Measure milliseconds of the device for an item of a batch that lies there; of one core on a CPU."""
     batch = default_collate(fetch(dataset, [index % len(dataset) for index in range(args.batch_size)]))
     batch = {name: value.to(device) for name, value in batch.items()}
-    augment = BatchAugment(PUBLISHED_AUGMENT, args.image_size, seed=0)
-    clock, times = _clock(device), []
-    for step in range(args.rounds + 1):
-        start = clock()
-        augment(batch, 0, step)
-        times.append(1e3 * (clock() - start) / args.batch_size)
-    return statistics.median(times[1:])
-
-
-def _clock(device: torch.device) -> Callable[[], float]:
-    """Seconds after all work on the device is done: of a core on a CPU, on the wall otherwise."""
-    if device.type == "cpu":
-        return time.process_time
-
-    def wait() -> float:
-        torch.cuda.synchronize(device)
-        return time.perf_counter()
-
-    return wait
+    augment = BatchAugment(augmented_pair(), args.image_size, seed=0)
+    steps = itertools.count()
+    tasks = {"augment": lambda: augment(batch, 0, next(steps))}
+    clock = time.process_time if device.type == "cpu" else partial(wall_clock, device)
+    return 1e3 * medians(tasks, args.rounds, clock)["augment"] / args.batch_size
 
 
 def main(args: argparse.Namespace) -> None:
@@ -141,7 +128,7 @@ def main(args: argparse.Namespace) -> None:
     times = time_loading(sets, args.batch_size, args.rounds)
     on_device = time_augmentation(sets["device"], args, device)
     setting = setting_text(data=args.data_root.name, views=args.image_size, batch=args.batch_size)
-    recorder.add([Figure(setting, name, "load an item", ms, "ms", args.rounds) for name, ms in times.items()])
+    recorder.add(figures_of(setting, "load an item", "ms", times, args.rounds))
     recorder.add([Figure(setting, device.type, "augment an item of a batch", on_device, "ms", args.rounds)])
     for name, ms in times.items():
         print(f"{name:10} {1e3 / ms:7.0f} items/s a core {times[BASE] / ms:8.2f}x")

@@ -2,10 +2,10 @@
 
     python -m benchmarks.micro_batch --record
 
-A step is forward and backward of both networks: DGCNN, k 15, on two clouds of distinct points, so that every
-micro-batch needs the same, and ResNet-18 on a picture of 64 x 64. Each combination runs in a process of its own;
-micro-batch 0 is the whole batch at once. Memory is what the steps need beyond weights and input. Two slopes by least
-squares say what it grows with.
+A step is forward and backward of both networks: DGCNN, k 15, on two clouds of distinct points (so that all
+micro-batches need the same memory), and ResNet-18 on an image of 64 x 64. Each combination runs in a process of its
+own; micro-batch 0 is the whole batch at once. Memory is what the steps need beyond weights and input; least squares
+says how it grows with the batch and with the micro-batch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
 from utils.cli import run_main
-from utils.flags import add_device_arg
+from utils.flags import add_device_arg, program_parser
 from utils.processes.device import get_device
 from utils.training.gradient_cache import cached_backward
 
@@ -30,8 +30,8 @@ K, IMAGE_DEPTH, IMAGE_SIZE = 15, 18, 64
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch_size", type=int, nargs="+", default=[32, 64, 128], help="shapes that are contrasted")
+    parser = program_parser(__doc__)
+    parser.add_argument("--batch_size", type=int, nargs="+", default=[32, 64, 128], help="shapes of a step")
     parser.add_argument("--micro_batch", type=int, nargs="+", default=[0, 8, 16, 32], help="shapes in memory at once")
     parser.add_argument("--points", type=int, default=512, help="a cloud")
     add_device_arg(parser)
@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what no step can be made of.
+    """Refuse sizes with which no step can run.
 
     Raises:
         ValueError: names the flag.
@@ -53,14 +53,14 @@ def check(args: argparse.Namespace) -> None:
 
 
 def make_batch(size: int, num_points: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """Two clouds and a picture a shape, always the same."""
+    """Make the same two clouds and image per shape at every call."""
     clouds = make_clouds(2 * size, num_points, dropout=False).to(device)
     image = torch.randn(size, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0)).to(device)
     return {"aug_a": clouds[:size], "aug_b": clouds[size:], "image": image}
 
 
 def step(method: CrossPoint, batch: dict[str, torch.Tensor], micro_batch: int) -> None:
-    """Gradients of one batch; micro_batch 0 takes it in one piece."""
+    """Compute the gradients of one batch; micro_batch 0 takes it in one piece."""
     method.zero_grad(set_to_none=True)
     if micro_batch:
         cached_backward(method, batch, micro_batch)
@@ -69,7 +69,7 @@ def step(method: CrossPoint, batch: dict[str, torch.Tensor], micro_batch: int) -
 
 
 def print_step(args: argparse.Namespace, device: torch.device) -> None:
-    """What each process of `main` prints."""
+    """Measure one combination in this process, which `main` started, and print its usage."""
     torch.manual_seed(0)
     method = CrossPoint(DGCNN(K), ImageResNet(IMAGE_DEPTH)).to(device).train()
     step(method, make_batch(2, K, device), 0)  # libraries and thread pools
@@ -79,10 +79,10 @@ def print_step(args: argparse.Namespace, device: torch.device) -> None:
 
 
 def slopes(usage: Sequence[tuple[int, int, float]]) -> tuple[float, float]:
-    """MiB for each shape more in the batch, and for each in the micro-batch: a plane by least squares.
+    """Fit a plane: MiB per shape of the batch and per shape of the micro-batch.
 
     Args:
-        usage: (batch, micro-batch, MiB), at least 3 of them, of two batches and two micro-batches at least.
+        usage: (batch, micro-batch, MiB), 3 or more, with two or more values of each size.
     """
     batch, micro_batch, mib = np.array(usage).T
     plane = np.linalg.lstsq(np.stack([batch, micro_batch, np.ones(len(mib))], axis=1), mib, rcond=None)[0]
@@ -90,7 +90,7 @@ def slopes(usage: Sequence[tuple[int, int, float]]) -> tuple[float, float]:
 
 
 def print_slopes(usage: dict[tuple[int, int], float]) -> None:
-    """What memory grows with, as far as the measured combinations say."""
+    """Print how memory grows, as far as the measured combinations tell."""
     whole = {batch: mib for (batch, micro_batch), mib in usage.items() if not micro_batch}
     if len(whole) > 1:
         slope = np.polyfit(list(whole), list(whole.values()), 1)[0]
@@ -124,5 +124,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(lambda: main(parse_args()))

@@ -1,4 +1,4 @@
-"""Write the recorded measurements into the README: tables of both sides, and a plot of how they grow.
+"""Write the recorded measurements into docs/speed.md, with a plot of how they grow, and five of them into the README.
 
     python -m benchmarks.report
 
@@ -14,11 +14,12 @@ from benchmarks.harness.records import OUT_OF_MEMORY, RESULTS, parse_setting, re
 from utils import markdown
 from utils.cli import run_main
 from utils.csv_rows import Row
-from utils.figures.plots import growth_panels, save_png
+from utils.figures.curve_plots import growth_panels
+from utils.figures.plot_style import save_png
 
 SECTION = "speed"
 NOTHING_YET = "Nothing is recorded yet. `python -m benchmarks.step` measures your own machine."
-PLOT = Path("docs/scaling.png")
+PLOT = "scaling.png"  # beside the page
 _TITLES = {
     "step": "Training step (forward and backward) and inference of DGCNN, published formulation against ours",
     "knn": "Exact neighbour search",
@@ -33,17 +34,44 @@ _TITLES = {
 }
 _GROWS_WITH = {"N": "points of a cloud", "k": "neighbours", "B": "clouds"}
 _DRAWN = ("training step", "training memory")
+_STEP = "B=16 N=1024 k=15 clouds=augmented"
+# Lines of the README: what was measured, then benchmark, setting and figure, and the two sides to compare.
+FRONT_PAGE = (
+    ("training step of DGCNN", "step", _STEP, "training step", "published", "ours"),
+    ("peak memory of that step", "step", _STEP, "training memory", "published", "ours"),
+    ("inference", "step", _STEP, "inference", "published", "ours"),
+    ("loading a pair", "loader", "data=shapes views=224 batch=20", "load an item", "published", "packed"),
+    ("exact neighbour search", "knn", "B=8 N=1024 C=64 k=20", "search", "matmul", "ours"),
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--csv", type=Path, default=RESULTS, help="recorded measurements")
-    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file of the five lines")
+    parser.add_argument(
+        "--page", type=Path, default=Path("docs/speed.md"), help="file of all tables, the plot goes beside it"
+    )
     return parser.parse_args(argv)
 
 
 def readme_section(rows: Sequence[Row]) -> str:
-    """What stands between the markers: a table for each benchmark and machine."""
+    """Return what stands between the markers of the README: of each FRONT_PAGE entry what was recorded last."""
+    lines = []
+    rows = [row for row in rows if row["value"] != OUT_OF_MEMORY]
+    for name, *key, before, after in FRONT_PAGE:
+        by_side = {row["side"]: row for row in rows if [row["benchmark"], row["setting"], row["figure"]] == key}
+        if before in by_side and after in by_side:
+            values = [float(by_side[side]["value"]) for side in (before, after)]
+            unit, machine = by_side[after]["unit"], by_side[after]["machine"]
+            cells = [f"{side}: {_number(value)} {unit}" for side, value in zip((before, after), values)]
+            lines.append([name, key[1].replace("=", " "), *cells, f"{values[0] / values[1]:.2f}x", machine])
+    header = ["measured", "at", "before", "here", "ratio", "machine"]
+    return markdown.table(header, lines) if lines else NOTHING_YET
+
+
+def page_section(rows: Sequence[Row]) -> str:
+    """Return what stands between the markers of docs/speed.md: a table for each benchmark and machine."""
     if not rows:
         return NOTHING_YET
     parts = []
@@ -59,7 +87,7 @@ def readme_section(rows: Sequence[Row]) -> str:
 
 
 def _grouped(rows: Sequence[Row], *names: str) -> dict[tuple[str, ...], list[Row]]:
-    """Rows by their values in some columns, in order of appearance."""
+    """Group rows by their values in some columns, in order of appearance."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
@@ -67,16 +95,16 @@ def _grouped(rows: Sequence[Row], *names: str) -> dict[tuple[str, ...], list[Row
 
 
 def _origin(rows: Sequence[Row]) -> str:
-    """Where and by what these figures were measured, one sentence."""
+    """Say where and by what these figures were measured, in one sentence."""
     seen = {name: ", ".join(dict.fromkeys(row[name] for row in rows)) for name in rows[0]}
     threads = f"{seen['threads']} thread{'s' if seen['threads'] != '1' else ''}"
     return f"{seen['machine']}, {threads}, torch {seen['torch']}, commit {seen['commit']}, {seen['date']}."
 
 
 def figures_table(rows: Sequence[Row]) -> str:
-    """Markdown: a line for each setting, a column for each figure; its cells hold the sides that the header names.
+    """Return Markdown: a line for each setting, a column for each figure, whose cells hold the sides in its header.
 
-    Of two sides the first over the second follows; of more the best is bold: the smallest, of rates the largest.
+    Two sides are followed by their ratio; of more the best is bold: the smallest, or of rates the largest.
     """
     keys = list(dict.fromkeys(key for row in rows for key in parse_setting(row["setting"])))
     sides = list(dict.fromkeys(row["side"] for row in rows))
@@ -106,13 +134,13 @@ def _number(value: float) -> str:
 
 
 def all_growth(rows: Sequence[Row]) -> list[Growth]:
-    """Growth of time and memory of the step benchmark on one machine with N, k and B."""
+    """Find how time and memory of the step benchmark grow with N, k and B on one machine."""
     drawn = [row for row in rows if row["benchmark"] == "step" and row["figure"] in _DRAWN]
     return [growth for key in _GROWS_WITH for growth in find_growth(drawn, key)]
 
 
 def _growth_table(found: Sequence[Growth]) -> str:
-    """Markdown: the exponents of both sides."""
+    """Markdown with the exponents of both sides."""
     sides = list(dict.fromkeys(growth.side for growth in found))
     groups: dict[tuple[str, ...], dict[str, Growth]] = {}
     for growth in found:
@@ -128,7 +156,7 @@ def _growth_table(found: Sequence[Growth]) -> str:
 
 
 def last_growth(rows: Sequence[Row]) -> tuple[str, list[Growth]]:
-    """The machine whose growth was recorded last, and that growth; "" and none where there is none."""
+    """Return the machine whose growth was recorded last, and that growth; "" and [] if there is none."""
     groups = _grouped(rows, "machine", "threads")
     found = [(machine, all_growth(group)) for (machine, _), group in groups.items()]
     return next(((machine, growth) for machine, growth in reversed(found) if growth), ("", []))
@@ -147,11 +175,12 @@ def draw(found: Sequence[Growth], path: Path) -> None:
 def main(args: argparse.Namespace) -> None:
     rows = read_csv(args.csv)
     markdown.update_section(args.readme, SECTION, readme_section(rows))
-    print(f"wrote the tables of {args.csv} into {args.readme}")
+    markdown.update_section(args.page, SECTION, page_section(rows))
+    print(f"wrote the tables of {args.csv} into {args.readme} and {args.page}")
     _, growth = last_growth(rows)
     if growth:
-        draw(growth, args.readme.parent / PLOT)
-        print(f"wrote {args.readme.parent / PLOT}")
+        draw(growth, args.page.parent / PLOT)
+        print(f"wrote {args.page.parent / PLOT}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Throughput of the pre-training step with one process or two, on one core or two, the global batch being the same.
+"""Throughput of the pre-training step on one rank or two, with one core or two and the same global batch.
 
     python -m benchmarks.scaling --rounds 3
 
-DGCNN and ResNet, NT-Xent, Adam, by the engine that train_crosspoint.py uses; batches are in memory. The forms are
-1x1 (one process, one thread), 1x2 and 2x1 (two processes under torchrun, gloo), each in processes of its own, in turns.
-Collectives: the share of the step in which the first process waits in calls of statistics and embeddings over all
-processes, which includes waiting for the other; the averaging of gradients runs beside the backward pass, and is no
-part of it.
+A step is that of train_crosspoint.py's engine: DGCNN and ResNet, NT-Xent, Adam; batches are in memory. The forms, ranks
+x threads, are 1x1, 1x2 and 2x1 (torchrun, gloo); each runs in processes of its own, in turns. "In collectives" is the
+share of the step that rank 0 spends in collectives for statistics and embeddings, waiting for the other rank included.
+Gradients are averaged during the backward pass and do not count.
 """
 
 import argparse
@@ -27,22 +26,22 @@ import torch
 from torch import distributed
 
 from benchmarks.gpu.gpu_step import FORMS, Repeated, build, make_batch
-from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.records import Figure, Recorder, add_output_args, figures_of, setting_text
 from models.distributed import get_rank, get_world_size
 from utils.cli import run_main
 from utils.files import write_text
-from utils.flags import add_device_arg, require_at_least
-from utils.processes import launch
+from utils.flags import add_flags, program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import is_main_process
 from utils.processes.device import get_device
+from utils.processes.launch import ProcessSettings, process_group
 from utils.training.engine import Precision, Progress, Stepper, train_one_epoch
 from utils.training.epoch_loader import check_divisible
 from utils.training.optim import cosine_schedule
 
 
 class Form(NamedTuple):
-    """Processes, and threads of each."""
+    """Number of processes, and of threads in each."""
 
     processes: int
     threads: int
@@ -54,26 +53,24 @@ SIDES = BASES | {SHARED: Form(2, 1)}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=16, help="shapes of all processes; twice as many clouds")
+    parser = program_parser(__doc__)
+    parser.add_argument("--batch", type=int, default=16, help="shapes over all processes; twice as many clouds")
     parser.add_argument("--points", type=int, default=1024, help="of a cloud")
     parser.add_argument("--k", type=int, default=20, help="neighbours per point")
     parser.add_argument("--image_size", type=int, default=64, help="pixels, square")
     parser.add_argument("--image_depth", type=int, default=18, help="of the ResNet: 18, 34 or 50")
     parser.add_argument("--steps", type=int, default=3, help="timed steps a round, after one that is not timed")
     parser.add_argument("--rounds", type=int, default=3, help="of each form")
-    parser.add_argument("--alone", type=Path, metavar="FILE.json", help="measure these processes, write the figures")
+    parser.add_argument("--alone", type=Path, metavar="FILE.json", help="measure this process group, write the figures")
     parser.add_argument("--threads", type=int, default=1, help="of each process, with --alone")
-    add_device_arg(parser)
-    launch.add_process_args(parser)
+    add_flags(parser, ProcessSettings, device="cpu")
     add_output_args(parser)
-    parser.set_defaults(device="cpu")
     return parser.parse_args(argv)
 
 
 @contextmanager
 def timed_collectives() -> Iterator[list[float]]:
-    """Seconds of every collective called from Python in the block."""
+    """Collect the seconds of every collective that the block calls from Python."""
     times: list[float] = []
 
     def timed(name: str):
@@ -92,7 +89,7 @@ def timed_collectives() -> Iterator[list[float]]:
 
 
 def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float]:
-    """Seconds of the timed steps of this process's part of the batch, and those of them in collectives."""
+    """Time the steps of this rank's part of the batch; "collectives" are the seconds spent there."""
     share = args.batch // get_world_size()
     rows = slice(get_rank() * share, (get_rank() + 1) * share)
     batch = {name: value[rows] for name, value in make_batch(args, device).items()}
@@ -113,9 +110,9 @@ def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float]:
 
 
 def measure_alone(args: argparse.Namespace) -> None:
-    """What each process that `run_form` starts does."""
+    """Measure in this process, which `run_form` started; the main process writes the figures."""
     torch.set_num_threads(args.threads)
-    with launch.process_group(args) as device:
+    with process_group(ProcessSettings.read(vars(args))) as device:
         keep_freed_memory(device)
         figures = measure(args, device)
         if is_main_process():
@@ -123,32 +120,36 @@ def measure_alone(args: argparse.Namespace) -> None:
 
 
 def run_form(form: Form, args: argparse.Namespace) -> dict[str, float]:
-    """Figures of one round of a form.
+    """Run one round of a form in processes of its own and return its figures.
 
     Raises:
-        RuntimeError: what its processes say.
+        RuntimeError: the processes failed; carries what they wrote.
     """
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={form.processes}"]
-    names = ("batch", "points", "k", "image_size", "image_depth", "steps", "device")
-    flags = [word for name in names for word in (f"--{name}", str(getattr(args, name)))]
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": str(form.threads)}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "figures.json"
-        words = [*(torchrun if form.processes > 1 else []), "-m", "benchmarks.scaling", *flags]
-        words += ["--threads", str(form.threads), "--alone", str(out)]
-        done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+        environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": str(form.threads)}
+        done = subprocess.run(command(form, args, out), env=environment, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{' '.join(done.args)} failed:\n{done.stderr}")
         return json.loads(out.read_text())
 
 
+def command(form: Form, args: argparse.Namespace, out: Path) -> list[str]:
+    """Return the command that measures a form with these flags and writes its figures to `out`."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={form.processes}"]
+    names = ("batch", "points", "k", "image_size", "image_depth", "steps", "device")
+    flags = [word for name in names for word in (f"--{name}", str(getattr(args, name)))]
+    words = [*(torchrun if form.processes > 1 else []), "-m", "benchmarks.scaling", *flags]
+    return [sys.executable, *words, "--threads", str(form.threads), "--alone", str(out)]
+
+
 def summary(args: argparse.Namespace, rounds: dict[str, list[dict[str, float]]]) -> tuple[list[Figure], list[str]]:
-    """Figures of every form, medians of its rounds, and lines on the two processes beside one."""
+    """Return the figures of every form, medians of its rounds, and lines that compare two processes with one."""
     setting = setting_text(B=args.batch, N=args.points, k=args.k, views=args.image_size, resnet=args.image_depth)
     shapes = args.batch * args.steps
     speed = {name: statistics.median(shapes / one["seconds"] for one in found) for name, found in rounds.items()}
     shares = [one["collectives"] / one["seconds"] for one in rounds[SHARED]]
-    figures = [Figure(setting, name, "throughput", value, "shapes/s", args.rounds) for name, value in speed.items()]
+    figures = figures_of(setting, "throughput", "shapes/s", speed, args.rounds)
     figures.append(Figure(setting, SHARED, "in collectives", 100 * statistics.median(shares), "%", args.rounds))
     lines = []
     for name, form in BASES.items():
@@ -178,5 +179,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(lambda: main(parse_args()))

@@ -1,10 +1,10 @@
-"""The order of reading shards at the size of Objaverse-XL on 64 GPUs, computed as all their loader processes would.
+"""Order in which shards are read, computed as the loader processes of 64 GPUs would at the size of Objaverse-XL.
 
     python -m benchmarks.shard_sampler --record
 
-For each epoch, every stream of every worker of every rank: which samples it gives out and when. Nothing is read. Exit
-status 1 when a sample is given out twice or never, when ranks differ by more than one sample, when a batch or more is
-left over, or when epochs have one order.
+For every stream of every worker of every rank the program computes which samples it yields and in which order; no data
+is read. Exit status 1 says that a sample is yielded twice or never, that ranks differ by more than one sample, that a
+batch or more is left over, or that two epochs have the same order.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from datasets.shards.shard_order import (
     stream_pieces,
 )
 from utils.cli import run_main
-from utils.flags import require_at_least
+from utils.flags import program_parser, require_at_least
 from utils.training.shard_loader import SHUFFLE_BUFFER
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--shapes", type=int, default=10_000_000)
     parser.add_argument("--samples_per_shard", type=int, default=5000, help="on average; from 0.8 to 1.2 times as many")
     parser.add_argument("--ranks", type=int, default=64)
@@ -46,20 +46,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 class Epoch(NamedTuple):
-    """What all processes do in one epoch.
+    """One epoch of all processes, in numbers of samples."""
 
-    `order` has the samples in the order of the streams; the rest are numbers of samples: `not_once` those not given out
-    exactly once, `imbalance` by which ranks differ, `dropped` those that fill no batch.
-    """
-
-    order: np.ndarray
-    not_once: int
-    imbalance: int
-    dropped: int
+    order: np.ndarray  # the samples, stream by stream
+    not_once: int  # not yielded exactly once
+    imbalance: int  # difference between ranks
+    dropped: int  # in the last, incomplete batch
 
 
 def shard_counts(shapes: int, mean: int) -> np.ndarray:
-    """Samples of uneven shards, `shapes` in all."""
+    """Draw the numbers of samples of uneven shards, `shapes` in all."""
     rng = np.random.default_rng(0)
     counts = rng.integers(max(1, mean * 4 // 5), mean * 6 // 5 + 1, size=2 * shapes // mean + 1)
     whole = int(np.searchsorted(np.cumsum(counts), shapes))
@@ -68,15 +64,15 @@ def shard_counts(shapes: int, mean: int) -> np.ndarray:
 
 
 def simulate(args: argparse.Namespace, counts: np.ndarray, epoch: int) -> Epoch:
-    """One epoch with seed 0."""
+    """Compute one epoch with seed 0."""
     sequence = shard_order(len(counts), 0, epoch)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     bounds = stream_bounds(args.shapes, args.streams).tolist()
-    times_given = np.zeros(args.shapes, np.uint8)
+    times_yielded = np.zeros(args.shapes, np.uint8)
     order, of_rank = [], []
     for rank in range(args.ranks):
         mine = part_of(range(args.streams), args.ranks, rank)
-        given = 0
+        num_yielded = 0
         for worker in range(args.workers):
             for stream in part_of(mine, args.workers, worker):
                 start, stop = bounds[stream : stream + 2]
@@ -84,17 +80,17 @@ def simulate(args: argparse.Namespace, counts: np.ndarray, epoch: int) -> Epoch:
                 places = [starts[piece.shard] + np.arange(piece.first, piece.first + piece.count) for piece in pieces]
                 emission = emission_order(stop - start, args.shuffle_buffer, 0, epoch, stream)
                 samples = np.concatenate(places)[emission].astype(np.int32)
-                np.add.at(times_given, samples, 1)
-                given += len(samples)
+                np.add.at(times_yielded, samples, 1)
+                num_yielded += len(samples)
                 order.append(samples)
-        of_rank.append(given)
+        of_rank.append(num_yielded)
     used = args.shapes // args.batch_size * args.batch_size
     imbalance = max(of_rank) - min(of_rank)
-    return Epoch(np.concatenate(order), int((times_given != 1).sum()), imbalance, args.shapes - used)
+    return Epoch(np.concatenate(order), int((times_yielded != 1).sum()), imbalance, args.shapes - used)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Simulate and say what came of it; returns the exit status."""
+    """Simulate, report the figures and return the exit status."""
     check_streams(args.streams, args.batch_size, args.ranks)
     if args.streams // args.ranks % args.workers:
         raise ValueError(f"--workers {args.workers} cannot share the {args.streams // args.ranks} streams of a rank")

@@ -4,37 +4,42 @@
     python -m data.shard data/shapes --out data/shards
     python -m benchmarks.shards --packed data/shapes/shapenet_render.h5 --shards data/shards
 
-Whole epochs in turns, A B A B ..., without loader processes: opening of shards, order and collation included. Medians
-of the rounds, in CPU time of one core and on the wall. For both forms of training: augmentation by the loader, and left
-to the device. Then a sample of a shard through Python's tarfile and through our reader, checksum included.
+Whole epochs are loaded in turns, without loader processes; opening shards, order and collation are included. Figures
+are medians of the rounds, in processor time of one core and in wall time, with augmentation by the loader and with
+augmentation left to the device. Then the samples of a shard are read by Python's tarfile and by our reader, which also
+verifies checksums.
 """
 
 import argparse
-import statistics
+import itertools
 import tarfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.records import Recorder, add_output_args, figures_of, setting_text
+from benchmarks.harness.timing import medians
 from datasets.pairs.packed_render import PackedRender
 from datasets.shards.shard_index import Shard, ShardIndex
 from datasets.shards.shard_pairs import ShardPairs
 from datasets.shards.shard_samples import SampleReader
 from utils.cli import run_main
-from utils.flags import require_at_least
+from utils.flags import program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 from utils.training.epoch_loader import EpochLoader
 from utils.training.shard_loader import ShardLoader
 
 Loader = EpochLoader | ShardLoader
-_CLOCKS = {"load an item, CPU": time.process_time, "load an item, wall": time.perf_counter}
+CLOCKS = {"load an item, CPU": time.process_time, "load an item, wall": time.perf_counter}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--packed", type=Path, required=True, help="file by data.pack")
     parser.add_argument("--shards", type=Path, required=True, help="folder by data.shard, of the same data")
     parser.add_argument("--image_size", type=int, default=224, help="pixels, square")
@@ -48,10 +53,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def open_both(args: argparse.Namespace, *, augment: bool) -> dict[str, Loader]:
-    """The two loaders.
+    """Open both loaders.
 
     Raises:
-        ValueError: they do not hold the same shapes.
+        ValueError: they hold different shapes.
     """
     packed = PackedRender(args.packed, image_size=args.image_size, augment=augment)
     shards = ShardPairs(str(args.shards), num_points=packed.num_points, image_size=args.image_size, augment=augment)
@@ -61,36 +66,37 @@ def open_both(args: argparse.Namespace, *, augment: bool) -> dict[str, Loader]:
     }
     next(batches := loaders["shards"].epoch(0))
     batches.close()
-    number, told = next(iter(shards.told().items()))
-    if len(packed) != len(shards) or not told.startswith(packed.file.name(number) + " "):
+    number, name = next(iter(shards.sample_names.items()))
+    if len(packed) != len(shards) or not name.startswith(packed.file.name(number) + " "):
         raise ValueError(f"{args.shards} are of other data than {args.packed}; write both again")
     return loaders
 
 
 def time_epochs(loaders: dict[str, Loader], rounds: int) -> dict[str, dict[str, float]]:
-    """For each clock the median milliseconds for an item of each loader, epochs taken in turns."""
-    times: dict[str, dict[str, list[float]]] = {clock: {name: [] for name in loaders} for clock in _CLOCKS}
-    for epoch in range(rounds + 1):  # the first one warms up
-        for name, loader in loaders.items():
-            starts = {clock: read() for clock, read in _CLOCKS.items()}
-            items = sum(len(batch["index"]) for batch in loader.epoch(epoch))
-            for clock, read in _CLOCKS.items():
-                times[clock][name].append(1e3 * (read() - starts[clock]) / items)
+    """Measure milliseconds for an item of each loader on each clock."""
+
+    def epochs(loader: Loader) -> Iterator[object]:
+        for epoch in itertools.count():
+            yield deque(loader.epoch(epoch), maxlen=0)
+
+    tasks = {name: partial(next, epochs(loader)) for name, loader in loaders.items()}
+    times = medians(tasks, rounds, lambda: 1e3 * np.array([read() for read in CLOCKS.values()]))
+    items = {name: len(loader) * loader.batch_size for name, loader in loaders.items()}
     return {
-        clock: {name: statistics.median(values[1:]) for name, values in by_name.items()}
-        for clock, by_name in times.items()
+        clock: {name: values[number] / items[name] for name, values in times.items()}
+        for number, clock in enumerate(CLOCKS)
     }
 
 
 def read_by_tarfile(path: Path, shard: Shard, index: ShardIndex) -> Iterator[bytes]:
-    """The content of every file of a shard."""
+    """Yield the content of every file of a shard."""
     with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             yield tar.extractfile(member).read()
 
 
 def read_by_ours(path: Path, shard: Shard, index: ShardIndex) -> Iterator[bytes]:
-    """Every sample of a shard."""
+    """Yield every sample of a shard."""
     with path.open("rb") as stream:
         reader = SampleReader(stream, str(path), shard.bytes, index)
         for _ in range(shard.samples):
@@ -98,18 +104,12 @@ def read_by_ours(path: Path, shard: Shard, index: ShardIndex) -> Iterator[bytes]
 
 
 def time_parsers(pairs: ShardPairs, rounds: int) -> dict[str, float]:
-    """Median microseconds of one core for a sample, shards taken in turns."""
+    """Measure microseconds of one core for a sample of the first shard."""
     shard = pairs.index.shards[0]
     path = Path(pairs.source.where(shard.name))
     readers: dict[str, Callable] = {"tarfile": read_by_tarfile, "ours": read_by_ours}
-    times: dict[str, list[float]] = {name: [] for name in readers}
-    for _ in range(rounds + 1):
-        for name, read in readers.items():
-            start = time.process_time()
-            for _ in read(path, shard, pairs.index):
-                pass
-            times[name].append(1e6 * (time.process_time() - start) / shard.samples)
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
+    tasks = {name: lambda read=read: deque(read(path, shard, pairs.index), maxlen=0) for name, read in readers.items()}
+    return {name: 1e6 * value / shard.samples for name, value in medians(tasks, rounds, time.process_time).items()}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -124,10 +124,9 @@ def main(args: argparse.Namespace) -> None:
             shapes=len(pairs), N=pairs.num_points, views=args.image_size, batch=args.batch_size, augment=form
         )
         for clock, times in time_epochs(loaders, args.rounds).items():
-            recorder.add(Figure(setting, side, clock, ms, "ms", args.rounds) for side, ms in times.items())
-    times = time_parsers(pairs, args.rounds)
+            recorder.add(figures_of(setting, clock, "ms", times, args.rounds))
     setting = setting_text(samples=pairs.index.shards[0].samples)
-    recorder.add(Figure(setting, side, "read a sample, CPU", us, "us", args.rounds) for side, us in times.items())
+    recorder.add(figures_of(setting, "read a sample, CPU", "us", time_parsers(pairs, args.rounds), args.rounds))
 
 
 if __name__ == "__main__":

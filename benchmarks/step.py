@@ -1,13 +1,13 @@
-"""One DGCNN training step and inference: ours against the published formulation, in one run.
+"""Training step and inference of DGCNN: the published formulation against ours, in one run.
 
     python -m benchmarks.step --sizes 8x1024 8x2048 16x1024 --record
     python -m benchmarks.step --growth --record
 
-Both sides have the same weights and clouds and first show that they compute the same function. Times are taken
-A B A B ..., medians of the rounds; the peak memory of each side comes from a process of its own, and a side for which
-it is not enough is recorded as out of memory and not timed. A training step is forward and backward of the encoder.
-Clouds are distinct random points, or with --dropout those of pre-training, of which up to 7/8 are copies of point 0.
-The published formulation needs about 20 GiB at 64x2048.
+Both sides have the same weights and clouds; the program first checks that they compute the same function. A training
+step is forward and backward of the encoder. Sides are timed in turns; figures are medians of the rounds. Peak memory is
+measured in a process for each side; a side that runs out of memory is recorded as such and not timed. Clouds are
+distinct random points or, with --dropout, clouds as pre-training augments them: up to 7/8 of their points are copies of
+point 0. The published formulation needs about 20 GiB at 64x2048.
 """
 
 import argparse
@@ -20,24 +20,24 @@ from torch import Tensor, nn
 from benchmarks.harness.growth import find_growth
 from benchmarks.harness.inputs import make_clouds, parse_size
 from benchmarks.harness.memory import ends_when_full, print_usage, run_alone
-from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.records import Figure, Recorder, add_output_args, figures_of, setting_text
 from benchmarks.harness.timing import in_turns
 from benchmarks.published.published_dgcnn import PublishedDGCNN
 from models.encoders.dgcnn import DGCNN
 from utils.cli import run_main
-from utils.flags import add_device_arg, require_at_least
+from utils.flags import add_device_arg, program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 
 SIDES = {"published": PublishedDGCNN, "ours": DGCNN}
 SIZES = [f"{clouds}x{points}" for clouds in (8, 16, 20, 64) for points in (1024, 2048)]
-# Of --growth: one of the three varies, the others stay as in BASE.
+# --growth varies one of the three and leaves the others at these values.
 BASE_CLOUDS, BASE_POINTS, BASE_K = 8, 1024, 20
 GROWTH_K, GROWTH_CLOUDS = (10, 20, 40), (4, 8, 16)
 
 
 class Setting(NamedTuple):
-    """What one comparison is made at."""
+    """Input size and neighbours of one comparison."""
 
     clouds: int
     points: int
@@ -50,7 +50,7 @@ class Setting(NamedTuple):
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -74,7 +74,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def settings(args: argparse.Namespace) -> list[Setting]:
-    """What these flags ask for, each once."""
+    """List the settings that the flags ask for, each once."""
     sizes = args.sizes or (["8x1024", "8x2048", "16x1024"] if args.growth is None else [])
     wanted = [Setting(*parse_size(size), args.k, args.dropout) for size in sizes]
     if args.growth is not None:
@@ -85,7 +85,7 @@ def settings(args: argparse.Namespace) -> list[Setting]:
 
 
 def build(side: str, k: int, device: torch.device) -> nn.Module:
-    """The encoder of one side, with the weights of a fixed seed."""
+    """Build the encoder of one side with the weights of a fixed seed."""
     torch.manual_seed(0)
     weights = DGCNN(k).state_dict()
     encoder = SIDES[side](k)
@@ -94,7 +94,7 @@ def build(side: str, k: int, device: torch.device) -> nn.Module:
 
 
 def training_step(encoder: nn.Module, points: Tensor) -> Tensor:
-    """Forward and backward; the features."""
+    """Run forward and backward; return the features."""
     encoder.train().zero_grad(set_to_none=True)
     features = encoder(points)
     features.square().mean().backward()
@@ -103,21 +103,22 @@ def training_step(encoder: nn.Module, points: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def inference(encoder: nn.Module, points: Tensor) -> Tensor:
-    """Features in eval mode."""
+    """Compute the features in eval mode."""
     return encoder.eval()(points)
 
 
 TASKS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {"training step": training_step, "inference": inference}
 MEMORY = "training memory"
-# Relative differences of features and of a gradient: in float32, neighbours at nearly equal distances differ.
+# On relative differences of features in eval and in training, and of a gradient. They are wide because in float32 the
+# two sides choose different neighbours at nearly equal distances.
 BOUNDS = (1e-2, 1e-2, 1e-1)
 
 
 def check_equal(encoders: dict[str, nn.Module], points: Tensor) -> float:
-    """Largest relative difference of both sides' features in eval and in training, and of a gradient.
+    """Return the largest relative difference of the two sides' features and gradients.
 
     Raises:
-        ValueError: they are not the same function.
+        ValueError: a difference is beyond its bound, so the sides are different functions.
     """
     results = []
     for side in ("ours", "published"):
@@ -133,7 +134,7 @@ def check_equal(encoders: dict[str, nn.Module], points: Tensor) -> float:
 
 
 def memory_of(side: str, setting: Setting, device: str) -> float | None:
-    """MiB that three training steps of one side need beyond weights and input; None: more than there is."""
+    """Measure the MiB that training steps of one side need beyond weights and input; None: out of memory."""
     size = f"{setting.clouds}x{setting.points}"
     flags = ["--memory_of", side, "--sizes", size, "--k", setting.k, "--device", device]
     usage = run_alone("benchmarks.step", [*flags, *(["--dropout"] if setting.dropout else [])])
@@ -145,7 +146,7 @@ def memory_of(side: str, setting: Setting, device: str) -> float | None:
 
 
 def print_memory(args: argparse.Namespace, device: torch.device) -> None:
-    """What `memory_of` asks for."""
+    """Measure one side in this process, which `memory_of` started, and print its usage."""
     (setting,) = settings(args)
     encoder = build(args.memory_of, setting.k, device)
     small = make_clouds(2, setting.k + 1, dropout=setting.dropout).to(device)
@@ -156,7 +157,7 @@ def print_memory(args: argparse.Namespace, device: torch.device) -> None:
 
 
 def compare(setting: Setting, args: argparse.Namespace, device: torch.device) -> Iterator[Figure]:
-    """All figures of one setting; the times of those sides that fit into memory."""
+    """Measure all figures of one setting; only sides that fit into memory are timed."""
     memory = {side: memory_of(side, setting, args.device) for side in SIDES}
     fitting = [side for side, mib in memory.items() if mib is not None]
     points = make_clouds(setting.clouds, setting.points, dropout=setting.dropout).to(device)
@@ -168,8 +169,7 @@ def compare(setting: Setting, args: argparse.Namespace, device: torch.device) ->
         times = in_turns(calls, args.rounds, device)
         for side in SIDES if task is training_step else fitting:
             yield Figure(str(setting), side, name, 1e3 * times[side] if side in times else None, "ms", args.rounds)
-    for side, mib in memory.items():
-        yield Figure(str(setting), side, MEMORY, mib, "MiB")
+    yield from figures_of(str(setting), MEMORY, "MiB", memory)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -178,7 +178,7 @@ def main(args: argparse.Namespace) -> None:
     if args.memory_of:
         print_memory(args, device)
         return
-    keep_freed_memory(device)  # not above: kept memory would count as needed
+    keep_freed_memory(device)  # not before print_memory, which would count kept memory as needed
     wanted, recorder = settings(args), Recorder(args, "step", device)
     for setting in wanted:
         recorder.add(compare(setting, args, device))
@@ -188,5 +188,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(lambda: main(parse_args()))

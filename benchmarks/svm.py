@@ -3,8 +3,8 @@
     python -m benchmarks.svm --record
     python -m benchmarks.svm --features features.npz     # arrays features (M, D) and labels (M,)
 
-Both solve the same problem in float64 and must reach the same accuracy. Times are taken A B A B ..., medians of the
-rounds, each of fit and prediction. One cloud in five is for testing.
+Both sides solve the same problem in float64 and must reach the same accuracy. They are timed in turns, fit and
+prediction together; figures are medians of the rounds. Every fifth cloud is for testing.
 """
 
 import argparse
@@ -12,22 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import accuracy_score
 from sklearn.svm import SVC
 
-from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from benchmarks.harness.records import Figure, Recorder, add_output_args, figures_of, setting_text
 from benchmarks.harness.timing import in_turns
 from utils.cli import run_main
 from utils.evaluation.linear_svm import PUBLISHED_C, published_protocol
-from utils.evaluation.metrics import overall_accuracy
 from utils.files import read_npz
-from utils.flags import require_at_least
+from utils.flags import program_parser, require_at_least
 
 NUM_CLASSES = 40
 TEST_EVERY = 5
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 4000], help="train clouds")
     parser.add_argument("--width", type=int, default=2048, help="numbers a feature")
     parser.add_argument("--features", type=Path, metavar="FILE.npz", help="use these instead: features, labels")
@@ -37,7 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def make_features(num_rows: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features (M, D) float32 and labels (M,) like a pre-trained encoder's: classes overlap, few directions matter."""
+    """Make features (M, D) and labels (M,) like a pre-trained encoder's: classes overlap, few directions matter."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.arange(num_rows) % NUM_CLASSES)
     centres = rng.standard_normal((NUM_CLASSES, 32))
@@ -47,10 +47,11 @@ def make_features(num_rows: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays `features` (M, D) and `labels` (M,) of a file.
+    """Read the arrays `features` (M, D) and `labels` (M,) of a file.
 
     Raises:
-        FileNotFoundError: no such file. ValueError: not such a file.
+        FileNotFoundError: no such file.
+        ValueError: the file holds something else.
     """
     try:
         file = read_npz(path)
@@ -63,13 +64,14 @@ def load_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(features: np.ndarray, labels: np.ndarray, name: str, rounds: int) -> list[Figure]:
-    """Seconds and accuracies of both sides, every fifth row for testing.
+    """Measure seconds and accuracies of both sides.
 
     Args:
-        features: (M, D). labels: (M,). name: what they are.
-
+        features: (M, D); every fifth row is for testing.
+        labels: (M,).
+        name: of the features, for the setting.
     Raises:
-        ValueError: their accuracies differ.
+        ValueError: the accuracies differ.
     """
     is_test = np.arange(len(labels)) % TEST_EVERY == TEST_EVERY - 1
     sets = features[~is_test], labels[~is_test], features[is_test], labels[is_test]
@@ -77,7 +79,7 @@ def compare(features: np.ndarray, labels: np.ndarray, name: str, rounds: int) ->
 
     def sklearn() -> None:
         predicted = SVC(kernel="linear", C=PUBLISHED_C).fit(*sets[:2]).predict(sets[2])
-        accuracy["sklearn"] = overall_accuracy(sets[3], predicted)
+        accuracy["sklearn"] = accuracy_score(sets[3], predicted)
 
     def ours() -> None:
         accuracy["ours"] = published_protocol(*sets, c=PUBLISHED_C).accuracy
@@ -88,8 +90,11 @@ def compare(features: np.ndarray, labels: np.ndarray, name: str, rounds: int) ->
     setting = setting_text(
         features=name, train=len(sets[0]), test=len(sets[2]), D=features.shape[1], classes=len(np.unique(labels))
     )
-    figures = [Figure(setting, side, "fit and predict", value, "s", rounds) for side, value in times.items()]
-    return figures + [Figure(setting, side, "accuracy", 100 * value, "%") for side, value in accuracy.items()]
+    percent = {side: 100 * share for side, share in accuracy.items()}
+    return [
+        *figures_of(setting, "fit and predict", "s", times, rounds),
+        *figures_of(setting, "accuracy", "%", percent),
+    ]
 
 
 def main(args: argparse.Namespace) -> None:
@@ -106,5 +111,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(lambda: main(parse_args()))

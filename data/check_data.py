@@ -3,8 +3,7 @@
     python -m data.check_data data/shapes
     python -m data.check_data data/shapes/shapenet_render.h5        # what data.pack wrote
 
-Names every file at fault and the command to run next. Exit status: 0 all is well, 1 something is at fault,
-2 nothing to check.
+Names every faulty file and the command to run next. Exit status: 0 no faults, 1 faults found, 2 nothing to check.
 """
 
 import argparse
@@ -34,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print a report per data set, then the next command; returns the exit status."""
+    """Print a report on each data set, then the next command; return the exit status."""
     reports = check_all(args.root, args.workers)
     for report in reports:
         print(render(report, args.max_listed), end="\n\n")
@@ -42,14 +41,14 @@ def main(args: argparse.Namespace) -> int:
         print(line)
     faulty = [report for report in reports if report.faults]
     for report in faulty:
-        print(f"{report.title}: {len(report.faults)} faults; next: {report.mend}")
+        print(f"{report.title}: {len(report.faults)} faults; next: {report.remedy}")
     if not faulty:
         print(f"no faults; next: {reports[0].use}")
     return 1 if faulty else 0
 
 
 def check_all(root: Path, workers: int) -> list[Report]:
-    """One report per data set found in root or below it, pre-training pairs first; root may also be a packed file.
+    """Report on each data set in root or below it, pre-training pairs first; root may also be a packed file.
 
     Raises:
         FileNotFoundError: no such folder, or no data set in it.
@@ -68,7 +67,7 @@ def check_all(root: Path, workers: int) -> list[Report]:
 
 
 def _axis_conflicts(reports: list[Report]) -> list[str]:
-    """A line when the sets look upright along different axes: features of one then say little about the other."""
+    """Note if the sets have different up-axes: features of one then do not transfer to the other."""
     measured = [(report, likely_up_axis(report.stats)) for report in reports if report.stats is not None]
     if len({axis for _, axis in measured if axis}) < 2:
         return []

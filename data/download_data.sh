@@ -4,9 +4,8 @@
 #   bash data/download_data.sh [--out DIR] [all | shapenet | shapenet_render | modelnet40 | scanobjectnn | shapenet_part] ...
 #
 # Default: all, into data/. An interrupted download continues where it stopped when the command is run again.
-# The published list names five links and five archives without saying which is which. They are paired here in
-# order, and every archive is recognised by what it holds: where a link turns out to be another set, that set is kept
-# and the remaining links are tried.
+# The published list of five links and five archives does not pair them. They are paired here in order, and every
+# archive is recognised by its content: if a link holds another set, that set is kept and the remaining links are tried.
 set -euo pipefail
 
 declare -A DRIVE_ID=(

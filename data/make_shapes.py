@@ -5,7 +5,7 @@
 Below --out it writes
     ShapeNet/<synset>/<id>.ply, ShapeNetRendering/<synset>/<id>/   clouds and pictures for pre-training
     modelnet40_ply_hdf5_2048/       clean, aligned clouds, train and test
-    ScanObjectNN/                   the same shapes as a depth sensor sees them: one side, noise, clutter, any turn
+    ScanObjectNN/                   the same shapes as a depth sensor sees them: one side, noise, clutter, any heading
     shapenet_part_seg_hdf5_data/    clouds with part labels, train, val and test
 No shape of an evaluation set is a pre-training shape. The same arguments give the same data on any number of workers.
 """
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from data.procedural import manifest
-from data.procedural.tree import TreeSize, write_tree
+from data.procedural.built_in_tree import TreeSize, write_tree
 from utils.cli import run_main
 from utils.flags import seed_number
 

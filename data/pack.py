@@ -3,9 +3,9 @@
     python -m data.pack data/shapes
     python train_crosspoint.py --data_root data/shapes --packed data/shapes/shapenet_render.h5
 
-Items are the same, to the last bit, as from the trees. Every cloud or picture that cannot be read is named, and then
-nothing is written. The file gets its name when it is whole; until then its folder needs room for about twice its size.
-Exit status: 0 written, 1 something is at fault, 2 misuse.
+Items equal those of the trees bit for bit. If any cloud or picture cannot be read, all such files are listed and
+nothing is written. The file takes its name once complete; until then its folder needs room for about twice its size.
+Exit status: 0 written, 1 faults found, 2 misuse.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write the file and say what it holds; returns the exit status."""
+    """Write the file and print what it holds; return the exit status."""
     out = args.out or args.root / PACKED
     if out.is_dir():
         raise IsADirectoryError(f"--out {out} is a folder; name a file in it, such as {out / PACKED}")

@@ -1,4 +1,4 @@
-"""The same function over many items on several processes, with a progress bar."""
+"""Parallel map over processes with a progress bar."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,22 +11,16 @@ from tqdm import tqdm
 
 
 class Map(Protocol):
-    """Applies a function to every item and returns the results in the order of the items."""
-
-    def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> list[Any]: ...
-
-
-class Stream(Protocol):
-    """As `Map`, but yields each result when it is its turn."""
+    """Applies a function to every item and yields the results in order, each as soon as those before it are done."""
 
     def __call__(self, function: Callable[[Any], Any], items: Sequence[Any], label: str) -> Iterator[Any]: ...
 
 
 @contextmanager
-def parallel_stream(workers: int) -> Iterator[Stream]:
-    """Yield a `Stream` on `workers` processes, or in this process when one is enough.
+def parallel_map(workers: int) -> Iterator[Map]:
+    """Yield a `Map` on `workers` processes, or in this process for one.
 
-    Functions and items must be picklable: processes are spawned, for a fork of a threaded process may hang.
+    Functions and items must be picklable: processes are spawned, because a fork of a threaded process may hang.
 
     Raises:
         OSError: one of the processes was killed.
@@ -44,10 +38,3 @@ def parallel_stream(workers: int) -> Iterator[Stream]:
             yield run
         except BrokenProcessPool as error:
             raise OSError("a worker process was killed; was memory short? Pass fewer --workers") from error
-
-
-@contextmanager
-def parallel_map(workers: int) -> Iterator[Map]:
-    """Yield a `Map` on `workers` processes, see `parallel_stream`."""
-    with parallel_stream(workers) as stream:
-        yield lambda function, items, label: list(stream(function, items, label))

@@ -3,8 +3,8 @@
     python -m data.render_views MESH_DIR --out DIR --views 24 --size 137
 
 Reads OFF, OBJ, PLY, STL and GLB files at any depth. Writes DIR/ShapeNet/<sub-folder>/<name>.ply and
-DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz). Run it again to go on where it
-was stopped. Files that fail are listed at the end; the exit status is then 1.
+DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz). Run it again to continue an
+interrupted run. Files that fail are listed at the end; the exit status is then 1.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data.rendering.catalogue import MeshFile, find_meshes
-from data.rendering.convert import Settings, convert_shape
+from data.rendering.isolated_workers import Outcome, run_isolated
+from data.rendering.mesh_conversion import Settings, convert_shape
+from data.rendering.mesh_files import MeshFile, find_meshes
 from data.rendering.raycast import require_embreex
-from data.rendering.store import PARTIAL, is_finished
-from data.rendering.workers import Outcome, run_isolated
+from data.rendering.shape_writer import PARTIAL, is_finished
 from utils.cli import run_main
 from utils.files import write_text
 from utils.flags import seed_number
@@ -55,11 +55,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Convert every mesh that is not finished; returns the exit status."""
+    """Convert every unfinished mesh; return the exit status."""
     try:
         require_embreex()
     except ImportError as error:
-        raise OSError(str(error)) from error  # this machine lacks something: a message, not a traceback
+        raise OSError(str(error)) from error  # an OSError ends in a message without a traceback
     mesh_files = find_meshes(args.mesh_dir)
     if args.out.resolve().is_relative_to(args.mesh_dir.resolve()):
         raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check_record(out: Path, record: dict[str, str | int]) -> None:
-    """Refuse to go on with other settings or another source: the finished shapes would not match the new ones."""
+    """Raise a ValueError if the folder was begun with other settings or meshes: old and new shapes would not match."""
     path = out / RECORD
     if not path.is_file():
         write_text(path, json.dumps(record, indent=2) + "\n")
@@ -103,7 +103,7 @@ def _convert_all(
 
 
 def _report(outcomes: Sequence[Outcome], num_meshes: int, settings: Settings, seconds: float) -> int:
-    """Print speed and failures; 1 if anything failed, else 0."""
+    """Print speed and failures; return 1 if anything failed, else 0."""
     failed = sorted((done for done in outcomes if done.error is not None), key=lambda done: done.job.path)
     written = len(outcomes) - len(failed)
     num_views = written * settings.num_views

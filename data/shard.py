@@ -4,10 +4,10 @@
     python train_crosspoint.py --data_root data/shapes --shards data/shards
     python -m data.shard --verify https://host/shards
 
-The shards hold V passes. In each, every shape comes once, in random order, with another of its views; epoch e reads
-pass e % V. A pass costs a cloud and a view for each shape. index.json, written last, names all shards with their
-SHA-256; without it a folder is unfinished, and the next run there starts clean. The same data and flags give the same
-shards. Exit status: 0 written or sound, 1 something is at fault, 2 misuse.
+The shards hold V passes. Each holds every shape once, in random order, with a different view; epoch e reads pass e % V.
+A pass stores one cloud and one view per shape. index.json, written last, lists all shards with their SHA-256; a folder
+without it is unfinished, and the next run there starts afresh. Equal data and flags give equal shards.
+Exit status: 0 written or sound, 1 faults found, 2 misuse.
 """
 
 import argparse
@@ -18,14 +18,14 @@ from pathlib import Path
 
 from data.checking.check_shapenet import training_command
 from data.storage.packed_writer import report_faults
-from data.storage.shard_sources import PackedSource, SampleSource, TreeSource
+from data.storage.sample_sources import PackedSource, SampleSource, TreeSource
 from data.storage.shard_writer import claim_folder, find_bad_shards, write_shards
 from datasets.shards.shard_index import ShardIndex
 from datasets.shards.shard_source import ShardSource
 from utils.cli import run_main
 from utils.flags import require_at_least, seed_number
 
-MOST_VIEWS = 4  # of a shape, unless more are asked for
+MOST_VIEWS = 4  # passes by default
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -56,12 +56,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def open_source(root: Path) -> SampleSource:
-    """A packed file, or the trees below a folder."""
+    """Open a packed file, or the trees below a folder."""
     return PackedSource(root) if root.is_file() else TreeSource(root)
 
 
 def verify(location: str) -> int:
-    """Name every bad shard; returns the exit status."""
+    """Print every bad shard; return the exit status."""
     source = ShardSource(location)
     index = source.load_index()
     bad = 0
@@ -76,7 +76,7 @@ def verify(location: str) -> int:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write shards and say what they hold, or verify some; returns the exit status."""
+    """Write shards and print what they hold, or verify some; return the exit status."""
     if args.verify is not None:
         return verify(args.verify)
     require_at_least(1, args, "samples_per_shard", "workers")

@@ -2,8 +2,8 @@
 
     python -m data.unpack modelnet40.tar.gz --out data
 
-The sets are recognised by what the archive holds, not by its name. It is read to its last byte before anything is
-written; a rerun after a kill starts the unpacking afresh, a rerun after success does nothing.
+Sets are recognised by the content of the archive, not by its name. The whole archive is verified before anything is
+written. Running again after a kill unpacks afresh; after a success it does nothing.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from data.checking.identify import SETS, identify
+from data.checking.recognise_sets import SETS, recognise_sets
 from utils.cli import run_main
 
 SUMS = "SHA256SUMS.local"
 ORIGIN = ".unpacked_from"  # in each unpacked folder: sha256 and name of its archive
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_MAX_NAME = 2**20  # bytes; tarfile reads long names and other headers into memory, whatever length they announce
+_MAX_NAME = 2**20  # bytes; tarfile reads long names and other headers into memory, whatever their stated length
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 class _Member(tarfile.TarInfo):
-    """A member of an archive; one that is not a file, such as the long name of the next one, must be short."""
+    """An archive member; members other than files, such as the long name of the next one, must be short."""
 
     @classmethod
     def frombuf(cls, *args: Any) -> Self:
@@ -60,13 +60,13 @@ class _Member(tarfile.TarInfo):
 
 
 def check_archive(archive: Path) -> int:
-    """Read the archive to its end and judge every member by its name and type.
+    """Read the archive to its end and check name and type of every member.
 
     Returns:
-        Bytes of the files in it.
+        Total size of its files in bytes.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a gzipped tar file, cut short or damaged, or with a member that could write elsewhere.
+        ValueError: not a gzipped tar file, truncated or damaged, or with a member that could write elsewhere.
     """
     with open(archive, "rb") as file:
         start = file.read(512)
@@ -81,7 +81,7 @@ def check_archive(archive: Path) -> int:
                 for member in tqdm(tar, "checking", unit=" files", disable=None):
                     _check_member(archive, member)
                     size += member.size
-            while stream.read(1 << 20):  # the checksum of gzip comes last
+            while stream.read(1 << 20):  # gzip verifies its checksum at the end
                 pass
             return size
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.ReadError) as error:
@@ -94,12 +94,12 @@ def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
         raise ValueError(f"{archive}: member {member.name!r} points outside the folder it is unpacked in; not unpacked")
     if not (member.isfile() or member.isdir()):
         raise ValueError(f"{archive}: member {member.name!r} is a link or a device; not unpacked")
-    if member.issparse():  # a few bytes can announce a file that fills the disk
+    if member.issparse():  # a few bytes can stand for a file that fills the disk
         raise ValueError(f"{archive}: member {member.name!r} has holes; not unpacked")
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file in hexadecimal."""
+    """Compute the checksum of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -108,13 +108,13 @@ def unpack(archive: Path, out: Path, digest: str, size: int) -> list[str]:
     """Unpack a checked archive beside its destination, then move each set into place by one rename.
 
     Args:
-        digest: of the archive.
-        size: of its files, as `check_archive` found.
+        digest: sha256 of the archive.
+        size: total size of its files, from `check_archive`.
     Returns:
-        Names of the sets it holds, also of those that an earlier run has unpacked from the same archive.
+        Names of the sets it holds, including those that an earlier run unpacked from the same archive.
     Raises:
         ValueError: the archive holds no known layout, or a destination holds data of another origin.
-        OSError: no room for them.
+        OSError: there is not enough room on the disk.
     """
     done = [name for name in SETS if _origin(out / SETS[name]) == digest]
     if done and digest in _read_sums(out / SUMS).values():
@@ -131,7 +131,7 @@ def unpack(archive: Path, out: Path, digest: str, size: int) -> list[str]:
             for member in tqdm(tar, "unpacking", unit=" files", disable=None):
                 _check_member(archive, member)
                 _extract(tar, member, work)
-        found = identify(work)
+        found = recognise_sets(work)
         if not found:
             raise ValueError(f"{archive} holds none of the known sets ({', '.join(SETS)}); unpack it by hand")
         for name, folder in found.items():
@@ -142,7 +142,7 @@ def unpack(archive: Path, out: Path, digest: str, size: int) -> list[str]:
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Write one folder or file, with the permissions any new file gets (tarfile's filters came with Python 3.11.4)."""
+    """Write a folder or file with default permissions (tarfile's filters need Python 3.11.4)."""
     target = folder / member.name
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
@@ -162,13 +162,13 @@ def _move(folder: Path, destination: Path, digest: str, archive_name: str) -> No
 
 
 def _origin(folder: Path) -> str | None:
-    """Checksum of the archive the folder was unpacked from, None when it came otherwise."""
+    """Read the checksum of the archive a folder was unpacked from; None for a folder of another origin."""
     path = folder / ORIGIN
     return path.read_text().split()[0] if path.is_file() else None
 
 
 def _compare(sums: Path, name: str, digest: str) -> str:
-    """What the record of earlier downloads says; nobody has published checksums of these archives."""
+    """Compare a checksum with those of earlier downloads; no published checksums of these archives exist."""
     known = _read_sums(sums).get(name)
     if known is None:
         return f"no checksum is published for it; recording this one in {sums}"
@@ -176,7 +176,7 @@ def _compare(sums: Path, name: str, digest: str) -> str:
 
 
 def _read_sums(sums: Path) -> dict[str, str]:
-    """File name -> sha256, from lines as sha256sum prints them."""
+    """Read a mapping from file name to sha256, in the format of sha256sum."""
     if not sums.is_file():
         return {}
     return {name: digest for digest, name in (line.split("  ", 1) for line in sums.read_text().splitlines() if line)}

@@ -1,4 +1,4 @@
-"""Every class, category and part table of the project, once.
+"""The class, category and part tables of the published sets.
 
 Sources: ShapeNetCore synset ids; ShapeNetPart label order of the HDF5 release used by PointNet, DGCNN
 and CrossPoint; ModelNet40 `shape_names.txt`; ScanObjectNN class order of the HDF5 release.
@@ -18,7 +18,7 @@ class PartCategory(NamedTuple):
 
     @property
     def part_labels(self) -> range:
-        """Global part labels of this category, in ShapeNetPart of 0..49."""
+        """Global part labels of this category; those of ShapeNetPart lie in 0..49."""
         return range(self.first_part, self.first_part + len(self.parts))
 
 
@@ -43,7 +43,7 @@ _PART_ROWS = (
 
 
 def number_parts(rows: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[PartCategory, ...]:
-    """Rows of name, synset and parts with consecutive part labels from 0: the category's index is its place."""
+    """Build a table from rows of name, synset and parts, numbering the parts of all rows consecutively from 0."""
     table, first = [], 0
     for name, synset, parts in rows:
         table.append(PartCategory(name, synset, parts, first))
@@ -53,7 +53,6 @@ def number_parts(rows: Iterable[tuple[str, str, tuple[str, ...]]]) -> tuple[Part
 
 SHAPENET_PART: tuple[PartCategory, ...] = number_parts(_PART_ROWS)
 CATEGORY_NAMES: dict[str, str] = {category.synset: category.name for category in SHAPENET_PART}
-NUM_PARTS = SHAPENET_PART[-1].part_labels.stop
 
 MODELNET40_CLASSES: tuple[str, ...] = tuple(
     "airplane bathtub bed bench bookshelf bottle bowl car chair cone cup curtain desk door dresser "

@@ -1,4 +1,4 @@
-"""Where each data set lies below a root, under which file names, and how large the published one is.
+"""Folders, file names and published sizes of each data set.
 
 Sources: the published CrossPoint code for folder names and split sizes; the archives of ModelNet40 (HDF5),
 ScanObjectNN and ShapeNetPart (HDF5) for the file names.
@@ -19,7 +19,7 @@ CLASS_NAMES = "shape_names.txt"
 
 
 class Variant(NamedTuple):
-    """One variant of ScanObjectNN: its folder, the file names accepted for each split, its published size."""
+    """A variant of ScanObjectNN: its folder, and for each split the accepted file names and published size."""
 
     folder: str
     files: dict[str, tuple[str, ...]]
@@ -42,17 +42,18 @@ SHAPENET_PART_PUBLISHED = {"train": 12137, "val": 1870, "test": 2874}
 
 
 def fix(archive: str) -> str:
-    """The two ways to obtain a data set, for messages; `archive` as data/download_data.sh names it."""
+    """Return the two commands that obtain a data set; `archive` is its name in data/download_data.sh."""
     return f"{MAKE}, or: {DOWNLOAD} {archive}"
 
 
 def modelnet40_folders(root: Path) -> list[Path]:
-    """Places where the shards of ModelNet40, or of a set in its layout, lie or may lie.
+    """List the folders in which to look for the shards of ModelNet40, or of a set in its layout.
 
-    root/modelnet40_ply_hdf5_2048 and root itself; where neither holds a shard also the one folder in root that does.
+    They are root/modelnet40_ply_hdf5_2048 and root itself; if neither holds a shard, also the one folder of root that
+    does.
 
     Raises:
-        ValueError: several such folders, so that one of them must be named.
+        ValueError: several folders of root do, so that the caller must choose one.
     """
     folders = [root / MODELNET40, root]
     if any(any(folder.glob("ply_data_*.h5")) for folder in folders):
@@ -65,10 +66,10 @@ def modelnet40_folders(root: Path) -> list[Path]:
 
 
 def scanobjectnn_bases(root: Path) -> list[Path]:
-    """Places where main_split/ and main_split_nobg/ may lie; the official archive unpacks to h5_files/."""
+    """List the folders in which to look for main_split/ and main_split_nobg/; the official archive is h5_files/."""
     return [root / SCANOBJECTNN, root / SCANOBJECTNN / "h5_files", root / "h5_files", root]
 
 
 def shapenet_part_folders(root: Path) -> list[Path]:
-    """Places where the shards of ShapeNetPart may lie; the official archive unpacks to hdf5_data/."""
+    """List the folders in which to look for the shards of ShapeNetPart; the official archive is hdf5_data/."""
     return [root / SHAPENET_PART_FOLDER, root / SHAPENET_PART_FOLDER / "hdf5_data", root / "hdf5_data", root]

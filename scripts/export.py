@@ -3,8 +3,8 @@
     python -m scripts.export --model_path checkpoints/crosspoint/models/best_model.pth --out encoder.pt2
 
 The file is a torch.export program for a CPU: `torch.export.load("encoder.pt2").module()(points)` takes points (B, N, 3)
-float32, any B, any N of at least k, to features (B, D). It is first read back and compared with the encoder on clouds
-of several numbers and sizes, and written only if it agrees. y is up; clouds are to be of about unit size, as
+float32, any B, any N of at least k, to features (B, D). It is first read back and compared with the encoder on several
+numbers and sizes of clouds, and written only if the two agree. y is up, and clouds should be of about unit size, as
 --normalize makes them elsewhere.
 """
 
@@ -22,18 +22,19 @@ from models.weights.published import load_encoder
 from utils.cli import run_main
 from utils.evaluation.features import eval_mode
 from utils.files import write_atomically
+from utils.flags import program_parser, require_at_least
 from utils.run.provenance import file_sha256
 
-# Clouds, and points beyond the fewest possible, of each check.
+# Numbers of clouds, and of points beyond the fewest possible, in each check.
 SHAPES = ((1, 0), (2, 1024), (7, 256))
-# Rounding leaves under 1e-6 and a neighbour chosen differently among almost equal ones up to 1e-3; wrong weights, 0.1.
+# Rounding explains up to 1e-6, another choice among almost equidistant neighbours up to 1e-3; wrong weights cause 0.1.
 TOLERANCE = 1e-2
 ORIGIN = "encoder.json"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Flags of the encoder and of the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Parse the flags of the encoder and of the file."""
+    parser = program_parser(__doc__)
     parser.add_argument("--model_path", required=True, help="weights: of a run here, or published")
     parser.add_argument("--k", type=int, help="neighbours per point (default: what the checkpoint says, else 15)")
     parser.add_argument("--out", required=True, help="file to write, such as encoder.pt2; an older one is replaced")
@@ -41,9 +42,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def deviations(program: ExportedProgram, encoder: nn.Module, least: int) -> dict[str, float]:
-    """Distance of the program's features from the encoder's on random clouds, by shape: the worst cloud's.
+    """Compare the program's features with the encoder's on random clouds; return the largest distance by shape.
 
-    In shares of the feature's length.
+    Distances are relative to the length of the encoder's feature.
 
     Args:
         least: fewest points of a cloud.
@@ -59,8 +60,7 @@ def deviations(program: ExportedProgram, encoder: nn.Module, least: int) -> dict
 
 def main(args: argparse.Namespace) -> None:
     """Trace, read back, compare, write."""
-    if args.k is not None and args.k < 1:
-        raise ValueError(f"--k must be at least 1, got {args.k}")
+    require_at_least(1, args, "k")
     if Path(args.out).is_dir():
         raise ValueError(f"--out {args.out} is a folder; name a file in it, such as {Path(args.out) / 'encoder.pt2'}")
     loaded = load_encoder(args.model_path, k=args.k)

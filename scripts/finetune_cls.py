@@ -25,15 +25,14 @@ from models.methods.classification import Classification
 from utils.classification.classifier_scores import score_classifier
 from utils.classification.classifier_training import (
     ClassifierTraining,
-    LabelSettings,
     build_loader,
     build_network,
-    choose_rows,
-    load_for_test,
     load_start,
     opening_lines,
     plan_epochs,
 )
+from utils.classification.classifier_weights import load_for_test
+from utils.classification.labelled_rows import LabelSettings, choose_rows
 from utils.classification.recipes import CONSTANTS, ClassifierSettings
 from utils.cli import run_main
 from utils.evaluation.json_report import check_report_path

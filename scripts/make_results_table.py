@@ -5,9 +5,9 @@
         --run quickstart --data built-in
     python -m scripts.make_results_table --csv benchmarks/accuracies.csv
 
-The first prints a Markdown table. The second keeps the files' results in the CSV, and then, like the third, writes
-the tables of all results in the CSV into README.md, between its two markers, and below them those of the published
-figures (benchmarks/published.csv). Results on the published archives are recorded with --data published.
+The first prints a Markdown table. The second keeps the files' results in the CSV and then, like the third, writes the
+tables of all results in the CSV into docs/results.md, with the published figures (benchmarks/published.csv) below them,
+and those of utils/results/front_page.py into README.md. Record results on the published archives with --data published.
 """
 
 import argparse
@@ -16,23 +16,31 @@ from pathlib import Path
 from utils.cli import run_main
 from utils.csv_rows import write_rows
 from utils.markdown import update_section
+from utils.results.front_page import FRONT_PAGE
 from utils.results.published_table import published_table, read_published
-from utils.results.tables import COLUMNS, merge, read_csv, read_report, results_table, runs_table
+from utils.results.result_records import COLUMNS, merge, read_csv, read_report
+from utils.results.result_tables import results_table, runs_table, short_table
+from utils.results.seed_means import MARK_NOTE, OF_EVALUATION
 
 SECTION = "results"
 PUBLISHED = Path(__file__).resolve().parent.parent / "benchmarks" / "published.csv"
-TO_COME = "Published figures of these encoders, where we could read them in a source, and what makes ours:"
+TO_COME = "Published figures of these encoders, where we could read them in a source, and the command that makes ours:"
 NOTHING_YET = "No run is recorded yet. The quickstart prints the table of your own machine."
+NOTE = (
+    "In percent: mean ± sample standard deviation over seeds of the weights (of pre-training; on the random side of "
+    f"initialisation), gain ± standard error. {MARK_NOTE}. Counts that differ: random / pre-trained."
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", type=Path, nargs="*", metavar="FILE.json", help="written by an evaluation program")
-    parser.add_argument("--csv", type=Path, help="recorded results: write their tables into the README")
+    parser.add_argument("--csv", type=Path, help="recorded results: write their tables into README and docs")
     parser.add_argument("--append", action="store_true", help="record the results of the JSON files in the CSV first")
     parser.add_argument("--run", default="", help="with --append: name of the pre-training, the same for all its seeds")
     parser.add_argument("--data", default="", help="with --append: name of the data, such as built-in")
-    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file of the short table")
+    parser.add_argument("--page", type=Path, default=Path("docs/results.md"), help="file of the full tables")
     args = parser.parse_args(argv)
     if args.append and not (args.csv and args.reports and args.run and args.data):
         parser.error("--append needs FILE.json ..., --csv, --run and --data")
@@ -42,19 +50,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def readme_section(rows: list[dict]) -> str:
-    """What stands between the markers."""
-    note = (
-        "In percent; mean ± sample standard deviation over seeds, gain ± its standard error, of pairs where both sides "
-        "were evaluated with the same seeds: the same episodes or labels. Seeds are those of "
-        "pre-training and of evaluation together: where one checkpoint is evaluated several times, the spread is that "
-        "of the evaluation alone."
-    )
-    measured = [note, results_table(rows), runs_table(rows)] if rows else [NOTHING_YET]
+    """Return what stands between the markers of the README."""
+    return f"{NOTE}\n\n{short_table(rows, FRONT_PAGE)}" if rows else NOTHING_YET
+
+
+def page_section(rows: list[dict]) -> str:
+    """Return what stands between the markers of docs/results.md."""
+    measured = [NOTE, results_table(rows), runs_table(rows)] if rows else [NOTHING_YET]
     return "\n\n".join([*measured, TO_COME, published_table(read_published(PUBLISHED), rows)])
 
 
 def record(args: argparse.Namespace) -> None:
-    """Add the reports' results to the CSV."""
+    """Add the results of the reports to the CSV."""
     old = read_csv(args.csv) if args.csv.exists() else []
     new = [row for path in args.reports for row in read_report(path, run=args.run, data=args.data)]
     unknown = {row["checkpoint"] for row in new if row["encoder"] == "pretrained" and not row["train_command"]}
@@ -70,12 +77,15 @@ def record(args: argparse.Namespace) -> None:
 
 def main(args: argparse.Namespace) -> None:
     if args.csv is None:
-        print(results_table(merge([], [row for path in args.reports for row in read_report(path)])))
+        table = results_table(merge([], [row for path in args.reports for row in read_report(path)]))
+        print(table + (f"\n\n{MARK_NOTE}" if OF_EVALUATION in table else ""))
         return
     if args.append:
         record(args)
-    update_section(args.readme, SECTION, readme_section(read_csv(args.csv)))
-    print(f"wrote the tables of {args.csv} into {args.readme}")
+    rows = read_csv(args.csv)
+    update_section(args.readme, SECTION, readme_section(rows))
+    update_section(args.page, SECTION, page_section(rows))
+    print(f"wrote the tables of {args.csv} into {args.readme} and {args.page}")
 
 
 if __name__ == "__main__":

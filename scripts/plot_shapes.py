@@ -7,7 +7,8 @@ import argparse
 from pathlib import Path
 
 from utils.cli import run_main
-from utils.figures.plots import save_png, shape_panel
+from utils.figures.cloud_plots import shape_panel
+from utils.figures.plot_style import save_png
 from utils.figures.shape_samples import ROW_NAMES, sample_columns
 from utils.flags import seed_number
 

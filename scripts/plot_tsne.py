@@ -17,7 +17,8 @@ from utils.evaluation.comparison import compute_features, encoder_pair
 from utils.evaluation.feature_cache import FeatureCache
 from utils.evaluation.frozen_encoder import FeatureSettings
 from utils.evaluation.labelled_set import LabelledSetSettings, load_split
-from utils.figures.plots import feature_maps, save_png
+from utils.figures.class_plots import feature_maps
+from utils.figures.plot_style import save_png
 from utils.figures.tsne import tsne_map
 from utils.files import write_npz
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, seed_number

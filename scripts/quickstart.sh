@@ -55,7 +55,6 @@ evaluate_all() {
 }
 
 report() {
-  python -m scripts.plot_run "$RUN"
   python -m scripts.plot_tsne --model_path "$RUN/models/best_model.pth" --dataset scanobjectnn --data_root "$DATA" \
     --seed "$SEED" --out "$RUN/tsne.png"
   echo

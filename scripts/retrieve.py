@@ -21,11 +21,11 @@ from datasets.shapes.shape_folder import ShapeFile, list_shape_files
 from utils.cli import run_main
 from utils.evaluation.json_report import check_report_path, result_line, write_report
 from utils.figures.contact_sheet import contact_sheet
-from utils.figures.plots import save_png
-from utils.flags import add_device_arg, require_at_least, seed_number
+from utils.figures.plot_style import save_png
+from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
-from utils.retrieval.cross_modal import DEFAULT_COPIES, CrossModal, load_cross_modal
+from utils.retrieval.cross_modal import CrossModal, EmbeddingSettings, load_cross_modal
 from utils.retrieval.retrieval_scores import retrieval_record
 from utils.retrieval.search import (
     embed_queries,
@@ -42,7 +42,8 @@ NUM_SAMPLES = 8
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Parse the flags of the shapes, of the queries and of the embedding."""
+    parser = program_parser(__doc__)
     parser.add_argument("--model_path", required=True, help="last.pt of a pre-training run: it holds both branches")
     parser.add_argument("--shapes", type=Path, required=True, help="folder of the shapes that are searched")
     parser.add_argument("--query", nargs="+", metavar="FILE", help="pictures, clouds or meshes")
@@ -56,23 +57,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--evaluate", action="store_true", help="score retrieval both ways on the folder's own pictures"
     )
     parser.add_argument("--json", help="also write the scores to this file")
-    group = parser.add_argument_group("embedding")
-    group.add_argument("--num_points", type=int, help="of each cloud (default: as many as training took)")
-    group.add_argument(
-        "--num_copies",
-        type=int,
-        default=DEFAULT_COPIES,
-        help="augmented copies averaged for a shape; 0: one plain cloud",
-    )
-    group.add_argument("--random_init", action="store_true", help="the checkpoint's networks untrained: the baseline")
-    group.add_argument("--seed", type=seed_number, default=0, help="of untrained weights and of every draw")
-    group.add_argument("--batch_size", type=int, default=32, help="clouds or pictures per forward pass")
-    add_device_arg(group)
+    add_flags(parser, EmbeddingSettings, "embedding")
+    add_device_arg(parser)
     return parser.parse_args(argv)
 
 
 def main(args: argparse.Namespace) -> None:
-    """Embed, search, score; what can be refused is refused before the networks run."""
+    """Embed, search and score; refuse bad flags before the networks run."""
+    settings = EmbeddingSettings.read(vars(args))
     require_at_least(1, args, "top")
     if not (args.query or args.evaluate or args.out):
         raise ValueError("nothing to do: pass --query FILE, --evaluate or --out PNG")
@@ -85,8 +77,7 @@ def main(args: argparse.Namespace) -> None:
     shapes = list_shape_files(args.shapes)
     device = get_device(args.device)
     keep_freed_memory(device)
-    options = {name: getattr(args, name) for name in ("num_points", "num_copies", "seed", "batch_size")}
-    cross_modal, constants = load_cross_modal(args.model_path, device, random_init=args.random_init, **options)
+    cross_modal, constants = load_cross_modal(args.model_path, device, settings)
     background = cross_modal.flags["background"]
     queries = [read_query(path, background, is_cut=args.cut_background) for path in args.query or ()]
     index = embed_folder(cross_modal, shapes, constants, args.index)
@@ -111,7 +102,7 @@ def evaluate(
     index: np.ndarray,
     constants: dict[str, Any],
 ) -> None:
-    """Score both ways, print, write."""
+    """Score both ways, print and write the records."""
     was_trained_on = may_be_trained_on(args.shapes, cross_modal.flags["data_root"])
     if was_trained_on:
         print(

@@ -1,7 +1,11 @@
-"""Which folder may import which: datasets and models stand alone, utils joins them, programs are on top."""
+"""The floors of the tree: which file may import which, what a room holds, and where flags are known.
+
+A file imports only files of its own room, if it has one here, and of rooms on lower floors.
+"""
 
 import ast
 import importlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,65 +13,134 @@ import pytest
 from tests.conftest import REPO
 
 LAYERS = ("datasets", "models", "utils", "data", "scripts", "benchmarks")
-ENTRY_PROGRAMS = (*(path.stem for path in sorted(REPO.glob("*.py"))), "benchmarks", "tests")
-FORBIDDEN = {
-    "datasets": {"models", "utils", "data", "scripts", *ENTRY_PROGRAMS},
-    "models": {"datasets", "utils", "data", "scripts", "argparse", *ENTRY_PROGRAMS},
-    "utils": {"data", "scripts", *ENTRY_PROGRAMS},
-    "data": {"scripts", *ENTRY_PROGRAMS},
-    "scripts": {"data", "scripts", *ENTRY_PROGRAMS},
-    "benchmarks": {"data", "scripts", *ENTRY_PROGRAMS} - {"benchmarks"},
-}
+# From the lowest floor up; rooms of one floor do not know each other. "utils" are the files directly in that folder.
+FLOORS = (
+    ("datasets", "models", "models.rows", "models.distributed"),
+    ("models.affine",),
+    ("models.kernels",),
+    ("models.layers", "models.weights.weight_file"),
+    ("models.encoders", "models.losses"),
+    ("models.weights",),
+    ("models.methods",),
+    ("utils",),
+    ("utils.processes",),
+    ("utils.cli",),
+    ("utils.run",),
+    ("utils.figures",),
+    ("utils.training",),
+    ("utils.evaluation",),
+    ("utils.pretrained",),
+    ("utils.pretraining", "utils.classification", "utils.parts", "utils.retrieval"),
+    ("utils.results",),
+    ("utils.page",),
+    ("data", "benchmarks", "scripts", "train_crosspoint", "train_partseg"),
+)
+LIBRARY = ("models", "datasets", "utils")
+MOST_FILES_IN_A_ROOM = 14
+FLAG_MODULES = {"utils/flags.py"}
 
 
-def imported_modules(source: str) -> set[str]:
-    """Dotted names of everything a file imports, at any depth."""
+def modules_of(*folders: str) -> dict[str, Path]:
+    """Dotted name -> file, of all files below some folders of the repository and, with ".", of those at its top."""
+    paths = [path for folder in folders if folder != "." for path in sorted((REPO / folder).rglob("*.py"))]
+    paths += sorted(REPO.glob("*.py")) if "." in folders else []
+    assert paths
+    return {".".join(path.relative_to(REPO).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def imports_of(source: str, known: dict[str, Path]) -> set[str]:
+    """Modules out of `known` that a file imports, at any depth, inside functions too."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: write imports in full, not relative"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= inner & known.keys() if inner <= known.keys() else {node.module, *inner}
+    return names & known.keys()
 
 
-def upward_arrows(source: str, forbidden: set[str]) -> list[str]:
-    return sorted(name for name in imported_modules(source) if name.split(".")[0] in forbidden)
+def floor_of(module: str) -> tuple[int, str]:
+    """Floor and room of a module: those of the longest name of FLOORS that begins its own."""
+    rooms = {room: floor for floor, names in enumerate(FLOORS) for room in names}
+    parts = module.split(".")
+    room = next(name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in rooms)
+    return rooms[room], room
 
 
-def files_of(folder: str) -> list[Path]:
-    return sorted((REPO / folder).rglob("*.py"))
+def upward_arrows(modules: dict[str, Path]) -> list[str]:
+    found = []
+    for module, path in modules.items():
+        floor, room = floor_of(module)
+        for other in imports_of(path.read_text(), modules):
+            other_floor, other_room = floor_of(other)
+            is_package = modules[other].name == "__init__.py" and not modules[other].read_text().strip()
+            if not is_package and other_room != room and other_floor >= floor:
+                found.append(f"{module} -> {other}")
+    return found
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_no_file_imports_a_higher_layer(layer):
-    arrows = {str(p.relative_to(REPO)): upward_arrows(p.read_text(), FORBIDDEN[layer]) for p in files_of(layer)}
-    assert {path: names for path, names in arrows.items() if names} == {}
-    assert arrows, f"no file in {layer}: has the folder moved?"
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Sets of modules that import each other, directly or through others."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        todo, seen = [start], set()
+        while todo:
+            for other in graph[todo.pop()] - seen:
+                seen.add(other)
+                todo.append(other)
+        reached[start] = seen
+    return [sorted(b for b in seen if a in reached[b]) for a, seen in reached.items() if a in seen]
 
 
-def test_an_entry_program_imports_no_other_program():
-    for path in sorted(REPO.glob("*.py")):
-        assert upward_arrows(path.read_text(), {"data", "scripts", *ENTRY_PROGRAMS}) == [], path.name
+def test_every_file_imports_lower_floors_only():
+    assert upward_arrows(modules_of(*LAYERS, ".")) == []
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import utils.run.folder",
-        "from utils import run",
-        "def f():\n    from utils.run.folder import start",
-        "import numpy, utils",
-    ],
-)
-def test_an_upward_arrow_is_found_however_it_is_written(source):
-    assert upward_arrows(source, {"utils"}) != []
+def test_entry_programs_do_not_import_each_other():
+    modules = modules_of("data", "scripts", "benchmarks", ".")
+    arrows = {(a, b) for a, path in modules.items() for b in imports_of(path.read_text(), modules)}
+    assert [f"{a} -> {b}" for a, b in sorted(arrows) if a.split(".")[0] != b.split(".")[0]] == []
 
 
-@pytest.mark.parametrize("source", ["import utils_of_others", "from numpy import utils", "# import utils"])
-def test_what_only_looks_like_an_upward_arrow_is_none(source):
-    assert upward_arrows(source, {"utils"}) == []
+def test_no_files_import_each_other():
+    modules = modules_of(*LAYERS, ".")
+    assert circles({name: imports_of(path.read_text(), modules) - {name} for name, path in modules.items()}) == []
+
+
+def test_flags_are_known_in_entry_programs_and_their_flag_module_alone():
+    library = modules_of(*LIBRARY)
+    known = library | {"argparse": REPO}
+    users = {
+        str(path.relative_to(REPO)) for path in library.values() if "argparse" in imports_of(path.read_text(), known)
+    }
+    assert users == FLAG_MODULES
+    spaces = [str(path.relative_to(REPO)) for path in library.values() if "Namespace" in path.read_text()]
+    assert spaces == []
+
+
+def test_a_room_holds_few_files_and_their_names_are_their_own():
+    paths = [path for path in modules_of(*LAYERS).values() if path.name != "__init__.py"]
+    crowded = {str(room): n for room, n in Counter(p.parent for p in paths).items() if n > MOST_FILES_IN_A_ROOM}
+    assert crowded == {}
+    names = Counter(path.name for path in paths if path.relative_to(REPO).parts[0] in LIBRARY)
+    assert [name for name, number in names.items() if number > 1] == []
+
+
+@pytest.mark.parametrize("words", ["import b.c", "from b import c", "def f():\n    from b.c import x"])
+def test_an_import_is_found_however_it_is_written(words):
+    assert imports_of(words, {"b": REPO, "b.c": REPO}) >= {"b.c"}
+
+
+@pytest.mark.parametrize("words", ["import bc", "from x.b import c", "# import b.c"])
+def test_what_only_looks_like_an_import_is_none(words):
+    assert imports_of(words, {"b": REPO, "b.c": REPO}) == set()
+
+
+def test_a_circle_is_found_through_others():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})[0] == ["a", "b", "c"]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
 
 
 @pytest.mark.parametrize("layer", LAYERS)

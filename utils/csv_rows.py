@@ -1,4 +1,4 @@
-"""CSV files with fixed columns, read strictly and written whole."""
+"""CSV files with fixed columns, read strictly and written atomically."""
 
 import csv
 import io
@@ -12,11 +12,11 @@ Row = dict[str, Any]
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
-    """Rows of the file, all values as text.
+    """Read the rows of the file, all values as text.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: other columns, or a row with more or fewer values than columns.
+        FileNotFoundError: the file does not exist.
+        ValueError: the columns differ, or a row has more or fewer values than columns.
     """
     try:
         with open(path, newline="", encoding="utf-8") as stream:
@@ -33,7 +33,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write the header and the rows, whole or not at all."""
+    """Write header and rows atomically."""
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()

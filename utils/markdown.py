@@ -1,4 +1,4 @@
-"""Markdown: tables, and the sections of a file that programs keep up to date."""
+"""Markdown tables, and sections of a file that programs keep up to date."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,20 +7,20 @@ from utils.files import write_text
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table, one line for each row of cells."""
+    """Format a table, one line for each row of cells."""
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])
 
 
 def markers(name: str) -> tuple[str, str]:
-    """The lines between which section `name` stands."""
+    """Return the lines before and after section `name`."""
     return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
 def replace_section(text: str, name: str, section: str) -> str:
-    """`text` with what stands between the markers of `name` replaced.
+    """Replace what stands between the markers of `name` in `text`.
 
     Raises:
-        ValueError: not exactly one pair of markers.
+        ValueError: there is not exactly one pair of markers.
     """
     begin, end = markers(name)
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
@@ -29,10 +29,10 @@ def replace_section(text: str, name: str, section: str) -> str:
 
 
 def update_section(path: Path, name: str, section: str) -> None:
-    """`replace_section` in a file.
+    """Apply `replace_section` to a file.
 
     Raises:
-        ValueError: names the file that has not exactly one pair of markers.
+        ValueError: there is not exactly one pair of markers; names the file.
     """
     try:
         text = replace_section(path.read_text(encoding="utf-8"), name, section)

@@ -17,7 +17,7 @@ from utils.processes.device import get_device
 
 
 class PointFeatures:
-    """Features of clouds by a frozen encoder.
+    """Computes features of clouds with a frozen encoder.
 
     Attributes:
         module: the encoder, an nn.Module in eval mode: points (B, N, 3) -> feature (B, D), with gradients.
@@ -34,19 +34,19 @@ class PointFeatures:
     def __call__(
         self, points: np.ndarray | Tensor, *, normalize: bool = False, batch_size: int = 32
     ) -> np.ndarray | Tensor:
-        """Feature of every cloud, in order, without gradients.
+        """Compute the feature of every cloud, in order, without gradients.
 
-        Pre-training brings each cloud to the unit sphere, then scales it by 0.5 to 2, turns it about y and shifts it.
-        So y is up, and coordinates of any other unit or origin want `normalize`.
+        Pre-training scales each cloud to the unit sphere, then scales it by 0.5 to 2, turns it about y and shifts it.
+        So y must be up, and coordinates in any other unit or about any other origin need `normalize`.
 
         Args:
             points: (B, N, 3), finite, B >= 1 and N >= k; any real type, on any device.
             normalize: centre each cloud and scale it to radius 1 first.
             batch_size: clouds per forward pass.
         Returns:
-            (B, D) float32, an array for an array, a tensor on the same device for a tensor.
+            (B, D) float32: an array for an array, a tensor on the same device for a tensor.
         Raises:
-            ValueError: another shape, too few points, one that is not finite, or a cloud of no size to normalise.
+            ValueError: another shape, too few points, a point that is not finite, or a cloud whose points coincide.
         """
         clouds = as_clouds(points)
         if normalize:
@@ -56,13 +56,13 @@ class PointFeatures:
 
 
 def load(path: str | Path, *, k: int | None = None, device: str = "auto") -> PointFeatures:
-    """An encoder from a weight file: of a run here (models/best_model.pth, last.pt), or as CrossPoint published it.
+    """Load an encoder from a weight file: of a run here (models/best_model.pth, last.pt), or as CrossPoint published.
 
     Args:
-        k: neighbours per point; None takes what the file says, or 15 where it says nothing.
+        k: neighbours per point; None takes the file's, or 15 where it has none.
         device: auto, cpu, cuda or cuda:N.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no such weights, or a device this machine does not have.
+        ValueError: the file holds no such weights, or the machine lacks the device.
     """
     return PointFeatures(load_encoder(path, k=k), get_device(device))

@@ -79,15 +79,13 @@ def check_bounds(name: str, value: Any, bounds: Mapping[str, float | None]) -> N
 def _in_words(low_open: float | None, low: float | None, high_open: float | None, high: float | None) -> str:
     if low is not None and high_open is not None:
         return f"in [{low:g}, {high_open:g})"
-    if low is not None and high is not None:
-        return f"in [{low:g}, {high:g}]"
-    if low_open is not None and high is not None:
-        return f"above {low_open:g} and at most {high:g}"
     if low_open is not None and high_open is not None:
         return f"between {low_open:g} and {high_open:g}"
-    if low_open is not None:
-        return f"> {low_open:g}"
-    return f"at least {low:g}" if low is not None else f"at most {high:g}"
+    words = [f"above {low_open:g}" if high is not None else f"> {low_open:g}"] if low_open is not None else []
+    words += [f"at least {low:g}"] if low is not None else []
+    words += [f"at most {high:g}"] if high is not None else []
+    words += [f"below {high_open:g}"] if high_open is not None else []
+    return " and ".join(words)
 
 
 class Record(NamedTuple):

@@ -1,4 +1,4 @@
-"""How figures grow with one quantity of their setting: exponents by least squares on logarithms."""
+"""Growth of figures with one quantity of their setting: exponents by least squares on logarithms."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ MIN_VALUES = 3
 
 
 class Growth(NamedTuple):
-    """`values` of one figure and side at each of `sizes` of the quantity `key`, all else equal: `rest`."""
+    """`values` of one figure and side at each of `sizes` of the quantity `key`, with the others fixed at `rest`."""
 
     key: str
     rest: str
@@ -25,17 +25,17 @@ class Growth(NamedTuple):
 
     @property
     def exponent(self) -> float:
-        """e of the best c * size^e."""
+        """Exponent e of the best fit c * size^e."""
         return fit_exponent(self.sizes, self.values)
 
 
 def fit_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """Slope of log(values) over log(sizes) by least squares."""
+    """Fit the slope of log(values) over log(sizes) by least squares."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def find_growth(rows: Iterable[Row], key: str) -> list[Growth]:
-    """Every figure and side at the one setting that has most sizes of `key`, at least MIN_VALUES.
+    """Return every figure and side at the setting with the most sizes of `key`, if it has at least MIN_VALUES.
 
     Args:
         rows: of one benchmark on one machine.

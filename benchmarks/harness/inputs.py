@@ -1,4 +1,4 @@
-"""What the benchmarks feed to both sides."""
+"""Inputs that a benchmark feeds to all of its sides."""
 
 import numpy as np
 import torch
@@ -8,10 +8,10 @@ from datasets.transforms.point_transforms import PUBLISHED_AUGMENT, unit_sphere
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Clouds and points of "8x1024".
+    """Parse "8x1024" as the numbers of clouds and points.
 
     Raises:
-        ValueError: not such a text.
+        ValueError: the text has another form.
     """
     parts = text.split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
@@ -20,7 +20,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def make_clouds(num_clouds: int, num_points: int, *, dropout: bool) -> Tensor:
-    """Random clouds (B, N, 3) in the unit sphere, always the same; `dropout` augments them as pre-training does."""
+    """Make the same random clouds (B, N, 3) in the unit sphere at every call.
+
+    Args:
+        dropout: augment them as pre-training does, so that many points are copies of point 0.
+    """
     rng = np.random.default_rng(0)
     clouds = unit_sphere(rng.standard_normal((num_clouds, num_points, 3)).astype(np.float32))
     if dropout:

@@ -1,4 +1,4 @@
-"""Peak memory, of one task in a process of its own."""
+"""Peak memory of a task, measured in a process of its own."""
 
 import json
 import resource
@@ -19,7 +19,7 @@ _IS_FULL = 3  # exit status of a process that ran out of memory
 
 
 def restart_peak(device: torch.device) -> float:
-    """Forget the highest memory so far; the present one in MiB."""
+    """Reset the peak of `peak` and return the memory in use in MiB."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device) / 2**20
@@ -28,31 +28,33 @@ def restart_peak(device: torch.device) -> float:
 
 
 def peak(device: torch.device) -> float:
-    """Highest memory in MiB since `restart_peak`: allocated on a CUDA device, else resident."""
+    """Return the peak memory in MiB since `restart_peak`: allocated on a CUDA device, else resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return _kib("/proc/self/status", "VmHWM") / 2**10
 
 
 def _kib(path: str, name: str) -> int:
-    """A size as Linux counts it, in KiB."""
+    """Read a size in KiB from a file under /proc."""
     lines = dict(line.split(":", 1) for line in Path(path).read_text().splitlines())
     return int(lines[name].split()[0])
 
 
 def print_usage(task: Callable[[], object], device: torch.device, calls: int = 3) -> None:
-    """Print what `run_alone` reads: peak MiB of the calls beyond what is in memory now, and their median seconds."""
+    """Print what `run_alone` reads: peak MiB of the calls beyond the memory in use, and their median seconds."""
     before = restart_peak(device)
     times = [seconds(task, device) for _ in range(calls)]
     print(json.dumps({"mib": peak(device) - before, "seconds": statistics.median(times)}))
 
 
 def run_alone(module: str, flags: Sequence[object]) -> dict[str, float] | None:
-    """Run `python -m module flags`, which ends in `print_usage`, and return its figures; None: out of memory.
+    """Run `python -m module flags`, which ends in `print_usage`, and return its figures.
 
+    Returns:
+        "mib" and "seconds", or None when the process ran out of memory.
     Raises:
         ValueError: the program refused its flags.
-        RuntimeError: it failed otherwise.
+        RuntimeError: the program failed otherwise.
     """
     done = subprocess.run([sys.executable, "-m", module, *map(str, flags)], capture_output=True, text=True)
     if done.returncode in (_IS_FULL, -signal.SIGKILL):  # the kernel kills a process when the machine is full
@@ -66,9 +68,10 @@ def run_alone(module: str, flags: Sequence[object]) -> dict[str, float] | None:
 
 @contextmanager
 def ends_when_full(device: torch.device) -> Iterator[None]:
-    """Inside, this process may take the memory that is free now; when that is not enough, it ends as `run_alone` knows.
+    """Limit this process to the memory that is free now; beyond it, exit with the status that `run_alone` expects.
 
-    Start threads and load libraries before. On a CPU the limit keeps the kernel from choosing which process to kill.
+    Threads must have been started and libraries loaded before. Without the limit the kernel would choose a process to
+    kill when the CPU's memory is full.
     """
     if device.type == "cpu":
         limit = 1024 * (_kib("/proc/self/status", "VmSize") + _kib("/proc/meminfo", "MemAvailable"))

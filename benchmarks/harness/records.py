@@ -1,11 +1,11 @@
-"""Measurements as rows, one a figure: benchmarks/results.csv, from which benchmarks.report writes the README."""
+"""Recorded measurements: benchmarks/results.csv holds one figure per row; benchmarks.report makes tables of them."""
 
 import argparse
 import json
 import math
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +18,9 @@ from utils.files import write_text
 from utils.run.provenance import REPO, processor_name, provenance
 
 RESULTS = REPO / "benchmarks" / "results.csv"
-OUT_OF_MEMORY = "out of memory"  # the value of a figure whose side did not fit
-# date: UTC day. setting: what was measured, as key=value words. side: which of the ways that are compared.
-# rounds: timed runs of which value is the median. threads: of torch.
+OUT_OF_MEMORY = "out of memory"  # value of a figure whose side did not fit
+# date: UTC day. setting: what was measured, as key=value words. side: which of the compared ways.
+# rounds: number of timed runs, of which value is the median. threads: torch's.
 COLUMNS = (
     *("date", "benchmark", "setting", "side", "figure", "value", "unit", "rounds"),
     *("machine", "threads", "python", "torch", "commit", "command"),
@@ -40,21 +40,26 @@ class Figure(NamedTuple):
 
 
 def setting_text(**pairs: object) -> str:
-    """The setting column: key=value words in the order given; blanks in a value become "_"."""
+    """Format the setting column: key=value words in the order given; blanks in a value become "_"."""
     return " ".join(f"{key}={'_'.join(str(value).split())}" for key, value in pairs.items())
 
 
+def figures_of(setting: str, name: str, unit: str, values: Mapping[str, float | None], rounds: int = 1) -> list[Figure]:
+    """Make one figure per side from the sides' values."""
+    return [Figure(setting, side, name, value, unit, rounds) for side, value in values.items()]
+
+
 def parse_setting(text: str) -> dict[str, str]:
-    """What `setting_text` wrote.
+    """Parse what `setting_text` wrote.
 
     Raises:
-        ValueError: a word that is not key=value.
+        ValueError: a word is not key=value.
     """
     return dict(word.split("=", 1) for word in text.split())
 
 
 def add_output_args(parser: argparse.ArgumentParser) -> None:
-    """Flags by which every benchmark keeps its figures."""
+    """Declare the flags that say where a benchmark keeps its figures."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", type=Path, help="write the figures here")
     group.add_argument(
@@ -69,14 +74,16 @@ def add_output_args(parser: argparse.ArgumentParser) -> None:
 
 
 class Recorder:
-    """Keeps the figures of one run of a benchmark in the files of `add_output_args`, after each setting.
+    """Prints the figures of one benchmark run and keeps them in the files of `add_output_args`.
+
+    Files are written after each setting, so that an interrupted benchmark keeps what it has measured.
 
     Args:
-        args: json and record.
-        benchmark: its name.
-        device: where it runs.
+        args: flags of `add_output_args`.
+        benchmark: name of the benchmark.
+        device: device it runs on.
     Raises:
-        ValueError: the CSV to add to is damaged, or a file cannot be one.
+        ValueError: the CSV file is damaged, or --json cannot be written there.
     """
 
     def __init__(self, args: argparse.Namespace, benchmark: str, device: torch.device):
@@ -94,11 +101,11 @@ class Recorder:
 
     @property
     def rows(self) -> list[Row]:
-        """All figures so far, as in the CSV."""
+        """Return all figures so far as rows of the CSV file."""
         return [self._row(figure) for figure in self._figures]
 
     def add(self, figures: Iterable[Figure]) -> None:
-        """Print and keep the figures of one more setting."""
+        """Print and keep the figures of another setting."""
         figures = list(figures)
         self._figures += figures
         print("\n".join(describe(figures)), flush=True)
@@ -116,7 +123,7 @@ class Recorder:
 
 
 def merge(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """`old` followed by `new`, without what was measured again."""
+    """Append `new` to `old` and drop the old rows that were measured again."""
     again = {_key(row) for row in new}
     return [row for row in old if _key(row) not in again] + list(new)
 
@@ -126,11 +133,11 @@ def _key(row: Row) -> tuple[str, ...]:
 
 
 def read_csv(path: Path) -> list[Row]:
-    """Rows of recorded figures, all values as text.
+    """Read recorded figures; all values stay text.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: other columns than COLUMNS, or a row that is no measurement; names it.
+        ValueError: the columns are not COLUMNS, or a row, which is named, is no measurement.
     """
     rows = read_rows(path, COLUMNS)
     for number, row in enumerate(rows, start=2):
@@ -154,7 +161,7 @@ def _check(row: Row) -> None:
 
 
 def describe(figures: Iterable[Figure]) -> list[str]:
-    """One line for each setting and name: the value of each side and, of two sides, the first over the second."""
+    """Format one line per setting and name: the value of each side and, of two sides, the first over the second."""
     groups: dict[tuple[str, str], list[Figure]] = {}
     for figure in figures:
         groups.setdefault((figure.setting, figure.name), []).append(figure)

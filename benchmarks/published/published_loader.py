@@ -1,7 +1,7 @@
-"""Items as the published code of CrossPoint makes them, written afresh: what benchmarks.loader compares with.
+"""Pre-training items as CrossPoint's published code makes them, rewritten as the baseline of benchmarks.loader.
 
-What costs time there is kept: the folder of views is searched for each item, the PLY file is read twice, once for each
-augmentation, an ascii file value by value, and the image goes through torchvision's transforms of Pillow pictures.
+What takes time there is kept: the folder of views is searched for each item, the PLY file is read once for each
+augmentation (an ascii file value by value), and the image goes through torchvision's transforms of Pillow images.
 
 Source: behaviour of the published code of Afham et al. 2022, arXiv:2203.00680.
 """
@@ -26,7 +26,7 @@ _ORDERS = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
 class PublishedRender(Dataset):
-    """Items are (aug_a, aug_b, image), drawn from the global generators. Args as those of ShapeNetRender."""
+    """Items (aug_a, aug_b, image), drawn from the global generators; arguments as those of ShapeNetRender."""
 
     def __init__(self, root: Path, image_size: int = 224):
         self.root = Path(root)
@@ -53,7 +53,7 @@ class PublishedRender(Dataset):
 
 
 def read_vertices(path: Path) -> np.ndarray:
-    """(N, 3) float32 vertices of a PLY file whose first element they are."""
+    """Read (N, 3) float32 vertices, the first element of a PLY file."""
     with open(path, "rb") as stream:
         count, encoding, fields = _read_header(stream)
         dtype = np.dtype([(name, _ORDERS[encoding] + kind) for name, kind in fields])
@@ -62,7 +62,7 @@ def read_vertices(path: Path) -> np.ndarray:
 
 
 def _read_header(stream) -> tuple[int, str, list[tuple[str, str]]]:
-    """Number of vertices, encoding, names and types of a vertex's values."""
+    """Return the number of vertices, the encoding, and name and type of a vertex's values."""
     count, encoding, fields, element = 0, "", [], ""
     for line in iter(stream.readline, b""):
         words = line.decode("ascii").split()
@@ -79,7 +79,7 @@ def _read_header(stream) -> tuple[int, str, list[tuple[str, str]]]:
 
 
 def _parse_rows(stream, dtype: np.dtype, count: int) -> np.ndarray:
-    """Rows of text, one value at a time."""
+    """Parse rows of text one value at a time."""
     vertices = np.empty(count, dtype)
     for row in range(count):
         values = iter(stream.readline().decode("ascii").split())
@@ -89,7 +89,7 @@ def _parse_rows(stream, dtype: np.dtype, count: int) -> np.ndarray:
 
 
 def augment(points: np.ndarray) -> Tensor:
-    """Normalise, scale, rotate about y, translate, jitter, drop: the chain of section 2, on a torch cloud (N, 3)."""
+    """Normalise, scale, rotate about y, translate, jitter and drop points of a cloud (N, 3)."""
     cloud = torch.from_numpy(points)
     cloud = cloud - cloud.mean(dim=0)
     cloud = cloud / cloud.pow(2).sum(dim=1).sqrt().max()

@@ -10,13 +10,13 @@ import numpy as np
 from data.checking.check_report import GLUE, Report
 from data.checking.cloud_stats import CloudStats, describe, duplicates, join, measure
 from data.parallel import Map
-from datasets.labelled.hdf5 import check_layout, open_shard, read_labels, read_part_labels
+from datasets.labelled.hdf5_clouds import check_layout, open_shard, read_labels, read_part_labels
 
 
 class HDF5Set(NamedTuple):
     """The files of one data set: `splits` maps a split to its files, `published` to its published size.
 
-    `strays` are files beside them whose names say no split.
+    `strays` are files beside them whose names belong to no split.
     """
 
     title: str
@@ -25,7 +25,7 @@ class HDF5Set(NamedTuple):
     published: dict[str, int]
     class_names: tuple[str, ...]
     has_parts: bool
-    mend: str
+    remedy: str
     use: str
     strays: tuple[Path, ...] = ()
 
@@ -37,7 +37,7 @@ class _Job(NamedTuple):
 
 
 class _Shard(NamedTuple):
-    """What one file holds; `rows` are the row numbers that `stats` describe."""
+    """Findings on one file; `rows` are the row numbers that `stats` describes."""
 
     path: Path
     num_clouds: int
@@ -50,7 +50,7 @@ class _Shard(NamedTuple):
 
 def check_hdf5_set(found: HDF5Set, run: Map) -> Report:
     """Read every file of the set once and report."""
-    report = Report(found.title, found.folder, mend=found.mend, use=found.use)
+    report = Report(found.title, found.folder, remedy=found.remedy, use=found.use)
     expected = " or ".join(f"ply_data_{split}*.h5" for split in found.published)
     report.faults += [f"{path}: of no split, expected {expected}; rename it" for path in found.strays]
     if not found.splits:
@@ -74,7 +74,7 @@ def check_hdf5_set(found: HDF5Set, run: Map) -> Report:
 
 
 def _check_shard(job: _Job) -> _Shard:
-    """Everything that can be said about one file, damaged or not."""
+    """Check one file, reporting damage as a fault."""
     none = _Shard(job.path, 0, "", np.empty(0, np.int64), np.empty(0, np.int64), measure(np.empty((0, 1, 3))), [])
     keys = ("data", "label", "pid") if job.has_parts else ("data", "label")
     try:
@@ -89,7 +89,7 @@ def _check_shard(job: _Job) -> _Shard:
 
 
 def _check_points(file: h5py.File, path: Path) -> tuple[np.ndarray, CloudStats, list[str]]:
-    """Rows of the sound clouds, their statistics, and one fault for each other cloud."""
+    """Return the rows of the sound clouds, their statistics, and a fault for each other cloud."""
     points = file["data"][:].astype(np.float32)
     finite = np.isfinite(points).all(axis=(1, 2))
     flat = (points == points[:, :1]).all(axis=(1, 2))
@@ -100,7 +100,7 @@ def _check_points(file: h5py.File, path: Path) -> tuple[np.ndarray, CloudStats, 
 
 
 def _check_labels(file: h5py.File, job: _Job) -> tuple[np.ndarray, list[str]]:
-    """Valid class labels (none when they are at fault) and the faults."""
+    """Return the class labels, empty if any label is invalid, and the faults."""
     try:
         labels = read_labels(file, job.path, "label", job.num_classes, fix="correct it or shape_names.txt beside it")
         if job.has_parts:
@@ -127,7 +127,7 @@ def _class_line(histograms: dict[str, np.ndarray], names: Sequence[str]) -> str:
 
 
 def _class_notes(histograms: dict[str, np.ndarray], names: Sequence[str]) -> list[str]:
-    """Classes that occur in one split only cannot be learned or are never asked for."""
+    """Note the classes that a split lacks: they cannot be learned, or are never tested."""
     notes = []
     for split, histogram in histograms.items():
         empty = [name for name, count in zip(names, histogram) if count == 0]

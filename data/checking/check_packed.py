@@ -1,4 +1,4 @@
-"""Report on one packed file of pre-training pairs."""
+"""Validation of a packed file of pre-training pairs."""
 
 import shlex
 from functools import cache, partial
@@ -11,22 +11,22 @@ from datasets.pairs.packed_file import PackedFile, is_packed, pack_command
 
 
 def check_packed(path: Path, run: Map) -> Report:
-    """Read every cloud and every view of the file once and report."""
+    """Read every cloud and every view of the file and report on them."""
     name = shlex.quote(str(path))
-    report = Report("packed pairs", path, mend="", use="")
-    report.mend = f"{pack_command(path)} --overwrite" if is_packed(path) else pack_command("NEW.h5")
+    report = Report("packed pairs", path, remedy="", use="")
+    report.remedy = f"{pack_command(path)} --overwrite" if is_packed(path) else pack_command("NEW.h5")
     try:
         file = PackedFile(path)
     except (ValueError, OSError) as error:
         report.faults.append(str(error))
         return report
-    report.mend = f"{pack_command(path, file.provenance.get('root'))} --overwrite"
+    report.remedy = f"{pack_command(path, file.provenance.get('root'))} --overwrite"
     shapes = range(len(file))
     points = [file.num_points(shape) for shape in shapes]
     report.use = (
         training_command(f"--packed {name}", len(file), min(points))
         if len(file) > 1
-        else f"pack more shapes: {report.mend} (pre-training compares at least 2)"
+        else f"pack more shapes: {report.remedy} (pre-training compares at least 2)"
     )
     report.facts += [
         f"clouds: {len(file)}, points a cloud: {min(points)} .. {max(points)}",
@@ -38,7 +38,7 @@ def check_packed(path: Path, run: Map) -> Report:
     return report
 
 
-_open = cache(PackedFile)  # once a process
+_open = cache(PackedFile)  # opened once per process
 
 
 def _check_shape(path: Path, shape: int) -> list[str]:

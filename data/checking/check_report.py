@@ -1,4 +1,4 @@
-"""What the validator says about one data set."""
+"""The validator's report on one data set, and its text."""
 
 import textwrap
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 from data.checking.cloud_stats import CloudStats
 
 WIDTH = 120
-GLUE = "\N{NO-BREAK SPACE}"  # within facts: a space at which no line is broken, printed as a plain one
+GLUE = "\N{NO-BREAK SPACE}"  # a space within facts at which lines do not break
 
 
 @dataclass
@@ -16,18 +16,18 @@ class Report:
 
     Attributes:
         title: name of the set.
-        folder: where it lies.
-        facts: what was seen, one line each.
-        notes: worth knowing, but nothing a reader stumbles over.
-        faults: what a reader refuses, one entry per file or row, each with the path.
-        mend: command or advice that cures the faults.
+        folder: its location.
+        facts: findings, one line each.
+        notes: oddities that no reader rejects.
+        faults: files or rows that a reader rejects, each with its path.
+        remedy: command or advice that repairs the faults.
         use: command that uses the set.
-        stats: measurements of its sound clouds, None when there is none.
+        stats: measurements of its sound clouds, None if there are none.
     """
 
     title: str
     folder: Path
-    mend: str
+    remedy: str
     use: str
     facts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Report:
 
 
 def render(report: Report, max_listed: int | None = None) -> str:
-    """The report as text; `max_listed` limits the entries of each list, None lists all."""
+    """Format the report; `max_listed` limits the entries of each list, None lists all."""
     lines = [f"{report.title} in {report.folder}"]
     for fact in report.facts:
         wrapped = textwrap.wrap(fact, WIDTH, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)

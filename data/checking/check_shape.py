@@ -1,4 +1,4 @@
-"""Checks of one shape: its cloud, its pictures, its cameras and depth."""
+"""Validation of one shape: its cloud, pictures, cameras and depth."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.checking.cloud_stats import CloudStats, measure
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
 from datasets.shapes.views import open_view
 from utils.files import read_npz
@@ -15,10 +15,10 @@ EXTRAS = ("cameras.npz", "depth.npz")
 
 
 class ShapeResult(NamedTuple):
-    """What one shape holds.
+    """Findings on one shape.
 
-    `stats` has one row, or is None when the cloud is at fault; `sizes` are the (width, height) met; `opaque` counts
-    pictures without alpha; `blank` names pictures without one visible pixel; `extras` are the npz files present.
+    `stats` has one row, or is None for a faulty cloud; `sizes` are the (width, height) of its pictures; `opaque` counts
+    pictures without alpha; `blank` names pictures without any visible pixel; `extras` are the npz files present.
     """
 
     num_points: int
@@ -31,7 +31,7 @@ class ShapeResult(NamedTuple):
 
 
 def check_shape(root: Path, shape: TreeShape) -> ShapeResult:
-    """Read every file of one shape; a fault in one does not hide those of the others."""
+    """Read every file of one shape and collect the faults of all."""
     faults: list[str] = []
     num_points, stats = _check_cloud(shape.cloud_path(root), faults)
     if not shape.views:
@@ -58,7 +58,7 @@ def _check_cloud(path: Path, faults: list[str]) -> tuple[int, CloudStats | None]
 
 
 def _check_views(paths: list[Path], faults: list[str]) -> tuple[frozenset[tuple[int, int]], int, tuple[str, ...]]:
-    """Sizes met, number of pictures without alpha, names of blank ones."""
+    """Return the sizes of the pictures, the number of those without alpha and the names of blank ones."""
     sizes, opaque, blank = set(), 0, []
     for path in paths:
         try:
@@ -74,7 +74,7 @@ def _check_views(paths: list[Path], faults: list[str]) -> tuple[frozenset[tuple[
 
 
 def _check_extra(path: Path, num_views: int, sizes: frozenset[tuple[int, int]]) -> str | None:
-    """The fault of one cameras.npz or depth.npz, None when it fits the pictures."""
+    """Return the fault of a cameras.npz or depth.npz, None if it fits the pictures."""
     try:
         found = read_npz(path)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Report on ShapeNet clouds and their ShapeNetRendering pictures, cameras and depth."""
+"""Validation of ShapeNet clouds and their ShapeNetRendering pictures, cameras and depth."""
 
 import shlex
 from collections import Counter
@@ -14,20 +14,20 @@ from datasets.layouts import CLOUDS, RENDERS
 from datasets.shapes.shape_tree import TreeShape, list_renders, list_shapes
 
 PUBLISHED_BATCH = 20
-TRAIN_POINTS = 2048  # what train_crosspoint.py draws unless told otherwise
+TRAIN_POINTS = 2048  # the default of train_crosspoint.py
 RENDER = "python -m data.render_views MESH_DIR --out"
 
 
 def check_shapenet(root: Path, run: Map) -> Report:
-    """Read every cloud and every picture below root once and report."""
-    mend = f"make the files above again, or delete their shapes: {RENDER} {shlex.quote(str(root))}"
-    report = Report(f"{CLOUDS} + {RENDERS}", root, mend=mend, use="")
+    """Read every cloud and every picture below root and report on them."""
+    remedy = f"make the files above again, or delete their shapes: {RENDER} {shlex.quote(str(root))}"
+    report = Report(f"{CLOUDS} + {RENDERS}", root, remedy=remedy, use="")
     try:
         shapes = list_shapes(root)
     except FileNotFoundError as error:
         report.faults.append(str(error))
         return report
-    results = run(partial(check_shape, root), shapes, report.title)
+    results = list(run(partial(check_shape, root), shapes, report.title))
     report.use = _next_command(root, shapes, results)
     report.facts += _facts(shapes, results)
     report.notes += _notes(root, shapes, results)
@@ -37,7 +37,7 @@ def check_shapenet(root: Path, run: Map) -> Report:
 
 
 def _next_command(root: Path, shapes: list[TreeShape], results: list[ShapeResult]) -> str:
-    """What to do with these shapes."""
+    """Return the command that trains on these shapes, or makes more of them."""
     if len(shapes) < 2:
         return f"{RENDER} {shlex.quote(str(root))} (more shapes: pre-training compares at least 2)"
     fewest = min((result.num_points for result in results if result.num_points), default=TRAIN_POINTS)
@@ -45,7 +45,7 @@ def _next_command(root: Path, shapes: list[TreeShape], results: list[ShapeResult
 
 
 def training_command(data: str, num_shapes: int, fewest_points: int) -> str:
-    """Pre-training on `data`, with what the defaults ask too much of lowered."""
+    """Return the command that pre-trains on `data`, lowering the defaults that are too large for it."""
     flags = f" --batch_size {num_shapes}" if num_shapes < PUBLISHED_BATCH else ""
     flags += f" --num_points {fewest_points}" if fewest_points < TRAIN_POINTS else ""
     return f"python train_crosspoint.py {data} --model dgcnn --exp_name crosspoint{flags}"

@@ -1,4 +1,4 @@
-"""Measurements of clouds for the validator: scale, centre, likely up-axis, duplicates."""
+"""Statistics of clouds for the validator: scale, centre, likely up-axis, duplicates."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from typing import NamedTuple
 import numpy as np
 
 AXES = "xyz"
-CLEAR_MAJORITY = 0.45  # share of the votes of three axes from which the up-axis is called
+CLEAR_MAJORITY = 0.45  # share of the votes that decides the up-axis
 
-_CHUNK = 256  # clouds measured at once, to bound memory on shards of ten thousand
+_CHUNK = 256  # clouds measured at once, which bounds memory
 
 
 class CloudStats(NamedTuple):
     """One row per cloud.
 
-    `centroid` (M,) distance of the mean from the origin; `radius` (M,) of the farthest point from the mean; `extent`
-    (M, 3) of the bounding box; `up` (M,) the axis along which the cloud is least like its mirror image; `digest` (M,)
-    text that equals another row's exactly when the clouds are equal.
+    `centroid` (M,) distance of the mean from the origin; `radius` (M,) distance of the farthest point from the mean;
+    `extent` (M, 3) of the bounding box; `up` (M,) the axis along which the cloud is least like its mirror image;
+    `digest` (M,) hash of the points, equal for equal clouds.
     """
 
     centroid: np.ndarray
@@ -28,13 +28,13 @@ class CloudStats(NamedTuple):
 
 
 def measure(points: np.ndarray) -> CloudStats:
-    """Statistics of M >= 0 finite clouds, (M, N, 3) float32."""
+    """Measure M >= 0 finite clouds, (M, N, 3) float32."""
     chunks = [_measure_chunk(points[i : i + _CHUNK]) for i in range(0, max(len(points), 1), _CHUNK)]
     return join(chunks)
 
 
 def join(parts: Sequence[CloudStats]) -> CloudStats:
-    """Rows of all parts in order; at least one part."""
+    """Concatenate the rows of one or more parts."""
     return CloudStats(*(np.concatenate(columns) for columns in zip(*parts)))
 
 
@@ -43,8 +43,8 @@ def _measure_chunk(clouds: np.ndarray) -> CloudStats:
     mean = points.mean(axis=1)  # (M, 3)
     low, high = points.min(axis=1), points.max(axis=1)
     ordered = np.sort(points - (low + high)[:, None] / 2, axis=1)
-    # Things stand on a base and are left-right symmetric, so heights differ most from the heights upside down:
-    # the mean gap between sorted coordinates and sorted mirrored ones, in units of the extent.
+    # Objects stand on a base and are left-right symmetric, so the up-axis is the one whose coordinates differ most from
+    # their mirror image: the mean gap between sorted coordinates and sorted mirrored ones, relative to the extent.
     asymmetry = np.abs(ordered + ordered[:, ::-1]).mean(axis=1) / np.maximum(high - low, np.finfo(np.float64).tiny)
     return CloudStats(
         centroid=np.linalg.norm(mean, axis=1),
@@ -58,18 +58,18 @@ def _measure_chunk(clouds: np.ndarray) -> CloudStats:
 
 
 def up_votes(stats: CloudStats) -> np.ndarray:
-    """Share of the clouds that vote for each axis, (3,)."""
+    """Compute the share of the clouds that vote for each axis, (3,)."""
     return np.bincount(stats.up, minlength=3) / len(stats.up)
 
 
 def likely_up_axis(stats: CloudStats) -> str | None:
-    """x, y or z where a clear majority of the clouds agrees, else None; an estimate, for sets of many shapes."""
+    """Return x, y or z if a clear majority of the clouds agrees, else None; an estimate for sets of many shapes."""
     votes = up_votes(stats)
     return AXES[votes.argmax()] if votes.max() >= CLEAR_MAJORITY else None
 
 
 def describe(stats: CloudStats) -> list[str]:
-    """Lines on scale, extent and up-axis of M >= 1 clouds."""
+    """Describe scale, extent and up-axis of M >= 1 clouds, in lines."""
     votes = ", ".join(f"{axis} {share:.0%}" for axis, share in zip(AXES, up_votes(stats)))
     upright = likely_up_axis(stats)
     extent = (stats.extent / stats.radius[:, None]).mean(axis=0)  # (3,), comparable between sets of any scale
@@ -92,7 +92,7 @@ def _scale(stats: CloudStats) -> str:
 
 
 def duplicates(stats: CloudStats, names: Sequence[str]) -> list[str]:
-    """One text `a = b = ...` for each group of equal clouds, in order of the first."""
+    """Return a text `a = b = ...` for each group of equal clouds, in the order of their first members."""
     groups: dict[str, list[str]] = {}
     for digest, name in zip(stats.digest.tolist(), names):
         groups.setdefault(digest, []).append(name)

@@ -1,10 +1,10 @@
-"""Finding which data sets lie below a folder."""
+"""Search for the data sets below a folder."""
 
 import shlex
 from pathlib import Path
 
 from data.checking.check_hdf5 import HDF5Set
-from datasets.labelled.hdf5 import open_shard, read_class_names
+from datasets.labelled.hdf5_clouds import open_shard, read_class_names
 from datasets.labels import MODELNET40_CLASSES, SCANOBJECTNN_CLASSES, SHAPENET_PART
 from datasets.layouts import (
     CLOUDS,
@@ -22,29 +22,30 @@ LOOKED_FOR = (
     "main_split/ or main_split_nobg/ with *_objectdataset*.h5 (ScanObjectNN)",
 )
 
+PART_CATEGORIES = tuple(category.name for category in SHAPENET_PART)
 EVALUATE = "python -m scripts.eval_svm --random_init"
 
-_DEPTH = 3  # a root, the folder of a set in it, the folder its archive adds
+_DEPTH = 3  # below the root: the folder of a set, one added by its archive, and one more
 
 
 def has_shapenet(root: Path) -> bool:
-    """Whether root holds clouds or renders for pre-training."""
+    """Return whether root holds clouds or renders for pre-training."""
     return (root / CLOUDS).is_dir() or (root / RENDERS).is_dir()
 
 
 def find_hdf5_sets(root: Path) -> list[HDF5Set]:
-    """Every HDF5 set in root or up to three folders below it, in sorted order."""
+    """Find every HDF5 set in root or up to three levels below it, in sorted order."""
     sets = []
     for folder in _folders(root, _DEPTH):
         shards = sorted(folder.glob("ply_data_*.h5"))
         if shards:
-            sets.append(_part_set(folder, shards) if holds_parts(shards) else _modelnet_set(folder, shards))
+            sets.append(_shard_set(folder, shards))
         sets += _scan_sets(folder)
     return sets
 
 
 def _folders(folder: Path, depth: int) -> list[Path]:
-    """Folder and those below it, without the trees of clouds and renders, which hold thousands."""
+    """List a folder and those below it, except the trees of clouds and renders, which hold thousands."""
     if depth == 0:
         return [folder]
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name not in (CLOUDS, RENDERS)]
@@ -52,7 +53,7 @@ def _folders(folder: Path, depth: int) -> list[Path]:
 
 
 def holds_parts(shards: list[Path]) -> bool:
-    """Whether shards are of ShapeNetPart: by the first that can be opened, by the folder's name when none can."""
+    """Return whether shards are of ShapeNetPart, by the first that opens, else by the name of their folder."""
     for path in shards:
         try:
             with open_shard(path, ()) as file:
@@ -62,49 +63,31 @@ def holds_parts(shards: list[Path]) -> bool:
     return "part" in shards[0].parent.name
 
 
-def _splits(shards: list[Path], published: dict[str, int]) -> dict[str, list[Path]]:
-    """The shards of each split that has one, in the order of `published`."""
+def _shard_set(folder: Path, shards: list[Path]) -> HDF5Set:
+    """Group the shards of a set in ShapeNetPart's or ModelNet40's layout by split."""
+    has_parts = holds_parts(shards)
+    published = SHAPENET_PART_PUBLISHED if has_parts else MODELNET40_PUBLISHED
     found = {split: [path for path in shards if path.name.startswith(f"ply_data_{split}")] for split in published}
-    return {split: paths for split, paths in found.items() if paths}
-
-
-def _strays(shards: list[Path], splits: dict[str, list[Path]]) -> tuple[Path, ...]:
-    """Shards of no split, which no reader would find."""
-    return tuple(path for path in shards if not any(path in paths for paths in splits.values()))
-
-
-def _modelnet_set(folder: Path, shards: list[Path]) -> HDF5Set:
-    splits = _splits(shards, MODELNET40_PUBLISHED)
+    if has_parts:
+        names, use = PART_CATEGORIES, f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)"
+    else:
+        names = read_class_names([folder], MODELNET40_CLASSES)
+        use = f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}"
     return HDF5Set(
-        "ModelNet40 layout",
+        "ShapeNetPart" if has_parts else "ModelNet40 layout",
         folder,
-        splits,
-        MODELNET40_PUBLISHED,
-        read_class_names([folder], MODELNET40_CLASSES),
-        has_parts=False,
-        mend=f"{DOWNLOAD} modelnet40, or make these files again",
-        use=f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}",
-        strays=_strays(shards, splits),
-    )
-
-
-def _part_set(folder: Path, shards: list[Path]) -> HDF5Set:
-    splits = _splits(shards, SHAPENET_PART_PUBLISHED)
-    return HDF5Set(
-        "ShapeNetPart",
-        folder,
-        splits,
-        SHAPENET_PART_PUBLISHED,
-        tuple(category.name for category in SHAPENET_PART),
-        has_parts=True,
-        mend=f"{DOWNLOAD} shapenet_part, or make these files again",
-        use=f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)",
-        strays=_strays(shards, splits),
+        {split: paths for split, paths in found.items() if paths},
+        published,
+        names,
+        has_parts,
+        remedy=f"{DOWNLOAD} {'shapenet_part' if has_parts else 'modelnet40'}, or make these files again",
+        use=use,
+        strays=tuple(path for path in shards if not any(path in paths for paths in found.values())),
     )
 
 
 def _scan_sets(base: Path) -> list[HDF5Set]:
-    """One set for each variant of ScanObjectNN whose files lie in base/main_split or base/main_split_nobg."""
+    """Find the variants of ScanObjectNN in base/main_split and base/main_split_nobg."""
     sets = []
     for name, variant in SCANOBJECTNN_VARIANTS.items():
         folder = base / variant.folder
@@ -123,7 +106,7 @@ def _scan_sets(base: Path) -> list[HDF5Set]:
                 variant.published,
                 read_class_names([folder, base], SCANOBJECTNN_CLASSES),
                 has_parts=False,
-                mend=f"{DOWNLOAD} scanobjectnn, or make these files again",
+                remedy=f"{DOWNLOAD} scanobjectnn, or make these files again",
                 use=f"{EVALUATE} --dataset scanobjectnn --variant {name} --data_root {shlex.quote(str(base))}",
             )
         )

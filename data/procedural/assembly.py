@@ -1,4 +1,4 @@
-"""Solids put together to one labelled, coloured triangle mesh."""
+"""Assembly of solids into one labelled, coloured triangle mesh."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 import trimesh
 
 from data.procedural import palette
-from data.procedural.solids import Solid, joined
+from data.procedural.solids import Solid, concatenate
 from datasets.labels import SHAPENET_PART, PartCategory
 
 CATEGORIES: dict[str, PartCategory] = {category.name: category for category in SHAPENET_PART}
@@ -22,7 +22,7 @@ class LabelledMesh(NamedTuple):
     color: np.ndarray  # (V, 3) uint8
 
     def to_trimesh(self) -> trimesh.Trimesh:
-        """The mesh with its vertex colours; faces keep their order, so part_label still fits."""
+        """Convert to a mesh with vertex colours; faces keep their order, so part_label still applies."""
         return trimesh.Trimesh(self.vertices, self.faces, vertex_colors=self.color, process=False)
 
 
@@ -43,8 +43,8 @@ class Assembly:
         self.add(part, *solids, *(solid.mirrored() for solid in solids), color=color)
 
     def finish(self, rng: np.random.Generator, *, stretch: np.ndarray) -> LabelledMesh:
-        """One mesh, stretched along the axes by (3,) factors, then bounding-box centre 0 and diagonal 1."""
-        whole = joined([solid for _, solid, _ in self._pieces]).scaled(*stretch)
+        """Build the mesh, stretched along the axes by (3,) factors, then brought to box centre 0 and diagonal 1."""
+        whole = concatenate([solid for _, solid, _ in self._pieces]).scaled(*stretch)
         low, high = whole.vertices.min(axis=0), whole.vertices.max(axis=0)
         vertices = (whole.vertices - (low + high) / 2) / np.linalg.norm(high - low)
         labels = [np.full(len(solid.faces), label, np.uint8) for label, solid, _ in self._pieces]

@@ -1,4 +1,4 @@
-"""Outlines and paths: the one-dimensional material of which solids are made."""
+"""Outlines and paths from which solids are built."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def rounded_outline(x: float, z: float, *, power: float = 4.0, num_points: int = 24) -> np.ndarray:
-    """Super-ellipse of full extents x, z: power 2 is an ellipse, 4 a rounded box, 8 nearly a box.
+    """Sample a super-ellipse of full extents x, z: power 2 is an ellipse, 4 a rounded box, 8 nearly a box.
 
     Returns: (num_points, 2), counter-clockwise.
     """
@@ -17,7 +17,7 @@ def rounded_outline(x: float, z: float, *, power: float = 4.0, num_points: int =
 
 
 def ring_z(x: float, y: float, z: float, *, lift: float = 0.0, power: float = 2.0, num_points=20):
-    """Super-ellipse section across the z axis, extents x and y, at z, its centre raised by `lift`.
+    """Sample a super-ellipse of extents x and y across the z axis, at z, its centre raised by `lift`.
 
     Returns: (num_points, 3); stack them along z and pass them to `solids.loft`.
     """
@@ -26,7 +26,7 @@ def ring_z(x: float, y: float, z: float, *, lift: float = 0.0, power: float = 2.
 
 
 def arc(radius: float, start_deg: float, end_deg: float, *, plane: str = "xy", num_points: int = 16) -> np.ndarray:
-    """Circular path about the origin in a coordinate plane, angles from its first axis to its second.
+    """Sample an arc about the origin in a coordinate plane, angles from its first axis to its second.
 
     Returns: (num_points, 3).
     """
@@ -38,7 +38,7 @@ def arc(radius: float, start_deg: float, end_deg: float, *, plane: str = "xy", n
 
 
 def smooth(corners: Sequence[Sequence[float]], *, num_points: int = 20) -> np.ndarray:
-    """Catmull-Rom curve through the corners, (P, D) -> (num_points, D), even in the corners' index."""
+    """Sample a Catmull-Rom curve through the corners, (P, D) -> (num_points, D), evenly in the corners' index."""
     corners = np.asarray(corners, dtype=np.float64)
     padded = np.concatenate([2 * corners[:1] - corners[1:2], corners, 2 * corners[-1:] - corners[-2:-1]])
     at = np.linspace(0, len(corners) - 1, num_points)
@@ -51,6 +51,6 @@ def smooth(corners: Sequence[Sequence[float]], *, num_points: int = 20) -> np.nd
 
 
 def interpolate(table: Sequence[tuple[float, ...]], at: np.ndarray) -> np.ndarray:
-    """Columns 1.. of a table, linear in its column 0, at given places: (R, 1 + D) -> (len(at), D)."""
+    """Interpolate columns 1.. of a table linearly in its column 0: (R, 1 + D) -> (len(at), D)."""
     table = np.asarray(table, dtype=np.float64)
     return np.stack([np.interp(at, table[:, 0], column) for column in table[:, 1:].T], axis=-1)

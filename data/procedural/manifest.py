@@ -1,26 +1,27 @@
-"""What a folder of built-in data was made with, so that a second run knows whether to do anything."""
+"""Record of the arguments that made a folder of built-in data, so that a second run can tell whether it is complete."""
 
 import json
 import shutil
 from pathlib import Path
 
-from data.procedural.layouts import MODELNET40, SCANOBJECTNN, SHAPENET_PART_FOLDER
+from datasets.layouts import CLOUDS, MODELNET40, RENDERS, SCANOBJECTNN, SHAPENET_PART_FOLDER
+from utils.files import write_text
 
 FILE = "make_shapes.json"
-FOLDERS = ("ShapeNet", "ShapeNetRendering", MODELNET40, SCANOBJECTNN, SHAPENET_PART_FOLDER)
+FOLDERS = (CLOUDS, RENDERS, MODELNET40, SCANOBJECTNN, SHAPENET_PART_FOLDER)
 
 
 def prepare(out: Path, recipe: dict[str, int], *, overwrite: bool) -> bool:
-    """Make `out` ready for writing a tree by this recipe.
+    """Prepare `out` for writing a tree by this recipe.
 
     Args:
         out: folder of the tree; created with its parents.
         recipe: every argument that changes the data.
-        overwrite: remove a tree this program made by another recipe.
+        overwrite: remove a tree that this program made by another recipe.
     Returns:
-        False when the complete tree by the same recipe is there already and nothing is left to do.
+        False if the complete tree by the same recipe exists already.
     Raises:
-        ValueError: the folder holds something else, and what to do about it.
+        ValueError: the folder holds something else; the message gives a remedy.
     """
     found = _read(out)
     if found is None and out.is_dir() and any(out.iterdir()):
@@ -56,9 +57,7 @@ def _read(out: Path) -> dict | None:
 
 
 def _write(out: Path, recipe: dict[str, int], *, complete: bool) -> None:
-    partial = out / f".{FILE}.partial"
-    partial.write_text(json.dumps({"recipe": recipe, "complete": complete}, indent=1) + "\n", encoding="utf-8")
-    partial.replace(out / FILE)
+    write_text(out / FILE, json.dumps({"recipe": recipe, "complete": complete}, indent=1) + "\n")
 
 
 def _difference(found: dict, wanted: dict) -> str:

@@ -1,4 +1,4 @@
-"""Colours of the built-in shapes: a material family first, then a shade of it. RGB in [0, 1]."""
+"""Colours of the built-in shapes, RGB in [0, 1], drawn as shades of a material."""
 
 import colorsys
 
@@ -43,12 +43,12 @@ def fabric(dice: Dice) -> Color:
 
 
 def mixed(dice: Dice) -> Color:
-    """Whichever material; for parts that are made of anything."""
+    """Any material."""
     return dice.pick((wood, metal, dark, light, paint, fabric))(dice)
 
 
 def mottled(vertices: np.ndarray, color: Color, rng: np.random.Generator) -> np.ndarray:
-    """A slow variation of one colour over a surface, so that curved and flat areas differ in a picture.
+    """Vary a colour slowly over a surface, so that even flat areas are not uniform in a picture.
 
     Returns: (V, 3) uint8.
     """

@@ -1,7 +1,7 @@
-"""Clouds hard as scans are: one side of a shape seen by a depth camera, in a scene, with holes and noise.
+"""Simulated scans: one side of a shape seen by a depth camera in a scene, with holes and noise.
 
-The published counterpart is ScanObjectNN (Uy et al. 2019, arXiv:1908.04616): objects cut with their surroundings out
-of scans of rooms. Lengths are those of the shape, whose bounding box has diagonal 1, unless a comment says otherwise.
+The model is ScanObjectNN (Uy et al. 2019, arXiv:1908.04616), whose objects were segmented with their surroundings from
+scans of rooms. The unit of length is the diagonal of the shape's bounding box unless a comment says otherwise.
 """
 
 from typing import NamedTuple
@@ -11,10 +11,11 @@ import trimesh
 
 from data.procedural.assembly import LabelledMesh
 from data.procedural.solids import rotation
-from data.rendering.orbit import Camera, look_at, unproject
+from data.rendering.orbit import direction, fitting_distance, pinhole
 from data.rendering.raycast import Raycaster
+from datasets.shapes.cameras import Camera, look_at, unproject
 
-# Strength of each nuisance; ranges are uniform. Together they set how hard the scan set is.
+# Strength of each nuisance; ranges are uniform. Together they determine how hard the scan set is.
 SENSOR_PX = 160
 FIELD_OF_VIEW_DEG = 36.0
 DISTANCE = (1.0, 1.25)  # times the distance at which the shape just fills the frame
@@ -24,11 +25,11 @@ LATERAL_NOISE = 0.002
 NEIGHBOUR_CHANCE = 0.4
 NEIGHBOUR_SIZE = (0.6, 1.2)
 NEIGHBOUR_GAP = (-0.02, 0.08)
-CROP_MARGIN = 1.15  # of the box that is cut out of the scene
+CROP_MARGIN = 1.15  # size of the box cut out of the scene, relative to that of the shape
 CLUTTER_SHARE = (0.0, 0.2)  # largest share of the points that may belong to surroundings
 NUM_HOLES = (0, 1)  # both ends included
 HOLE_RADIUS = (0.06, 0.16)
-TILT_DEG = 3.0  # standard deviation about both horizontal axes: rooms are levelled, not exactly
+TILT_DEG = 3.0  # standard deviation about both horizontal axes: rooms are only roughly levelled
 SCALE = (1.0, 4.0)  # uniform in its logarithm; 2 brings a shape to about the unit sphere
 OFFSET = 0.5  # per axis, in units of the scaled cloud
 # the hardest variant: the box is moved, turned and resized before it is cut out (T50_RS of the paper)
@@ -47,7 +48,7 @@ class Scan(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """points (M, 3) float64 that the sensor measured, and which of them lie on the object itself."""
+    """points (M, 3) float64 that the sensor measured, and whether each lies on the object itself."""
 
     points: np.ndarray
     is_object: np.ndarray
@@ -57,11 +58,11 @@ class _Seen(NamedTuple):
 
 
 def scan_shape(shape: LabelledMesh, neighbour: LabelledMesh, num_points: int, rng: np.random.Generator) -> Scan:
-    """Scan one shape standing on a floor, perhaps beside a neighbour.
+    """Scan a shape that stands on a floor, perhaps beside a neighbour.
 
     Args:
         shape, neighbour: bounding boxes centred at the origin, of diagonal 1.
-        num_points: N of each variant, in random order; parts of the sensor image repeat where it holds fewer.
+        num_points: N of each variant, in random order; points repeat if the sensor measured fewer.
         rng: source of all randomness.
     """
     camera = _sensor(rng)
@@ -83,24 +84,21 @@ class _Pose(NamedTuple):
 
 
 def _pose(rng: np.random.Generator) -> _Pose:
-    """Any turn about the up-axis, a slight tilt, a scale and an offset."""
+    """Draw any heading, a slight tilt, a scale and an offset."""
     turn = rotation("y", rng.uniform(0, 360))
     tilt = rotation("x", rng.normal(0, TILT_DEG)) @ rotation("z", rng.normal(0, TILT_DEG))
     return _Pose(np.exp(rng.uniform(*np.log(SCALE))) * tilt @ turn, rng.uniform(-OFFSET, OFFSET, size=3))
 
 
 def _sensor(rng: np.random.Generator) -> Camera:
-    half = np.radians(FIELD_OF_VIEW_DEG) / 2
-    focal = SENSOR_PX / 2 / np.tan(half)
-    intrinsics = np.array([[focal, 0, SENSOR_PX / 2], [0, focal, SENSOR_PX / 2], [0, 0, 1]])
     azimuth, elevation = np.radians(rng.uniform(0, 360)), np.radians(rng.uniform(*ELEVATION_DEG))
-    direction = np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)])
-    position = 0.5 / np.sin(half) * rng.uniform(*DISTANCE) * direction
-    return Camera(intrinsics, look_at(position), (SENSOR_PX, SENSOR_PX))
+    distance = fitting_distance(FIELD_OF_VIEW_DEG) * rng.uniform(*DISTANCE)
+    extrinsics = look_at(distance * direction(azimuth, elevation))
+    return Camera(pinhole(SENSOR_PX, FIELD_OF_VIEW_DEG), extrinsics, (SENSOR_PX, SENSOR_PX))
 
 
 def _scene(shape: LabelledMesh, neighbour: LabelledMesh, camera: Camera, rng: np.random.Generator) -> Raycaster:
-    """The shape first, so that its faces keep their numbers, then the floor and perhaps the neighbour."""
+    """Combine the shape, first so that its faces keep their numbers, the floor and perhaps the neighbour."""
     floor = shape.vertices[:, 1].min() - 1e-3
     ground = np.array([[-2, floor, -2], [2, floor, -2], [2, floor, 2], [-2, floor, 2]])
     parts = [(shape.vertices, shape.faces), (ground, np.array([[0, 2, 1], [0, 3, 2]]))]
@@ -113,7 +111,7 @@ def _scene(shape: LabelledMesh, neighbour: LabelledMesh, camera: Camera, rng: np
 
 
 def _place_beside(shape, neighbour, floor, camera, rng) -> np.ndarray:
-    """The neighbour's vertices, on the floor beside or behind the shape as the camera sees it."""
+    """Place the neighbour on the floor, beside or behind the shape as seen by the camera; return its vertices."""
     turned = neighbour.vertices @ rotation("y", rng.uniform(0, 360)).T * rng.uniform(*NEIGHBOUR_SIZE)
     towards_camera = np.arctan2(camera.position[0], camera.position[2])
     angle = towards_camera + np.radians(rng.uniform(60, 300))
@@ -125,7 +123,7 @@ def _place_beside(shape, neighbour, floor, camera, rng) -> np.ndarray:
 
 
 def _measure(scene: Raycaster, num_object_faces: int, camera: Camera, rng: np.random.Generator) -> _Seen:
-    """First hits of the sensor's rays, noisy along the ray and a little across it."""
+    """Measure the first hits of the sensor's rays, with noise along the ray and a little across it."""
     hits = scene.first_hits(camera)
     reference = np.linalg.norm(camera.position)
     noisy = hits.depth * (1 + rng.normal(0, DEPTH_NOISE, len(hits.depth)) * hits.depth / reference**2)
@@ -137,7 +135,7 @@ def _measure(scene: Raycaster, num_object_faces: int, camera: Camera, rng: np.ra
 
 
 def _with_holes(seen: _Seen, rng: np.random.Generator) -> _Seen:
-    """Without balls about random object points, as where a scanner gets no answer; half of it at least stays."""
+    """Remove balls about random object points, as where a scanner gets no return; keep at least half of the object."""
     num_seen = seen.is_object.sum()
     for _ in range(rng.integers(NUM_HOLES[0], NUM_HOLES[1] + 1)):
         centre = rng.choice(seen.points[seen.is_object])
@@ -148,7 +146,7 @@ def _with_holes(seen: _Seen, rng: np.random.Generator) -> _Seen:
 
 
 def _cut_moved_box(seen: _Seen, half_box: np.ndarray, rng: np.random.Generator) -> _Seen:
-    """What a badly drawn box holds: shifted, turned, resized; redrawn nearer until enough of the object is in it."""
+    """Crop by a shifted, rotated and resized box, redrawn nearer until it holds enough of the object."""
     needed = MIN_OBJECT_SHARE * seen.is_object.sum()
     reach = BOX_SHIFT
     while True:
@@ -162,7 +160,7 @@ def _cut_moved_box(seen: _Seen, half_box: np.ndarray, rng: np.random.Generator) 
 
 
 def _choose(seen: _Seen, num_points: int, clutter_share: float, rng: np.random.Generator) -> np.ndarray:
-    """(num_points, 3) in random order, at most `clutter_share` of them surroundings; repeats only where needed."""
+    """Draw (num_points, 3) in random order, at most `clutter_share` of them surroundings, repeating only if needed."""
     on_object, around = np.flatnonzero(seen.is_object), np.flatnonzero(~seen.is_object)
     num_around = min(len(around), int(clutter_share * num_points))
     num_object = num_points - num_around

@@ -1,6 +1,6 @@
 """Closed triangle solids from which the built-in shapes are assembled; y is up, units are free.
 
-Almost everything is a `loft`: a stack of rings of equal length joined by triangles and closed at both ends.
+Almost every solid is a `loft`: a stack of rings of equal length, connected by triangles and closed at both ends.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ class Solid(NamedTuple):
         return Solid(self.vertices @ rotation(axis, angle_deg).T, self.faces)
 
     def mirrored(self) -> "Solid":
-        """The other half of a left-right pair (x -> -x)."""
+        """Mirror across x = 0, for the other half of a left-right pair."""
         return self.scaled(x=-1.0)
 
 
 def rotation(axis: str, angle_deg: float) -> np.ndarray:
-    """(3, 3) right-handed rotation matrix about "x", "y" or "z"; columns are images of the axes."""
+    """Return the right-handed rotation matrix (3, 3) about "x", "y" or "z"."""
     i = _AXES[axis]
     j, k = (i + 1) % 3, (i + 2) % 3
     cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
@@ -44,8 +44,8 @@ def rotation(axis: str, angle_deg: float) -> np.ndarray:
     return matrix
 
 
-def joined(solids: Sequence[Solid]) -> Solid:
-    """Several solids as one mesh; they may overlap."""
+def concatenate(solids: Sequence[Solid]) -> Solid:
+    """Concatenate solids, which may overlap, to one mesh."""
     starts = np.cumsum([0] + [len(solid.vertices) for solid in solids[:-1]])
     vertices = np.concatenate([solid.vertices for solid in solids])
     faces = np.concatenate([solid.faces + start for solid, start in zip(solids, starts)])
@@ -53,12 +53,12 @@ def joined(solids: Sequence[Solid]) -> Solid:
 
 
 def loft(rings: np.ndarray, *, capped: bool = True) -> Solid:
-    """Join consecutive rings of points by triangles, and close the ends by fans about their centres.
+    """Connect consecutive rings of points by triangles, and close the ends by fans about their centres.
 
-    Faces are turned outward as a whole when the ends are closed (the signed volume decides).
+    If the ends are closed, the sign of the volume orients all faces outward.
 
     Args:
-        rings: (S, K, 3), S >= 2 rings of K >= 3 points, all running the same way round.
+        rings: (S, K, 3), S >= 2 rings of K >= 3 points, all in the same direction of rotation.
         capped: close the first and the last ring; each must be star-shaped about its mean.
     """
     rings = np.asarray(rings, dtype=np.float64)
@@ -79,7 +79,7 @@ def loft(rings: np.ndarray, *, capped: bool = True) -> Solid:
 
 
 def cleaned(vertices: np.ndarray, faces: np.ndarray, *, outward: bool) -> Solid:
-    """Drop triangles without area (rings that shrink to a point) and turn the rest outward."""
+    """Drop triangles without area (rings that shrink to a point) and orient the rest outward."""
     corner = vertices[faces]  # (F, 3, 3)
     normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     extent = np.ptp(vertices, axis=0).max()
@@ -131,10 +131,7 @@ def slab(outline: np.ndarray, thickness: float, *, bevel: float = 0.0) -> Solid:
 
 
 def lathe(profile: Sequence[tuple[float, float]], *, segments: int = 24) -> Solid:
-    """Turn a profile of (radius, y) points about the y axis; a closed solid when its ends have radius 0.
-
-    An end of positive radius is closed by a flat cap.
-    """
+    """Revolve a profile of (radius, y) points about the y axis; an end of positive radius gets a flat cap."""
     profile = np.asarray(profile, dtype=np.float64)
     angle = np.linspace(0.0, 2 * np.pi, segments, endpoint=False)
     circle = np.stack([np.cos(angle), np.zeros(segments), np.sin(angle)], axis=-1)
@@ -157,5 +154,5 @@ def ellipsoid(x: float, y: float, z: float, *, segments: int = 18, rings: int = 
 
 
 def _lift(outline: np.ndarray, y: float) -> np.ndarray:
-    """(K, 2) along (x, z) -> (K, 3) at height y."""
+    """Place an outline (K, 2) along (x, z) at height y, (K, 3)."""
     return np.stack([outline[:, 0], np.full(len(outline), y), outline[:, 1]], axis=-1)

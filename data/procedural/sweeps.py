@@ -17,10 +17,10 @@ def tube(
 
     Args:
         path: (P, 3), P >= 2 distinct consecutive points; repeat the first at the end for a ring.
-        radius: of the section, one for all or one per path point.
-        segments: points of the section.
-        flat: the section's thickness relative to its width, < 1 for straps and bands.
-        wide: direction the section's width starts in (not along the path); any when None.
+        radius: of the section, one for all path points or one for each.
+        segments: number of points of the section.
+        flat: thickness of the section relative to its width, < 1 for straps and bands.
+        wide: direction of the section's width at the start, not along the path; arbitrary if None.
     """
     path = np.asarray(path, dtype=np.float64)
     side, up = _frames(path, wide)
@@ -67,7 +67,7 @@ def sheet(grid: np.ndarray, thickness: float) -> Solid:
 
 
 def _strip(ring_index: np.ndarray) -> np.ndarray:
-    """Triangles of the thin end between a ring's first half and its second half run backwards."""
+    """Triangulate the thin end between a ring's first half and its reversed second half."""
     half = len(ring_index) // 2
     upper, lower = ring_index[:half], ring_index[half:][::-1]
     first = np.stack([upper[:-1], upper[1:], lower[1:]], axis=-1)
@@ -76,7 +76,7 @@ def _strip(ring_index: np.ndarray) -> np.ndarray:
 
 
 def _frames(path: np.ndarray, wide: tuple | None) -> tuple[np.ndarray, np.ndarray]:
-    """Two unit vectors across a path at each of its points, (P, 3) each, turning as little as possible."""
+    """Compute two unit vectors across a path at each point, (P, 3) each, with as little twist as possible."""
     tangent = np.gradient(path, axis=0)
     if len(path) > 2 and np.allclose(path[0], path[-1]):
         tangent[0] = tangent[-1] = path[1] - path[-2]

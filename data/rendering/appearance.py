@@ -1,6 +1,6 @@
-"""What colour a mesh has where a ray hits it: texture, vertex colours, face colours, or neutral grey.
+"""Colour of a mesh where a ray hits it: texture, vertex colours, face colours, or neutral grey.
 
-Alpha in colours and textures is ignored: surfaces are opaque, so that depth and visibility mean one thing.
+Alpha in colours and textures is ignored: surfaces are opaque, so that depth and visibility are well defined.
 """
 
 from typing import NamedTuple, Protocol
@@ -12,7 +12,7 @@ from PIL import Image
 from datasets.shapes.meshes import PARTS
 
 GREY = 0.7
-MAX_TEXTURE_PX = 1024  # finer detail than a view's pixels would only alias
+MAX_TEXTURE_PX = 1024  # detail finer than a view's pixels would alias
 
 
 class Pattern(Protocol):
@@ -65,15 +65,15 @@ class Appearance:
 
     @property
     def varies_within_faces(self) -> bool:
-        """Whether `of_points` differs from 1 anywhere."""
+        """Whether `of_points` can differ from 1."""
         return any(pattern is not None for pattern in self._patterns)
 
     def of_faces(self, face_index: np.ndarray) -> np.ndarray:
-        """Colour in [0, 1] of whole faces. Shape: (M,) -> (M, 3) float32."""
+        """Return the colour in [0, 1] of whole faces. Shape: (M,) -> (M, 3) float32."""
         return self._face_colours[face_index]
 
     def of_points(self, face_index: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Factor in [0, 1] from vertex colours and textures.
+        """Compute the factor in [0, 1] of vertex colours and textures at points within faces.
 
         Args:
             face_index: (M,).
@@ -100,14 +100,14 @@ def _pattern(mesh: trimesh.Trimesh) -> Pattern | None:
     image = _image(visual)
     if image is None:
         return None
-    small = image.convert("RGBA").convert("RGB")  # by way of RGBA: palettes with transparency warn otherwise
+    small = image.convert("RGBA").convert("RGB")  # through RGBA, else palettes with transparency warn
     small.thumbnail((MAX_TEXTURE_PX, MAX_TEXTURE_PX), Image.Resampling.BOX)
     uv = np.nan_to_num(np.asarray(visual.uv, dtype=np.float32)[:, :2])
     return Texture(np.asarray(mesh.faces), uv, np.asarray(small))
 
 
 def _face_colours(mesh: trimesh.Trimesh) -> np.ndarray:
-    """Colours of whole faces, and white or a tint under a pattern. Shape: -> (F, 3) float32."""
+    """Return the colours of whole faces, white or a tint where a pattern multiplies them. Shape: -> (F, 3) float32."""
     visual = mesh.visual
     if visual.kind == "face":
         return np.asarray(visual.face_colors)[:, :3].astype(np.float32) / 255
@@ -115,7 +115,7 @@ def _face_colours(mesh: trimesh.Trimesh) -> np.ndarray:
     if visual.kind == "vertex":
         colour = np.ones(3)
     elif visual.kind == "texture":
-        # glTF multiplies texture and factor; the diffuse colour of OBJ materials is often junk under a texture
+        # glTF multiplies texture and factor; under a texture, the diffuse colour of OBJ materials is often meaningless
         tint = getattr(visual.material, "baseColorFactor", None)
         if _image(visual) is not None:
             colour = np.ones(3) if tint is None else np.asarray(tint)[:3] / 255
@@ -125,7 +125,7 @@ def _face_colours(mesh: trimesh.Trimesh) -> np.ndarray:
 
 
 def _image(visual: trimesh.visual.base.Visuals) -> Image.Image | None:
-    """The picture of a textured visual that also says where it goes."""
+    """Return the texture image of a visual with texture coordinates, else None."""
     if visual.kind != "texture" or visual.uv is None:
         return None
     material = visual.material

@@ -1,68 +1,29 @@
-"""Pinhole cameras around a shape of unit diagonal.
-
-Axes of a camera are OpenCV's: x right, y down, z forward. A pixel (row, column) covers the square
-[column, column + 1) x [row, row + 1) of the image plane, so its centre is (column + 0.5, row + 0.5).
-"""
-
-from typing import NamedTuple
+"""Random cameras on a sphere around a shape of unit diagonal."""
 
 import numpy as np
+
+from datasets.shapes.cameras import Camera, look_at
 
 FIELD_OF_VIEW_DEG = 30.0
 ELEVATION_DEG = (-5.0, 45.0)
 DISTANCE_FACTOR = (1.0, 1.15)  # times the distance at which the bounding sphere just fits the frame
 
 
-class Camera(NamedTuple):
-    """One view: `intrinsics` (3, 3) and `extrinsics` (4, 4, world to camera), float64; `size` (H, W) in pixels."""
-
-    intrinsics: np.ndarray
-    extrinsics: np.ndarray
-    size: tuple[int, int]
-
-    @property
-    def position(self) -> np.ndarray:
-        """Centre of projection in world coordinates, (3,)."""
-        return -self.extrinsics[:3, :3].T @ self.extrinsics[:3, 3]
+def pinhole(size_px: int, field_of_view_deg: float) -> np.ndarray:
+    """Return the intrinsics (3, 3) of a square image with this full angle across it."""
+    focal_px = size_px / 2 / np.tan(np.radians(field_of_view_deg) / 2)
+    return np.array([[focal_px, 0, size_px / 2], [0, focal_px, size_px / 2], [0, 0, 1]])
 
 
-def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image position and depth of world points; points outside the frame get positions outside it.
-
-    Args:
-        camera: the view.
-        points: (N, 3) world coordinates, not in the plane z = 0 of the camera.
-    Returns:
-        pixels (N, 2) float64 as (u, v) = (column, row), see the module for the centre convention; depth (N,)
-        float64 along the camera's z axis, <= 0 behind the camera.
-    """
-    in_camera = np.asarray(points, dtype=np.float64) @ camera.extrinsics[:3, :3].T + camera.extrinsics[:3, 3]
-    depth = in_camera[:, 2]
-    pixels = (in_camera @ camera.intrinsics.T)[:, :2] / depth[:, None]
-    return pixels, depth
+def fitting_distance(field_of_view_deg: float) -> float:
+    """Return the distance at which a sphere of diameter 1 just fits the frame."""
+    return 0.5 / np.sin(np.radians(field_of_view_deg) / 2)
 
 
-def unproject(camera: Camera, depth: np.ndarray) -> np.ndarray:
-    """World points at the pixel centres of a depth map.
-
-    Shape: (H, W) with inf for background -> (M, 3) float64, one row per finite pixel, row by row.
-    """
-    row, column = np.nonzero(np.isfinite(depth))
-    pixels = np.stack([column + 0.5, row + 0.5, np.ones(len(row))], axis=1)
-    in_camera = (pixels @ np.linalg.inv(camera.intrinsics).T) * depth[row, column, None]
-    return (in_camera - camera.extrinsics[:3, 3]) @ camera.extrinsics[:3, :3]
-
-
-def look_at(position: np.ndarray) -> np.ndarray:
-    """World-to-camera matrix (4, 4) of a camera at `position` (3,) that looks at the origin, y up in the world."""
-    forward = -position / np.linalg.norm(position)
-    right = np.cross(forward, [0.0, 1.0, 0.0])
-    right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(forward, right), forward])
-    extrinsics = np.eye(4)
-    extrinsics[:3, :3] = rotation
-    extrinsics[:3, 3] = -rotation @ position
-    return extrinsics
+def direction(azimuth: np.ndarray | float, elevation: np.ndarray | float) -> np.ndarray:
+    """Return unit vectors (..., 3) at these angles in radians; azimuth 0 is +z, elevation 0 is level."""
+    level = np.cos(elevation)
+    return np.stack([level * np.sin(azimuth), np.sin(elevation), level * np.cos(azimuth)], axis=-1)
 
 
 def orbit_cameras(
@@ -74,10 +35,10 @@ def orbit_cameras(
     distance_factor: tuple[float, float] = DISTANCE_FACTOR,
     field_of_view_deg: float = FIELD_OF_VIEW_DEG,
 ) -> list[Camera]:
-    """Random cameras that look at the origin from a sphere and hold a shape of unit diagonal within the frame.
+    """Draw cameras that face the origin and keep a shape of unit diagonal within the frame.
 
-    Azimuths are stratified: one in each of `num_views` equal sectors, in random order, so that few views still see
-    all sides while each single view is uniform. Elevation and distance are uniform.
+    Azimuths are stratified, one in each of `num_views` equal sectors in random order, so that few views still cover
+    all sides while each single azimuth is uniform. Elevation and distance are uniform.
 
     Args:
         num_views: > 0.
@@ -91,13 +52,9 @@ def orbit_cameras(
     """
     if num_views < 1 or size_px < 1:
         raise ValueError(f"num_views and size_px must be positive, got {num_views} and {size_px}")
-    half_angle = np.radians(field_of_view_deg) / 2
-    focal_px = size_px / 2 / np.tan(half_angle)
-    intrinsics = np.array([[focal_px, 0, size_px / 2], [0, focal_px, size_px / 2], [0, 0, 1]])
+    intrinsics = pinhole(size_px, field_of_view_deg)
     azimuth = 2 * np.pi * rng.permutation(np.arange(num_views) + rng.random(num_views)) / num_views
     elevation = np.radians(rng.uniform(*elevation_deg, num_views))
-    distance = 0.5 / np.sin(half_angle) * rng.uniform(*distance_factor, num_views)
-    direction = np.stack(
-        [np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)], axis=1
-    )
-    return [Camera(intrinsics, look_at(position), (size_px, size_px)) for position in distance[:, None] * direction]
+    distance = fitting_distance(field_of_view_deg) * rng.uniform(*distance_factor, num_views)
+    positions = distance[:, None] * direction(azimuth, elevation)
+    return [Camera(intrinsics, look_at(position), (size_px, size_px)) for position in positions]

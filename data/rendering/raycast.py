@@ -6,8 +6,8 @@ import numpy as np
 import trimesh
 
 from data.rendering.appearance import Appearance
-from data.rendering.orbit import Camera, project
 from data.rendering.shading import brightness, face_planes
+from datasets.shapes.cameras import Camera, project
 
 try:
     from embreex.mesh_construction import TriangleMesh
@@ -21,7 +21,7 @@ VISIBILITY_TOLERANCE = 1e-5  # of the distance; rays and vertices are float32
 
 
 def require_embreex() -> None:
-    """Raise an ImportError that says what to do if embreex does not import on this machine."""
+    """Raise an ImportError with a remedy if embreex does not import on this machine."""
     if IMPORT_ERROR is not None:
         raise ImportError(
             f"rendering needs embreex, which does not import here ({IMPORT_ERROR}). Run: pip install embreex. It has "
@@ -40,22 +40,22 @@ class Hits(NamedTuple):
 
 
 class Raycaster:
-    """A mesh, prepared for rays. Faces have two sides and their winding does not matter."""
+    """Casts rays at a mesh. Faces are two-sided, so their winding does not matter."""
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
         require_embreex()
         vertices = np.asarray(mesh.vertices, dtype=np.float32)
         faces = np.asarray(mesh.faces, dtype=np.int32)
         used = np.unique(faces)
-        self._outline = np.vstack([vertices[used].T, np.ones(len(used))])  # (4, V) homogeneous, only what faces use
+        self._outline = np.vstack([vertices[used].T, np.ones(len(used))])  # (4, V) homogeneous
         self._appearance = Appearance(mesh)
         self._planes = face_planes(mesh)
         self._table_row = np.zeros(len(faces) + 1, dtype=np.int64)  # scratch of _shade
-        self._scene = EmbreeScene(robust=True)  # else 3 rays in a million slip through shared edges
+        self._scene = EmbreeScene(robust=True)  # otherwise 3 rays in a million slip through shared edges
         self._geometry = TriangleMesh(self._scene, vertices, faces)
 
     def render(self, camera: Camera, *, supersample: int = 2) -> tuple[np.ndarray, np.ndarray]:
-        """Picture and depth of one view.
+        """Render picture and depth of one view.
 
         Args:
             camera: the view.
@@ -88,30 +88,30 @@ class Raycaster:
         return rgba, depth
 
     def first_hits(self, camera: Camera) -> Hits:
-        """What the pixel-centre rays of a view hit first."""
+        """Find the first hits of the pixel-centre rays of a view."""
         height, width = camera.size
         hits = self._trace(camera, _pixel_rays(camera, np.arange(height), np.arange(width)))
         index = np.flatnonzero(hits["primID"] >= 0)
         return Hits(*np.divmod(index, width), hits["primID"][index].astype(np.int64), hits["tfar"][index])
 
     def visible(self, camera: Camera, points: np.ndarray) -> np.ndarray:
-        """Whether the camera sees each surface point: inside the frame and nothing in between (one ray per point).
+        """Test whether each surface point is in the frame and unoccluded, by one ray per point.
 
         Shape: (N, 3) -> (N,) bool.
         """
         pixels, depth = project(camera, points)
         in_frame = (depth > 0) & ((pixels >= 0) & (pixels < camera.size[::-1])).all(axis=1)
-        # The ray parameter is 1 at the point itself, so that is where the first hit lies if the point is seen.
+        # The ray parameter is 1 at the point itself, so an earlier first hit occludes the point.
         rays = (np.asarray(points, dtype=np.float64) - camera.position).astype(np.float32)
         return in_frame & (self._trace(camera, rays)["tfar"] >= 1 - VISIBILITY_TOLERANCE)
 
     def _trace(self, camera: Camera, rays: np.ndarray) -> dict[str, np.ndarray]:
-        """First hits of rays (P, 3) from the camera: primID (-1: none), tfar, u, v of shape (P,)."""
+        """Trace rays (P, 3) from the camera to first hits: primID (-1: none), tfar, u, v of shape (P,)."""
         origins = np.broadcast_to(camera.position.astype(np.float32), rays.shape)
         return self._scene.run(origins, rays, output=True)
 
     def _frame(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the pixels that can see the mesh: its bounding rectangle, one pixel wider."""
+        """Return the rows and columns that can show the mesh: its bounding rectangle, one pixel wider."""
         height, width = camera.size
         in_image = camera.intrinsics @ (camera.extrinsics[:3] @ self._outline)  # (3, V)
         if in_image[2].min() <= 0:  # part of the mesh is beside or behind the camera: no bound
@@ -122,11 +122,11 @@ class Raycaster:
         return np.arange(max(low[1], 0), min(high[1], height)), np.arange(max(low[0], 0), min(high[0], width))
 
     def _shade(self, camera: Camera, hits: dict[str, np.ndarray]) -> np.ndarray:
-        """Lit colour in [0, 1] and coverage 1 of rays that hit, zeros of the others. Shape: -> (P, 4) float32."""
+        """Compute lit colour in [0, 1] and coverage 1 of rays that hit, zeros for the others: (P, 4) float32."""
         face_index = hits["primID"]
         is_seen = np.zeros(len(self._table_row), dtype=bool)
         is_seen[face_index] = True
-        seen = np.flatnonzero(is_seen[:-1])  # light only these: few of the faces of a large mesh are seen
+        seen = np.flatnonzero(is_seen[:-1])  # shade only these: few faces of a large mesh are seen
         table = np.zeros((len(seen) + 1, 4), dtype=np.float32)
         table[:-1, :3] = brightness(self._planes, camera, seen)[:, None] * self._appearance.of_faces(seen)
         table[:-1, 3] = 1
@@ -140,7 +140,7 @@ class Raycaster:
 
 
 def _pixel_rays(camera: Camera, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """World directions through pixel centres, row by row, scaled so that the ray parameter is the depth along z.
+    """Compute world directions through pixel centres, scaled so that the ray parameter is the depth along z.
 
     Shape: (R,), (C,) -> (R * C, 3) float32.
     """
@@ -152,7 +152,7 @@ def _pixel_rays(camera: Camera, rows: np.ndarray, columns: np.ndarray) -> np.nda
 
 
 def _subpixel_steps(camera: Camera, supersample: int) -> np.ndarray:
-    """What turns a pixel-centre ray into the rays of a grid within that pixel. Shape: -> (supersample^2, 3)."""
+    """Compute the offsets from a pixel-centre ray to a grid of rays within the pixel. Shape: -> (supersample^2, 3)."""
     to_world = _pixel_to_world(camera)
     offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
     steps = offsets[:, None, None] * to_world[:, 1] + offsets[:, None] * to_world[:, 0]
@@ -164,7 +164,7 @@ def _pixel_to_world(camera: Camera) -> np.ndarray:
 
 
 def _resolve(total: np.ndarray, num_samples: int) -> np.ndarray:
-    """Sums of colour and coverage (P, 4) -> RGBA uint8; the colour is the mean over the samples that hit."""
+    """Convert sums of colour and coverage (P, 4) to RGBA uint8; the colour averages the samples that hit."""
     coverage = total[:, 3:]
     rgba = np.empty(total.shape, dtype=np.uint8)
     rgba[:, :3] = total[:, :3] * (255 / np.maximum(coverage, 1)) + 0.5

@@ -1,11 +1,11 @@
-"""Light on flat two-sided faces: ambient, a headlight, and a key light over the camera's left shoulder."""
+"""Lighting of flat two-sided faces: ambient, a headlight, and a key light over the camera's left shoulder."""
 
 from typing import NamedTuple
 
 import numpy as np
 import trimesh
 
-from data.rendering.orbit import Camera
+from datasets.shapes.cameras import Camera
 
 AMBIENT, HEADLIGHT, KEY = 0.3, 0.45, 0.5
 KEY_DIRECTION = np.array([-0.5, -0.75, -0.45]) / np.linalg.norm([-0.5, -0.75, -0.45])  # to the light, camera axes
@@ -19,7 +19,7 @@ class Planes(NamedTuple):
 
 
 def face_planes(mesh: trimesh.Trimesh) -> Planes:
-    """The plane of each face; the normal of a face without area is zero."""
+    """Compute the plane of each face; the normal of a face without area is zero."""
     corners = np.asarray(mesh.triangles, dtype=np.float64)  # (F, 3, 3)
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(cross, axis=1, keepdims=True)
@@ -28,9 +28,9 @@ def face_planes(mesh: trimesh.Trimesh) -> Planes:
 
 
 def brightness(planes: Planes, camera: Camera, face_index: np.ndarray) -> np.ndarray:
-    """Factor on the colour of faces, each lit on the side the camera sees, whatever its winding.
+    """Compute the factor on the colour of faces, each lit on the side that the camera sees.
 
-    The lights are far away and move with the camera; values lie between AMBIENT and 1.2 (callers clip the product).
+    The lights are distant and move with the camera; values lie between AMBIENT and 1.2 (callers clip the product).
 
     Shape: (M,) -> (M,) float32.
     """

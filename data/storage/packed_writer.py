@@ -1,4 +1,4 @@
-"""Writing of packed files: clouds and views of all shapes, gathered by several processes, in one HDF5 file."""
+"""Writing of a packed file: clouds and views of all shapes, read by several processes, in one HDF5 file."""
 
 import os
 import shlex
@@ -13,21 +13,21 @@ from typing import BinaryIO, NamedTuple
 import h5py
 import numpy as np
 
-from data.parallel import parallel_stream
+from data.parallel import parallel_map
 from datasets.pairs.packed_file import FORMAT, VERSION, index_checksum
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
 from datasets.shapes.views import open_view, plain_colours
 from utils.run.provenance import provenance
 
-# 1 packs about as small as PNG and unpacks 2 to 4 times as fast: Pillow needs 0.20 ms for a view of 137 pixels, zlib
-# 0.05 ms. Higher levels save 20 % and take twice that.
+# Level 1 is about as small as PNG and decodes 2 to 4 times as fast: a view of 137 pixels takes Pillow 0.20 ms and zlib
+# 0.05 ms. Higher levels save 20 % and take twice as long.
 ZLIB_LEVEL = 1
 _PIECE = 64 * 2**20
 
 
 class Counts(NamedTuple):
-    """How much was written."""
+    """Totals of a packed file."""
 
     shapes: int
     points: int
@@ -36,14 +36,14 @@ class Counts(NamedTuple):
 
 
 class PackedView(NamedTuple):
-    """One view: deflated pixels and their (H, W, C)."""
+    """A view: deflated pixels and their (H, W, C)."""
 
     pixels: bytes
     size: tuple[int, int, int]
 
 
 class PackedShape(NamedTuple):
-    """What a file holds of one shape; `faults` names what could not be read."""
+    """The data of one shape; `faults` describes the files that could not be read."""
 
     cloud: bytes
     views: list[PackedView]
@@ -51,14 +51,14 @@ class PackedShape(NamedTuple):
 
 
 def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers: int) -> Counts | list[str]:
-    """Write `out` whole, or not at all.
+    """Write `out` completely, or not at all.
 
     Returns:
-        What was written, or the faults because of which nothing was.
+        The totals, or the faults that prevented writing.
     Raises:
-        OSError: no space, no permission.
+        OSError: no space, or no permission.
     """
-    out = out.resolve()  # a link stays one
+    out = out.resolve()  # replaces the target of a link, not the link
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         points, pixels, whole = (Path(folder) / name for name in ("points", "pixels", "whole.h5"))
@@ -82,7 +82,7 @@ def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers:
 
 
 def pack_shape(root: Path, shape: TreeShape) -> PackedShape:
-    """Read every file of one shape; a fault in one does not hide those of the others."""
+    """Read every file of one shape and collect the faults of all."""
     faults, views, cloud = [], [], b""
     try:
         cloud = read_sound_points(shape.cloud_path(root)).astype("<f4").tobytes()
@@ -100,18 +100,18 @@ def pack_shape(root: Path, shape: TreeShape) -> PackedShape:
 
 
 def report_faults(faults: Sequence[str]) -> int:
-    """Name every fault because of which nothing was written; the exit status."""
+    """Print the faults that prevented writing; return the exit status."""
     for fault in faults:
         print(f"FAULT: {fault}", file=sys.stderr)
-    print(f"{len(faults)} faults, nothing written; mend these files or delete their shapes", file=sys.stderr)
+    print(f"{len(faults)} faults, nothing written; repair these files or delete their shapes", file=sys.stderr)
     return 1
 
 
 def read_sound_points(path: Path) -> np.ndarray:
-    """A cloud that training can use, (N, 3) float32.
+    """Read a cloud, (N, 3) float32, and check that its points do not all coincide.
 
     Raises:
-        ValueError: unreadable, or all its points coincide.
+        ValueError: it is unreadable, or they do.
     """
     points = read_points(path)
     if (points == points[0]).all():
@@ -120,7 +120,7 @@ def read_sound_points(path: Path) -> np.ndarray:
 
 
 class _Entry(NamedTuple):
-    """What the index keeps of a shape: `views` are (bytes, (H, W, C))."""
+    """A shape's entry in the index; `views` are (size in bytes, (H, W, C))."""
 
     num_points: int
     crc32: int
@@ -130,10 +130,10 @@ class _Entry(NamedTuple):
 def _gather(
     root: Path, shapes: Sequence[TreeShape], clouds: BinaryIO, pixels: BinaryIO, workers: int
 ) -> tuple[list[_Entry], list[str]]:
-    """Append clouds and views of all shapes to two files; entries of the index, and faults."""
+    """Append clouds and views of all shapes to two files; return the entries of the index, and faults."""
     entries, faults = [], []
-    with parallel_stream(workers) as stream:
-        for shape in stream(partial(pack_shape, root), shapes, "pack"):
+    with parallel_map(workers) as run:
+        for shape in run(partial(pack_shape, root), shapes, "pack"):
             faults += shape.faults
             if faults:
                 continue
@@ -158,12 +158,12 @@ def _index(shapes: Sequence[TreeShape], entries: Sequence[_Entry]) -> dict[str, 
 
 
 def _starts(lengths: Sequence[int]) -> np.ndarray:
-    """Where each of consecutive pieces starts, and where the last one ends."""
+    """Compute the start of each of consecutive pieces and the end of the last one."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def _copy(source: Path, file: h5py.File, name: str, dtype: np.dtype, columns: int = 1) -> None:
-    """A binary file as one contiguous dataset."""
+    """Copy a binary file into a contiguous dataset."""
     rows = source.stat().st_size // (dtype.itemsize * columns)
     dataset = file.create_dataset(name, (rows, columns) if columns > 1 else (rows,), dtype)
     step = _PIECE // (dtype.itemsize * columns)

@@ -1,4 +1,4 @@
-"""Writing of shards: whole passes over all shapes, mixed, as tar files with an index that comes last."""
+"""Writing of shards: shuffled passes over all shapes as tar files, then their index."""
 
 import fcntl
 import hashlib
@@ -12,26 +12,26 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data.parallel import parallel_stream
-from data.storage.shard_sources import Encoded, SampleSource, Task, encode, view_of_pass
+from data.parallel import parallel_map
+from data.storage.sample_sources import Encoded, SampleSource, Task, encode, view_of_pass
 from datasets.shards.shard_index import FORMAT, INDEX_NAME, Shard, ShardIndex, write_index
 from datasets.shards.shard_source import ShardSource
 from utils.files import write_atomically
 from utils.run.provenance import provenance
 
-UNFINISHED = "unfinished"  # lies in the folder while shards are written there
+UNFINISHED = "unfinished"  # marks a folder while shards are written there
 _OURS = re.compile(rf"\.?pass-\d+-\d+\.tar(\.\w+)?|(\.index\.json\.\w+)|index\.json|{UNFINISHED}")
-_ORDER = 0x4F52  # seeds of the same numbers for another purpose than the order of views
+_ORDER = 0x4F52  # keeps this random stream apart from that of the order of views
 _TAR_END = bytes(1024)
 _PIECE = 2**20
 
 
 @contextmanager
 def claim_folder(out: Path, *, overwrite: bool) -> Iterator[None]:
-    """Make `out` a folder without shards for one process to write in; an interrupted one leaves a note there.
+    """Empty the folder `out` of shards and lock it for this process; an interrupted run leaves its marker there.
 
     Raises:
-        FileExistsError: it holds shards and `overwrite` is not set, or files of others, or another process has it.
+        FileExistsError: it holds shards and `overwrite` is not set, or other files, or another process has locked it.
     """
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"--out {out} is a file; name a folder")
@@ -59,25 +59,25 @@ def write_shards(
     """Fill a claimed folder.
 
     Args:
-        origin: what `source` reads, for the record.
-        passes: V, at most the fewest views of a shape.
-        samples_per_shard: at most; shards are as even as can be.
+        origin: path that `source` reads, recorded in the index.
+        passes: V, at most the smallest number of views of a shape.
+        samples_per_shard: an upper limit; the sizes of shards differ by one at most.
     Returns:
-        The index as written, or the faults because of which nothing was: of the first pass that has some.
+        The index as written, or the faults that prevented writing, those of the first pass that has any.
     Raises:
-        OSError: no space, no permission.
+        OSError: no space, or no permission.
     """
     written: list[list[Shard]] = []
     points, sizes = set(), set()
     count = -(-len(source) // samples_per_shard)
-    with parallel_stream(workers) as stream:
-        for passage in range(passes):
-            shapes = np.random.default_rng((_ORDER, seed, passage)).permutation(len(source))
+    with parallel_map(workers) as run:
+        for pass_index in range(passes):
+            shapes = np.random.default_rng((_ORDER, seed, pass_index)).permutation(len(source))
             shards, faults = [], []
             for number, part in enumerate(np.array_split(shapes, count)):
-                name = f"pass-{passage}-{number:06d}.tar"
-                tasks = _tasks(source, passage, seed, part.tolist())
-                encoded = stream(encode, tasks, name)
+                name = f"pass-{pass_index}-{number:06d}.tar"
+                tasks = _tasks(source, pass_index, seed, part.tolist())
+                encoded = run(encode, tasks, name)
                 shards.append(_write_shard(out / name, encoded, points, sizes, faults))
             if faults:
                 _remove_shards(out)
@@ -92,7 +92,7 @@ def write_shards(
 
 
 def find_bad_shards(source: ShardSource, index: ShardIndex) -> Iterator[str]:
-    """What is wrong with each shard that is not as it was written."""
+    """Yield a description of each shard that is missing or has changed since it was written."""
     for shard in index.shards:
         try:
             with source.open_shard(shard) as stream:
@@ -109,16 +109,16 @@ def _sha256(stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _tasks(source: SampleSource, passage: int, seed: int, shapes: list[int]) -> list[tuple[int, Task]]:
-    """Those of some shapes in one pass."""
-    views = [view_of_pass(source.num_views(shape), passage, seed, shape) for shape in shapes]
+def _tasks(source: SampleSource, pass_index: int, seed: int, shapes: list[int]) -> list[tuple[int, Task]]:
+    """Number the tasks that read some shapes in one pass."""
+    views = [view_of_pass(source.num_views(shape), pass_index, seed, shape) for shape in shapes]
     return [(shape, source.task(shape, view)) for shape, view in zip(shapes, views)]
 
 
 def _write_shard(
     path: Path, encoded: Iterator[Encoded | str], points: set[int], sizes: set[tuple[int, int, int]], faults: list[str]
 ) -> Shard:
-    """One tar; adds what its samples are like to `points` and `sizes`, what is wrong to `faults`."""
+    """Write one tar file, adding to `points`, `sizes` and `faults` what its samples show."""
     digest, counts = hashlib.sha256(), [0, 0]
 
     def write(file: BinaryIO) -> None:
@@ -142,7 +142,7 @@ def _write_shard(
 
 
 def _remove_shards(out: Path) -> None:
-    """All but the note; the index first, so that nothing passes for whole that is not."""
+    """Remove all files but the marker, the index first, so that an incomplete folder never looks complete."""
     (out / INDEX_NAME).unlink(missing_ok=True)
     for path in out.iterdir():
         if _OURS.fullmatch(path.name) and path.name != UNFINISHED:

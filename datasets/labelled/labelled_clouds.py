@@ -1,4 +1,4 @@
-"""What the classification sets have in common: clouds in memory, one label each, class names."""
+"""Base of the classification sets: clouds in memory with one label each."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.labelled.hdf5 import open_shard, read_labels, read_points
+from datasets.labelled.hdf5_clouds import open_shard, read_labels, read_points
 from datasets.layouts import CLASS_NAMES
 from datasets.transforms.point_transforms import unit_sphere
 
@@ -27,7 +27,7 @@ class LabelledClouds(Dataset):
     labels: Tensor
 
     def __init__(self, shards: list[Path], class_names: tuple[str, ...], *, num_points: int, normalize: bool) -> None:
-        """Read every shard; `normalize` centres each cloud and scales it to the unit sphere after the cut to N."""
+        """Read every shard; `normalize` brings each cloud to the unit sphere after the cut to N points."""
         fix = f"correct it, or list every class in {CLASS_NAMES} in {shards[0].parent}"
         points, labels = [], []
         for path in shards:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from datasets.labelled.hdf5 import find_shards, read_class_names
+from datasets.labelled.hdf5_clouds import find_shards, read_class_names
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labels import MODELNET40_CLASSES
 from datasets.layouts import fix, modelnet40_folders
@@ -11,7 +11,7 @@ from datasets.layouts import fix, modelnet40_folders
 class ModelNet40(LabelledClouds):
     """Labelled clouds of `ply_data_{split}*.h5` (published set: 9840 train, 2468 test, 40 classes, 2048 points).
 
-    Other sets in this layout are read alike; `shape_names.txt` beside the shards then names their classes.
+    Other sets in this layout name their classes in `shape_names.txt` beside the shards.
     """
 
     def __init__(self, root: str | Path, split: str, *, num_points: int = 1024, normalize: bool = False) -> None:
@@ -19,11 +19,11 @@ class ModelNet40(LabelledClouds):
         Args:
             root: the folder with the shards, or its parent.
             split: train or test.
-            num_points: the first so many points of each cloud are read, in file order, as published.
+            num_points: number of points to read from the start of each cloud, as published.
             normalize: centre each cloud and scale it to the unit sphere (the published set already is).
         Raises:
             FileNotFoundError: no shard of this split below root.
-            ValueError: unknown split, a shard at fault (the message names it), or several sets below root.
+            ValueError: unknown split, an invalid shard, or several sets below root.
         """
         shards = self.find(root, split)
         names = read_class_names([shards[0].parent], MODELNET40_CLASSES)
@@ -31,7 +31,7 @@ class ModelNet40(LabelledClouds):
 
     @staticmethod
     def find(root: str | Path, split: str) -> list[Path]:
-        """The shards of a split, without opening them; raises as the constructor does."""
+        """List the shards of a split without opening them; raises as the constructor does."""
         if split not in ("train", "test"):
             raise ValueError(f"ModelNet40 has the splits train and test, got {split!r}")
         return find_shards(

@@ -1,8 +1,8 @@
-"""ScanObjectNN: objects cut out of real scans, in the variants of its HDF5 release."""
+"""ScanObjectNN: objects segmented from real scans, in the variants of its HDF5 release."""
 
 from pathlib import Path
 
-from datasets.labelled.hdf5 import find_shards, read_class_names
+from datasets.labelled.hdf5_clouds import find_shards, read_class_names
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labels import SCANOBJECTNN_CLASSES
 from datasets.layouts import SCANOBJECTNN_VARIANTS, fix, scanobjectnn_bases
@@ -31,11 +31,11 @@ class ScanObjectNN(LabelledClouds):
             root: the folder that holds ScanObjectNN/ (or h5_files/), or the one that holds main_split/.
             split: train or test.
             variant: obj_bg, obj_only or hardest.
-            num_points: the first so many points of each cloud are read, in file order, as published.
+            num_points: number of points to read from the start of each cloud, as published.
             normalize: centre each cloud and scale it to the unit sphere; the published protocol does not.
         Raises:
             FileNotFoundError: no file of this variant and split below root.
-            ValueError: unknown split or variant, or a file at fault; the message names it.
+            ValueError: unknown split or variant, or an invalid file.
         """
         shards = self.find(root, split, variant)
         names = read_class_names([shards[0].parent, shards[0].parent.parent], SCANOBJECTNN_CLASSES)
@@ -43,7 +43,7 @@ class ScanObjectNN(LabelledClouds):
 
     @staticmethod
     def find(root: str | Path, split: str, variant: str = "obj_bg") -> list[Path]:
-        """The file of a split, without opening it, in a list; raises as the constructor does."""
+        """List the one file of a split without opening it; raises as the constructor does."""
         if variant not in VARIANTS:
             raise ValueError(f"ScanObjectNN has the variants {', '.join(VARIANTS)}, got {variant!r}")
         if split not in ("train", "test"):

@@ -1,4 +1,4 @@
-"""Labelled clouds for training: rows of a split, augmented anew in every draw."""
+"""Labelled clouds for training a classifier: chosen rows of a split, augmented anew in every draw."""
 
 import numpy as np
 import torch
@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datasets.epoch_counter import EpochCounter
 from datasets.labelled.labelled_clouds import LabelledClouds
 
 MAX_SCALE, MAX_SHIFT = 1.5, 0.2  # DGCNN's published training
@@ -24,17 +25,16 @@ def scale_and_shift(
     return (points * factor + rng.uniform(-max_shift, max_shift, size=3)).astype(np.float32)
 
 
-class TrainingClouds(Dataset):
-    """Draws from some rows of a split, in turn: every row is drawn as often as any other, or once less.
+class TrainingClouds(EpochCounter, Dataset):
+    """Cycles through some rows of a split, so that the numbers of draws of any two rows differ by one at most.
 
-    Items: dict of points (N, 3), label () and `index`, the row in the split. What an item holds depends on the seed,
-    the epoch and its number alone, whatever the number of workers.
+    Items: dict of points (N, 3), label () and `index`, the row in the split.
 
     Args:
         clouds: the split.
         rows: (R,) indices into it.
         seed: of the run, >= 0.
-        length: draws in an epoch; as many as rows: one of each.
+        length: draws in an epoch; R draws each row once.
         augment: scale, shift and reorder the points of each draw.
     """
 
@@ -47,27 +47,21 @@ class TrainingClouds(Dataset):
         length: int,
         augment: bool = False,
     ):
-        self.clouds, self.rows, self.seed, self.augment = clouds, np.asarray(rows), seed, augment
-        self.length = length
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by workers already running
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the draws of this epoch (0, 1, ...); persistent workers see it too."""
-        self._epoch.fill_(epoch)
+        super().__init__(seed)
+        self.clouds, self.rows, self.length, self.augment = clouds, np.asarray(rows), length, augment
 
     def files(self, index: int) -> str:
-        """Where the cloud of a row of the split comes from, for messages."""
+        """Name the source of a row of the split, for messages."""
         return f"{self.clouds.shards[0].parent}: row {index} of its train split"
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, number: int) -> dict[str, Tensor | int]:
-        epoch = int(self._epoch)
-        row = int(self.rows[(epoch * self.length + number) % len(self.rows)])
+        row = int(self.rows[(self.epoch * self.length + number) % len(self.rows)])
         item = self.clouds[row]
         if self.augment:
-            rng = np.random.default_rng((self.seed, epoch, number))
+            rng = self.item_rng(number)
             points = rng.permutation(scale_and_shift(item["points"].numpy(), rng))
             item["points"] = torch.from_numpy(points)
         return {**item, "index": row}

@@ -1,4 +1,4 @@
-"""Pre-training clouds and views in one HDF5 file, as `python -m data.pack` writes it, read item by item.
+"""Reader of the HDF5 file of pre-training clouds and views that `python -m data.pack` writes.
 
     points        (P, 3) float32    all clouds, one after the other
     pixels        (Q,) uint8        all views, each its (H, W, C) pixels deflated by zlib; C is 4 (RGBA), or 3 if opaque
@@ -10,9 +10,9 @@
     view/pixels   (V + 1,) int64    view j is pixels[q[j]:q[j + 1]]
     view/size     (V, 3) int32      H, W, C
 
-Attributes of the file: format, version, index_crc32 (of all arrays but the first two, which are guarded by shape/crc32
-and by zlib), and the provenance of the packing. `points` and `pixels` are stored in one
-piece, so an item is read at its place in the file, without HDF5: any number of processes may do so at once.
+Attributes of the file: format, version, index_crc32 (over all arrays but the first two, which shape/crc32 and zlib
+protect), and the provenance of the packing. `points` and `pixels` are contiguous, so that an item is read from its
+offset in the file without HDF5, by any number of processes at once.
 """
 
 import os
@@ -24,7 +24,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from datasets.labelled.hdf5 import open_read_only
+from datasets.labelled.hdf5_clouds import open_read_only
 
 FORMAT, VERSION = "crosspoint-pairs", 2
 INDEX = ("shape/name", "shape/points", "shape/views", "shape/crc32", "view/name", "view/pixels", "view/size")
@@ -32,20 +32,20 @@ _POINT = np.dtype("<f4").itemsize * 3
 
 
 class _Block(NamedTuple):
-    """Where an array lies in the file, in bytes."""
+    """Place of an array in the file, in bytes."""
 
     offset: int
     length: int
 
 
 class PackedFile:
-    """One such file; pickled and forked freely, every process reads through its own descriptor.
+    """A packed file; it may be pickled and forked, and each process reads through its own descriptor.
 
     Args:
         path: the file.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: damaged, cut short, of another kind, or of a version this code does not know.
+        ValueError: damaged, truncated, of another kind, or of a version this code does not know.
     """
 
     def __init__(self, path: str | Path):
@@ -76,32 +76,32 @@ class PackedFile:
 
     @property
     def view_sizes(self) -> list[tuple[int, int]]:
-        """Every (H, W) that occurs, sorted."""
+        """Every (H, W) that occurs among the views, sorted."""
         return [tuple(size) for size in np.unique(self._index["view/size"][:, :2], axis=0).tolist()]
 
     def name(self, shape: int) -> str:
-        """`<synset>/<id>`."""
+        """Return the name `<synset>/<id>` of a shape."""
         return self._index["shape/name"][shape].decode(errors="replace")
 
     def num_points(self, shape: int) -> int:
-        """Points of its cloud."""
+        """Return the number of points of a shape's cloud."""
         start, end = self._range("shape/points", shape)
         return end - start
 
     def num_views(self, shape: int) -> int:
-        """Number of its views."""
+        """Return the number of a shape's views."""
         start, end = self._range("shape/views", shape)
         return end - start
 
     def view_name(self, shape: int, view: int) -> str:
-        """File name of one view."""
+        """Return the file name that a view had."""
         return self._index["view/name"][self._range("shape/views", shape)[0] + view].decode(errors="replace")
 
     def read_points(self, shape: int) -> np.ndarray:
-        """Its cloud, (N, 3) float32.
+        """Read a shape's cloud, (N, 3) float32.
 
         Raises:
-            ValueError: the file is damaged, or is another one than when it was opened.
+            ValueError: the file is damaged, or has been replaced since it was opened.
         """
         start, end = self._range("shape/points", shape)
         raw = self._read(self._points.offset + start * _POINT, (end - start) * _POINT)
@@ -110,7 +110,7 @@ class PackedFile:
         return np.frombuffer(bytearray(raw), "<f4").reshape(-1, 3)
 
     def read_view(self, shape: int, view: int) -> np.ndarray:
-        """One view, (H, W, C) uint8: RGBA, or RGB where the picture is opaque. Raises as `read_points`."""
+        """Read one view, (H, W, C) uint8: RGBA, or RGB where the picture is opaque. Raises as `read_points`."""
         number = self._range("shape/views", shape)[0] + view
         start, end = self._range("view/pixels", number)
         height, width, channels = self._index["view/size"][number].tolist()
@@ -137,7 +137,7 @@ class PackedFile:
         return raw
 
     def _open(self) -> tuple[list[str], "_Arrays | None"]:
-        """Reads the attributes; names of what is in the file and, where its format and version are ours, its arrays."""
+        """Read the attributes; return the names in the file and, if format and version are ours, its arrays."""
         try:
             with open_read_only(self.path) as file:
                 self.provenance = {key: str(value) for key, value in file.attrs.items()}
@@ -154,7 +154,7 @@ class PackedFile:
         return self.provenance.get("format") == FORMAT
 
     def _check_index(self) -> None:
-        """Every array has the length and every offset the place that the others ask for."""
+        """Check that lengths and offsets of the arrays agree with each other."""
         index = self._index
         num_shapes, num_views = len(index["shape/name"]), len(index["view/name"])
         ends = {
@@ -177,7 +177,7 @@ class PackedFile:
     def _fault(self, what: str) -> ValueError:
         if self._is_ours():
             remedy = f"pack the data again: {pack_command(self.path, self.provenance.get('root'))} --overwrite"
-        else:  # it may be anything
+        else:  # not ours: never offer to overwrite it
             remedy = f"name a file that data.pack wrote, or pack into a new one: {pack_command('NEW.h5')}"
         return ValueError(f"{self.path} {what}; {remedy}")
 
@@ -186,12 +186,12 @@ class PackedFile:
 
 
 def pack_command(out: str | Path, root: str | None = None) -> str:
-    """The command that packs the trees below `root` into `out`."""
+    """Return the command that packs the trees below `root` into `out`."""
     return f"python -m data.pack {shlex.quote(root) if root else 'ROOT'} --out {shlex.quote(str(out))}"
 
 
 def is_packed(path: Path) -> bool:
-    """Whether data.pack wrote this file, of whatever version and however damaged since."""
+    """Return whether data.pack wrote this file, whatever its version and damage."""
     try:
         with open_read_only(path) as file:
             return str(file.attrs.get("format")) == FORMAT
@@ -200,7 +200,7 @@ def is_packed(path: Path) -> bool:
 
 
 def index_checksum(index: dict[str, np.ndarray]) -> int:
-    """CRC-32 over all arrays of INDEX."""
+    """Compute the CRC-32 over all arrays of INDEX."""
     checksum = 0
     for name in INDEX:
         checksum = zlib.crc32(index[name].tobytes(), checksum)
@@ -208,7 +208,7 @@ def index_checksum(index: dict[str, np.ndarray]) -> int:
 
 
 class _Arrays(NamedTuple):
-    """The index in memory, and where the rest lies."""
+    """The index in memory, and the places of the two large arrays."""
 
     index: dict[str, np.ndarray]
     points: _Block

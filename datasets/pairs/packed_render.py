@@ -1,4 +1,4 @@
-"""Pre-training pairs of CrossPoint from one packed file: the same items as from the trees, faster."""
+"""Pre-training pairs from one packed file: the items of the trees, read faster."""
 
 from pathlib import Path
 
@@ -12,10 +12,9 @@ from datasets.shapes.views import on_background
 
 
 class PackedRender(RenderPairs):
-    """Pairs of all shapes of a file that `python -m data.pack` wrote; items as RenderPairs tells.
+    """Items of RenderPairs for all shapes of a packed file.
 
-    They equal those of ShapeNetRender on the packed trees, value for value. With `augment=False`, views that differ in
-    size are resized here.
+    They equal those of ShapeNetRender on the packed trees, bit for bit.
     """
 
     def __init__(self, path: str | Path, **options) -> None:
@@ -24,7 +23,7 @@ class PackedRender(RenderPairs):
             path: the packed file.
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is damaged or of another kind, or a bad argument.
+            ValueError: it is damaged or of another kind, or an argument is invalid.
         """
         self.file = PackedFile(path)
         super().__init__(**options)
@@ -48,8 +47,7 @@ class PackedRender(RenderPairs):
         return self.file.read_points(index)
 
     def read_pixels(self, index: int, view: int) -> Tensor:
-        pixels = np.moveaxis(self.file.read_view(index, view), 2, 0)
-        return torch.from_numpy(on_background(np.ascontiguousarray(pixels), self.background))
+        return torch.from_numpy(on_background(self.file.read_view(index, view), self.background))
 
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = self.file.view_sizes

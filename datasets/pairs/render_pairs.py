@@ -1,30 +1,31 @@
-"""What pre-training pairs are, wherever they are read from: each cloud augmented twice, with one of its renderings."""
+"""Base of the pre-training data sets: augmented clouds of a shape with one of its rendered views."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datasets.epoch_counter import EpochCounter
 from datasets.shapes.views import Colour, background_colour
 from datasets.transforms.image_transforms import draw_image, resize_square, vary_image
-from datasets.transforms.point_transforms import PUBLISHED_AUGMENT, PointAugment, random_subset, unit_sphere
+from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset, unit_sphere
 
 Item = dict[str, Tensor | int]
+PUBLISHED_CLOUDS = augmented_pair()
 
 
-class RenderPairs(Dataset, ABC):
-    """Items are dicts of aug_a (N, 3), aug_b (N, 3), image (3, S, S), all float32, and index.
+class RenderPairs(EpochCounter, Dataset, ABC):
+    """Items are dicts of clouds (N, 3), as published aug_a and aug_b, image (3, S, S), all float32, and index.
 
-    Every random choice of an item (view, subset, augmentations) comes from a generator seeded with
-    (seed, epoch, index), so an item does not depend on the number of workers, on the order of access or on the kind of
-    storage.
+    An item draws its view, subsets and augmentations, in this order, from (seed, epoch, index) alone, so that it does
+    not depend on the kind of storage either.
 
-    With `augment=False` the clouds are the two subsets as they are stored and the image is uint8, (3, H, W), in the
-    size of its view: what `BatchAugment` takes. All views of a batch must then have one size, `view_size`;
-    where a sub-class knows that its views differ, it sets None, and each is resized to S × S here.
+    With `augment=False` the clouds are the subsets as stored and the image is uint8, (3, H, W), in the size of its
+    view: the input of `BatchAugment`. The views of a batch must then share one size, `view_size`; where a subclass
+    knows that its views differ, `view_size` is None and each is resized to S × S here.
     """
 
     def __init__(
@@ -33,36 +34,35 @@ class RenderPairs(Dataset, ABC):
         num_points: int | None = None,
         image_size: int = 224,
         background: Colour = "black",
-        point_augment: PointAugment = PUBLISHED_AUGMENT,
+        clouds: Mapping[str, PointAugment] = PUBLISHED_CLOUDS,
         with_images: bool = True,
         augment: bool = True,
         seed: int = 0,
     ) -> None:
         """
         Args:
-            num_points: points an augmentation, a random subset drawn for each; None takes as many as the first
-                cloud holds.
+            num_points: N, a random subset drawn for each cloud of an item; None takes as many as the first shape
+                holds.
             image_size: side of the square images, pixels.
             background: black, white or (r, g, b) under transparent pixels.
-            point_augment: makes each of the two augmented clouds; the default is the published one.
+            clouds: clouds of an item by their keys, in the order in which they are drawn, and what augments each.
             with_images: False leaves "image" out of the items and needs no pictures, for training on clouds alone.
             augment: False leaves augmentation to the device, see the class.
-            seed: base of every item's generator, >= 0.
+            seed: of the run, >= 0.
         Raises:
-            ValueError: a bad argument.
+            ValueError: an argument is out of range.
         """
         for name, value in (("num_points", num_points), ("image_size", image_size)):
             if value is not None and value < 2:
                 raise ValueError(f"{name} must be at least 2, got {value}")
+        super().__init__(seed)
         self.with_images = with_images
         self.background = background_colour(background)
         self.num_points = len(self.read_points(0)) if num_points is None else num_points
         self.image_size = image_size
-        self.point_augment = point_augment
+        self.clouds = dict(clouds)
         self.augment = augment
-        self.seed = seed
         self.view_size = self.find_view_size() if with_images and not augment else None
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by workers already running
         self._on_read: Callable[[int], None] = _ignore
 
     @abstractmethod
@@ -70,54 +70,51 @@ class RenderPairs(Dataset, ABC):
 
     @abstractmethod
     def files(self, index: int) -> str:
-        """Where the cloud and the views of one item lie, for messages."""
+        """Name the places of the cloud and the views of an item, for messages."""
 
     @abstractmethod
     def cloud_name(self, index: int) -> str:
-        """Where its cloud lies, for messages."""
+        """Name the place of its cloud, for messages."""
 
     @abstractmethod
     def view_file(self, index: int, view: int) -> str:
-        """Where one of its views lies, for messages."""
+        """Name the place of one of its views, for messages."""
 
     @abstractmethod
     def num_views(self, index: int) -> int:
-        """Number of its views."""
+        """Return the number of its views."""
 
     @abstractmethod
     def read_points(self, index: int) -> np.ndarray:
-        """(N, 3) float32."""
+        """Read its whole cloud, (N, 3) float32."""
 
     @abstractmethod
     def read_pixels(self, index: int, view: int) -> Tensor:
-        """One view on the background, (3, H, W) uint8."""
+        """Read one view, laid on the background, (3, H, W) uint8."""
 
     @abstractmethod
     def find_view_size(self) -> tuple[int, int] | None:
-        """(H, W) of all views, None where they are known to differ."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the draws of this epoch (0, 1, ...); call it before iterating, persistent workers see it too."""
-        self._epoch.fill_(epoch)
+        """Return the common (H, W) of all views, or None where they are known to differ."""
 
     def watch(self, on_read: Callable[[int], None]) -> None:
-        """Have a function called with the number of each item before its files are read."""
+        """Call a function with the index of each item before its files are read."""
         self._on_read = on_read
 
     def __getitem__(self, index: int) -> Item:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Item]:
-        """Several items, as a DataLoader asks for the batch: each step for all of them, which keeps caches warm."""
+        """Return the items of a batch, for a DataLoader; each step runs over all of them, which keeps caches warm."""
         for index in indices:
             if not 0 <= index < len(self):
                 raise IndexError(f"no item {index}: the data set holds {len(self)}")
-        rngs = [np.random.default_rng((self.seed, int(self._epoch), index)) for index in indices]
+        rngs = [self.item_rng(index) for index in indices]
         pixels = [self._draw_view(index, rng) for index, rng in zip(indices, rngs)] if self.with_images else []
-        clouds = [self._read_cloud(index) for index in indices]
+        whole = [self._read_cloud(index) for index in indices]
         items: list[Item] = [
-            {"aug_a": self._cloud(points, rng, index), "aug_b": self._cloud(points, rng, index), "index": index}
-            for index, points, rng in zip(indices, clouds, rngs)
+            {key: self._make_cloud(points, augment, rng, index) for key, augment in self.clouds.items()}
+            | {"index": index}
+            for index, points, rng in zip(indices, whole, rngs)
         ]
         if self.augment:
             resized = [resize_square(view[None], self.image_size)[0] for view in pixels]
@@ -126,13 +123,13 @@ class RenderPairs(Dataset, ABC):
             item["image"] = image
         return items
 
-    def _cloud(self, points: np.ndarray, rng: np.random.Generator, index: int) -> Tensor:
+    def _make_cloud(self, points: np.ndarray, augment: PointAugment, rng: np.random.Generator, index: int) -> Tensor:
         subset = random_subset(points, rng, self.num_points)
         try:
             if self.augment:
-                return torch.from_numpy(self.point_augment(subset, rng))
+                return torch.from_numpy(augment(subset, rng))
             if (subset == subset[0]).all():
-                unit_sphere(subset)  # says what is wrong with it
+                unit_sphere(subset)  # raises the error that augmentation would
             return torch.from_numpy(subset)
         except ValueError as error:
             raise ValueError(f"{self.cloud_name(index)}: {error}; make it again or delete it") from error
@@ -164,4 +161,4 @@ class RenderPairs(Dataset, ABC):
 
 
 def _ignore(index: int) -> None:
-    """Nobody asks what is read."""
+    """Take no notice: nobody watches the reads."""

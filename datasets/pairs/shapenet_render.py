@@ -1,4 +1,4 @@
-"""Pre-training pairs of CrossPoint from the trees ShapeNet and ShapeNetRendering."""
+"""Pre-training pairs from the trees ShapeNet and ShapeNetRendering."""
 
 import shlex
 from pathlib import Path
@@ -8,16 +8,16 @@ from torch import Tensor
 
 from datasets.layouts import CLOUDS, RENDERS
 from datasets.pairs.render_pairs import RenderPairs
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import FIX, TreeShape, list_shapes
 from datasets.shapes.views import load_view
 from datasets.transforms.image_transforms import to_pixels
 
 
 class ShapeNetRender(RenderPairs):
-    """Pairs of all shapes below one root, in sorted order; items as RenderPairs tells.
+    """Items of RenderPairs for all shapes below one root, in sorted order.
 
-    With `augment=False` the first view's size is taken for that of all; one of another size is an error when it is met.
+    With `augment=False` every view must have the size of the first one; reading another is an error.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ShapeNetRender(RenderPairs):
             expected_shapes: total number of clouds that must be there, over all synset folders; None takes any.
         Raises:
             FileNotFoundError: no clouds or no renders below root.
-            ValueError: clouds without renders, another number of clouds than expected, or a bad argument.
+            ValueError: a cloud has no renders, their number is not the expected one, or an argument is invalid.
         """
         self.root = Path(root)
         self.shapes = list_shapes(self.root, with_views=with_images)

@@ -1,9 +1,9 @@
-"""Categories and parts of a labelled set: ShapeNetPart's, or those that a small JSON file names.
+"""Tables of categories and parts: ShapeNetPart's, or one from a small JSON file.
 
     {"chair": ["back", "seat", "leg"], "lamp": ["base", "shade"]}
 
-The order of the categories is their index (`label` in the shards), and their parts are numbered through (`pid`): here
-back 0, seat 1, leg 2, base 3, shade 4.
+Categories are indexed in their order (`label` in the shards), and parts are numbered consecutively (`pid`): here back
+0, seat 1, leg 2, base 3, shade 4.
 """
 
 import json
@@ -19,11 +19,11 @@ _EXPECTED = 'expected an object of categories and their parts, such as {"chair":
 
 
 def read_part_table(path: str | Path) -> PartTable:
-    """The table in a JSON file.
+    """Read the table in a JSON file.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no JSON, or no such table; the message names the file and the category at fault.
+        ValueError: not JSON, or not a table; the message names the file and the category at fault.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,7 +36,7 @@ def read_part_table(path: str | Path) -> PartTable:
 
 
 def part_table(names: Any) -> PartTable:
-    """The table of a mapping from category to parts, as JSON holds it.
+    """Build the table of a mapping from category to list of parts, as decoded from JSON.
 
     Raises:
         ValueError: it is no such mapping.
@@ -68,20 +68,20 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def part_names(table: Sequence[PartCategory]) -> dict[str, list[str]]:
-    """What `part_table` takes."""
+    """Return the mapping from category to parts that `part_table` accepts."""
     return {row.name: list(row.parts) for row in table}
 
 
 def count_parts(table: Sequence[PartCategory]) -> int:
-    """Number of parts of all categories together."""
+    """Return the total number of parts of all categories."""
     return table[-1].part_labels.stop
 
 
 def category_name(table: Sequence[PartCategory], name: str) -> str:
-    """The table's name of a category; the published code's `motor` is ShapeNetPart's motorbike.
+    """Return the table's name of a category; the published code's `motor` is ShapeNetPart's motorbike.
 
     Raises:
-        ValueError: no such category; the message lists those there are.
+        ValueError: no such category; the message lists the known ones.
     """
     names = [row.name for row in table]
     known = name if name in names else _ALIASES.get(name)
@@ -91,6 +91,6 @@ def category_name(table: Sequence[PartCategory], name: str) -> str:
 
 
 def find_category(table: Sequence[PartCategory], name: str) -> int:
-    """Index of the category that `category_name` knows."""
+    """Return the index of a category, named as for `category_name`."""
     name = category_name(table, name)
     return next(index for index, row in enumerate(table) if row.name == name)

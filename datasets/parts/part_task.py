@@ -1,16 +1,16 @@
-"""Which parts a network is to tell apart: of all categories of a set, or of one of them alone."""
+"""The task of part segmentation: the parts of all categories of a set, or of a single one."""
 
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.labelled.subsets import stratified_subset
+from datasets.labelled.stratified import stratified_subset
 from datasets.labels import SHAPENET_PART
 from datasets.parts.part_table import PartTable, category_name, find_category, read_part_table
 from datasets.parts.shapenet_part import ShapeNetPart
 
 
 class PartTask(NamedTuple):
-    """The categories of a set, its name and, where a network is trained on that one alone, the chosen category."""
+    """A set's table and name, and the category a network is trained on alone, "" for all."""
 
     table: PartTable = SHAPENET_PART
     dataset: str = "shapenetpart"
@@ -18,29 +18,29 @@ class PartTask(NamedTuple):
 
     @classmethod
     def from_flags(cls, parts: str, class_choice: str) -> "PartTask":
-        """The task of `--parts FILE` ("": ShapeNetPart) and `--class_choice NAME` ("": all categories).
+        """Build the task of `--parts FILE` ("": ShapeNetPart) and `--class_choice NAME` ("": all categories).
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: no such table, or no such category in it.
+            ValueError: the file is not a table, or lacks the category.
         """
         task = cls(read_part_table(parts), Path(parts).stem) if parts else cls()
         return task._replace(class_choice=category_name(task.table, class_choice) if class_choice else "")
 
     @property
     def known(self) -> PartTable:
-        """The categories and parts the network knows of."""
+        """The categories and parts that the network predicts."""
         if not self.class_choice:
             return self.table
         return (self.table[find_category(self.table, self.class_choice)]._replace(first_part=0),)
 
     def tested_on(self, class_choice: str) -> str:
-        """The one category to test on, by the table's name; "" for all.
+        """Return the table's name of the category to test on, "" for all.
 
         Args:
-            class_choice: of `--class_choice`; "" takes the category trained on.
+            class_choice: value of `--class_choice`; "" takes the category trained on.
         Raises:
-            ValueError: no such category, or another than the one trained on.
+            ValueError: no such category, or not the one trained on.
         """
         chosen = category_name(self.table, class_choice) if class_choice else self.class_choice
         if self.class_choice not in ("", chosen):
@@ -59,12 +59,12 @@ class PartTask(NamedTuple):
         label_fraction: float = 1.0,
         seed: int = 0,
     ) -> ShapeNetPart:
-        """The clouds of a split as this task has them.
+        """Read the clouds of a split, labelled for this task.
 
         Args:
             root, split, num_points: see ShapeNetPart.
-            category: leaves out all others; "" takes all that the task has.
-            label_fraction, seed: share of each category, see datasets.labelled.subsets.
+            category: keep this category only; "" keeps all of the task.
+            label_fraction, seed: share of each category to keep, see `stratified_subset`.
         Raises:
             FileNotFoundError, ValueError: as ShapeNetPart; no cloud of the category; a fraction out of range.
         """
@@ -74,5 +74,5 @@ class PartTask(NamedTuple):
         elif category:
             clouds = clouds.of_category(find_category(self.table, category))
         if label_fraction == 1:
-            return clouds  # no copy of the whole set
+            return clouds  # avoids a copy of the whole set
         return clouds.subset(stratified_subset(clouds.categories, label_fraction, seed))

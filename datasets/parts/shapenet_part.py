@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datasets.labelled.hdf5 import find_shards, open_shard, read_labels, read_part_labels, read_points
+from datasets.labelled.hdf5_clouds import find_shards, open_shard, read_labels, read_part_labels, read_points
 from datasets.labels import SHAPENET_PART
 from datasets.layouts import fix, shapenet_part_folders
 from datasets.parts.part_table import PartTable
 
-# trainval is what the published fine-tuning trains on
+# the published fine-tuning trains on trainval
 SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
 
 
@@ -38,11 +38,11 @@ class ShapeNetPart(Dataset):
         Args:
             root: the folder with the shards or its parent; a `hdf5_data` folder in between is accepted.
             split: train, val, trainval or test.
-            num_points: the first so many points of each cloud are read, in file order.
-            table: of the labels in the shards, see datasets.parts.part_table.
+            num_points: number of points to read from the start of each cloud.
+            table: categories and parts that the labels in the shards index, see datasets.parts.part_table.
         Raises:
             FileNotFoundError: no shard of this split below root.
-            ValueError: unknown split, or a shard at fault; the message names it.
+            ValueError: unknown split, or an invalid shard.
         """
         if split not in SPLITS:
             raise ValueError(f"ShapeNetPart has the splits {', '.join(SPLITS)}, got {split!r}")
@@ -62,12 +62,12 @@ class ShapeNetPart(Dataset):
         self.part_labels = torch.from_numpy(np.concatenate(columns["part_labels"]))
 
     def files(self, index: int) -> str:
-        """The shard and row of one item, for messages."""
+        """Name the shard and row of an item, for messages."""
         shard, row = self._origin[index]
         return f"{shard} row {row}"
 
     def subset(self, rows: ArrayLike) -> "ShapeNetPart":
-        """The clouds at these indices, in this order."""
+        """Select the clouds at these indices, in this order."""
         rows = torch.as_tensor(rows)
         part = copy.copy(self)
         part.points, part.part_labels = self.points[rows], self.part_labels[rows]
@@ -76,7 +76,7 @@ class ShapeNetPart(Dataset):
         return part
 
     def of_category(self, index: int) -> "ShapeNetPart":
-        """The clouds of one category, `table[index]`; labels stay as they are.
+        """Select the clouds of category `table[index]`, keeping their labels.
 
         Raises:
             ValueError: there is none.
@@ -87,7 +87,7 @@ class ShapeNetPart(Dataset):
         return self.subset(rows)
 
     def alone(self, index: int) -> "ShapeNetPart":
-        """`of_category`, as a set of that category alone: it becomes category 0 and its parts start at 0."""
+        """Select the clouds of one category and relabel them: it becomes category 0 and its parts start at 0."""
         part = self.of_category(index)
         category = self.table[index]
         part.table = (category._replace(first_part=0),)
@@ -112,7 +112,7 @@ def _find(root: Path, part: str) -> list[Path]:
 
 
 def _read(file: h5py.File, path: Path, num_points: int, table: PartTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (M, N, 3), categories (M,) and part labels (M, N) of one open shard."""
+    """Read points (M, N, 3), categories (M,) and part labels (M, N) of one open shard."""
     points = read_points(file, path, num_points)
     advice = "make or download it again" if table is SHAPENET_PART else "correct it or the file of --parts"
     categories = read_labels(file, path, "label", len(table), fix=advice)

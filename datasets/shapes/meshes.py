@@ -1,4 +1,4 @@
-"""Triangle meshes from files: read, check, normalise, sample."""
+"""Reading, checking, normalising and sampling of triangle meshes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-PARTS = "parts"  # key in the metadata of a mesh merged from several, for who looks colours up in them
+PARTS = "parts"  # metadata key under which a merged mesh keeps its parts, for lookups of colours
 SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
 # Rotation about x by -90 degrees: (x, y, z) -> (x, z, -y). Determinant +1; a swap of two axes would mirror the shape.
 Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
 
 
 def load_mesh(path: Path) -> trimesh.Trimesh:
-    """Read one mesh file; the parts of a scene become one mesh, colours and textures are kept.
+    """Read a mesh file; the parts of a scene become one mesh that keeps their colours and textures.
 
     Args:
         path: an OFF, OBJ, PLY, STL or GLB file.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be parsed, holds no faces, or its faces have no area or no finite corners.
+        ValueError: the file cannot be parsed or holds no faces, or its faces have no area or non-finite corners.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,7 +29,7 @@ def load_mesh(path: Path) -> trimesh.Trimesh:
     try:
         scene = trimesh.load(path, force="scene", process=False)
         parts = [part for part in scene.dump() if len(getattr(part, "faces", ())) > 0]
-    except Exception as error:  # the parsers raise whatever the broken bytes lead them to
+    except Exception as error:  # broken bytes make the parsers raise nearly anything
         raise ValueError(f"{path}: not a readable {path.suffix} mesh ({type(error).__name__}: {error})") from error
     if not parts:
         raise ValueError(f"{path}: expected triangles, found a file without faces")
@@ -39,10 +39,10 @@ def load_mesh(path: Path) -> trimesh.Trimesh:
 
 
 def _merge(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
-    """One mesh of many; colours are looked up in the parts (data/rendering/appearance.py).
+    """Merge several meshes into one whose colours stay in its parts (see data/rendering/appearance.py).
 
-    trimesh would pack the textures into one image, which spoils those that repeat, and drop all colours where
-    textured and coloured parts meet.
+    trimesh would pack the textures into one image, which breaks repeating ones, and would drop all colours if both
+    textured and coloured parts occur.
     """
     first_vertex = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
     return trimesh.Trimesh(
@@ -54,7 +54,7 @@ def _merge(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
 
 
 def _check_faces(mesh: trimesh.Trimesh, path: Path) -> None:
-    """Refuse what would crash or silently spoil the ray caster."""
+    """Raise a ValueError for faces that would crash the ray caster or silently corrupt its output."""
     for name, rows in (("vertices", mesh.vertices), ("faces", mesh.faces)):
         if rows.ndim != 2 or rows.shape[1] != 3:
             raise ValueError(f"{path}: damaged, its {name} have shape {rows.shape}, expected 3 numbers each")
@@ -68,7 +68,7 @@ def _check_faces(mesh: trimesh.Trimesh, path: Path) -> None:
 
 
 def normalise_mesh(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """A copy with its bounding box centred at the origin and of diagonal 1 (vertices no face uses do not count).
+    """Return a copy whose bounding box is centred at the origin with diagonal 1, ignoring unreferenced vertices.
 
     Raises:
         ValueError: the mesh has no extent.
@@ -83,7 +83,7 @@ def normalise_mesh(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
 
 
 def sample_surface(mesh: trimesh.Trimesh, num_points: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Uniform random points on the surface.
+    """Draw uniform random points on the surface.
 
     Args:
         mesh: at least one face of positive area.

@@ -1,4 +1,4 @@
-"""A folder of shapes, each a cloud or a mesh in a file of its own, and the points of any such file."""
+"""Folders of shapes, one cloud or mesh per file, and reading of any such file as points."""
 
 import os
 from pathlib import Path
@@ -10,16 +10,16 @@ from datasets.labels import CATEGORY_NAMES
 from datasets.layouts import CLOUDS
 from datasets.shapes.meshes import SUFFIXES as MESH_SUFFIXES
 from datasets.shapes.meshes import load_mesh, sample_surface
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import list_shapes
 
 TEXT_SUFFIXES = (".pts", ".txt", ".xyz")
 SUFFIXES = tuple(sorted({*MESH_SUFFIXES, *TEXT_SUFFIXES, ".npy"}))
-MESH_POINTS = 2048  # surface samples of a mesh, as many as data.render_views takes
+MESH_POINTS = 2048  # surface samples of a mesh, the default of data.render_views
 
 
 class ShapeFile(NamedTuple):
-    """One shape: a name unique in its folder, its category ("" where there is none), its file and its pictures."""
+    """One shape: its name, unique in the folder, its category or "", its file and its rendered views."""
 
     name: str
     category: str
@@ -28,9 +28,9 @@ class ShapeFile(NamedTuple):
 
 
 def list_shape_files(folder: str | Path) -> list[ShapeFile]:
-    """Every shape of a folder, sorted: of a tree for pre-training with its pictures, else all clouds and meshes below.
+    """List the shapes of a folder, sorted: of a pre-training tree with views, else all clouds and meshes at any depth.
 
-    The category of a shape is its synset's name, or the sub-folder it lies in.
+    The category of a shape is the name of its synset, or its sub-folder.
 
     Raises:
         FileNotFoundError: no such folder, or no shape in it.
@@ -67,16 +67,16 @@ def _visible_files(folder: Path) -> list[Path]:
 
 
 def read_shape(path: str | Path, *, seed: int = 0) -> np.ndarray:
-    """Points of a cloud in file order, or MESH_POINTS uniform samples of a mesh's surface.
+    """Read the points of a cloud in file order, or sample MESH_POINTS uniform points on a mesh.
 
     Args:
         path: an OFF, OBJ, STL or GLB mesh; PLY with or without faces; NumPy (N, 3 or more); text with x y z first.
-        seed: of the samples.
+        seed: of the surface samples.
     Returns:
         (N, 3) float32, N >= 1, finite.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: of another kind, or damaged.
+        ValueError: the file is of another kind, or damaged.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -95,7 +95,7 @@ def _read_rows(path: Path, suffix: str) -> np.ndarray:
     try:
         rows = np.load(path, allow_pickle=False) if suffix == ".npy" else np.loadtxt(path, ndmin=2)
         points = np.asarray(rows, dtype=np.float32)
-    except Exception as error:  # a damaged header ends in TokenError, SyntaxError, MemoryError ... inside numpy
+    except Exception as error:  # a damaged header makes numpy raise TokenError, SyntaxError, MemoryError ...
         raise ValueError(f"{path} is not a readable table of points ({error})") from error
     if points.ndim != 2 or len(points) == 0 or points.shape[1] < 3 or not np.isfinite(points[:, :3]).all():
         raise ValueError(f"{path}: expected finite points (N, 3 or more), N >= 1, got an array {points.shape}")
@@ -103,7 +103,7 @@ def _read_rows(path: Path, suffix: str) -> np.ndarray:
 
 
 def _has_faces(path: Path) -> bool:
-    """Whether the header of a PLY file announces faces."""
+    """Return whether the header of a PLY file announces faces."""
     with path.open("rb") as file:
         for line in file:
             words = line.split()

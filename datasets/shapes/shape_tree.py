@@ -1,4 +1,4 @@
-"""The file lists of ShapeNet and ShapeNetRendering, always sorted."""
+"""Sorted file lists of the trees ShapeNet and ShapeNetRendering."""
 
 import os
 from collections.abc import Iterator
@@ -21,25 +21,25 @@ class TreeShape(NamedTuple):
         return f"{self.synset}/{self.shape_id}"
 
     def cloud_path(self, root: Path) -> Path:
-        """Its PLY file."""
+        """Return the path of its PLY file."""
         return root / CLOUDS / self.synset / f"{self.shape_id}.ply"
 
     def render_folder(self, root: Path) -> Path:
-        """Its folder below ShapeNetRendering: rendering/*.png, cameras.npz, depth.npz."""
+        """Return its folder below ShapeNetRendering, which holds rendering/*.png, cameras.npz and depth.npz."""
         return root / RENDERS / self.synset / self.shape_id
 
     def view_folder(self, root: Path) -> Path:
-        """The folder of its pictures."""
+        """Return the folder of its pictures."""
         return self.render_folder(root) / "rendering"
 
 
 def list_shapes(root: Path, *, with_views: bool = True) -> list[TreeShape]:
-    """Every `ShapeNet/<synset>/<id>.ply` in sorted order, with its sorted views (none where it has no picture).
+    """List every `ShapeNet/<synset>/<id>.ply` in sorted order, each with its sorted, possibly empty, views.
 
     Raises:
-        FileNotFoundError: no such cloud, or no folder of renders at all (unless `with_views` is False).
+        FileNotFoundError: no such cloud, or `with_views` and no folder of renders.
     """
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million names in the full set, yet few different lists
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # a million names in the full set, but few distinct lists
     shapes = []
     for synset, shape_id in _list_clouds(root / CLOUDS):
         views = list_views(TreeShape(synset, shape_id, ()).view_folder(root))
@@ -52,7 +52,7 @@ def list_shapes(root: Path, *, with_views: bool = True) -> list[TreeShape]:
 
 
 def list_views(folder: Path) -> tuple[str, ...]:
-    """Sorted names of the pictures in one folder; empty when there is no such folder."""
+    """List the names of the pictures in a folder, sorted; empty if there is no such folder."""
     try:
         return tuple(sorted(name for name in os.listdir(folder) if name.endswith(".png")))
     except (FileNotFoundError, NotADirectoryError):
@@ -60,13 +60,13 @@ def list_views(folder: Path) -> tuple[str, ...]:
 
 
 def list_renders(root: Path) -> list[tuple[str, str]]:
-    """(synset, id) of every folder `ShapeNetRendering/<synset>/<id>`, sorted; hidden ones are unfinished work."""
+    """List (synset, id) of every folder `ShapeNetRendering/<synset>/<id>`, sorted; hidden ones are unfinished."""
     folder = root / RENDERS
     return [(synset, name) for synset in _subfolders(folder) for name in _subfolders(folder / synset)]
 
 
 def _list_clouds(folder: Path) -> Iterator[tuple[str, str]]:
-    """(synset, id) of every cloud, sorted."""
+    """Yield (synset, id) of every cloud, sorted."""
     for synset in _subfolders(folder):
         for name in sorted(os.listdir(folder / synset)):
             if name.endswith(".ply"):

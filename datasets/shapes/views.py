@@ -1,4 +1,4 @@
-"""Rendered views: finding them and decoding one onto a chosen background."""
+"""Decoding of rendered views onto a chosen background."""
 
 import struct
 from pathlib import Path
@@ -9,15 +9,11 @@ from PIL import Image
 Colour = str | tuple[int, int, int]
 
 _COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255)}
-MAX_PIXELS = 2**26  # 8192 x 8192; bounds the memory that a damaged header can ask for
+MAX_PIXELS = 2**26  # 8192 x 8192; bounds the memory that a damaged header can claim
 
 
 def background_colour(background: Colour) -> tuple[int, int, int]:
-    """`black`, `white` or a triple of 0..255 as such a triple.
-
-    Raises:
-        ValueError: anything else.
-    """
+    """Convert `black`, `white` or a triple of 0..255 to a triple; anything else is a ValueError."""
     rgb = _COLOURS.get(background, background) if isinstance(background, str) else tuple(background)
     if isinstance(rgb, str) or len(rgb) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in rgb):
         raise ValueError(f"background {background!r} is not black, white or three whole numbers from 0 to 255")
@@ -25,11 +21,11 @@ def background_colour(background: Colour) -> tuple[int, int, int]:
 
 
 def open_view(path: Path) -> Image.Image:
-    """Decode one picture as it is stored, of any mode.
+    """Decode a picture in the mode in which it is stored.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a picture, cut short or damaged, or of more than MAX_PIXELS.
+        ValueError: the file is not a picture, truncated or damaged, or has more than MAX_PIXELS.
     """
     try:
         with Image.open(path) as image:
@@ -45,7 +41,7 @@ def open_view(path: Path) -> Image.Image:
 
 
 def load_view(path: Path, background: Colour = "black") -> Image.Image:
-    """Decode one picture to RGB; transparent pixels take the background, never the colour hidden under them.
+    """Decode a picture to RGB; transparent pixels show the background, never the colour hidden under them.
 
     Raises: as `open_view`.
     """
@@ -53,7 +49,7 @@ def load_view(path: Path, background: Colour = "black") -> Image.Image:
 
 
 def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
-    """A picture of any mode as RGB, transparent pixels on the background."""
+    """Convert a picture of any mode to RGB, transparent pixels laid on the background."""
     rgb = background_colour(background)
     image = plain_colours(image)
     if image.mode == "RGB":
@@ -64,12 +60,13 @@ def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
 
 
 def plain_colours(image: Image.Image) -> Image.Image:
-    """The picture as RGBA where anything of it may be transparent, else as RGB."""
+    """Convert a picture to RGBA if any of it may be transparent, else to RGB."""
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Lay a picture on a colour as Pillow's `paste` does. Shape: (C, H, W) uint8 -> (3, H, W) uint8."""
+    """Lay a picture on a colour as Pillow's `paste` does. Shape: (H, W, C) uint8 -> (3, H, W) uint8."""
+    pixels = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
     if len(pixels) == 3:
         return pixels
     opacity = pixels[3].astype(np.uint16)

@@ -1,1 +1,1 @@
-"""Pre-training samples in tar shards: format, order of reading, readers. `python -m data.shard` writes them."""
+"""Pre-training samples in tar shards: their format, reading order and readers. `python -m data.shard` writes them."""

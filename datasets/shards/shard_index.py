@@ -1,4 +1,4 @@
-"""index.json of a folder of shards: what there is, and how to tell whether it is whole."""
+"""index.json of a folder of shards: its contents, and the checksums that show whether it is complete."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Shard(NamedTuple):
-    """One tar file."""
+    """One tar file: its name, number of samples, length in bytes and hash."""
 
     name: str
     samples: int
@@ -22,10 +22,10 @@ class Shard(NamedTuple):
 
 
 class ShardIndex(NamedTuple):
-    """All of a folder.
+    """Contents of a folder of shards.
 
-    Every pass holds every shape once, each time with another view. `view_sizes` are all (H, W, C) that occur; `seed` is
-    that of the order of shapes and views; `provenance` says how it was made.
+    Every pass holds every shape once, each time with a different view. `view_sizes` lists every (H, W, C) that occurs,
+    `seed` orders shapes and views, and `provenance` records how the shards were made.
     """
 
     shapes: int
@@ -38,24 +38,24 @@ class ShardIndex(NamedTuple):
 
     @property
     def shards(self) -> list[Shard]:
-        """Of all passes."""
+        """The shards of all passes, in order."""
         return [shard for shards in self.passes for shard in shards]
 
 
 def write_index(index: ShardIndex) -> bytes:
-    """Its JSON, with a checksum of its own."""
+    """Encode an index as JSON that carries its own checksum."""
     content = {"format": FORMAT, "version": VERSION, **index._asdict()}
     content["passes"] = [{"shards": [shard._asdict() for shard in shards]} for shards in index.passes]
     return (json.dumps({**content, "crc32": _checksum(content)}, indent=1) + "\n").encode()
 
 
 def parse_index(raw: bytes, where: str) -> ShardIndex:
-    """What `write_index` wrote.
+    """Decode the output of `write_index`.
 
     Args:
         where: path or URL, for messages.
     Raises:
-        ValueError: of another kind or version, damaged, or with names that are no plain names of tar files.
+        ValueError: of another kind or version, damaged, or naming a shard by more than a plain file name.
     """
     try:
         content = json.loads(raw)

@@ -1,9 +1,9 @@
-"""The order in which training reads shards: a pure function of numbers, the same on any number of processes.
+"""The order in which training reads shards: pure functions of numbers, equal on any number of processes.
 
-The shards of an epoch are put in an order drawn for it and laid end to end. Their N samples are divided into S
-contiguous streams; stream j has the positions floor(j N / S) up to floor((j + 1) N / S). A step takes as many samples
-of each stream, in an order that a shuffle buffer gives; it is known before anything is read. Each process, and each
-loader process in it, has a contiguous part of the streams.
+Each epoch draws an order of its shards and concatenates them. Their N samples are divided into S contiguous streams:
+stream j holds the positions from floor(j N / S) up to floor((j + 1) N / S). A step takes equally many samples from
+each stream, in the order in which a shuffle buffer releases them, which is computed before anything is read. Each
+rank, and each worker of a rank, reads a contiguous range of the streams.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-_SHARDS, _EMISSION = 0x5348, 0x454D  # seeds of the same numbers for two purposes
+_SHARDS, _EMISSION = 0x5348, 0x454D  # keep the random streams of the two purposes apart
 
 
 class Piece(NamedTuple):
-    """`count` samples of one shard, from its sample `first` on."""
+    """A run of `count` samples of one shard, starting at its sample `first`."""
 
     shard: int
     first: int
@@ -23,21 +23,21 @@ class Piece(NamedTuple):
 
 
 def shard_order(num_shards: int, seed: int, epoch: int) -> np.ndarray:
-    """(num_shards,) int64, a permutation."""
+    """Draw the order of an epoch's shards, a permutation (num_shards,) int64."""
     return np.random.default_rng((_SHARDS, seed, epoch)).permutation(num_shards)
 
 
 def stream_bounds(num_samples: int, streams: int) -> np.ndarray:
-    """(S + 1,) int64: where each stream starts, and where the last one ends."""
+    """Return the start of each stream and the end of the last one, (S + 1,) int64."""
     return np.arange(streams + 1, dtype=np.int64) * num_samples // streams
 
 
 def stream_pieces(counts: Sequence[int], order: np.ndarray, start: int, stop: int) -> list[Piece]:
-    """Of which parts of shards the positions from `start` to `stop` consist.
+    """Map the positions from `start` up to `stop` to runs of samples within shards.
 
     Args:
-        counts: samples of each shard.
-        order: of the shards.
+        counts: number of samples of each shard.
+        order: the epoch's order of the shards.
     """
     ends = np.cumsum(np.asarray(counts, np.int64)[order])
     pieces = []
@@ -52,13 +52,13 @@ def stream_pieces(counts: Sequence[int], order: np.ndarray, start: int, stop: in
 
 
 def emission_order(length: int, buffer: int, seed: int, epoch: int, stream: int) -> np.ndarray:
-    """Positions 0 .. length - 1 of a stream in the order a shuffle buffer gives them out.
+    """Order the positions 0 .. length - 1 of a stream as a shuffle buffer releases them.
 
-    The buffer holds the first `buffer` samples; one of them at random leaves it and the next one takes its place, until
-    none comes; the rest leave in random order.
+    The buffer starts with the first `buffer` samples. A random one is released and the next sample of the stream takes
+    its place, until the stream ends; the rest are released in random order.
 
     Args:
-        buffer: at least 1; 1 keeps the order.
+        buffer: number of samples held, at least 1; 1 keeps the order.
     Returns:
         (length,) int64, a permutation.
     """
@@ -72,21 +72,21 @@ def emission_order(length: int, buffer: int, seed: int, epoch: int, stream: int)
 
 
 def part_of(streams: range, parts: int, part: int) -> range:
-    """The streams of one of several equal parts."""
+    """Select the `part`-th of `parts` equal contiguous ranges of the streams."""
     share = len(streams) // parts
     return streams[part * share : (part + 1) * share]
 
 
 def largest_divisor(number: int, most: int) -> int:
-    """The largest divisor of `number` that is at most `most`, at least 1."""
+    """Return the largest divisor of `number` that does not exceed `most`, at least 1."""
     return next(d for d in range(max(1, min(number, most)), 0, -1) if number % d == 0)
 
 
 def check_streams(streams: int, batch_size: int, world_size: int) -> None:
-    """Refuse numbers of streams that a batch or the processes cannot share equally.
+    """Check that batches take equally many samples from each stream, and that ranks read equally many streams.
 
     Raises:
-        ValueError: names those that they can.
+        ValueError: they cannot; the message names the numbers of streams that fit.
     """
     if streams >= 1 and batch_size % streams == 0 and streams % world_size == 0:
         return

@@ -1,16 +1,16 @@
-"""Rows of a batch from several streams, and what becomes of those whose sample is damaged."""
+"""Batch rows read from several streams, with damaged samples raised or replaced."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from datasets.pairs.render_pairs import Item
-from datasets.shards.shard_pairs import ShardPairs, refuse_twins
+from datasets.shards.shard_pairs import ShardPairs, check_distinct_shapes
 from datasets.shards.shard_samples import StoredSample
 from datasets.shards.shard_streams import AHEAD, StreamReader
 
 
 class Row(NamedTuple):
-    """An item, its sample, and "" or what is wrong with the sample in whose place it is."""
+    """An item and its sample; `fault` describes the damaged sample that it replaces, "" where it replaces none."""
 
     item: Item
     sample: StoredSample
@@ -18,31 +18,31 @@ class Row(NamedTuple):
 
 
 def read_rows(pairs: ShardPairs, streams: Sequence[StreamReader], numbers: range) -> list[Row]:
-    """Those of these numbers of each stream, stream by stream.
+    """Read the samples with these numbers from each stream, stream by stream.
 
     Raises:
         OSError: a shard cannot be read.
         ValueError: a shard or a sample is damaged.
     """
-    samples = [stream.look(number) for stream in streams for number in numbers]
+    samples = [stream.sample_at(number) for stream in streams for number in numbers]
     return [Row(item, sample) for item, sample in zip(pairs.items(samples), samples)]
 
 
 def read_sound_rows(pairs: ShardPairs, streams: Sequence[StreamReader], numbers: range) -> list[Row]:
-    """As `read_rows`; in the place of a damaged sample is the next sound one of its stream.
+    """Read rows as `read_rows` does, replacing a damaged sample by the next sound one of its stream.
 
-    Which one that is depends on the stream and the shards alone: it is also given out under its own number, so that it
-    may occur twice in a batch.
+    The replacement depends on the stream and the shards alone. It is also released under its own number, so it may
+    occur twice in a batch.
 
     Raises:
         OSError: a shard cannot be read.
-        ValueError: a sample is damaged and so are the AHEAD that follow it, or all to the end of the stream.
+        ValueError: a sample is damaged, and so are the next AHEAD samples or all up to the end of the stream.
     """
     try:
         return read_rows(pairs, streams, numbers)
-    except ValueError:  # of one of them, at least: which?
+    except ValueError:  # at least one is damaged: read them one by one to find out which
         rows = [_sound_row(pairs, stream, number) for stream in streams for number in numbers]
-    refuse_twins([row.sample for row in rows if not row.fault])
+    check_distinct_shapes([row.sample for row in rows if not row.fault])
     return rows
 
 
@@ -50,10 +50,10 @@ def _sound_row(pairs: ShardPairs, stream: StreamReader, number: int) -> Row:
     faults = []
     for following in range(number, min(number + AHEAD + 1, stream.end)):
         try:
-            sample = stream.look(following)
+            sample = stream.sample_at(following)
             (item,) = pairs.items([sample])
         except ValueError as error:
-            faults.append(" ".join(str(error).splitlines()))  # a line of the log
+            faults.append(" ".join(str(error).splitlines()))  # one line of the log
         else:
             return Row(item, sample, faults[0] if faults else "")
     raise ValueError(f"{faults[0]}; nor can any of the {len(faults) - 1} samples after it be read")

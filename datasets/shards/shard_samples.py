@@ -1,12 +1,12 @@
-"""Samples in a tar shard. Three files of plain ustar each, in this order, so that webdataset reads them too:
+"""Reader of the samples of a tar shard, each three plain ustar members in this order, as webdataset reads them too:
 
     <key>.points.npy      (N, 3) float32
     <key>.view.npy.gz     (H, W, C) uint8, deflated: RGBA, or RGB where the picture is opaque
     <key>.name.txt        "<synset>/<id> <view file>"
 
-The key is the number of the shape, ten digits, "-", and the CRC-32 of the three files as they are stored.
-Python's tarfile takes 85 us for a sample, this reader 25 us with the CRC, of 220 us that an item takes in all
-(python -m benchmarks.shards, one core of an AMD EPYC, 30 KiB a sample); tarfile also believes any size it is told.
+The key is the number of the shape in ten digits, "-", and the CRC-32 of the three members as stored.
+Python's tarfile takes 85 us per sample, this reader 25 us including the CRC, out of 220 us for a whole item
+(python -m benchmarks.shards, one core of an AMD EPYC, 30 KiB per sample); tarfile also trusts any size in a header.
 Names in a shard are never used as paths.
 """
 
@@ -29,12 +29,12 @@ _GZIP = b"\x1f\x8b\x08\x00"  # deflate, without optional fields: 10 bytes in all
 _NPY = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(<f4|\|u1)', 'fortran_order': False, 'shape': \(([\d, ]+)\), \} *\n", re.S
 )
-_NPY_SLACK = 1024  # header of an array
+_NPY_SLACK = 1024  # bytes for the header of an array
 _LONGEST_NAME = 4096
 
 
 class StoredSample(NamedTuple):
-    """One sample as it is stored, its checksum being right; `where` is its shard."""
+    """One sample as stored, its checksum verified; `where` names its shard."""
 
     number: int
     key: str
@@ -47,28 +47,24 @@ class StoredSample(NamedTuple):
         return f"{bytes(self.name).decode(errors='replace')} (sample {self.key} of {self.where})"
 
     def read_points(self) -> np.ndarray:
-        """(N, 3) float32, writable.
-
-        Raises:
-            ValueError: damaged.
-        """
+        """Decode the cloud, (N, 3) float32, writable; damage is a ValueError."""
         try:
             return _array(self.points, np.dtype("<f4"), 2).copy()
         except ValueError as error:
             raise ValueError(f"{self}: its cloud is damaged ({error}); write the shards again") from error
 
     def read_view(self, most_bytes: int) -> np.ndarray:
-        """(H, W, C) uint8.
+        """Decode the view, (H, W, C) uint8.
 
         Args:
-            most_bytes: of any picture there; no more are unpacked.
+            most_bytes: decoded size of the largest view; no more is decompressed.
         Raises:
             ValueError: damaged.
         """
         try:
             if self.view[:4] != _GZIP:
                 raise ValueError("no plain gzip")
-            inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # the key guards it, gzip's own checksum costs 70 us more
+            inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # gzip's own checksum would cost another 70 us
             raw = inflate.decompress(self.view[10:], most_bytes + _NPY_SLACK)
             if not inflate.eof:
                 raise ValueError("not one whole picture")
@@ -78,26 +74,26 @@ class StoredSample(NamedTuple):
 
 
 class SampleReader:
-    """The samples of one shard, one after the other.
+    """Reads or skips the samples of one shard in order.
 
-    After one that is damaged the next one may be read, and is what it would be had that one been skipped. Where headers
-    do not lead there, every later call says the same of them.
+    After a damaged sample, reading resumes as if that sample had been skipped. Where a damaged header hides the next
+    sample, every later call raises the same error.
 
     Args:
-        stream: its bytes from the first on.
-        where: its path or URL, for messages.
-        size: its bytes by the index; nothing beyond is believed.
-        index: that it belongs to; bounds every size.
+        stream: the shard's bytes from the start.
+        where: path or URL, for messages.
+        size: length in bytes according to the index; no member may reach beyond it.
+        index: the index that lists the shard; bounds the size of every member.
     """
 
     def __init__(self, stream: BinaryIO, where: str, size: int, index: ShardIndex):
         self.stream, self.where, self.size = stream, where, size
         self.offset = 0
-        self.end = None  # where that can be known
+        self.end = None  # length of the stream; unknown for a download
         if stream.seekable():
             self.end = stream.seek(0, io.SEEK_END)
             stream.seek(0)
-        self._lost = ""  # why nothing more is found
+        self._lost = ""  # the error after which no further sample can be found
         self.shapes = index.shapes
         most_pixels = most_view_bytes(index)
         self.most = {
@@ -107,10 +103,10 @@ class SampleReader:
         }
 
     def read(self) -> StoredSample:
-        """The next sample.
+        """Read the next sample.
 
         Raises:
-            ValueError: damaged: a header, the checksum of the sample, the end missing.
+            ValueError: a header is damaged, the sample's checksum is wrong, or the shard is truncated.
             OSError: the stream failed.
         """
         start = self.offset
@@ -131,18 +127,22 @@ class SampleReader:
         return StoredSample(int(parts[1]), key.decode(), points, view, name, self.where)
 
     def skip(self, count: int = 1) -> None:
-        """Pass over samples without looking at them. Raises as `read`."""
+        """Skip samples without verifying their checksums. Raises as `read`."""
         for _ in range(count):
             for suffix in (POINTS, VIEW, NAME):
                 _, size = self._header(suffix)
-                self._pass_over(-(-size // _BLOCK) * _BLOCK)
+                self._advance(-(-size // _BLOCK) * _BLOCK)
 
     def _member(self, suffix: str, doubts: list[ValueError]) -> tuple[bytes, memoryview]:
         key, size = self._header(suffix, doubts)
         return key, memoryview(self._take(-(-size // _BLOCK) * _BLOCK))[:size]
 
     def _header(self, suffix: str, doubts: list[ValueError] | None = None) -> tuple[bytes, int]:
-        """Key and size of the next file, which must have that suffix; a wrong checksum is added to `doubts`."""
+        """Parse the header of the next member, which must have this suffix; append a wrong checksum to `doubts`.
+
+        Returns:
+            Key and size of the member.
+        """
         if self._lost:
             raise ValueError(self._lost)
         start = self.offset
@@ -168,7 +168,7 @@ class SampleReader:
         self.offset += count
         return raw
 
-    def _pass_over(self, count: int) -> None:
+    def _advance(self, count: int) -> None:
         if self.end is None:
             self._take(count)
             return
@@ -181,7 +181,7 @@ class SampleReader:
         return self._lose(self.offset, f"the end, {missing} bytes too early")
 
     def _lose(self, offset: int, found: str) -> ValueError:
-        """What is at fault here, for this call and all later ones."""
+        """Return the error of this call, and remember it for all later ones."""
         fault = self._fault(offset, found)
         self._lost = str(fault)
         return fault
@@ -194,17 +194,17 @@ class SampleReader:
 
 
 def _sum_of_bytes(header: bytes) -> int:
-    """Of a header with blanks for its checksum, modulo 65521: the lower half of Adler-32, without its first 1."""
+    """Sum the bytes of a header, its checksum taken as blanks, modulo 65521: the lower half of Adler-32, less its 1."""
     return (zlib.adler32(header[156:], zlib.adler32(b" " * 8, zlib.adler32(header[:148]))) - 1 & 0xFFFF) % _ADLER
 
 
 def most_view_bytes(index: ShardIndex) -> int:
-    """Of the largest picture, decoded."""
+    """Return the decoded size of the largest view, in bytes."""
     return max(height * width * channels for height, width, channels in index.view_sizes)
 
 
 def _array(raw: memoryview, dtype: np.dtype, ndim: int) -> np.ndarray:
-    """A C-ordered array of the format .npy, of this type and number of axes, without a copy."""
+    """View a C-ordered .npy array of this type and number of axes, without a copy."""
     length = 10 + int.from_bytes(raw[8:10], "little")
     stored, shape = _npy_header(bytes(raw[:length]))
     if stored != dtype.str or len(shape) != ndim or len(raw) - length != dtype.itemsize * math.prod(shape):
@@ -212,9 +212,9 @@ def _array(raw: memoryview, dtype: np.dtype, ndim: int) -> np.ndarray:
     return np.frombuffer(raw, dtype, offset=length).reshape(shape)
 
 
-@lru_cache(maxsize=64)  # nearly all are the same
+@lru_cache(maxsize=64)  # nearly all headers are the same
 def _npy_header(header: bytes) -> tuple[str, tuple[int, ...]]:
-    """Type and shape."""
+    """Parse type and shape from the header of a .npy array."""
     parts = _NPY.fullmatch(header)
     if not parts:
         raise ValueError("it does not begin as an array")

@@ -1,8 +1,8 @@
-"""Where shards lie: a folder, or a URL that a program of webdataset's fetches; never anything a shell would see.
+"""The location of shards: a folder, or a URL fetched by a program such as curl, without a shell.
 
-webdataset's `gopen` also runs `pipe:` commands in a shell and rewrites URLs by environment variables. So it is not
-asked to choose: every URL is checked against a narrow set of characters first, and then given to the one reader of its
-scheme, which starts its program with a list of arguments.
+webdataset's `gopen` also runs `pipe:` commands in a shell and rewrites URLs by environment variables. It is therefore
+bypassed: every URL is checked against a narrow set of characters, then passed to the one reader of its scheme, which
+starts its program with a list of arguments.
 """
 
 import io
@@ -16,9 +16,9 @@ from typing import BinaryIO
 
 from datasets.shards.shard_index import INDEX_NAME, Shard, ShardIndex, parse_index
 
-STALL_S = 60  # without a byte from the network
-WAITS_S = (1, 4, 16)  # before a file is fetched again whose connection broke
-_REFUSED = 22  # of curl: such as 404; it has tried again itself where the server was busy
+STALL_S = 60  # longest wait for a byte from the network
+WAITS_S = (1, 4, 16)  # pauses before each retry of a broken connection
+_REFUSED = 22  # curl's status of an HTTP error such as 404; curl itself retries a busy server
 _BUFFER = 2**18
 _LARGEST_INDEX = 2**28
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -30,12 +30,12 @@ _REASONS = {
 
 
 class ShardSource:
-    """A folder of shards or its URL.
+    """A folder of shards, local or at a URL.
 
     Args:
         location: as the user gave it.
     Raises:
-        ValueError: a URL of an unknown scheme or with characters that no plain URL needs.
+        ValueError: a URL of an unknown scheme, or with characters that no plain URL needs.
     """
 
     def __init__(self, location: str | Path):
@@ -46,11 +46,11 @@ class ShardSource:
             _check_url(self.location, self.scheme)
 
     def where(self, name: str) -> str:
-        """Path or URL of one file."""
+        """Return the path or URL of a file."""
         return f"{self.location.rstrip('/')}/{name}" if self.scheme else str(Path(self.location) / name)
 
     def load_index(self) -> ShardIndex:
-        """What is there.
+        """Read and check the index.
 
         Raises:
             OSError: it cannot be read.
@@ -66,11 +66,11 @@ class ShardSource:
         return parse_index(raw, where)
 
     def open_shard(self, shard: Shard, *, may_be_cut: bool = False) -> BinaryIO:
-        """Its bytes from the first on; a local one must have as many as the index says, or `may_be_cut` short.
+        """Open a shard for reading from its start; a local file may be shorter than indexed only if `may_be_cut`.
 
         Raises:
             OSError: it cannot be read.
-            ValueError: a local one of another length.
+            ValueError: a local file's length differs from the index.
         """
         size = shard.bytes if self.scheme else Path(self.where(shard.name)).stat().st_size
         if size > shard.bytes or (size < shard.bytes and not may_be_cut):
@@ -81,7 +81,7 @@ class ShardSource:
         return self.open_file(shard.name)
 
     def open_file(self, name: str) -> BinaryIO:
-        """A file by its name, which must be of the index or the index itself."""
+        """Open a file by its name: a shard's from the index, or that of the index itself."""
         where = self.where(name)
         if self.scheme:
             _check_url(where, self.scheme)
@@ -92,14 +92,14 @@ class ShardSource:
 
 
 class _Fetched(io.RawIOBase):
-    """The output of the program that fetches a URL.
+    """Output of the program that fetches a URL.
 
-    When it breaks off, it is started again after each of WAITS_S, and what has been read is passed over.
+    If the transfer breaks off, the program is restarted after each of WAITS_S, and the bytes already read are skipped.
     """
 
     def __init__(self, url: str, scheme: str):
         self.url, self.scheme = url, scheme
-        self.position = self.behind = 0  # bytes given out; of those, what a new start has yet to pass over
+        self.position = self.behind = 0  # bytes returned so far; of those, how many a restart has yet to skip
         self.waits = list(WAITS_S)
         self._start()
 
@@ -120,7 +120,7 @@ class _Fetched(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:
         while True:
             try:
-                self._pass_over()
+                self._skip_read_bytes()
                 count = self._receive(buffer)
                 self.position += count
                 return count
@@ -132,7 +132,7 @@ class _Fetched(io.RawIOBase):
                 self._start()
                 self.behind = self.position
 
-    def _pass_over(self) -> None:
+    def _skip_read_bytes(self) -> None:
         scratch = memoryview(bytearray(min(self.behind, _BUFFER)))
         while self.behind and (count := self._receive(scratch[: self.behind])):
             self.behind -= count
@@ -149,7 +149,7 @@ class _Fetched(io.RawIOBase):
         return count
 
     def _stop(self) -> None:
-        self._pipe.proc.kill()  # it may wait for the network; what it would still say does not matter
+        self._pipe.proc.kill()  # it may be waiting for the network, and its status no longer matters
         self._pipe.ignore_errors = True
         self._pipe.close()
 
@@ -160,20 +160,20 @@ class _Fetched(io.RawIOBase):
 
 
 class _Broken(Exception):
-    """What a reader would raise, and whether there is no use in trying again."""
+    """The error to raise once retries are used up; `is_final` rules out retries."""
 
     def __init__(self, error: OSError, is_final: bool):
         self.error, self.is_final = error, is_final
 
 
 def _readers() -> dict[str, tuple[str, Callable]]:
-    """Program and starter for each scheme; imported where it is needed, folders need none."""
+    """Return program and starter of each scheme; webdataset is imported late because folders do not need it."""
     from webdataset.gopen import Pipe, gopen_curl, gopen_gsutil
 
     def curl(url: str) -> Pipe:
         return gopen_curl(url, bufsize=0)
 
-    def aws(url: str) -> Pipe:  # webdataset has no reader of its own for it
+    def aws(url: str) -> Pipe:  # webdataset has no reader for s3
         return Pipe(["aws", "s3", "cp", "--only-show-errors", url, "-"], mode="rb", bufsize=0)
 
     return {

@@ -1,4 +1,4 @@
-"""One stream of an epoch, read shard by shard and given out in its shuffled order."""
+"""Reader of one stream of an epoch: it reads shard by shard and returns samples in shuffled order."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,11 +11,11 @@ from datasets.shards.shard_order import Piece, emission_order, shard_order, stre
 from datasets.shards.shard_samples import SampleReader, StoredSample
 from datasets.shards.shard_source import ShardSource
 
-AHEAD = 16  # numbers that are looked at in place of one that is damaged
+AHEAD = 16  # samples tried in place of a damaged one
 
 
 class EpochOrder(NamedTuple):
-    """What decides the order of samples in an epoch, and nothing else does."""
+    """All that determines the order of samples in an epoch."""
 
     seed: int
     epoch: int
@@ -24,20 +24,20 @@ class EpochOrder(NamedTuple):
 
 
 def epoch_shards(index: ShardIndex, epoch: int) -> list[Shard]:
-    """Those of the pass that an epoch reads."""
+    """Return the shards of the pass that an epoch reads."""
     return index.passes[epoch % len(index.passes)]
 
 
 class StreamReader:
-    """The samples of a stream, by the number under which each is given out.
+    """The samples of a stream, numbered in shuffled order.
 
-    Reading starts at the earliest sample that is still to come. What is not given out is passed over; a shard that
-    holds nothing else is not opened. Close it to close its file or the program that fetches.
+    Reading starts at the first sample that will be returned. Others are skipped, and a shard without any to return is
+    not opened. Call `close` to close the file or stop the program that fetches it.
 
     Args:
-        first, last: numbers from `first` up to `last` - 1 are given out.
-        skips_bad: what is damaged is an error where it is looked at, not as soon as it is read; and AHEAD numbers more,
-            as far as the stream goes, can be looked at.
+        first, last: samples numbered `first` up to `last` - 1 are returned.
+        skips_bad: raise the error of a damaged sample when it is requested rather than when it is read, and allow
+            requests of AHEAD more samples, up to the end of the stream.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class StreamReader:
         wanted = np.zeros(stop - start, bool)
         wanted[emission] = True
         self._first, self._emission = first, emission.tolist()
-        self.end = first + len(emission)  # of the numbers that can be looked at
-        self._left = 0
-        self._held: dict[int, StoredSample | str] = {}  # or what is wrong with it
+        self.end = first + len(emission)  # numbers below it can be requested
+        self._released = 0
+        self._held: dict[int, StoredSample | str] = {}  # a sample, or the error of a damaged one
         self._arriving = _read_wanted(source, index, shards, pieces, wanted, skips_bad)
 
-    def look(self, number: int) -> StoredSample:
-        """The sample of this number, from `first` up to `end` - 1, which was not left yet.
+    def sample_at(self, number: int) -> StoredSample:
+        """Return the sample with this number, in [first, end) and not yet released.
 
         Raises:
             OSError: a shard cannot be read.
@@ -82,15 +82,15 @@ class StreamReader:
             raise ValueError(found)
         return found
 
-    def leave(self, number: int) -> None:
-        """Forget all before this number, each of which was looked at."""
-        left = number - self._first
-        for position in self._emission[self._left : left]:
+    def release(self, number: int) -> None:
+        """Drop all samples before this number; each must have been requested."""
+        released = number - self._first
+        for position in self._emission[self._released : released]:
             del self._held[position]
-        self._left = left
+        self._released = released
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._arriving.close()
 
 
@@ -102,10 +102,10 @@ def _read_wanted(
     wanted: np.ndarray,
     skips_bad: bool,
 ) -> Iterator[tuple[int, StoredSample | str]]:
-    """(position in the stream, sample) of all that is wanted, in the order of the shards.
+    """Yield (position in the stream, sample) for each wanted position, in the order of the shards.
 
-    With `skips_bad` a text of what is wrong is in the place of what is damaged; it depends on the shard alone, not on
-    what else of it is wanted.
+    With `skips_bad`, the text of its error stands in for a damaged sample; it depends on the shard alone, not on which
+    of its samples are wanted.
     """
     position = 0
     for piece in pieces:
@@ -122,7 +122,7 @@ def _read_wanted(
 def _read_places(
     source: ShardSource, index: ShardIndex, shard: Shard, gaps: list[int], skips_bad: bool
 ) -> Iterator[StoredSample | str]:
-    """One sample of a shard after each gap, or what is wrong with it."""
+    """Skip each gap in a shard and yield the sample after it, or the text of its error."""
     try:
         stream = source.open_shard(shard, may_be_cut=skips_bad)
     except ValueError as error:

@@ -1,11 +1,11 @@
-"""The augmentations of whole batches, on the device that holds them.
+"""Augmentation of whole batches on their device.
 
-The same distributions and the same arithmetic as of single items (point_transforms.py, image_transforms.py),
-with every parameter drawn for each cloud and each image on its own. Drawing and applying are apart, so that both can
-be checked.
+Distributions and arithmetic are those of single items (point_transforms.py, image_transforms.py); every parameter is
+drawn separately for each cloud and image. Drawing is separate from applying, so that each can be tested.
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +38,7 @@ class PointDraws(NamedTuple):
 
 
 class ImageDraws(NamedTuple):
-    """As ImageDraw, a row an image: order (B, 3), factor (B, 3), flip (B,) bool."""
+    """ImageDraw for each image of a batch: order (B, 3), factor (B, 3), flip (B,) bool."""
 
     order: Tensor
     factor: Tensor
@@ -46,10 +46,10 @@ class ImageDraws(NamedTuple):
 
 
 def batch_generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
-    """A generator of its own for every (seed, epoch, step).
+    """Create an independent generator for every (seed, epoch, step).
 
-    A CUDA generator is seeded with 64 random bits. A CPU's would use 32 of them, of which two batches of one run may
-    share all, so each of its 624 words of state is set; they lie one by eight bytes after a header of 24 bytes.
+    A CUDA generator takes a seed of 64 random bits. A CPU generator would use only 32 of them, which two batches of a
+    run may share, so all 624 words of its state are set: one every eight bytes after a header of 24 bytes.
     """
     rng, generator = np.random.default_rng((seed, epoch, step)), torch.Generator(device)
     if generator.device.type != "cpu":
@@ -60,7 +60,7 @@ def batch_generator(device: torch.device, seed: int, epoch: int, step: int) -> t
 
 
 def draw_points(settings: PointAugment, num_clouds: int, num_points: int, generator: torch.Generator) -> PointDraws:
-    """What `settings` draws for each of `num_clouds` clouds; `generator` decides the device."""
+    """Draw the parameters of `settings` for each of `num_clouds` clouds, on the generator's device."""
 
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
@@ -82,13 +82,13 @@ def draw_points(settings: PointAugment, num_clouds: int, num_points: int, genera
 
 
 def rotations_about_y(angle: Tensor) -> Tensor:
-    """Shape: (B,) radians -> (B, 3, 3)."""
+    """Build rotation matrices about y. Shape: (B,) radians -> (B, 3, 3)."""
     cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
     return torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], dim=-1).unflatten(-1, (3, 3))
 
 
 def quaternion_rotations(quaternion: Tensor) -> Tensor:
-    """Shape: (B, 4), any length but 0 -> (B, 3, 3)."""
+    """Build the rotation matrices of quaternions of any length but 0. Shape: (B, 4) -> (B, 3, 3)."""
     w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
     rows = quaternion_matrix(w, x, y, z)
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
@@ -97,12 +97,12 @@ def quaternion_rotations(quaternion: Tensor) -> Tensor:
 def augment_points(points: Tensor, draws: PointDraws) -> Tensor:
     """Normalise, scale, rotate, translate, jitter, drop. Shape: (B, N, 3) float32 -> the same.
 
-    No cloud may be a single point.
+    The points of a cloud must not all coincide.
     """
     points = points - points.mean(dim=1, keepdim=True)
     radius = points.square().sum(dim=-1).amax(dim=1).sqrt()
     points = points * (draws.factor / radius)[:, None, None]
-    if draws.rotation is not None:  # summed here, for a matrix product may be of lower precision on a GPU
+    if draws.rotation is not None:  # not a matrix product, whose precision may be lower on a GPU
         points = torch.stack([(points * row[:, None]).sum(dim=-1) for row in draws.rotation.unbind(1)], dim=-1)
     extent = points.amax(dim=1) - points.amin(dim=1)  # (B, 3)
     points = points + (draws.shift * extent)[:, None] + draws.noise
@@ -110,7 +110,7 @@ def augment_points(points: Tensor, draws: PointDraws) -> Tensor:
 
 
 def draw_images(num_images: int, generator: torch.Generator) -> ImageDraws:
-    """What `draw_image` draws, for each of `num_images`; `generator` decides the device."""
+    """Draw what `draw_image` draws for each of `num_images` images, on the generator's device."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, device=generator.device)
@@ -124,7 +124,7 @@ def augment_images(images: Tensor, draws: ImageDraws, size: int) -> Tensor:
     """Resize, mirror, adjust, normalise. Shape: (B, 3, H, W) uint8 -> (B, 3, S, S) float32."""
     resized = resize_square(images, size)
     pixels = torch.where(draws.flip[:, None, None, None], resized.flip(-1), resized).float()
-    for which in draws.order.unbind(1):  # (B,): each image's own adjustment
+    for which in draws.order.unbind(1):  # (B,): the adjustment of each image
         kind = which[:, None, None, None]
         factor = draws.factor.gather(1, which[:, None])[..., None, None]
         luma = grey(pixels)
@@ -136,39 +136,46 @@ def augment_images(images: Tensor, draws: ImageDraws, size: int) -> Tensor:
 class BatchAugment:
     """Augments the batches of a data set with `augment=False`, on their device.
 
-    The draws of a batch are a function of (seed, epoch, step) and the kind of device.
+    The draws of a batch are a function of (seed, epoch, step) and the kind of device. They are made for the batch of
+    all ranks, of which each rank uses its rows, so that a step does not depend on the number of ranks.
 
     Args:
-        point_augment: settings of the clouds.
+        clouds: keys of the clouds in a batch and what augments each; clouds with equal settings are drawn together.
         image_size: side of the images, pixels.
         seed: of the run, >= 0.
-        rank, world_size: a batch is the rank-th of so many equal parts of a larger one, and is drawn for as such.
+        rank, world_size: the batch is the rank-th of world_size equal parts of the step's batch.
     """
 
-    def __init__(self, point_augment: PointAugment, image_size: int, seed: int, rank: int = 0, world_size: int = 1):
-        self.point_augment = point_augment
+    def __init__(
+        self, clouds: Mapping[str, PointAugment], image_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ):
+        self.groups: dict[PointAugment, list[str]] = {}
+        for key, settings in clouds.items():
+            self.groups.setdefault(settings, []).append(key)
         self.image_size = image_size
         self.seed = seed
         self.rank, self.world_size = rank, world_size
 
     def __call__(self, batch: dict[str, Tensor], epoch: int, step: int) -> dict[str, Tensor]:
-        """The batch with aug_a, aug_b (B, N, 3) and, where there is one, image (B, 3, H, W) uint8 augmented."""
-        clouds = torch.cat([batch["aug_a"], batch["aug_b"]])
-        generator = batch_generator(clouds.device, self.seed, epoch, step)
-        draws = draw_points(self.point_augment, len(clouds) * self.world_size, clouds.shape[1], generator)
-        draws = PointDraws(*(self._own(values, 2) for values in draws))
-        aug_a, aug_b = augment_points(clouds, draws).chunk(2)
-        augmented = {"aug_a": aug_a, "aug_b": aug_b}
+        """Return the batch, its clouds (B, N, 3) and, where present, its image (B, 3, H, W) uint8 augmented."""
+        device = next(batch[keys[0]].device for keys in self.groups.values())
+        generator = batch_generator(device, self.seed, epoch, step)
+        augmented: dict[str, Tensor] = {}
+        for settings, keys in self.groups.items():
+            points = torch.cat([batch[key] for key in keys])
+            draws = draw_points(settings, len(points) * self.world_size, points.shape[1], generator)
+            draws = PointDraws(*(self._rank_rows(values, len(keys)) for values in draws))
+            augmented |= zip(keys, augment_points(points, draws).chunk(len(keys)))
         if "image" in batch:
             images = batch["image"]
             draws = draw_images(len(images) * self.world_size, generator)
-            draws = ImageDraws(*(self._own(values, 1) for values in draws))
+            draws = ImageDraws(*(self._rank_rows(values, 1) for values in draws))
             augmented["image"] = augment_images(images, draws, self.image_size)
         return batch | augmented
 
-    def _own(self, values: Tensor | None, num_kinds: int) -> Tensor | None:
-        """The rows of this part, of each of the kinds that follow each other in the larger batch."""
+    def _rank_rows(self, values: Tensor | None, num_keys: int) -> Tensor | None:
+        """Select this rank's rows of each key; the draws of all ranks stand key by key, and within a key by rank."""
         if values is None or self.world_size == 1:
             return values
-        rows = values.unflatten(0, (num_kinds, self.world_size, -1))
+        rows = values.unflatten(0, (num_keys, self.world_size, -1))
         return rows[:, self.rank].flatten(0, 1)

@@ -1,7 +1,7 @@
-"""Augmentations of one point cloud as CrossPoint published them.
+"""Augmentations of single point clouds as CrossPoint published them.
 
-Each is a pure function of a (N, 3) float32 array and a generator: the input is never changed, the result is
-a new float32 array of the same shape, and equal generators give equal results. Rows are points, y is up.
+Each is a pure function of a (N, 3) float32 array and a generator that returns a new float32 array. Rows are points, y
+is up.
 
 Source: Afham et al. 2022, arXiv:2203.00680, and its published code for the exact parameters and their order.
 """
@@ -21,9 +21,9 @@ def unit_sphere(points: np.ndarray) -> np.ndarray:
     """Move the centroid to the origin and scale the farthest point to radius 1.
 
     Args:
-        points: (..., N, 3), each cloud is treated on its own.
+        points: (..., N, 3), one or many clouds.
     Raises:
-        ValueError: all points of a cloud coincide, so that it has no size, or its size overflows.
+        ValueError: all points of a cloud coincide, or its size overflows.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         centred = points - _columns(points).mean(axis=-1)[..., None, :]
@@ -38,17 +38,17 @@ def unit_sphere(points: np.ndarray) -> np.ndarray:
 
 
 def _columns(points: np.ndarray) -> np.ndarray:
-    """(..., N, 3) as (..., 3, N) in memory: reductions over the points are several times faster so."""
+    """Copy (..., N, 3) to contiguous (..., 3, N), in which reductions over the points are several times faster."""
     return np.ascontiguousarray(np.swapaxes(points, -1, -2))
 
 
 def random_scale(points: np.ndarray, rng: np.random.Generator, low: float = 0.5, high: float = 2.0) -> np.ndarray:
-    """Multiply by one factor from U(low, high), the same for every axis."""
+    """Multiply all axes by one factor from U(low, high)."""
     return (points * rng.uniform(low, high)).astype(np.float32)
 
 
 def rotate_y(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn about the y axis by an angle from U(0, 2 pi)."""
+    """Rotate about the y axis by an angle from U(0, 2 pi)."""
     angle = rng.uniform(0.0, 2.0 * math.pi)
     cos, sin = math.cos(angle), math.sin(angle)
     rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]], dtype=np.float32)
@@ -56,14 +56,14 @@ def rotate_y(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rotate_so3(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn by a rotation uniform over all orientations, drawn as a unit quaternion."""
+    """Rotate by a rotation uniform over SO(3), drawn as a unit quaternion."""
     w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
     rotation = np.array(quaternion_matrix(w, x, y, z), dtype=np.float32)
     return (rotation @ points.T).T
 
 
 def quaternion_matrix(w: T, x: T, y: T, z: T) -> list[list[T]]:
-    """Rows of the rotation matrix of a unit quaternion; its parts are numbers, arrays or tensors of one shape."""
+    """Return the rows of a unit quaternion's rotation matrix; its parts may be numbers, arrays or tensors."""
     return [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
@@ -99,7 +99,7 @@ def input_dropout(points: np.ndarray, rng: np.random.Generator, max_ratio: float
 
 
 def random_subset(points: np.ndarray, rng: np.random.Generator, num_points: int) -> np.ndarray:
-    """`num_points` different rows in random order; all rows as they are when the count already fits."""
+    """Draw `num_points` different rows in random order; return the array itself if it has as many rows."""
     if num_points == len(points):
         return points
     return points[rng.choice(len(points), size=num_points, replace=False)]
@@ -107,13 +107,13 @@ def random_subset(points: np.ndarray, rng: np.random.Generator, num_points: int)
 
 @dataclass(frozen=True)
 class PointAugment:
-    """The chain of CrossPoint's pre-training, its defaults as published; nothing is normalised again after step one.
+    """The augmentation chain of CrossPoint's pre-training, by default as published; only its first step normalises.
 
     Args:
-        rotation: "y" turns about the up axis, "so3" about any axis (for shapes whose up axes differ), "none" not.
-        max_scale: one factor from U(1 / max_scale, max_scale) for all axes, >= 1.
-        translation: shift of each axis, at most this share of the cloud's extent along it, >= 0.
-        max_dropout: at most this share of the points becomes copies of point 0, in [0, 1).
+        rotation: "y" about the up axis, "so3" about any axis (for shapes whose up axes differ), or "none".
+        max_scale: all axes are scaled by one factor from U(1 / max_scale, max_scale), >= 1.
+        translation: largest shift along each axis, as a share of the cloud's extent along it, >= 0.
+        max_dropout: largest share of the points that become copies of point 0, in [0, 1).
     Raises:
         ValueError: a value outside these ranges.
     """
@@ -133,8 +133,8 @@ class PointAugment:
             )
 
     def __call__(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A new augmented cloud. Shape: (N, 3) -> (N, 3), float32."""
-        points = unit_sphere(np.asfortranarray(points))  # columns in one piece: all that follows is twice as fast
+        """Augment a cloud into a new array. Shape: (N, 3) -> (N, 3), float32."""
+        points = unit_sphere(np.asfortranarray(points))  # contiguous columns make all following steps twice as fast
         points = random_scale(points, rng, 1 / self.max_scale, self.max_scale)
         if self.rotation != "none":
             points = rotate_y(points, rng) if self.rotation == "y" else rotate_so3(points, rng)
@@ -144,3 +144,8 @@ class PointAugment:
 
 
 PUBLISHED_AUGMENT = PointAugment()
+
+
+def augmented_pair(augment: PointAugment = PUBLISHED_AUGMENT) -> dict[str, PointAugment]:
+    """Name CrossPoint's two clouds of a shape, both augmented alike: the `clouds` of RenderPairs and BatchAugment."""
+    return {"aug_a": augment, "aug_b": augment}

@@ -14,7 +14,7 @@ from benchmarks import loader
 from benchmarks.published import published_loader
 from data.storage.packed_writer import write_packed
 from datasets.shapes.shape_tree import list_shapes
-from datasets.transforms.image_transforms import published_image_augment, to_pixels
+from datasets.transforms.image_transforms import augment_image, draw_image, to_pixels
 from datasets.transforms.point_transforms import PUBLISHED_AUGMENT
 from tests.support.tiny_trees import cloud, disc_view, write_ply, write_shapenet
 
@@ -65,7 +65,7 @@ def test_published_images_have_the_statistics_of_ours(tmp_path, seeded):
     dataset, rng = published_loader.PublishedRender(root, 8), np.random.default_rng(0)
     theirs = torch.stack([dataset[0][2] for _ in range(400)])
     pixels = to_pixels(Image.open(view))
-    ours = torch.stack([published_image_augment(pixels, rng, 8) for _ in range(400)])
+    ours = torch.stack([augment_image(pixels, draw_image(rng), 8) for _ in range(400)])
     for channel, row, column in ((0, 3, 3), (1, 0, 5), (2, 7, 2)):
         values = [images[:, channel, row, column].round(decimals=4) for images in (theirs, ours)]
         assert ks_2samp(*values).pvalue > 0.01

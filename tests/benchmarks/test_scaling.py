@@ -1,19 +1,35 @@
-import csv
+import json
 
 import pytest
 
 from benchmarks import scaling
+from benchmarks.harness.records import read_csv
+from tests.support.several_processes import run_in_processes
 
 TINY = "--batch 4 --points 32 --k 4 --image_size 32 --steps 1 --rounds 1".split()
 
 
-def test_two_processes_are_measured_beside_one_on_the_same_batch(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def forked(monkeypatch, tmp_path):
+    """The processes of a form are forked with everything imported; each gets the flags of the command."""
+
+    def run_form(form, args):
+        out = tmp_path / f"{form.processes}.json"
+        words = scaling.command(form, args, out)
+        assert ("torch.distributed.run" in words) == (form.processes > 1)
+        own = scaling.parse_args(words[words.index("benchmarks.scaling") + 1 :])
+        run_in_processes(scaling.measure_alone, form.processes, tmp_path, own, is_joined=False)
+        return json.loads(out.read_text())
+
+    monkeypatch.setattr(scaling, "run_form", run_form)
+
+
+def test_two_processes_are_measured_beside_one_on_the_same_batch(forked, tmp_path, capsys, monkeypatch):
     sides = {"1x1": scaling.BASES["1x1"], "2x1": scaling.SIDES["2x1"]}
     monkeypatch.setattr(scaling, "SIDES", sides)
     monkeypatch.setattr(scaling, "BASES", {"1x1": scaling.BASES["1x1"]})
     scaling.main(scaling.parse_args([*TINY, "--record", str(tmp_path / "r.csv")]))
-    with (tmp_path / "r.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_csv(tmp_path / "r.csv")
     assert [(row["side"], row["figure"]) for row in rows] == [
         ("1x1", "throughput"),
         ("2x1", "throughput"),

@@ -1,4 +1,4 @@
-"""The README's speed section is made of recorded rows, and of nothing else."""
+"""The speed sections of README and docs/speed.md are made of recorded rows, and of nothing else."""
 
 import pytest
 from PIL import Image
@@ -62,7 +62,7 @@ def test_of_rates_the_largest_is_bold():
 
 def test_machines_and_thread_counts_have_tables_of_their_own():
     rows = [row("B=8", "ours", 1), row("B=8", "ours", 2, machine="other"), row("B=8", "ours", 3, threads="2")]
-    section = report.readme_section(rows)
+    section = report.page_section(rows)
     assert [line for line in section.splitlines() if line.startswith("| 8")] == ["| 8 | 1 |", "| 8 | 2 |", "| 8 | 3 |"]
     assert "m, 2 threads, torch 2, commit c0ffee, 2026-01-01." in section
 
@@ -84,30 +84,41 @@ def test_a_size_out_of_memory_is_left_out_of_the_fit():
     assert [growth.sizes[-1] for growth in find_growth(rows, "N")] == [2048, 4096]
 
 
-def test_the_program_writes_section_and_plot(tmp_path):
+def run_report(folder, rows):
     begin, end = markers(report.SECTION)
-    (tmp_path / "README.md").write_text(f"before\n{begin}\n{end}\nafter\n")
-    write_rows(tmp_path / "r.csv", COLUMNS, growing())
-    flags = ["--csv", tmp_path / "r.csv", "--readme", tmp_path / "README.md"]
+    for name in ("README.md", "speed.md"):
+        (folder / name).write_text(f"before\n{begin}\n{end}\nafter\n")
+    write_rows(folder / "r.csv", COLUMNS, rows)
+    flags = ["--csv", folder / "r.csv", "--readme", folder / "README.md", "--page", folder / "speed.md"]
     report.main(report.parse_args([str(flag) for flag in flags]))
-    text = (tmp_path / "README.md").read_text()
-    assert "| training step | N, points of a cloud | 512 1024 2048 | B 8 k 20 | 2.00 | 1.00 |" in text
-    assert f"]({report.PLOT})" in text
+    return [(folder / name).read_text() for name in ("README.md", "speed.md")]
+
+
+def test_the_program_writes_sections_and_plot(tmp_path):
+    rows = [row(report._STEP, "published", 9), row(report._STEP, "ours", 4), row(report._STEP, "published", 10)]
+    readme, page = run_report(tmp_path, [*growing(), *rows])
+    line = "| training step of DGCNN | B 16 N 1024 k 15 clouds augmented | published: 10 ms | ours: 4 ms | 2.50x | m |"
+    assert line in readme
+    assert readme.count("|\n") == 3
+    assert "| training step | N, points of a cloud | 512 1024 2048 | B 8 k 20 | 2.00 | 1.00 |" in page
+    assert f"]({report.PLOT})" in page
     with Image.open(tmp_path / report.PLOT) as image:
         assert image.width > 0
 
 
 def test_without_growth_there_is_neither_plot_nor_link_to_it(tmp_path):
-    begin, end = markers(report.SECTION)
-    (tmp_path / "README.md").write_text(f"{begin}\n{end}\n")
-    write_rows(tmp_path / "r.csv", COLUMNS, growing()[:3])
-    flags = ["--csv", tmp_path / "r.csv", "--readme", tmp_path / "README.md"]
-    report.main(report.parse_args([str(flag) for flag in flags]))
+    texts = run_report(tmp_path, growing()[:3])
     assert not (tmp_path / report.PLOT).exists()
-    assert str(report.PLOT) not in (tmp_path / "README.md").read_text()
+    assert not any(report.PLOT in text for text in texts)
 
 
-def test_the_readme_shows_what_is_recorded():
-    text = (REPO / "README.md").read_text(encoding="utf-8")
-    section = report.readme_section(read_csv(RESULTS))
-    assert replace_section(text, report.SECTION, section) == text, "run: python -m benchmarks.report"
+@pytest.mark.parametrize(
+    ("name", "make"), [("README.md", report.readme_section), ("docs/speed.md", report.page_section)]
+)
+def test_the_committed_sections_show_what_is_recorded(name, make):
+    text = (REPO / name).read_text(encoding="utf-8")
+    assert replace_section(text, report.SECTION, make(read_csv(RESULTS))) == text, "run: python -m benchmarks.report"
+
+
+def test_every_line_of_the_readme_is_recorded():
+    assert report.readme_section(read_csv(RESULTS)).count("\n") == 1 + len(report.FRONT_PAGE) == 6

@@ -31,19 +31,28 @@ have=$(cat "$output" 2>/dev/null | wc -c)
 tail -c +$((have + 1)) "$here/links/$id" >>"$output"
 """
 
+# Unpacks any archive and notes its origin as data.unpack does, and finds all data sound.
+PYTHON = """#!/usr/bin/env bash
+if [ "$2" = data.unpack ]; then
+  tar -xzf "$3" -C "$5"
+  echo "digest  $(basename "$3")" >"$5/$(tar -tzf "$3" | sed 's|/.*||;q')/.unpacked_from"
+fi
+"""
+
 
 @pytest.fixture
 def links(tmp_path):
     """Folder whose files the stand-in serves, by id."""
     (tmp_path / "bin" / "links").mkdir(parents=True)
-    curl = tmp_path / "bin" / "curl"
-    curl.write_text(CURL)
-    curl.chmod(0o755)
+    for name, program in (("curl", CURL), ("python", PYTHON)):
+        (tmp_path / "bin" / name).write_text(program)
+        (tmp_path / "bin" / name).chmod(0o755)
     return tmp_path / "bin" / "links"
 
 
-def download(tmp_path, *arguments):
-    env = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHON": sys.executable}
+def download(tmp_path, *arguments, python=None):
+    env = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    env["PYTHON"] = python or str(tmp_path / "bin" / "python")
     command = ["bash", str(REPO / "data" / "download_data.sh"), *arguments]
     return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
 
@@ -55,7 +64,7 @@ def pack(path, folder):
 
 def test_an_archive_is_fetched_unpacked_removed_and_its_data_checked(tmp_path, links):
     pack(links / LINKS["modelnet40"], write_modelnet40(tmp_path / "tree"))
-    done = download(tmp_path, "--out", "out", "modelnet40")
+    done = download(tmp_path, "--out", "out", "modelnet40", python=sys.executable)
     assert done.returncode == 0, done.stderr
     assert "ModelNet40 layout in" in done.stdout
     assert "no faults; next: python -m scripts.eval_svm" in done.stdout
@@ -75,7 +84,7 @@ def test_a_broken_transfer_keeps_its_part_and_the_next_run_continues(tmp_path, l
     assert "--continue-at -" in (tmp_path / "bin" / "calls").read_text()
 
 
-def test_a_quota_page_is_told_and_does_not_stay_as_a_part(tmp_path, links):
+def test_a_quota_page_is_reported_and_does_not_stay_as_a_part(tmp_path, links):
     (links / LINKS["modelnet40"]).write_text("<!DOCTYPE html><html>Quota exceeded</html>")
     done = download(tmp_path, "--out", "out", "modelnet40")
     assert done.returncode == 1

@@ -7,6 +7,7 @@ import trimesh
 
 from data import make_shapes, pack, render_views
 from data.check_data import main, parse_args
+from tests.support.pickled_jobs import run_pickled
 from tests.support.tiny_trees import cloud, write_shapenet
 
 NAMES = ["a b; touch mark", "$(touch mark)", "`touch mark`", "a'b\" & touch mark #", "two\nlines; touch mark", "-rf *"]
@@ -40,7 +41,7 @@ def test_commands_to_copy_name_the_folder_as_it_is(tmp_path, empty, capsys, name
     assert str(root / "shapenet_render.h5") in words_of(capsys.readouterr().out, "next: ", empty)
 
 
-def test_a_damaged_packed_file_is_named_in_the_command_that_mends_it(tmp_path, empty, capsys):
+def test_a_damaged_packed_file_is_named_in_the_command_that_repairs_it(tmp_path, empty, capsys):
     root = write_shapenet(tmp_path / NAMES[0])
     pack.main(pack.parse_args(["--workers", "1", str(root)]))
     path = root / "shapenet_render.h5"
@@ -58,7 +59,8 @@ def test_made_shapes_are_checked_by_a_command_that_names_them_as_they_are(tmp_pa
     assert words_of(capsys.readouterr().out, "check it: ", empty)[-1] == str(tmp_path / NAMES[0])
 
 
-def test_meshes_of_such_names_are_rendered_under_them(tmp_path, empty):
+def test_meshes_of_such_names_are_rendered_under_them(tmp_path, empty, monkeypatch):
+    monkeypatch.setattr(render_views, "run_isolated", run_pickled)
     names = [name for name in NAMES if "/" not in name]
     for name in names:
         (tmp_path / "meshes" / name).mkdir(parents=True)

@@ -11,12 +11,13 @@ from torch import nn
 
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.published import export_state, load_encoder, read_weights
+from models.weights.published import export_state, load_encoder
+from models.weights.weight_file import read_weights
 from scripts import finetune_cls
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, metrics, results, same, start_of, weights
 from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn
-from utils.classification.classifier_training import load_network
+from utils.classification.classifier_weights import load_network
 from utils.cli import run_main
 
 NUM_POINTS = 48

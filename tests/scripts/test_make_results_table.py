@@ -3,13 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts.make_results_table import PUBLISHED, SECTION, main, parse_args, readme_section
+from scripts.make_results_table import PUBLISHED, SECTION, main, page_section, parse_args, readme_section
 from tests.conftest import REPO
 from utils.markdown import markers, replace_section
+from utils.results.front_page import FRONT_PAGE
 from utils.results.published_table import _SAME, MISSING, published_table, read_published
-from utils.results.tables import COLUMNS, read_csv, results_table
+from utils.results.result_records import COLUMNS, read_csv
+from utils.results.result_tables import results_table, short_table
+from utils.results.seed_means import MARK_NOTE
 from utils.results.tasks import FIGURE_NAMES, TASKS
 
+RECORDED = read_csv(REPO / "benchmarks" / "accuracies.csv")
 BEGIN, END = markers(SECTION)
 RANDOM = {"published": 0.1, "fair": 0.6, "knn": 0.5}
 
@@ -42,17 +46,21 @@ def report(tmp_path):
 
 @pytest.fixture
 def readme(tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{BEGIN}\nold figures\n{END}\nafter\n")
-    return path
+    for name in ("README.md", "results.md"):
+        (tmp_path / name).write_text(f"before\n{BEGIN}\nold figures\n{END}\nafter\n")
+    return tmp_path / "README.md"
 
 
 def run(*argv):
     main(parse_args([str(word) for word in argv]))
 
 
+def places(readme):
+    return "--readme", readme, "--page", readme.with_name("results.md")
+
+
 def append(tmp_path, readme, *reports, name="quick"):
-    run(*reports, "--csv", tmp_path / "r.csv", "--append", "--run", name, "--data", "built-in", "--readme", readme)
+    run(*reports, "--csv", tmp_path / "r.csv", "--append", "--run", name, "--data", "built-in", *places(readme))
     return read_csv(tmp_path / "r.csv")
 
 
@@ -66,16 +74,16 @@ def test_printed_table_has_a_line_for_each_protocol_with_both_encoders_and_the_g
     lines = [cells(line) for line in capsys.readouterr().out.splitlines()[2:]]
     assert [line[2].split(":")[0].split(",")[0] for line in lines] == ["linear SVM"] * 2 + ["nearest neighbour"]
     assert [line[4:] for line in lines] == [
-        ["10.0", "70.0", "+60.0", "1"],
-        ["60.0", "55.0", "-5.0", "1"],
-        ["50.0", "62.5", "+12.5", "1"],
+        ["10.0", "70.0", "+60.0", "1", "1"],
+        ["60.0", "55.0", "-5.0", "1", "1"],
+        ["50.0", "62.5", "+12.5", "1", "1"],
     ]
 
 
 def test_several_seeds_become_their_mean_and_sample_deviation_whatever_c_the_fair_protocol_chose(report, capsys):
     run(*(report(f"{s}", seed=s, accuracies={"fair": 0.5 + 0.1 * s}) for s in (1, 2, 3)))
     (line,) = capsys.readouterr().out.splitlines()[2:]
-    assert cells(line)[4:] == ["70.0 ± 10.0", "-", "-", "3"]
+    assert cells(line)[4:] == ["70.0 ± 10.0", "-", "-", "3", "1"]
 
 
 @pytest.mark.parametrize(
@@ -94,10 +102,11 @@ def test_append_keeps_every_result_with_its_origin_and_writes_the_readme(report,
     assert {(row["run"], row["data"], row["commit"], row["machine"]) for row in rows} == {
         ("quick", "built-in", "c0ffee", "m")
     }
-    text = readme.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n")
-    assert text.endswith(f"\n{END}\nafter\n")
-    assert "old figures" not in text
+    for path in (readme, readme.with_name("results.md")):
+        text = path.read_text()
+        assert text.startswith(f"before\n{BEGIN}\n")
+        assert text.endswith(f"\n{END}\nafter\n")
+        assert "old figures" not in text
     assert "| quick | built-in |" in text
 
 
@@ -112,8 +121,9 @@ def test_append_records_what_trained_the_checkpoint_and_its_seed(report, readme,
     keys = ("train_command", "seed", "train_commit", "hours", "commit")
     expected = ("train_crosspoint.py --epochs 1", "7", "facade, decade", "1.25", "c0ffee")
     assert {tuple(row[key] for key in keys) for row in rows} == {expected}
-    assert "| 7 | big | 1.25 | facade, decade |" in readme.read_text()
-    assert "`train_crosspoint.py --epochs 1`" in readme.read_text()
+    text = readme.with_name("results.md").read_text()
+    assert "| 7 | big | 1.25 | facade, decade |" in text
+    assert "`train_crosspoint.py --epochs 1`" in text
 
 
 def test_a_checkpoint_whose_training_is_not_known_is_not_recorded(report, readme, tmp_path):
@@ -134,7 +144,7 @@ def test_damaged_records_of_the_training_are_named(report, readme, tmp_path, nam
 def test_the_same_report_twice_is_one_seed_and_another_data_folder_another_line(report, capsys):
     run(report("a", accuracies={"fair": 0.5}, data="x"), report("b", accuracies={"fair": 0.5}, data="x"))
     run(report("a", accuracies={"fair": 0.5}, data="x"), report("b", accuracies={"fair": 0.1}, data="y"))
-    lines = [cells(line)[-1] for line in capsys.readouterr().out.splitlines() if "linear" in line]
+    lines = [cells(line)[-2] for line in capsys.readouterr().out.splitlines() if "linear" in line]
     assert lines == ["1", "1", "1"]
 
 
@@ -149,14 +159,14 @@ def test_readme_without_its_markers_is_refused_by_name(readme, tmp_path):
     readme.write_text("no markers")
     (tmp_path / "r.csv").write_text(",".join(COLUMNS) + "\n")
     with pytest.raises(ValueError, match="README.md.*expected one line"):
-        run("--csv", tmp_path / "r.csv", "--readme", readme)
+        run("--csv", tmp_path / "r.csv", *places(readme))
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n", ",".join(COLUMNS) + "\n" + "nan," * (len(COLUMNS) - 1) + "1\n"])
 def test_a_damaged_csv_is_refused_by_name(readme, tmp_path, text):
     (tmp_path / "r.csv").write_text(text)
     with pytest.raises(ValueError, match="r.csv"):
-        run("--csv", tmp_path / "r.csv", "--readme", readme)
+        run("--csv", tmp_path / "r.csv", *places(readme))
 
 
 @pytest.mark.parametrize(
@@ -174,11 +184,18 @@ def test_flags_that_do_not_say_what_to_do_are_refused(argv):
         parse_args(argv)
 
 
-def test_the_tables_of_the_readme_are_those_of_the_recorded_results():
-    text = (REPO / "README.md").read_text(encoding="utf-8")
-    section = readme_section(read_csv(REPO / "benchmarks" / "accuracies.csv"))
+@pytest.mark.parametrize(("name", "make"), [("README.md", readme_section), ("docs/results.md", page_section)])
+def test_the_committed_tables_are_those_of_the_recorded_results(name, make):
+    text = (REPO / name).read_text(encoding="utf-8")
     message = "run: python -m scripts.make_results_table --csv benchmarks/accuracies.csv"
-    assert replace_section(text, SECTION, section) == text, message
+    assert replace_section(text, SECTION, make(RECORDED)) == text, message
+
+
+def test_the_readme_shows_at_most_15_lines_each_with_a_random_and_a_pretrained_encoder():
+    for entry in FRONT_PAGE:
+        (line,) = short_table(RECORDED, [entry]).splitlines()[2:]
+        assert "-" not in cells(line)[3:6]
+    assert len(FRONT_PAGE) <= 15
 
 
 RECORDS = {
@@ -231,8 +248,9 @@ def test_two_seeds_of_an_evaluation_with_one_encoder_are_two_figures(report, cap
     second["results"][0] |= {"seed": 2, "accuracy": 0.7}
     Path(paths[1]).write_text(json.dumps(second))
     run(*paths)
-    (line,) = capsys.readouterr().out.splitlines()[2:]
-    assert cells(line)[4:] == ["-", "60.0 ± 14.1", "-", "2"]
+    line, _, note = capsys.readouterr().out.splitlines()[2:]
+    assert cells(line)[4:] == ["-", "60.0 ± 14.1†", "-", "1", "2"]
+    assert note == MARK_NOTE
 
 
 def test_a_published_figure_meets_ours_on_the_same_data_only():
@@ -240,9 +258,9 @@ def test_a_published_figure_meets_ours_on_the_same_data_only():
     published = next(row for row in rows if row["task"] == "part_segmentation")
     ours = dict.fromkeys(COLUMNS, "") | {name: published[name] for name in _SAME}
     ours |= {"run": "a", "num_points": "7", "value": "0.851", "data": "published"}
-    assert "| 85.1 | a, 7 points | 1 | `" in published_table([published], [ours])
+    assert "| 85.1 | a, 7 points | 1 | 1 | `" in published_table([published], [ours])
     for other in ({"data": "built-in"}, {"encoder": "pretrained"}, {"metric": "miou_class"}, {"dataset": "x"}):
-        assert f"| {MISSING} | - | - | `" in published_table([published], [ours | other])
+        assert f"| {MISSING} | - | - | - | `" in published_table([published], [ours | other])
 
 
 def test_published_figures_stand_beside_ours_of_the_same_c_and_never_beside_a_mean_over_runs():
@@ -277,7 +295,7 @@ def test_published_figures_name_tasks_figures_and_sources_that_exist():
 
 @pytest.mark.parametrize(
     ("seeds", "gain"),
-    [((1, 2, 3), "+10.3 ± 0.3"), ((4, 5, 6), "+10.3 ± 16.3")],  # by hand: of 10, 10, 11; of both spreads
+    [((1, 2, 3), "+10.3 ± 0.3†"), ((4, 5, 6), "+10.3 ± 16.3†")],  # by hand: of 10, 10, 11; of both spreads
 )
 def test_the_error_of_a_gain_is_that_of_pairs_where_the_evaluations_have_the_same_seeds(seeds, gain):
     common = dict.fromkeys(COLUMNS, "") | {"task": "finetune_cls", "protocol": "dgcnn", "metric": "accuracy"}
@@ -287,4 +305,4 @@ def test_the_error_of_a_gain_is_that_of_pairs_where_the_evaluations_have_the_sam
         for seed, value in zip(numbers, values)
     ]
     (line,) = results_table(rows).splitlines()[2:]
-    assert cells(line)[-2] == gain
+    assert cells(line)[-3] == gain

@@ -56,7 +56,7 @@ class Browser:
         os.close(self._answers)
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol and wait for its result; events on the way are noted."""
+        """Call a method of the protocol and wait for its result, keeping events that arrive meanwhile."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -102,13 +102,13 @@ class Browser:
         self.settle()
 
     def settle(self) -> None:
-        """Let all that waits for a frame run: two frames, as the observer of sizes asks for another."""
+        """Wait two frames: the second is for the observer of sizes, which asks for another."""
         self.run(
             "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))"
         )
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression, awaited."""
+        """Evaluate a JavaScript expression and await its value."""
         answer = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -121,7 +121,7 @@ class Browser:
             time.sleep(0.02)
 
     def middle(self, selector: str) -> tuple[float, float]:
-        """Centre of an element, scrolled into view, in pixels of the window."""
+        """Scroll an element into view and return its centre in pixels of the window."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.run(f"{found}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
         return tuple(
@@ -129,7 +129,7 @@ class Browser:
         )
 
     def mouse(self, kind: str, x: float, y: float, buttons: int = 0) -> None:
-        """A real mouse event: mouseMoved, mousePressed or mouseReleased."""
+        """Send a real mouse event: mouseMoved, mousePressed or mouseReleased."""
         pressed = {"button": "left", "clickCount": 1} if kind != "mouseMoved" or buttons else {}
         self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, buttons=buttons, **pressed)
 

@@ -1,4 +1,4 @@
-"""Running the validator in this process."""
+"""Runs of the validator in this process."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from data.checking.check_report import Report
 
 
 def check(root: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str]:
-    """Exit status and printed text of one run in this process."""
+    """Run the validator; return exit status and printed text."""
     status = main(parse_args([str(root), "--workers", "1", *flags]))
     return status, capsys.readouterr().out
 
 
 def report_on(root: Path, title: str) -> Report:
-    """The one report whose title starts so."""
+    """Return the only report whose title starts with `title`."""
     (report,) = [report for report in check_all(root, workers=1) if report.title.startswith(title)]
     return report

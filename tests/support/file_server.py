@@ -1,4 +1,4 @@
-"""A folder served over HTTP, well or badly."""
+"""HTTP server of a folder that can misbehave."""
 
 import shutil
 import threading
@@ -13,7 +13,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="URLs are f
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; of names in `cut` half, of those in `stalled` nothing, of those in `shaky` half at first."""
+    """Serves half of each file in `cut`, nothing of those in `stalled`, and half of those in `shaky` twice."""
 
     cut, stalled, shaky = (), (), ()
     release = threading.Event()
@@ -39,7 +39,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serving(folder, **behaviour):
-    """The URL of a folder."""
+    """Serve a folder; yield its URL."""
     handler = type("Behaving", (Handler,), behaviour | {"release": threading.Event(), "asked": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

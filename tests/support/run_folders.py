@@ -1,4 +1,4 @@
-"""A run folder with every file that scripts.report shows, small, and with names that must not break out of a page."""
+"""A small run folder with every file that scripts.report shows, and names that must not break out of a page."""
 
 import base64
 import json
@@ -61,7 +61,7 @@ def write_parts(folder: Path, num_shapes: int = 5, num_points: int = 31, **chang
 
 
 def write_run(folder: Path) -> Path:
-    """All of it; the folder."""
+    """Write all files; return the folder."""
     config = {**ORIGIN, "command": "train_crosspoint.py --exp_name tiny", "flags": {}, "python": "3.11", "torch": "2.6"}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))

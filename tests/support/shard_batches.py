@@ -15,7 +15,7 @@ FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:D
 def open_loader(
     folder: Path | str, *, num_workers=0, rank=0, world_size=1, seed=1, streams=STREAMS, shuffle_buffer=3, **options
 ) -> ShardLoader:
-    """A loader of batches of BATCH; other options are `skips_bad` and those of ShardPairs."""
+    """Open a loader of batches of BATCH; other options are `skips_bad` and those of ShardPairs."""
     skips_bad = options.pop("skips_bad", False)
     pairs = ShardPairs(str(folder), **({"image_size": 12, "num_points": 23, "seed": seed} | options))
     return ShardLoader(
@@ -25,12 +25,12 @@ def open_loader(
 
 
 def load(folder: Path | str, epoch: int = 0, start: int = 0, **options) -> list[dict[str, torch.Tensor]]:
-    """The batches of an epoch."""
+    """Load the batches of an epoch."""
     return list(open_loader(folder, **options).epoch(epoch, start))
 
 
 def join(ranks: list[list[dict]]) -> list[dict]:
-    """The batches of all ranks from those of each."""
+    """Concatenate the batches of all ranks."""
     return [{name: _join([rows[name] for rows in step]) for name in step[0]} for step in zip(*ranks)]
 
 
@@ -39,7 +39,7 @@ def _join(parts: list) -> torch.Tensor | list:
 
 
 def assert_same(a: list[dict], b: list[dict]) -> None:
-    """That batches are equal, bit for bit and in all they hold."""
+    """Assert that batches have equal keys and values, bit for bit."""
     assert len(a) == len(b)
     for one, other in zip(a, b):
         assert list(one) == list(other)

@@ -13,13 +13,13 @@ from datasets.shapes.shape_tree import list_shapes
 
 
 def cloud(seed: int, num_points: int = 97) -> np.ndarray:
-    """A (N, 3) float32 cloud in a box of 2 × 3 × 1 off the origin, different for every seed."""
+    """Draw a (N, 3) float32 cloud in a box of 2 × 3 × 1 off the origin."""
     rng = np.random.default_rng(seed)
     return (rng.random((num_points, 3)) * [2.0, 3.0, 1.0] + [5.0, -1.0, 0.5]).astype(np.float32)
 
 
 def write_ply(path: Path, points: np.ndarray, encoding: str = "binary") -> Path:
-    """One PLY cloud by trimesh, binary or ascii; folders are made as needed."""
+    """Write a PLY cloud, binary or ascii, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = trimesh.PointCloud(points).export(file_type="ply", encoding=encoding)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -27,7 +27,7 @@ def write_ply(path: Path, points: np.ndarray, encoding: str = "binary") -> Path:
 
 
 def disc_view(size: int, hidden: tuple[int, int, int] = (255, 0, 255), seed: int = 0) -> np.ndarray:
-    """(size, size, 4) uint8: a noisy opaque disc; the transparent rest hides the colour `hidden`."""
+    """Draw a noisy opaque disc (size, size, 4) uint8, whose transparent surroundings hide the colour `hidden`."""
     rows, columns = np.mgrid[:size, :size]
     inside = np.hypot(rows - size / 2, columns - size / 2) < size / 3
     rgb = np.random.default_rng(seed).integers(1, 255, (size, size, 3))
@@ -43,7 +43,7 @@ def write_shapenet(
     num_views: int = 3,
     size: int = 16,
 ) -> Path:
-    """ShapeNet and ShapeNetRendering with the given `<synset>/<id>` shapes; every cloud and view differs."""
+    """Write ShapeNet and ShapeNetRendering with these `<synset>/<id>` shapes, all clouds and views different."""
     for number, shape in enumerate(shapes):
         write_ply(root / "ShapeNet" / f"{shape}.ply", cloud(number, num_points))
         folder = root / "ShapeNetRendering" / shape / "rendering"
@@ -60,7 +60,7 @@ def pack(root: Path, out: Path) -> Path:
 
 
 def write_h5(path: Path, **arrays: np.ndarray) -> Path:
-    """One HDF5 file holding the given arrays; folders are made as needed."""
+    """Write arrays to an HDF5 file, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         for key, array in arrays.items():
@@ -69,13 +69,13 @@ def write_h5(path: Path, **arrays: np.ndarray) -> Path:
 
 
 def labelled(labels: Iterable[int], seed: int = 0, num_points: int = 97) -> dict[str, np.ndarray]:
-    """`data` (M, N, 3) float32 and `label` (M, 1) uint8 as ModelNet40's shards hold them."""
+    """Make the arrays of a ModelNet40 shard: `data` (M, N, 3) float32 and `label` (M, 1) uint8."""
     labels = np.array(list(labels), dtype=np.uint8)[:, None]
     return {"data": np.stack([cloud(seed + 1000 + i, num_points) for i in range(len(labels))]), "label": labels}
 
 
 def write_modelnet40(root: Path) -> Path:
-    """Two train shards and one test shard of three classes; returns the folder of the shards."""
+    """Write two train shards and one test shard of three classes; return their folder."""
     folder = root / "modelnet40_ply_hdf5_2048"
     write_h5(folder / "ply_data_train0.h5", **labelled([0, 1, 2, 2]))
     write_h5(folder / "ply_data_train1.h5", **labelled([1, 0], seed=50))
@@ -85,7 +85,7 @@ def write_modelnet40(root: Path) -> Path:
 
 
 def write_scanobjectnn(root: Path) -> Path:
-    """All three variants under the published file names; returns the ScanObjectNN folder."""
+    """Write all three variants under the published file names; return the ScanObjectNN folder."""
     folder = root / "ScanObjectNN"
     for number, (split_folder, suffix) in enumerate(
         [("main_split", ""), ("main_split_nobg", ""), ("main_split", "_augmentedrot_scale75")]
@@ -98,7 +98,7 @@ def write_scanobjectnn(root: Path) -> Path:
 
 
 def write_shapenet_part(root: Path) -> Path:
-    """One shard a split with airplanes (parts 0..3), a bag (4, 5) and a table (47..49); returns the folder."""
+    """Write a shard per split: an airplane (parts 0..3), a bag (4, 5) and a table (47..49); return the folder."""
     folder = root / "shapenet_part_seg_hdf5_data"
     for number, split in enumerate(("train", "val", "test")):
         arrays = labelled([0, 1, 15], seed=300 + 10 * number)
@@ -109,7 +109,7 @@ def write_shapenet_part(root: Path) -> Path:
 
 
 def write_all(root: Path) -> Path:
-    """All four layouts, sound and tiny."""
+    """Write all four layouts, without faults."""
     write_shapenet(root)
     write_modelnet40(root)
     write_scanobjectnn(root)
@@ -118,7 +118,7 @@ def write_all(root: Path) -> Path:
 
 
 def write_extras(folder: Path, num_views: int = 3, side: int = 16, **changes: np.ndarray) -> None:
-    """Sound cameras.npz and depth.npz beside the pictures of one shape, with some arrays replaced."""
+    """Write a valid cameras.npz and depth.npz beside the pictures of a shape, with some arrays replaced."""
     cameras = {
         "intrinsics": np.ones((num_views, 3, 3)),
         "extrinsics": np.ones((num_views, 4, 4)),

@@ -1,89 +1,32 @@
-"""Fine-tuning for classification: labelled clouds, the network, its training run, its file."""
+"""Fine-tuning for classification: the network, the length of its epochs, the training run."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import nn
 
 from datasets.labelled.labelled_clouds import LabelledClouds
-from datasets.labelled.splits import stratified_split
-from datasets.labelled.subsets import stratified_subset
 from datasets.labelled.training_clouds import TrainingClouds
 from models.distributed import get_rank, get_world_size
 from models.methods.classification import Classification, CloudClassifier
-from models.weights.published import export_state, load_encoder, read_weights, stored_origin
 from utils import seed
+from utils.classification.classifier_weights import classifier_state
+from utils.classification.labelled_rows import LabelledRows
 from utils.classification.recipes import CONSTANTS, ClassifierSettings
 from utils.evaluation.features import extract_together
 from utils.evaluation.frozen_encoder import EncoderSettings, FrozenEncoder, load_frozen_encoder
-from utils.evaluation.labelled_set import LabelledSetSettings, size_warning
+from utils.evaluation.labelled_set import size_warning
 from utils.evaluation.metrics import overall_accuracy
 from utils.run.folder import Run
-from utils.run.provenance import file_sha256
-from utils.settings import flag
 from utils.training.epoch_loader import EpochLoader
-from utils.training.finetuning import LabelFraction
 from utils.training.loop import Training
 from utils.training.optim import build_optimizer, cosine_schedule
 
 MIN_EPOCH_STEPS = 20
-_HEAD = "classifier."
 # Flags that a weight file and a record hold, beside the recipe's constants.
 _RECORDED = ("label_fraction", "val_fraction", "frozen", "seed", "num_points", "normalize", "amp", *CONSTANTS)
-
-
-@dataclass(frozen=True)
-class LabelSettings(LabelFraction):
-    """Which labels are seen, and which of them choose the epoch."""
-
-    val_fraction: float = flag(0.1, "share of the labelled clouds held out", above=0, below=1)
-    select: str | None = flag(
-        None,
-        "the epoch that is kept and tested (default: val where each class has 1 / val_fraction labelled clouds, "
-        "else last, which holds none out)",
-        choices=("val", "last"),
-    )
-    num_classes: int | None = flag(None, "refuse a set with another number of classes")
-
-
-class LabelledRows(NamedTuple):
-    """Rows of a train split that are trained on, and those that choose the epoch: none where the last one is kept."""
-
-    fit: np.ndarray
-    val: np.ndarray
-
-
-def choose_rows(labels: ArrayLike, settings: LabelSettings, seed: int) -> LabelledRows:
-    """Draw the labelled clouds, then the validation clouds from among them; no other label is ever used.
-
-    Args:
-        labels: (M,) of the train split.
-        seed: of both draws; the labelled clouds of a smaller fraction are among those of a larger one.
-    Raises:
-        ValueError: a single class, or --select val where no class has two labelled clouds.
-    """
-    labels, select = np.asarray(labels), settings.select
-    rows = stratified_subset(labels, settings.label_fraction, seed)
-    counts = np.unique(labels[rows], return_counts=True)[1]
-    if len(counts) < 2:
-        raise ValueError("the train split has a single class; a classifier needs at least 2")
-    if select is None:
-        select = "val" if counts.min() >= 1 / settings.val_fraction else "last"
-    if select == "last":
-        return LabelledRows(rows, rows[:0])
-    fit, val = stratified_split(labels[rows], val_fraction=settings.val_fraction, seed=seed)
-    if len(val) == 0:
-        raise ValueError(
-            f"--select val finds nothing to hold out: {len(rows)} labelled clouds, one of each class; pass --select "
-            "last or a larger --label_fraction"
-        )
-    return LabelledRows(rows[fit], rows[val])
 
 
 def load_start(settings: ClassifierSettings, pretrained_path: str, device: torch.device) -> FrozenEncoder:
@@ -183,59 +126,6 @@ def opening_lines(
     return [*lines, *(f"warning: {text}" for text in warnings)]
 
 
-def load_network(path: str | Path, name: str | None = None) -> tuple[CloudClassifier, dict[str, Any]]:
-    """Load a fine-tuned network, `models/best_model.pth` of a run here, and what the run recorded in it.
-
-    Args:
-        name: the encoder expected; None takes whichever the file holds.
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: damaged, of another encoder, or without a classifier.
-    """
-    state = read_weights(path)
-    head = {key.removeprefix(_HEAD): value for key, value in state.items() if key.startswith(_HEAD)}
-    origin = stored_origin(state).get("classifier")
-    if not head or origin is None:
-        raise ValueError(
-            f"{path} holds no classifier; expected models/best_model.pth of a run of scripts.finetune_cls. To train "
-            "one on these weights pass them as --pretrained_path"
-        )
-    network = CloudClassifier(load_encoder(path, name).encoder, len(origin["class_names"]))
-    network.classifier.load_state_dict(head)
-    return network, origin
-
-
-def load_for_test(
-    path: str | Path,
-    name: str | None,
-    clouds: LabelledClouds,
-    labelled: LabelledSetSettings,
-    *,
-    report: Callable[[str], None],
-) -> tuple[CloudClassifier, dict[str, Any]]:
-    """Load a network as `load_network` does, check that it fits the clouds, and add its file to what it recorded.
-
-    Args:
-        clouds: a split of `labelled`.
-        report: called with a warning where the clouds are read otherwise than in training.
-    Raises:
-        As `load_network`, and ValueError: it was trained on other classes.
-    """
-    network, origin = load_network(path, name)
-    if origin["class_names"] != list(clouds.class_names):
-        raise ValueError(
-            f"{path} knows the classes {', '.join(origin['class_names'])}; {clouds.shards[0].parent} has "
-            f"{', '.join(clouds.class_names)}"
-        )
-    for flag_name in ("num_points", "normalize"):
-        trained, now = origin[flag_name], getattr(labelled, flag_name)
-        if trained != now:
-            report(f"warning: trained with --{flag_name} {trained}, scored with {now}")
-    digest = file_sha256(Path(path))
-    report(f"network: {path}, sha256 {digest}")
-    return network, origin | {"network": str(path), "network_sha256": digest}
-
-
 class ClassifierTraining(Training):
     """One fine-tuning run, its best epoch chosen on validation clouds.
 
@@ -304,8 +194,5 @@ class ClassifierTraining(Training):
         return {"class/val_accuracy": accuracy}
 
     def _save_weights(self) -> None:
-        network = self.method.network
-        state = export_state(network.point_encoder, self.settings.model, k=self.settings.k)
-        state.update({_HEAD + key: value for key, value in network.classifier.state_dict().items()})
-        state._metadata["crosspoint"]["classifier"] = self.origin
+        state = classifier_state(self.method.network, self.settings.model, self.settings.k, self.origin)
         self.save_weights(state, "best_model.pth")

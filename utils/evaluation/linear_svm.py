@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
-from datasets.labelled.folds import NEVER_HELD_OUT, stratified_folds
+from datasets.labelled.stratified import NEVER_HELD_OUT, stratified_folds
 from utils.evaluation.features import extract_features
 from utils.evaluation.protocol_score import Score, check_features, score
 

@@ -1,4 +1,4 @@
-"""Pictures of queries and their answers in rows."""
+"""A sheet of pictures: queries and their answers in rows."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from utils.figures.plots import draw_cloud
+from utils.figures.cloud_plots import draw_cloud
 
 _SIDE_INCHES = 1.5
 _MAX_POINTS = 1024  # drawn of a cloud
@@ -22,7 +22,7 @@ class Cell(NamedTuple):
 
 
 def contact_sheet(rows: Sequence[Sequence[Cell]]) -> Figure:
-    """One row for each query: what was asked in bold, then the answers from left to right.
+    """Draw one row for each query: what was asked in bold, then the answers from left to right.
 
     Raises:
         ValueError: no row.

@@ -13,7 +13,8 @@ def draw_curves(run_dir: Path, out: Path | None = None) -> Path:
     Raises:
         FileNotFoundError, ValueError: see `read_metrics`. OSError: the PNG cannot be written.
     """
-    from utils.figures.plots import loss_curves, save_png  # late: matplotlib, which a training needs only at its end
+    from utils.figures.curve_plots import loss_curves
+    from utils.figures.plot_style import save_png  # late: matplotlib, which a training needs only at its end
 
     out = out or run_dir / CURVE_FILE
     save_png(loss_curves(read_metrics(run_dir), title=run_dir.name), out)

@@ -1,4 +1,4 @@
-"""A few shapes of a pre-training tree, ready to look at: clouds, what training sees of them, and their renders."""
+"""A few shapes of a pre-training tree to look at: their clouds, as training augments them, and their renders."""
 
 import shlex
 from pathlib import Path
@@ -6,25 +6,25 @@ from pathlib import Path
 import numpy as np
 
 from datasets.labels import CATEGORY_NAMES
-from datasets.shapes.ply import read_points
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape, list_shapes
 from datasets.shapes.views import load_view
 from datasets.transforms.point_transforms import PUBLISHED_AUGMENT
-from utils.figures.plots import PanelColumn
+from utils.figures.cloud_plots import PanelColumn
 
 ROW_NAMES = ("cloud", "augmented", "once more", "a view")
 
 
 def sample_columns(root: str | Path, *, num_shapes: int = 8, seed: int = 0) -> list[PanelColumn]:
-    """Columns of `plots.shape_panel` with the rows ROW_NAMES, from as many categories as there are.
+    """Return columns of `shape_panel` with the rows ROW_NAMES, from as many categories as possible.
 
     Args:
         root: the folder that holds ShapeNet/ and ShapeNetRendering/.
         num_shapes: columns; fewer when the tree has fewer shapes.
         seed: of the choice of shapes, augmentations and views.
     Raises:
-        FileNotFoundError: no clouds or no renders below root.
-        ValueError: a chosen shape has no view, or a file at fault.
+        FileNotFoundError: there are no clouds or no renders below root.
+        ValueError: a chosen shape has no view, or a file is damaged.
     """
     root = Path(root)
     rng = np.random.default_rng(seed)

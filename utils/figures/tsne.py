@@ -1,4 +1,4 @@
-"""Features drawn on a plane."""
+"""Maps of features on a plane."""
 
 import numpy as np
 from sklearn.manifold import TSNE
@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
 
 def tsne_map(features: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """t-SNE of features under the cosine distance, the one of our nearest-neighbour score. Shape: (M, D) -> (M, 2).
+    """Map features by t-SNE under the cosine distance of our nearest-neighbour score. Shape: (M, D) -> (M, 2).
 
     Raises:
         ValueError: fewer than 4 rows.

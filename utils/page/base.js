@@ -3,7 +3,7 @@
 const CLASS_COLOURS = 8; // --c0 ... --c7 of the style sheet: Okabe and Ito's, told apart with any colour vision
 const redraws = new Set(); // of all canvases, for when the colour scheme changes
 
-/** A new element; properties that are functions become listeners, `text` its text, all others attributes. */
+/** Create an element; properties that are functions become listeners, `text` its text, all others attributes. */
 function el(tag, properties = {}, ...children) {
   const svg = ["svg", "circle", "line", "path"].includes(tag);
   const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
@@ -16,7 +16,7 @@ function el(tag, properties = {}, ...children) {
   return element;
 }
 
-/** The present value of a colour of the style sheet; light-dark() is resolved by an element that is never seen. */
+/** Return the current value of a style-sheet colour; an invisible element resolves light-dark(). */
 function colour(name) {
   const probe = (colour.probe ??= document.body.appendChild(el("i", { hidden: true })));
   probe.style.color = `var(--${name})`;
@@ -27,7 +27,7 @@ const runColour = (number) => `c${number % CLASS_COLOURS}`;
 
 const ARRAYS = { f4: Float32Array, i2: Int16Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array };
 
-/** The typed array that Python's `encode` wrote. */
+/** Decode the typed array that Python's `encode` wrote. */
 function decode({ dtype, data }) {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   return new ARRAYS[dtype](bytes.buffer);
@@ -35,7 +35,7 @@ function decode({ dtype, data }) {
 
 const percent = (share, digits = 1) => (share === null ? "–" : (100 * share).toFixed(digits));
 
-/** A number as short as its size allows: 3.1107, 0.00097, 1,495. */
+/** Format a number as short as its size allows: 3.1107, 0.00097, 1,495. */
 function short(value) {
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(1);
@@ -84,13 +84,13 @@ function showTip(event, lines) {
   tip.style.top = `${Math.min(event.clientY + 12, innerHeight - tip.offsetHeight - 4)}px`;
 }
 
-/** Where an event happened, in CSS pixels of its canvas. */
+/** Return where an event happened, in CSS pixels of its canvas. */
 function place(event) {
   const box = event.currentTarget.getBoundingClientRect();
   return [event.clientX - box.left, event.clientY - box.top];
 }
 
-/** A class's colour and marker: distinct for the first 72, neighbours in the list differ in both. */
+/** Choose a class's colour and marker: distinct for the first 72, neighbours in the list differ in both. */
 function classStyle(number) {
   const turn = Math.floor(number / CLASS_COLOURS);
   const hue = number % CLASS_COLOURS;
@@ -113,7 +113,7 @@ const MARKERS = [
   polygon([-1, 0], [0.8, -1], [0.8, 1]),
 ];
 
-/** A small picture of a class's marker or, without one, of a colour, for legends. */
+/** Draw a class's marker or, without one, a colour, for legends. */
 function swatch(hue, marker = 0) {
   const canvas = stage({ label: "", ratio: "1" }, (context, width) => {
     context.beginPath();
@@ -126,7 +126,7 @@ function swatch(hue, marker = 0) {
   return canvas;
 }
 
-/** Buttons of which at most one is pressed; `chosen(index or null)` is told. With `always`, exactly one is. */
+/** Make buttons of which at most one is pressed (with `always`, exactly one); calls `chosen(index or null)`. */
 function chooser(labels, chosen, { always = false, pictures = [] } = {}) {
   const buttons = labels.map((label, index) =>
     el("button", { type: "button", "aria-pressed": "false", click: () => press(index) }, pictures[index] ?? "", label),

@@ -1,6 +1,6 @@
 // A line chart over epochs: lines of several runs, a crosshair that all charts of a group share.
 
-/** Round steps from low to high, about `count` of them. */
+/** Return about `count` round steps from low to high. */
 function ticks(low, high, count) {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -9,10 +9,10 @@ function ticks(low, high, count) {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-/** A scale from [low, high] to [from, to] pixels. */
+/** Return a scale from [low, high] to [from, to] pixels. */
 const scale = (low, high, from, to) => (value) => from + ((value - low) / (high - low || 1)) * (to - from);
 
-/** The range of the lines' y values, a little wider. */
+/** Return the range of the lines' y values, slightly widened. */
 function range(lines) {
   const values = lines.flatMap((line) => line.y.filter((value) => value !== null));
   const [low, high] = [Math.min(...values), Math.max(...values)];

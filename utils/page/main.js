@@ -7,7 +7,7 @@ function addSection(id, title, children) {
   document.getElementById("nav").append(el("a", { href: `#${id}`, text: title }));
 }
 
-/** A section with one block for each run that has the content; the run is named where the page shows several. */
+/** Make a section with one block for each run that has the content, named if the page shows several runs. */
 function addBlocks(id, title, lead, items, build) {
   if (!items.length) return;
   const block = ({ run, content }) =>
@@ -43,7 +43,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redr
 
 drawOrnament(document.getElementById("ornament"));
 
-/** A ring of dots that turns when it is dragged. */
+/** Draw a ring of dots that turns when dragged. */
 function drawOrnament(place) {
   const count = 900;
   const xyz = new Int16Array(3 * count);

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing but itself: markup, style, script and data in one file, under a strict policy."""
+"""A self-contained HTML page: markup, style, script and data in one file, under a strict content policy."""
 
 import base64
 import hashlib
@@ -18,21 +18,21 @@ SCRIPTS = ("base.js", "chart.js", "results.js", "curves.js", "tsne.js", "confusi
 
 
 def build_page(run_dirs: list[Path]) -> str:
-    """The page of these runs.
+    """Build the page of these runs.
 
     Raises:
-        FileNotFoundError: a folder that is not there or has nothing to show.
-        ValueError: a run named twice, or a damaged file.
+        FileNotFoundError: a folder does not exist or has nothing to show.
+        ValueError: a run is named twice, or a file is damaged.
     """
     runs = {name: read_run(run_dir) for name, run_dir in zip(run_names(run_dirs), run_dirs)}
     return assemble({"title": ", ".join(runs), **page_data(runs)})
 
 
 def run_names(run_dirs: list[Path]) -> list[str]:
-    """Names of the folders; their paths where two have the same name.
+    """Return the names of the folders, or their paths if two have the same name.
 
     Raises:
-        ValueError: the same folder twice.
+        ValueError: a folder is given twice.
     """
     resolved = [run_dir.resolve() for run_dir in run_dirs]
     twice = [str(run_dir) for run_dir, path in zip(run_dirs, resolved) if resolved.count(path) > 1]
@@ -43,7 +43,7 @@ def run_names(run_dirs: list[Path]) -> list[str]:
 
 
 def page_data(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What `read_run` found, turned from runs with sections into sections with runs."""
+    """Regroup what `read_run` found, from runs with sections to sections with runs."""
     sections = ("curves", "tsne", "confusion", "parts", "sheet")
     return {
         "runs": [
@@ -66,7 +66,7 @@ def _origins(reports: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def assemble(data: Mapping[str, Any]) -> str:
-    """`data` in the page's template, with style and scripts."""
+    """Fill the page's template with `data`, style and scripts."""
     folder = files("utils.page")
     style = (folder / "style.css").read_text(encoding="utf-8")
     script = '"use strict";\n' + "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
@@ -88,6 +88,6 @@ def _hash(text: str) -> str:
 
 
 def embed_json(data: Any) -> str:
-    """JSON that stays inside a <script> element, whatever text is in it."""
+    """Encode as JSON that stays inside a <script> element, whatever text it contains."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate({ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"})

@@ -1,4 +1,4 @@
-"""Arrays on their way into the page: read strictly from .npz files, written as base64."""
+"""Arrays for the page: read strictly from .npz files, encoded as base64."""
 
 import base64
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ Layout = Mapping[str, tuple[str, str]]
 
 
 def read_npz(path: Path, layout: Layout, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Arrays of a file that has those of `layout`; others in it are left alone.
+    """Read the arrays of `layout` from a file; others in it are ignored.
 
     Args:
         layout: name -> kinds of dtype, such as "iu" for whole numbers, and axes, such as "M x2" for (M, 2).
         optional: names that may be absent.
     Raises:
-        ValueError: damaged, pickled, an array is missing, or has another dtype or shape: the file and array are named.
+        ValueError: the file is damaged or pickled, or an array is missing or has another dtype or shape; names both.
     """
     try:
         arrays = files.read_npz(path, layout)
@@ -59,11 +59,11 @@ def check_range(path: Path, name: str, values: np.ndarray, stop: int) -> None:
 
 
 def encode(array: np.ndarray, dtype: str) -> dict[str, str]:
-    """`{"dtype", "data"}` as the page's script decodes it: "f4", "i2", "u1", "u2" or "u4", little-endian, base64."""
+    """Encode as the page's script decodes it: dtype (f4, i2, u1, u2 or u4) and little-endian data in base64."""
     return {"dtype": dtype, "data": base64.b64encode(np.ascontiguousarray(array, f"<{dtype}")).decode()}
 
 
 def encode_labels(array: np.ndarray) -> dict[str, str]:
-    """`encode` of whole numbers >= 0 in the fewest bytes that hold them."""
+    """Encode whole numbers >= 0 in the fewest bytes that hold them."""
     highest = int(array.max(initial=0))
     return encode(array, "u1" if highest < 2**8 else "u2" if highest < 2**16 else "u4")

@@ -1,4 +1,4 @@
-"""The files of a run folder that the page shows, each read into JSON values; one that is absent is None."""
+"""Readers of the files of a run folder that the page shows: JSON values, or None if the file is absent."""
 
 import base64
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from utils.page.page_arrays import check_range, encode, encode_labels, read_npz
 from utils.run.epoch_metrics import read_metrics
@@ -19,12 +20,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def round_figure(value: float) -> float | None:
-    """Five significant digits; None, as JSON has no NaN and no infinity."""
+    """Round to five significant digits; NaN and infinity, which JSON lacks, become None."""
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def read_origin(run_dir: Path) -> dict[str, Any]:
-    """What the run recorded of itself: command, commits and machines of all its sessions; {} without config.json."""
+    """Read command, commits and machines of all sessions of the run; {} without config.json."""
     path = run_dir / CONFIG_FILE
     if not path.is_file():
         return {}
@@ -38,7 +39,7 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
 
 
 def read_curves(run_dir: Path) -> dict[str, Any] | None:
-    """Every figure of metrics.jsonl over the epochs: `epoch` (E,), `series` name -> (E,), null where there is none."""
+    """Read every figure of metrics.jsonl over the epochs: `epoch` (E,), `series` name -> (E,), None where missing."""
     path = run_dir / METRICS_FILE
     if not path.is_file() or not path.stat().st_size:  # empty: the run is in its first epoch
         return None
@@ -51,7 +52,7 @@ def read_curves(run_dir: Path) -> dict[str, Any] | None:
 
 
 def read_tsne(run_dir: Path) -> dict[str, Any] | None:
-    """Maps of tsne.npz, the random encoder's first where there is one."""
+    """Read the maps of tsne.npz, that of the random encoder first if there is one."""
     path = run_dir / "tsne.npz"
     if not path.is_file():
         return None
@@ -70,23 +71,22 @@ def read_tsne(run_dir: Path) -> dict[str, Any] | None:
 
 
 def read_confusion(run_dir: Path) -> dict[str, Any] | None:
-    """Counts (C, C) of predictions.npz: row true, column predicted."""
+    """Count the predictions of predictions.npz: (C, C), row true, column predicted."""
     path = run_dir / "predictions.npz"
     if not path.is_file():
         return None
     arrays = read_npz(path, {"label": ("iu", "M"), "predicted": ("iu", "M"), "class_names": ("U", "C")})
     classes = arrays["class_names"].tolist()
-    counts = np.zeros((len(classes), len(classes)), np.int64)
     for name in ("label", "predicted"):
         check_range(path, name, arrays[name], len(classes))
     if not len(arrays["label"]):
         raise ValueError(f"{path} holds no prediction")
-    np.add.at(counts, (arrays["label"], arrays["predicted"]), 1)
+    counts = confusion_matrix(arrays["label"], arrays["predicted"], labels=range(len(classes)))
     return {"counts": encode_labels(counts), "classes": classes}
 
 
 def read_parts(run_dir: Path) -> dict[str, Any] | None:
-    """Clouds of part_clouds.npz with true and predicted parts; of many, as many of each category as there is room."""
+    """Read clouds of part_clouds.npz with true and predicted parts, as many of each category as there is room for."""
     path = run_dir / "part_clouds.npz"
     if not path.is_file():
         return None
@@ -118,7 +118,7 @@ def read_parts(run_dir: Path) -> dict[str, Any] | None:
 
 
 def choose_shapes(category: np.ndarray, room: int) -> list[int]:
-    """Rows of at most `room` shapes, in turns the next one of each category, sorted by category and row.
+    """Choose rows of at most `room` shapes, taking the categories in turns, sorted by category and row.
 
     Shape: (S,) -> at most (room,)
     """
@@ -130,14 +130,14 @@ def choose_shapes(category: np.ndarray, room: int) -> list[int]:
 
 
 def _to_int16(points: np.ndarray) -> np.ndarray:
-    """Centred, the farthest point at 32767: finer than a screen shows, at half the size of float32."""
+    """Centre, and scale the farthest point to 32767: finer than a screen shows, in half the size of float32."""
     points = points.astype(np.float64)
     centred = points - (points.min(axis=0) + points.max(axis=0)) / 2
     return np.rint(centred * (32767 / max(np.linalg.norm(centred, axis=1).max(), 1e-12)))
 
 
 def read_sheet(run_dir: Path) -> str | None:
-    """retrieval.png as a data URL."""
+    """Read retrieval.png as a data URL."""
     path = run_dir / "retrieval.png"
     if not path.is_file():
         return None
@@ -148,10 +148,10 @@ def read_sheet(run_dir: Path) -> str | None:
 
 
 def read_reports(run_dir: Path) -> list[dict[str, Any]]:
-    """Every *.json with a list `results` of records: its content, and its name as `file`.
+    """Read every *.json that has a list `results` of records: its content, and its name as `file`.
 
     Raises:
-        ValueError: a file that is no JSON, or whose results are no objects with a task.
+        ValueError: a file is not JSON, or its results are not objects with a task.
     """
     reports = []
     for path in sorted(run_dir.glob("*.json"), key=lambda path: (path.name != RESULTS_FILE, path.name)):
@@ -179,11 +179,11 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 
 def read_run(run_dir: Path) -> dict[str, Any]:
-    """All of a run folder that the page shows: `origin`, and by READERS what is there.
+    """Read all that the page shows of a run folder: `origin`, and what READERS find.
 
     Raises:
-        FileNotFoundError: no such folder, or nothing of READERS in it.
-        ValueError: a damaged file, named.
+        FileNotFoundError: the folder does not exist, or READERS find nothing in it.
+        ValueError: a file is damaged; names it.
     """
     if not run_dir.is_dir():
         raise FileNotFoundError(f"no folder {run_dir}; name folders of runs, such as checkpoints/quickstart")

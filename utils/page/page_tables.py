@@ -1,20 +1,21 @@
-"""Records of all tasks as tables: one row for each setting and figure, the random encoder beside each run's."""
+"""Tables of the records of all tasks: a row for each setting and figure, the random encoder beside each run's."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any, NamedTuple
 
 from utils.classification.recipes import changes
 from utils.page.page_sections import round_figure
-from utils.results.tasks import FIGURE_NAMES, TASKS
+from utils.results.seed_means import OF_EVALUATION, SeedFigure, seed_mean
+from utils.results.tasks import CONDITIONS, FIGURE_NAMES, TASKS, fixed_c, setting_words
 
 Record = Mapping[str, Any]
 RANDOM = "random"
-# What two figures must share to stand in one row; of the seeds of a row, the mean is shown.
+# What two figures must share to stand in one row, besides their C and their recipe. Rows are sorted by it.
 _SETTING = (
-    *("task", "dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "label_fraction", "frozen", "voting"),
-    *("protocol", "split", "model", "k", "num_points", "normalize", "num_train", "num_test", "num_classes"),
-    *("num_shapes", "num_queries", "num_gallery", "num_copies", "chance"),
+    *("dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "label_fraction", "frozen", "voting"),
+    *CONDITIONS,
+    *("num_train", "num_test", "num_classes", "num_shapes", "num_queries", "num_gallery", "num_copies", "chance"),
 )
 
 
@@ -26,7 +27,7 @@ class Measurement(NamedTuple):
 
 
 def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
-    """`columns`, and of each task its `title` and `rows`, as the page's script reads them.
+    """Return `columns`, and of each task its `title` and `rows`, as the page's script reads them.
 
     Args:
         runs: name of a run -> its reports, each with a list `results`. A record whose `weights` are "random" goes to
@@ -58,9 +59,7 @@ def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
 
 
 def _setting(record: Record) -> tuple:
-    # The fair SVM chooses its C each time; in the published protocol it is part of the setting.
-    fixed_c = record.get("c") if record.get("protocol") == "published" else None
-    return (*(record.get(name) for name in _SETTING), fixed_c, *changes(record))
+    return (*(record.get(name) for name in _SETTING), fixed_c(record), *changes(record))
 
 
 def _place(item: tuple[tuple, list[Measurement]]) -> list[tuple[bool, bool, Any]]:
@@ -86,29 +85,37 @@ def _row(group: Sequence[Measurement], columns: Sequence[str]) -> dict[str, Any]
 
 
 def _distinct(records: Iterable[Record]) -> list[Record]:
-    """Each record once: the random encoder of a seed comes with every run that was compared with it."""
+    """Drop repeated records: the random encoder of a seed comes with every run that was compared with it."""
     keys = ("seed", "encoder_seed", "checkpoint_sha256", *FIGURE_NAMES)
     return list({tuple(record.get(key) for key in keys): record for record in records}.values())
 
 
 def _cell(records: Sequence[Record], name: str) -> dict[str, Any] | None:
-    """Mean and spread: of several records the sample standard deviation, of a single few-shot one its own."""
-    values = [record[name] for record in records if _is_number(record.get(name))]
-    if not values:
+    """Mean and spread over seeds, see utils/results/seed_means.py; of a single few-shot record over its episodes."""
+    figures = [
+        SeedFigure(record.get("checkpoint_sha256") or record.get("encoder_seed"), record.get("seed"), record[name])
+        for record in records
+        if _is_number(record.get(name))
+    ]
+    if not figures:
         return None
-    spread, source = (stdev(values), f"{len(values)} seeds") if len(values) > 1 else (None, "")
+    over_seeds = seed_mean(figures)
+    spread, source, mark = over_seeds.spread, f"{over_seeds.num_weights} seeds of the weights", ""
     own = records[0].get(f"{name}_std")
-    if spread is None and _is_number(own):
-        spread, source = own, f"{records[0].get('n_runs', '')} episodes".strip()
+    if over_seeds.is_of_evaluation:
+        source, mark = f"{over_seeds.num_evaluations} seeds of evaluation", OF_EVALUATION
+    elif spread is None and _is_number(own):
+        spread, source, mark = own, f"{records[0].get('n_runs', '')} episodes".strip(), "‡"
     return {
-        "mean": round_figure(mean(values)),
+        "mean": round_figure(over_seeds.mean),
         "spread": None if spread is None else round_figure(spread),
-        "source": source,
+        "source": "" if spread is None else source,
+        "mark": mark,
     }
 
 
 def _categories(by_column: Mapping[str, Sequence[Record]], columns: Sequence[str]) -> dict[str, list[float | None]]:
-    """Category -> IoU in each column, mean over seeds."""
+    """Average the IoU of each category over seeds, in each column."""
     tables = {c: [r["miou_by_category"] for r in by_column[c] if r.get("miou_by_category")] for c in columns}
     names = sorted({name for rows in tables.values() for row in rows for name in row})
 
@@ -124,27 +131,27 @@ def _is_number(value: Any) -> bool:
 
 
 def title(record: Record) -> str:
-    """What sets a row of its task's table apart first: the data, and the task's main setting."""
-    parts = [" ".join(str(record[name]) for name in ("dataset", "variant") if record.get(name))]
-    if record.get("k_way") is not None:
-        parts.append(f"{record['k_way']}-way {record.get('m_shot')}-shot")
-    if _is_number(record.get("label_fraction")):
-        parts.append(f"{100 * record['label_fraction']:g} % of the labels")
-    parts += ["frozen encoder"] if record.get("frozen") else []
-    parts += ["voting"] if record.get("voting") else []
-    return " · ".join(part for part in parts if part)
+    """Return what sets a row of its task's table apart first: the data, and the task's main setting."""
+    data = " ".join(str(record[name]) for name in ("dataset", "variant") if record.get(name))
+    return " · ".join(filter(None, (data, *_words(record)[:1])))
 
 
 def detail(record: Record) -> str:
-    """The rest of a row's setting."""
+    """Return the rest of a row's setting."""
     parts = [str(record.get("protocol") or "").replace("_", " ")]
-    if record.get("protocol") == "published" and record.get("c") is not None:
-        parts.append(f"C {record['c']:g}")
+    c = fixed_c(record)
+    parts += [] if c is None else [f"C {c:g}"]
     parts += [str(record["model"])] if record.get("model") else []
     counted = {"num_points": "points", "num_train": "train", "num_test": "test", "num_shapes": "shapes"}
-    counted |= {"num_queries": "queries", "num_gallery": "in the gallery", "n_runs": "episodes"}
-    counted |= {"num_copies": "copies"}
     parts += [f"{record[name]} {unit}" for name, unit in counted.items() if record.get(name)]
-    parts += changes(record)
+    parts += _words(record)[1:]
     parts += ["normalised"] if record.get("normalize") else []
-    return " · ".join(part for part in parts if part)
+    return " · ".join(parts)
+
+
+def _words(record: Record) -> list[str]:
+    """Call `setting_words`; a record of another program, whose task or fields are unknown here, has none."""
+    try:
+        return setting_words(record)
+    except KeyError:
+        return []

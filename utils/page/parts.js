@@ -54,7 +54,7 @@ function partClouds({ part_names: partNames, shapes, total }) {
   ];
 }
 
-/** Points from the side the view has turned to; near ones are large and drawn last, far ones fade. */
+/** Draw points from the side the view has turned to; near ones are large and drawn last, far ones fade. */
 function drawCloud(context, width, height, cloud, name, turn) {
   const { xyz } = cloud;
   const part = name === "true" ? cloud.label : cloud.predicted;

@@ -2,15 +2,15 @@
 
 function resultsSection({ columns, tasks }, runs) {
   const note =
-    "In percent. ± is the sample standard deviation over seeds where there are several, else over few-shot episodes; " +
-    "the small figure is the gain over random weights.";
+    "In percent. ± is the sample standard deviation over seeds of the weights (of pre-training); † over seeds of evaluation " +
+    "of one encoder; ‡ over few-shot episodes. The small figure is the gain over random weights.";
   return [
     el("p", { class: "lead", text: note }),
     el("div", { class: "tasks" }, ...tasks.map((task) => taskCard(task, columns, runs))),
   ];
 }
 
-/** Tables of one task: its rows, and folded away the IoU of each category. */
+/** Build the table of one task, with the IoU of each category folded away. */
 function taskCard({ title, rows }, columns, runs) {
   const used = columns.map((_, i) => i).filter((i) => rows.some((row) => row.figures.some(({ cells }) => cells[i])));
   const random = columns.indexOf("random");
@@ -19,7 +19,7 @@ function taskCard({ title, rows }, columns, runs) {
 
   function cell(value, base, i) {
     if (!value) return el("td", { class: "none", text: "–" });
-    const spread = value.spread === null ? "" : el("span", { class: "spread", text: ` ± ${percent(value.spread)}`, title: value.source });
+    const spread = value.spread === null ? "" : el("span", { class: "spread", text: ` ± ${percent(value.spread)}${value.mark}`, title: value.source });
     const gain = base && i !== random ? 100 * (value.mean - base.mean) : null;
     const signed = gain === null ? "" : el("span", { class: "gain", text: `${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(1)}` });
     return el("td", {}, el("b", { text: percent(value.mean) }), spread, signed);
@@ -60,7 +60,7 @@ function taskCard({ title, rows }, columns, runs) {
   function categories(row) {
     const names = Object.keys(row.categories);
     if (!names.length) return "";
-    const asCells = (values) => values.map((mean) => (mean === null ? null : { mean, spread: null }));
+    const asCells = (values) => values.map((mean) => (mean === null ? null : { mean, spread: null, mark: "" }));
     const lines = names.map((name) => line(name, asCells(row.categories[name]), null));
     const summary = `IoU of each category: ${row.title}, ${row.detail.split(" · ")[0]}`;
     return el("details", {}, el("summary", { text: summary }),
@@ -71,7 +71,7 @@ function taskCard({ title, rows }, columns, runs) {
     el("div", { class: "scroll" }, el("table", {}, head(), ...rows.map(setting))), ...rows.map(categories));
 }
 
-/** Where every run and every figure comes from. */
+/** Show where every run and every figure comes from. */
 function runsSection(runs) {
   const fact = (name, value) => (value ? el("div", {}, el("dt", { text: name }), el("dd", { text: value })) : null);
   const card = (run, number) =>

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from datasets.parts.part_table import PartTable
 from datasets.parts.shapenet_part import ShapeNetPart
 from utils.evaluation.metrics import shape_iou
-from utils.figures.plots import COLOURS, draw_cloud, save_png
+from utils.figures.cloud_plots import draw_cloud
+from utils.figures.plot_style import COLOURS, save_png
 from utils.files import write_npz
 
 COLUMNS = 8

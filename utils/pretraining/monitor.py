@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from datasets.labelled.splits import stratified_split
+from datasets.labelled.stratified import stratified_split
 from utils.evaluation.encoder_scores import ProtocolSettings, score_encoder
 from utils.evaluation.features import extract_together
 from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder

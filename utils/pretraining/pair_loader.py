@@ -5,10 +5,10 @@ from typing import Any
 
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
-from datasets.pairs.tolerant import Tolerant
+from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.shards.shard_pairs import ShardPairs
 from datasets.transforms.batch_augment import BatchAugment
-from datasets.transforms.point_transforms import ROTATIONS, PointAugment
+from datasets.transforms.point_transforms import ROTATIONS, PointAugment, augmented_pair
 from models.distributed import get_rank, get_world_size
 from utils.settings import Settings, flag
 from utils.training.bad_samples import BadSampleSettings
@@ -49,9 +49,9 @@ class AugmentSettings(Settings):
     max_dropout: float = flag(0.875, "up to this share of points is dropped")
 
     @property
-    def points(self) -> PointAugment:
-        """The augmentation of one cloud."""
-        return PointAugment(self.rotation, self.max_scale, self.translation, self.max_dropout)
+    def clouds(self) -> dict[str, PointAugment]:
+        """The clouds of an item, aug_a and aug_b, and what augments each."""
+        return augmented_pair(PointAugment(self.rotation, self.max_scale, self.translation, self.max_dropout))
 
 
 def build_loader(
@@ -70,14 +70,14 @@ def build_loader(
         with_images: False leaves images out, and needs none.
         pin_memory: for transfers to a GPU.
     Raises:
-        FileNotFoundError, OSError: no such data.
+        OSError: no such data.
         ValueError: damaged data, or settings that do not go together.
     """
     options: dict[str, Any] = {
         "num_points": pairs.num_points,
         "image_size": pairs.image_size,
         "background": pairs.background,
-        "point_augment": augment.points,
+        "clouds": augment.clouds,
         "augment": augment.augment == "loader",
         "with_images": with_images,
         "seed": seed,
@@ -103,11 +103,11 @@ def build_loader(
             **place,
         )
     dataset = (PackedRender if pairs.packed else ShapeNetRender)(pairs.packed or pairs.data_root, **options)
-    return EpochLoader(Tolerant(dataset) if bad_samples.skips else dataset, pairs.batch_size, **place)
+    return EpochLoader(TolerantPairs(dataset) if bad_samples.skips else dataset, pairs.batch_size, **place)
 
 
 def build_transform(pairs: PairSettings, augment: AugmentSettings, seed: int) -> BatchAugment | None:
     """Return the augmentation of whole batches on the device; None where the loader augments."""
     if augment.augment == "loader":
         return None
-    return BatchAugment(augment.points, pairs.image_size, seed, get_rank(), get_world_size())
+    return BatchAugment(augment.clouds, pairs.image_size, seed, get_rank(), get_world_size())

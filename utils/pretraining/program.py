@@ -5,6 +5,7 @@ The entry program of a method adds its own settings and builds the method; see t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,6 +26,7 @@ from utils.run.folder import RunSettings, open_run
 from utils.run.names import BEST_MODEL, RESULTS_FILE
 from utils.settings import Settings, flag, record
 from utils.training.bad_samples import BadSampleSettings
+from utils.training.engine import Batches, BatchTransform
 from utils.training.shard_loader import ShardSettings
 
 Report = Callable[[str], None]
@@ -63,6 +65,7 @@ class PretrainingSettings(NamedTuple):
         return cls(*(kind.read(flags) for kind in FLAG_GROUPS.values()))
 
 
+OpenData = Callable[[PretrainingSettings, bool], tuple[Batches, BatchTransform | None]]
 # Settings of every pre-training program, in the order of PretrainingSettings, by their heading in --help.
 FLAG_GROUPS: dict[str, type[Settings]] = {
     "run": RunSettings,
@@ -92,12 +95,30 @@ def load_start(model: ModelSettings, report: Report) -> PretrainedEncoder | None
     return loaded
 
 
+def open_pairs(
+    common: PretrainingSettings, pin_memory: bool, *, with_images: bool = True
+) -> tuple[Batches, BatchTransform | None]:
+    """Open the loader of pairs, and the augmentation of whole batches where --augment device asks for it."""
+    seed_of_run, pairs, augment = common.training.seed, common.pairs, common.augment
+    loader = build_loader(
+        pairs,
+        augment,
+        common.shards,
+        common.bad_samples,
+        seed=seed_of_run,
+        with_images=with_images,
+        pin_memory=pin_memory,
+    )
+    return loader, build_transform(pairs, augment, seed_of_run)
+
+
 def pretrain(
     common: PretrainingSettings,
     own: Settings,
     build_method: Callable[[Report], Method],
     *,
     with_images: bool = True,
+    open_data: OpenData | None = None,
 ) -> None:
     """Train a method, then score its best model once on the test split; with --eval only score.
 
@@ -105,6 +126,8 @@ def pretrain(
         own: the method's settings, recorded with the common ones.
         build_method: makes the method; receives a function that reports lines, such as warnings.
         with_images: whether the method uses images.
+        open_data: a reader of the method's own in place of that of pairs: given the settings and whether batches go to
+            a GPU, it returns a loader and the augmentation of whole batches on the device, if any.
     Raises:
         FileNotFoundError, OSError: missing data or weights.
         ValueError: settings that do not fit, damaged data, or a loss that became NaN.
@@ -112,7 +135,7 @@ def pretrain(
     with process_group(common.processes) as device:
         keep_freed_memory(device)
         if not common.model.eval:
-            _train(common, own, build_method, device, with_images)
+            _train(common, own, build_method, open_data or partial(open_pairs, with_images=with_images), device)
         elif is_main_process():
             _score(common, common.model.model_path or common.run.folder / BEST_MODEL, device, print)
 
@@ -121,24 +144,16 @@ def _train(
     common: PretrainingSettings,
     own: Settings,
     build_method: Callable[[Report], Method],
+    open_data: OpenData,
     device: torch.device,
-    with_images: bool,
 ) -> None:
-    run, model, training, pairs, augment, shards, bad_samples, monitoring, processes = common
+    run, model, training, pairs = common[:4]
     seed.everything(training.seed)
-    loader = build_loader(
-        pairs,
-        augment,
-        shards,
-        bad_samples,
-        seed=training.seed,
-        with_images=with_images,
-        pin_memory=device.type == "cuda",
-    )
-    notes = launch_notes(processes, pairs.batch_size) + getattr(loader, "notes", [])
+    loader, transform = open_data(common, device.type == "cuda")
+    notes = launch_notes(common.processes, pairs.batch_size) + getattr(loader, "notes", [])
     method = build_method(notes.append).to(device)
     # Before anything is written, because the labelled data may be at fault.
-    monitor = find_monitor(monitoring, pairs.data_root, model.model, model.k, device, notes.append)
+    monitor = find_monitor(common.monitor, pairs.data_root, model.model, model.k, device, notes.append)
     with open_run(run, record(*common, own), wandb=training.wandb) as opened:
         several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
         shapes = f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch"
@@ -151,8 +166,8 @@ def _train(
             loader,
             device,
             monitor=monitor,
-            transform=build_transform(pairs, augment, training.seed),
-            max_bad_rate=bad_samples.max_bad_rate,
+            transform=transform,
+            max_bad_rate=common.bad_samples.max_bad_rate,
         )
         if run.resume:
             trainer.resume()

@@ -1,42 +1,50 @@
-"""What the evaluated tasks are called in tables, and which figures of their records are kept."""
+"""The evaluated tasks: their names in tables, the figures kept of their records, and their settings in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from utils.classification.recipes import changes
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
+
+
+# What every record has and figures must share to stand in one row; `setting_words` adds what its task has.
+CONDITIONS = ("dataset", "variant", "split", "model", "k", "num_points", "normalize", "task", "protocol")
 
 
 class Task(NamedTuple):
     """One task of the evaluation programs.
 
-    `title` is its headline. `names` says how a table calls each protocol: a format over the columns of a row, "{c}" and
-    "{setting}" among them. `figures` of a record become rows, `shown` of them lines of a table. `setting` puts into
-    words what of a record belongs to the task alone.
+    `title` heads its table. `names` gives the name of each protocol in a table: a format over the columns of a row,
+    "{c}" and "{setting}" among them. `figures` of a record become rows, `shown` of them lines of a table. `setting`
+    puts into words what of a record belongs to this task alone, first what heads a row of the page, "" for nothing.
     """
 
     title: str
     names: dict[str, str]
     figures: tuple[str, ...]
     shown: tuple[str, ...]
-    setting: Callable[[Record], str] = lambda record: ""
+    setting: Callable[[Record], list[str]] = lambda record: [""]
 
 
-def _few_shot_setting(record: Record) -> str:
-    return f"{record['k_way']}-way {record['m_shot']}-shot, {record['n_query']} queries, {record['n_runs']} runs"
+def _few_shot_setting(record: Record) -> list[str]:
+    return [
+        f"{record['k_way']}-way {record['m_shot']}-shot",
+        f"{record['n_query']} queries",
+        f"{record['n_runs']} runs",
+    ]
 
 
-def _labels_setting(record: Record) -> str:
+def _labels_setting(record: Record) -> list[str]:
     words = [f"{100 * record.get('label_fraction', 1.0):g} % of labels"]
     words += ["frozen encoder"] if record.get("frozen") else []
     words += [f"{record['voting']} votes"] if record.get("voting") else []
-    return ", ".join([*words, *changes(record)])
+    return [*words, *changes(record)]
 
 
-def _gallery_setting(record: Record) -> str:
-    copies = f", {record['num_copies']} copies" if "num_copies" in record else ""
-    return f"{record['num_queries']} queries, {record['num_gallery']} answers{copies}"
+def _gallery_setting(record: Record) -> list[str]:
+    copies = [f"{record['num_copies']} copies"] if "num_copies" in record else []
+    return ["", f"{record['num_queries']} queries", f"{record['num_gallery']} answers", *copies]
 
 
 _ACCURACIES = ("accuracy", "mean_class_accuracy")
@@ -100,20 +108,30 @@ FIGURE_NAMES = {
 }
 
 
-def setting_of(record: Record) -> str:
-    """What of a record belongs to its task alone, in words; "" where there is nothing.
+def setting_words(record: Record) -> list[str]:
+    """Return what of a record belongs to its task alone, in words: first the main one, "" if there is none.
 
     Raises:
-        KeyError: a field of its task is missing, or the task is not known.
+        KeyError: a field of the task is missing, or the task is unknown.
     """
     return TASKS[record["task"]].setting(record)
 
 
+def setting_of(record: Record) -> str:
+    """Join `setting_words`, as the column `setting` of a row."""
+    return ", ".join(filter(None, setting_words(record)))
+
+
+def fixed_c(record: Record) -> Any:
+    """Return C of an SVM where the protocol fixes it; the fair protocol chooses its own each time."""
+    return record.get("c") if record.get("protocol") == "published" else None
+
+
 def figures_of(record: Record) -> dict[str, float]:
-    """Figures of a record that are kept, by name.
+    """Return the figures of a record that are kept, by name.
 
     Raises:
-        KeyError: there is none, or the task is not known.
+        KeyError: there is none, or the task is unknown.
     """
     found = {name: record[name] for name in TASKS[record["task"]].figures if name in record}
     if not found:
@@ -121,6 +139,6 @@ def figures_of(record: Record) -> dict[str, float]:
     return found
 
 
-def protocol_name(row: dict[str, str]) -> str:
-    """How a table calls task and protocol of a row."""
+def protocol_name(row: Record) -> str:
+    """Return what a table calls task and protocol of a row."""
     return TASKS[row["task"]].names.get(row["protocol"], row["protocol"]).format(**row)

@@ -1,6 +1,7 @@
-"""A trained CrossPoint as a common space of clouds and pictures: both encoders and both projection heads."""
+"""The common space of clouds and pictures that a trained CrossPoint's encoders and projection heads map to."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,62 +15,52 @@ from datasets.transforms.point_transforms import PointAugment, random_subset, un
 from models.encoders.image_resnet import ImageResNet
 from models.encoders.registry import build_encoder
 from models.methods.crosspoint import CrossPoint
-from models.weights.published import read_weights
+from models.weights.weight_file import read_weights
 from utils import seed as seeding
 from utils.evaluation.features import check_finite, eval_mode
 from utils.run.provenance import file_sha256
+from utils.settings import Settings, flag
 
-DEFAULT_COPIES = 8
 _FLAGS = ("model", "k", "num_points", "image_depth", "image_size", "background", "cmid_weight")
 _AUGMENT = ("rotation", "max_scale", "translation", "max_dropout")
 
 
-class CrossModal:
-    """Embeds shape files and pictures as unit vectors whose dot products compare them, across modalities too.
+@dataclass(frozen=True)
+class EmbeddingSettings(Settings):
+    """How shapes and pictures are embedded.
 
-    A shape's embedding is the mean over `num_copies` augmented copies, drawn as training drew them: that is what the
-    cross-modal loss compared with pictures, with two copies. The draws are the same for every shape.
+    A random subset of `num_points` points is taken of each copy of a shape. More points than in training make another
+    density, and retrieval much worse. Without copies the subset is centred and scaled to the unit sphere, nothing else.
+    """
+
+    num_points: int | None = flag(None, "of each cloud (default: as many as training took)", at_least=2)
+    num_copies: int = flag(8, "augmented copies averaged for a shape; 0: one plain cloud", at_least=0)
+    random_init: bool = flag(False, "the checkpoint's networks untrained: the baseline")
+    seed: int = flag(0, "of untrained weights and of every draw")
+    batch_size: int = flag(32, "clouds or pictures per forward pass", at_least=1)
+
+
+class CrossModal:
+    """Embeds shape files and pictures as unit vectors whose dot products compare them, also across modalities.
+
+    A shape's embedding is the mean over augmented copies, drawn as in training, because the cross-modal loss compared
+    the mean of two such copies with pictures. The draws are the same for every shape.
 
     Args:
         method: on its device.
         flags: of the training run; see _FLAGS and _AUGMENT.
-        num_points: of each copy, a random subset; None takes what training took. More points than in training make
-            another density, and retrieval much worse.
-        num_copies: 0 embeds one random subset, centred and scaled to the unit sphere, and nothing else.
-        seed: of all draws.
-        batch_size: clouds, or pictures, in one forward pass.
-    Raises:
-        ValueError: a number out of range.
     """
 
-    def __init__(
-        self,
-        method: CrossPoint,
-        flags: dict[str, Any],
-        *,
-        num_points: int | None = None,
-        num_copies: int = DEFAULT_COPIES,
-        seed: int = 0,
-        batch_size: int = 32,
-    ):
-        self.num_points = flags["num_points"] if num_points is None else num_points
-        for name, value, least in (
-            ("num_points", self.num_points, 2),
-            ("num_copies", num_copies, 0),
-            ("batch_size", batch_size, 1),
-        ):
-            if value < least:
-                raise ValueError(f"--{name} must be at least {least}, got {value}")
+    def __init__(self, method: CrossPoint, flags: dict[str, Any], settings: EmbeddingSettings):
         self.method = method
         self.flags = flags
-        self.num_copies = num_copies
-        self.seed = seed
-        self.batch_size = batch_size
+        self.num_points = flags["num_points"] if settings.num_points is None else settings.num_points
+        self.num_copies, self.seed, self.batch_size = settings.num_copies, settings.seed, settings.batch_size
         self._augment = PointAugment(*(flags[name] for name in _AUGMENT))
         self._device = next(method.parameters()).device
 
     def settings(self) -> dict[str, Any]:
-        """All that embeddings depend on beside weights and files, JSON values."""
+        """Return all that embeddings depend on apart from weights and files (JSON values)."""
         return {
             "num_points": self.num_points,
             "num_copies": self.num_copies,
@@ -78,24 +69,24 @@ class CrossModal:
         }
 
     def embed_shapes(self, paths: Sequence[Path]) -> np.ndarray:
-        """Files of shapes -> (M, D) float32 of unit length.
+        """Embed files of shapes as (M, D) float32 of unit length.
 
         Raises:
-            FileNotFoundError, ValueError: a file that is missing, damaged or too small, by name.
+            FileNotFoundError, ValueError: a file is missing, damaged or too small; names it.
         """
         at_once = max(1, self.batch_size // max(1, self.num_copies))
         return self._embed(map(self._copies, paths), at_once, self._embed_copies)
 
     def embed_pictures(self, pictures: Iterable[Tensor]) -> np.ndarray:
-        """RGB pictures (3, H, W) uint8 of any size -> (M, D) float32 of unit length, prepared as training did.
+        """Embed RGB pictures (3, H, W) uint8 of any size as (M, D) float32 of unit length.
 
-        They are resized to a square and normalised; their background should be that of the training renders.
+        Resizes them to a square and normalises them as in training; their background should be that of its renders.
         """
         images = (plain_image(picture, self.flags["image_size"]) for picture in pictures)
         return self._embed(images, self.batch_size, self.method.embed_images)
 
     def _copies(self, path: Path) -> Tensor:
-        """Copies of one shape, (C, N, 3)."""
+        """Draw the copies of one shape, (C, N, 3)."""
         points = read_shape(path, seed=self.seed)
         if len(points) < self.num_points:
             raise ValueError(
@@ -111,7 +102,7 @@ class CrossModal:
             raise ValueError(f"{path}: {error}") from error
 
     def _embed_copies(self, clouds: Tensor) -> Tensor:
-        """(B, C, N, 3) -> (B, D): the mean over the copies."""
+        """Embed shapes of C copies each, (B, C, N, 3), as the mean over the copies, (B, D)."""
         embedding = self.method.embed_points(clouds.flatten(0, 1))  # (B * C, D)
         return embedding.unflatten(0, clouds.shape[:2]).mean(dim=1)
 
@@ -138,17 +129,15 @@ def _batches(inputs: Iterable[Tensor], at_once: int) -> Iterator[Tensor]:
 
 
 def load_cross_modal(
-    path: str | Path, device: torch.device, *, random_init: bool = False, **options: Any
+    path: str | Path, device: torch.device, settings: EmbeddingSettings
 ) -> tuple[CrossModal, dict[str, Any]]:
-    """Both branches of a training state (last.pt of a run), and what is to be recorded about them (JSON values).
+    """Load both branches of a training state (last.pt of a run), and what records say of them (JSON values).
 
     Args:
         path: written by train_crosspoint.py.
-        random_init: untrained weights in the networks of that state; their seed is `options["seed"]`.
-        options: of `CrossModal`.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, without an image branch, or with one that was never trained.
+        ValueError: damaged, without an image branch, or with an untrained one.
     """
     state = read_weights(path)
     flags, weights = state.get("config"), state.get("method")
@@ -162,15 +151,15 @@ def load_cross_modal(
         raise ValueError(f"{path} is no state of train_crosspoint.py: its flags lack {', '.join(missing)}")
     if flags["cmid_weight"] == 0:
         raise ValueError(f"{path} was trained with --cmid_weight 0: its image branch has learned nothing")
-    seeding.everything(options.get("seed", 0))
+    seeding.everything(settings.seed)
     method = CrossPoint(build_encoder(flags["model"], flags["k"]), ImageResNet(flags["image_depth"]))
-    if not random_init:
+    if not settings.random_init:
         try:
             method.load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(f"{path} does not hold the networks its flags name ({error})") from error
-    cross_modal = CrossModal(method.to(device), flags, **options)
-    return cross_modal, _constants(Path(path), flags, cross_modal, random_init)
+    cross_modal = CrossModal(method.to(device), flags, settings)
+    return cross_modal, _constants(Path(path), flags, cross_modal, settings.random_init)
 
 
 def _constants(path: Path, flags: dict[str, Any], cross_modal: CrossModal, random_init: bool) -> dict[str, Any]:

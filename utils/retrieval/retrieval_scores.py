@@ -11,7 +11,7 @@ _ROWS_AT_ONCE = 512
 
 
 class Embedded(NamedTuple):
-    """Rows to compare: unit embeddings (M, D), the shape (M,) each belongs to, and that shape's category (M,)."""
+    """Rows to compare: unit embeddings (M, D), the shape (M,) of each, and the category (M,) of that shape."""
 
     embedding: np.ndarray
     shape: np.ndarray
@@ -19,7 +19,7 @@ class Embedded(NamedTuple):
 
 
 class RetrievalScore(NamedTuple):
-    """Figures in [0, 1], and what an order at random would give on average.
+    """Figures in [0, 1], and the expected figures of a random order.
 
     `recall[k]` is the share of queries with an entry of the same shape among the k nearest; `map` is the mean average
     precision where every entry of the query's category is relevant.
@@ -34,10 +34,10 @@ class RetrievalScore(NamedTuple):
 
 
 def score_retrieval(query: Embedded, gallery: Embedded) -> RetrievalScore:
-    """Rank the gallery for each query by cosine; of equal cosines the first in gallery order comes first.
+    """Rank the gallery for each query by cosine, of equal cosines in gallery order, and score the ranks.
 
     Raises:
-        ValueError: nothing to compare, widths that differ, or a query without its shape or category in the gallery.
+        ValueError: nothing to compare, widths differ, or the gallery lacks the shape or category of a query.
     """
     if not len(query.shape) or not len(gallery.shape):
         raise ValueError(f"{len(query.shape)} queries and {len(gallery.shape)} entries: retrieval needs both")
@@ -57,7 +57,7 @@ def score_retrieval(query: Embedded, gallery: Embedded) -> RetrievalScore:
 
 
 def _ranked(query: Embedded, gallery: Embedded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For some queries at a time, (m, M) bool in ranked order: is it the same shape, is it of the same category."""
+    """Yield, for m queries at a time and in ranked order, (m, M) bool: same shape as the query, same category."""
     for start in range(0, len(query.shape), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         order = np.argsort(-(query.embedding[rows] @ gallery.embedding.T), axis=1, kind="stable")
@@ -69,7 +69,10 @@ def _ranked(query: Embedded, gallery: Embedded) -> Iterator[tuple[np.ndarray, np
 
 
 def _score_block(is_same: np.ndarray, is_relevant: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Rank of the first entry of the same shape, average precision, numbers of same and of relevant ones; all (m,)."""
+    """Return the rank of the first entry of the same shape, average precision, and numbers of same and relevant ones.
+
+    Each is (m,).
+    """
     num_relevant = is_relevant.sum(axis=1)
     precision = is_relevant.cumsum(axis=1) / np.arange(1, is_relevant.shape[1] + 1)
     average = (precision * is_relevant).sum(axis=1) / num_relevant
@@ -77,20 +80,20 @@ def _score_block(is_same: np.ndarray, is_relevant: np.ndarray) -> tuple[np.ndarr
 
 
 def chance_recall(size: int, num_same: int, k: int) -> float:
-    """Probability that k of `size` entries drawn at random hold one of `num_same`."""
+    """Compute the probability that k of `size` entries drawn at random include one of `num_same`."""
     missed = np.arange(min(k, size))
     return float(1 - np.prod(np.maximum(size - num_same - missed, 0) / (size - missed)))
 
 
 def chance_precision(size: int, num_relevant: int) -> float:
-    """Expected average precision of a random order of `size` entries, `num_relevant` >= 1 of them relevant."""
+    """Compute the expected average precision of a random order of `size` entries with `num_relevant` >= 1 of them."""
     harmonic = float(np.sum(1 / np.arange(1, size + 1)))
     others = (num_relevant - 1) / (size - 1) if size > 1 else 0.0
     return (harmonic + others * (size - harmonic)) / size
 
 
 def retrieval_record(score: RetrievalScore, protocol: str, **constants: Any) -> dict[str, Any]:
-    """One object of a report's `results`; constants are JSON values of the networks and the data."""
+    """Make one object of a report's `results`; constants are JSON values of the networks and the data."""
     return {
         "task": TASK,
         "protocol": protocol,

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import ImageOps
 from torch import Tensor
 
-from datasets.shapes.cutout import cut_background
+from datasets.shapes.background_removal import cut_background
 from datasets.shapes.shape_folder import SUFFIXES, ShapeFile, read_shape
 from datasets.shapes.views import flatten, load_view, open_view, plain_colours
 from datasets.transforms.image_transforms import to_pixels
@@ -21,7 +21,7 @@ SAME_SHAPE, SAME_CATEGORY = "#009E73", "#56B4E9"  # frames of answers to a query
 
 
 class Query(NamedTuple):
-    """A picture (3, H, W) uint8 as the network gets it, or a shape (None); `shape` is the right answer if known."""
+    """A picture with its pixels (3, H, W) uint8, or a shape without (None); `shape` is the right answer if known."""
 
     path: Path
     pixels: Tensor | None
@@ -36,14 +36,14 @@ class Answer(NamedTuple):
 
 
 def read_query(path: str | Path, background: str, *, is_cut: bool = False) -> Query:
-    """A picture or a shape by the suffix of its file. Shapes are read when they are embedded.
+    """Open a picture or a shape, told apart by the suffix of its file; shapes are read when they are embedded.
 
     Args:
         background: behind transparent pixels.
-        is_cut: pictures are cut out of their own background first.
+        is_cut: cut pictures out of their own background first.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: neither, or no readable picture.
+        ValueError: neither a picture nor a shape, or a picture that cannot be read.
     """
     path = Path(path)
     if path.suffix.lower() in SUFFIXES:
@@ -63,7 +63,7 @@ def read_query(path: str | Path, background: str, *, is_cut: bool = False) -> Qu
 
 
 def sample_queries(shapes: Sequence[ShapeFile], background: str, *, number: int, seed: int) -> list[Query]:
-    """One view each of shapes of as many categories as there are.
+    """Draw one view each of up to `number` shapes, of different categories.
 
     Raises:
         ValueError: no shape has a view.
@@ -82,7 +82,7 @@ def sample_queries(shapes: Sequence[ShapeFile], background: str, *, number: int,
 
 
 def embed_queries(cross_modal: CrossModal, queries: Sequence[Query]) -> np.ndarray:
-    """(Q, D) in the order of the queries."""
+    """Embed queries as (Q, D), in their order."""
     rows: dict[int, np.ndarray] = {}
     pictures = [i for i, query in enumerate(queries) if query.pixels is not None]
     shapes = [i for i, query in enumerate(queries) if query.pixels is None]
@@ -94,14 +94,14 @@ def embed_queries(cross_modal: CrossModal, queries: Sequence[Query]) -> np.ndarr
 
 
 def nearest(query: np.ndarray, index: np.ndarray, shapes: Sequence[ShapeFile], top: int) -> list[list[Answer]]:
-    """The `top` shapes of each query (Q, D) in an index (S, D), best first."""
+    """Find the `top` nearest shapes of each query (Q, D) in an index (S, D), best first."""
     similarity = query @ index.T
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :top]
     return [[Answer(shapes[i], float(row[i])) for i in best] for row, best in zip(similarity, order)]
 
 
 def may_be_trained_on(shapes: Path, data_root: str) -> bool:
-    """Whether a folder may be the --data_root of a run, which may have been given relative to another folder."""
+    """Tell whether a folder may be the --data_root of a run, which may be relative to another folder."""
     root = Path(data_root)
     if root.is_absolute():
         return shapes.resolve() == root.resolve()
@@ -112,10 +112,10 @@ def may_be_trained_on(shapes: Path, data_root: str) -> bool:
 def score_both_ways(
     cross_modal: CrossModal, shapes: Sequence[ShapeFile], index: np.ndarray
 ) -> dict[str, RetrievalScore]:
-    """image_to_shape: every view asks for its shape among all; shape_to_image: every shape for its views among all.
+    """Score image_to_shape, where every view is a query for its shape, and shape_to_image, the other way round.
 
     Raises:
-        ValueError: a shape without a view, or fewer than 2 shapes.
+        ValueError: a shape has no view, or there are fewer than 2 shapes.
     """
     bare = [shape.name for shape in shapes if not shape.views]
     if bare or len(shapes) < 2:
@@ -135,7 +135,7 @@ def score_both_ways(
 
 
 def sheet_rows(queries: Sequence[Query], answers: Sequence[Sequence[Answer]], seed: int) -> list[list[Cell]]:
-    """One row for each query: itself, then its answers; `seed` of the samples of a mesh."""
+    """Lay out a row for each query: the query, then its answers. Points of meshes are sampled by `seed`."""
     rows = []
     for query, best in zip(queries, answers):
         picture = query.pixels.permute(1, 2, 0).numpy() if query.pixels is not None else None
@@ -152,13 +152,13 @@ def _short(query: Query) -> str:
 
 
 def _last(name: str, limit: int = 20) -> str:
-    """The end of a path: where names differ."""
+    """Shorten a path to its end, where names differ."""
     name = name.rsplit("/", 1)[-1]
     return name if len(name) <= limit else f"…{name[1 - limit :]}"
 
 
 def _look(shape: ShapeFile, seed: int) -> np.ndarray:
-    """Its first view on white (H, W, 3) uint8, or its points (N, 3) where it has none."""
+    """Return a shape's first view on white (H, W, 3) uint8, or its points (N, 3) where it has none."""
     if shape.views:
         return np.asarray(load_view(shape.views[0], "white"))
     return read_shape(shape.path, seed=seed)

@@ -1,4 +1,4 @@
-"""The embeddings of a folder of shapes, in memory or kept in one file."""
+"""The index of a folder of shapes: their embeddings, in memory or in a file."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from datasets.shapes.shape_folder import ShapeFile
 from utils.files import read_npz, write_npz
 from utils.retrieval.cross_modal import CrossModal
 
-# What embeddings depend on beside the shapes, of the constants that load_cross_modal returns.
+# Those constants of load_cross_modal on which embeddings depend.
 _ORIGIN = (
     *("checkpoint_sha256", "encoder_seed", "model", "k", "image_model", "num_points", "num_copies", "augmentation"),
     "seed",
@@ -26,13 +26,13 @@ def embed_folder(
     path: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> np.ndarray:
-    """Embeddings (S, D) of shapes, read from the index at `path` or computed and kept there.
+    """Read the embeddings (S, D) of shapes from the index at `path`, or compute and write them.
 
     Args:
         constants: of `load_cross_modal`.
         path: .npz of `embedding` (S, D) float32, `name` (S,) and `origin`, a JSON text; None keeps nothing.
     Raises:
-        ValueError: the index is damaged, or of another checkpoint, other settings or other shapes.
+        ValueError: the index is damaged, or was made from another checkpoint, other settings or other shapes.
     """
     origin = {key: constants[key] for key in _ORIGIN} | {"shapes": _shapes_digest(shapes)}
     if path is not None and path.exists():
@@ -60,7 +60,7 @@ def _read(path: Path, origin: dict[str, Any]) -> np.ndarray:
 
 
 def _shapes_digest(shapes: Sequence[ShapeFile]) -> str:
-    """Digest of every file's name, size and time: a shape added, removed or made again is noticed."""
+    """Digest every file's name, size and time, so that a shape added, removed or made again is noticed."""
     stats = [shape.path.stat() for shape in shapes]
     lines = [f"{shape.name} {stat.st_size} {stat.st_mtime_ns}" for shape, stat in zip(shapes, stats)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -39,7 +39,7 @@ class ShardSettings(Settings):
 
 
 class ShardLoader:
-    """Batches over shards, in the protocol of EpochLoader; the order is told in datasets.shards.shard_order.
+    """Batches over shards, in the protocol of EpochLoader; datasets.shards.shard_order defines the order.
 
     Rows of a batch come stream by stream. Rank r of W has rows r * B / W up to (r + 1) * B / W of every batch.
 
@@ -107,7 +107,7 @@ class ShardLoader:
         with worker_errors(self.num_workers, _explain), closing(self._parts(steps)) as parts:
             for _ in steps.steps:
                 step = [next(parts) for _ in range(max(self.num_workers, 1))]
-                self.dataset.remember({number: name for part in step for number, name in part.names.items()})
+                self.dataset.sample_names = {number: name for part in step for number, name in part.names.items()}
                 batch = _join([part.batch for part in step], self.pin_memory)
                 yield batch | {"fault": [fault for part in step for fault in part.faults]} if self.skips_bad else batch
 
@@ -161,7 +161,7 @@ class _Steps(IterableDataset):
             for number in range(first, last, self.rows):
                 items, samples, faults = zip(*read(self.pairs, readers, range(number, number + self.rows)))
                 for reader in readers:
-                    reader.leave(number + self.rows)
+                    reader.release(number + self.rows)
                 yield _Part(default_collate(items), {s.number: str(s) for s in samples}, list(faults))
         finally:
             for reader in readers:

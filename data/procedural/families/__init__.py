@@ -1,4 +1,4 @@
-"""One parametric family per ShapeNetPart category: a builder takes the dice and returns an Assembly."""
+"""Table of parametric families, one for each ShapeNetPart category: a builder takes Dice and returns an Assembly."""
 
 from collections.abc import Callable
 

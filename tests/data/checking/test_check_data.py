@@ -9,6 +9,7 @@ from PIL import Image
 import train_crosspoint
 from data.check_data import check_all
 from tests.support.check_helpers import check, report_on
+from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_trees import cloud, labelled, pack, write_all, write_extras, write_h5, write_shapenet
 
 
@@ -48,8 +49,9 @@ def test_every_layout_below_the_root_is_found(root):
     ]
 
 
-def test_several_processes_report_the_same_as_one(root):
+def test_several_processes_report_the_same_as_one(root, monkeypatch):
     (root / "ShapeNet" / "02" / "a.ply").write_text("ply")
+    monkeypatch.setattr("data.parallel.ProcessPoolExecutor", PickledPool)
     alone, together = check_all(root, workers=1), check_all(root, workers=2)
     assert [(r.facts, r.notes, r.faults) for r in alone] == [(r.facts, r.notes, r.faults) for r in together]
 
@@ -80,13 +82,13 @@ def test_each_set_knows_its_published_sizes(root, title, published):
     assert published in report_on(root, title).facts[0]
 
 
-def test_shapes_dtypes_labels_and_the_class_histogram_are_told(root, capsys):
+def test_shapes_dtypes_labels_and_the_class_histogram_are_reported(root, capsys):
     text = check(root, capsys)[1]
     assert "stored: 97 points, data float32, label uint8, pid uint8" in text
     assert "3 classes, labels 0 .. 2; clouds of each (train/test): cone 2/1, cube 2/1, ball 2/1" in text
 
 
-def test_points_views_and_folders_are_told(root, capsys):
+def test_points_views_and_folders_are_reported(root, capsys):
     text = check(root, capsys)[1]
     assert "clouds: 3 in 2 folders, points a cloud: 97" in text
     assert "views a cloud: 3; pictures: 9, sizes (width x height): 16x16" in text
@@ -127,7 +129,7 @@ def test_boxes_of_unit_diagonal_are_recognised_though_samples_fall_short_of_them
     assert any("not normalised" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
 
 
-def test_extents_are_told_in_radii_so_that_scale_does_not_matter(tmp_path):
+def test_extents_are_given_in_radii_so_that_scale_does_not_matter(tmp_path):
     points = np.stack([cloud(seed) for seed in range(4)])
     write_pair(tmp_path, points * np.array([1, 10, 0.1, 100])[:, None, None])
     radius = np.linalg.norm(points - points.mean(axis=1, keepdims=True), axis=2).max(axis=1)

@@ -7,7 +7,7 @@ import pytest
 
 from data.procedural.assembly import CATEGORIES, Assembly
 from data.procedural.families import FAMILIES
-from data.procedural.shapes import make_shape
+from data.procedural.numbered_shapes import make_shape
 from data.procedural.solids import box
 from datasets.labels import SHAPENET_PART
 

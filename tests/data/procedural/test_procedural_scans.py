@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data.procedural import scans
+from data.procedural.numbered_shapes import make_shape
 from data.procedural.scans import scan_shape
-from data.procedural.shapes import make_shape
 
 NUM_POINTS = 2048
 

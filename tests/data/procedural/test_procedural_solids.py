@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from data.procedural.curves import arc, interpolate, rounded_outline, smooth
-from data.procedural.solids import Solid, box, cylinder, ellipsoid, joined, lathe, rotation, slab, tapered_box
+from data.procedural.solids import Solid, box, concatenate, cylinder, ellipsoid, lathe, rotation, slab, tapered_box
 from data.procedural.sweeps import ring, rod, sheet, tube
 
 
@@ -76,8 +76,8 @@ def test_flat_tube_is_wide_in_the_asked_direction():
     np.testing.assert_allclose(np.ptp(strap.vertices, axis=0), [1.0, 1.0, 0.2], atol=1e-9)
 
 
-def test_joined_solids_keep_their_faces():
-    pair = joined([box(1, 1, 1), box(1, 1, 1).moved(x=5)])
+def test_concatenated_solids_keep_their_faces():
+    pair = concatenate([box(1, 1, 1), box(1, 1, 1).moved(x=5)])
     assert as_mesh(pair).volume == pytest.approx(2.0)
 
 

@@ -15,12 +15,12 @@ import trimesh
 
 from data import render_views
 from data.rendering import raycast
-from data.rendering.catalogue import find_meshes
-from data.rendering.convert import Settings, convert_shape
-from data.rendering.orbit import project
+from data.rendering.mesh_conversion import Settings, convert_shape
+from data.rendering.mesh_files import find_meshes
 from data.rendering.raycast import Raycaster
-from data.rendering.store import decode_depth, read_cameras
+from datasets.shapes.cameras import decode_depth, project, read_cameras
 from datasets.shapes.meshes import load_mesh, normalise_mesh
+from tests.support.pickled_jobs import run_pickled
 from utils.cli import run_main
 
 TINY = Settings(num_views=2, size_px=21, num_points=97, supersample=2, up="y", seed=0)
@@ -36,6 +36,12 @@ def _meshes(folder: Path) -> Path:
 def _run(*arguments: str | Path) -> int:
     tiny = ["--views", "2", "--size", "21", "--points", "97", "--workers", "1"]
     return render_views.main(render_views.parse_args([*map(str, arguments), *tiny]))
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meshes are converted in this process."""
+    monkeypatch.setattr(render_views, "run_isolated", run_pickled)
 
 
 def _contents(out: Path) -> dict[str, bytes]:
@@ -58,6 +64,7 @@ def test_a_folder_of_meshes_becomes_both_trees(tmp_path: Path, capsys: pytest.Ca
     assert "views/s per core" in printed
 
 
+@pytest.mark.usefixtures("in_process")
 def test_failures_are_listed_and_the_rest_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = _meshes(tmp_path / "in")
     (folder / "empty.obj").touch()
@@ -70,6 +77,7 @@ def test_failures_are_listed_and_the_rest_is_written(tmp_path: Path, capsys: pyt
     assert (tmp_path / "out/ShapeNet/round/ball.ply").is_file()
 
 
+@pytest.mark.usefixtures("in_process")
 def test_finished_shapes_are_skipped_and_missing_ones_made_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +98,7 @@ def test_finished_shapes_are_skipped_and_missing_ones_made_the_same(
     }
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_killed_run_goes_on_and_leaves_nothing_partial(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -113,6 +122,7 @@ def test_a_killed_run_goes_on_and_leaves_nothing_partial(tmp_path: Path) -> None
     assert not (out / ".partial").exists()
 
 
+@pytest.mark.usefixtures("in_process")
 def test_other_settings_do_not_mix_into_a_folder(tmp_path: Path) -> None:
     folder, out = _meshes(tmp_path / "in"), tmp_path / "out"
     _run(folder, "--out", out)

@@ -8,6 +8,7 @@ from PIL import Image
 from data import pack
 from data.storage import packed_writer
 from datasets.pairs.packed_file import PackedFile
+from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_trees import cloud, write_ply, write_shapenet
 
 
@@ -40,8 +41,9 @@ def test_its_origin_is_recorded(root):
     assert {"format", "version", "command", "commit", "machine", "python", "torch"} <= provenance.keys()
 
 
-def test_several_processes_write_the_same(root, tmp_path):
+def test_several_processes_write_the_same(root, tmp_path, monkeypatch):
     run(root, "--out", str(tmp_path / "one.h5"))
+    monkeypatch.setattr("data.parallel.ProcessPoolExecutor", PickledPool)
     run(root, "--out", str(tmp_path / "two.h5"), "--workers", "2")
     with h5py.File(tmp_path / "one.h5") as one, h5py.File(tmp_path / "two.h5") as two:
         names = []

@@ -14,6 +14,7 @@ from data import shard
 from data.storage.shard_writer import UNFINISHED
 from datasets.pairs.packed_file import PackedFile
 from datasets.shards.shard_source import ShardSource
+from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_shards import make_tree, read_pass
 from tests.support.tiny_trees import pack
 
@@ -39,7 +40,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.tar")}
 
 
-def test_what_was_written_is_told(root, tmp_path, capsys):
+def test_what_was_written_is_reported(root, tmp_path, capsys):
     assert run(root, tmp_path / "s", "--views", "2", "--samples_per_shard", "4") == 0
     out = capsys.readouterr().out
     assert re.search(r"wrote .*s: 11 shapes, 2 passes with a view of each, 6 shards, 0\.\d MiB", out)
@@ -78,9 +79,10 @@ def test_passes_and_seeds_order_shapes_and_views_differently(root, tmp_path):
         assert all(a != b for i, a in enumerate(each) for b in each[:i])
 
 
-def test_a_packed_file_several_processes_and_another_day_give_the_same_bytes(root, packed, tmp_path):
+def test_a_packed_file_several_processes_and_another_day_give_the_same_bytes(root, packed, tmp_path, monkeypatch):
     flags = ("--samples_per_shard", "4", "--views", "2")
     run(root, tmp_path / "a", *flags)
+    monkeypatch.setattr("data.parallel.ProcessPoolExecutor", PickledPool)
     run(packed, tmp_path / "b", *flags, "--workers", "2")
     assert len(contents(tmp_path / "a")) == 6
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -188,7 +190,7 @@ def verify(folder):
     return shard.main(shard.parse_args(["--verify", str(folder)]))
 
 
-def test_sound_shards_are_told_so(root, tmp_path, capsys):
+def test_sound_shards_are_reported_as_such(root, tmp_path, capsys):
     run(root, tmp_path / "s")
     assert verify(tmp_path / "s") == 0
     assert "3 shards are sound, 3 passes over 11 shapes" in capsys.readouterr().out

@@ -49,7 +49,7 @@ def test_a_folder_is_no_packed_file(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.999])
-def test_a_file_cut_short_is_told(packed, tmp_path, share):
+def test_a_file_cut_short_is_reported(packed, tmp_path, share):
     content = packed.read_bytes()
     path = tmp_path / "cut.h5"
     path.write_bytes(content[: int(share * len(content))])
@@ -58,7 +58,7 @@ def test_a_file_cut_short_is_told(packed, tmp_path, share):
     assert_names_file_and_spares_it(path, error)
 
 
-def test_a_file_cut_short_while_in_use_is_told(packed, tmp_path):
+def test_a_file_cut_short_while_in_use_is_reported(packed, tmp_path):
     path = shutil.copy(packed, tmp_path / "all.h5")
     file = PackedFile(path)
     file.read_points(0)
@@ -70,7 +70,7 @@ def test_a_file_cut_short_while_in_use_is_told(packed, tmp_path):
 
 
 @pytest.mark.parametrize("read", [lambda file: file.read_points(0), lambda file: file.read_view(0, 0)])
-def test_a_file_replaced_while_in_use_is_told_to_a_new_process(packed, tmp_path, read):
+def test_a_file_replaced_while_in_use_is_reported_to_a_new_process(packed, tmp_path, read):
     path = shutil.copy(packed, tmp_path / "all.h5")
     there = pickle.dumps(PackedFile(path))
     shutil.copy(packed, tmp_path / "new.h5")
@@ -79,7 +79,7 @@ def test_a_file_replaced_while_in_use_is_told_to_a_new_process(packed, tmp_path,
         read(pickle.loads(there))
 
 
-def test_a_file_replaced_while_it_is_opened_is_told(packed, tmp_path, monkeypatch):
+def test_a_file_replaced_while_it_is_opened_is_reported(packed, tmp_path, monkeypatch):
     path = shutil.copy(packed, tmp_path / "all.h5")
 
     class Replacing(h5py.File):
@@ -180,7 +180,7 @@ def recounted(edit):
         (lambda file: file.__delitem__("pixels"), "pixels"),
     ],
 )  # fmt: skip
-def test_damage_is_told_with_its_place_and_remedy(packed, tmp_path, edit, message):
+def test_damage_is_reported_with_its_place_and_remedy(packed, tmp_path, edit, message):
     path = change(packed, tmp_path / "bad.h5", edit)
     with pytest.raises(ValueError, match=message) as error:
         read_all(path)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_items_equal_those_of_the_trees(root, packed, options):
     file = PackedRender(packed, image_size=24, **options)
     assert len(trees) == len(file) == 4
     assert trees.num_points == file.num_points
-    for epoch in range(12):
+    for epoch in range(6):
         trees.set_epoch(epoch)
         file.set_epoch(epoch)
         for index in range(4):
@@ -80,7 +81,7 @@ def test_what_happens_to_the_trees_later_does_not_matter(root, tmp_path):
         assert_equal_items(file[index], expected[index])
 
 
-def test_names_and_files_are_told(packed):
+def test_names_and_files_are_reported(packed):
     file = PackedRender(packed)
     assert [file.file.name(i) for i in range(4)] == list(SHAPES)
     assert file.files(2) == f"03/c in {packed}"
@@ -89,11 +90,10 @@ def test_names_and_files_are_told(packed):
 
 
 @FORKING
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_persistent_workers_follow_the_epoch_and_equal_no_workers(packed, method):
+def test_persistent_workers_follow_the_epoch_and_equal_no_workers(packed):
     dataset = PackedRender(packed, image_size=24)
     dataset[0]  # opens the file in this process, before the workers start
-    options = {"num_workers": 2, "persistent_workers": True, "multiprocessing_context": method}
+    options = {"num_workers": 2, "persistent_workers": True, "multiprocessing_context": "fork"}
     loader = DataLoader(dataset, batch_size=2, **options)
     for epoch in (0, 1):
         dataset.set_epoch(epoch)
@@ -102,9 +102,19 @@ def test_persistent_workers_follow_the_epoch_and_equal_no_workers(packed, method
             assert torch.equal(torch.cat([batch[name] for batch in loader]), expected)
 
 
+def test_a_copy_sent_to_a_spawned_worker_equals_it_and_follows_its_epoch(packed):
+    dataset = PackedRender(packed, image_size=24)
+    dataset[0]  # opens the file, whose descriptor must not travel
+    copy = ForkingPickler.loads(ForkingPickler.dumps(dataset))
+    for epoch in (0, 1):
+        dataset.set_epoch(epoch)
+        for index in range(4):
+            assert_equal_items(copy[index], dataset[index])
+
+
 def read_often(path, queue):
     file = PackedRender(path, image_size=8)
-    queue.put(sum(float(file[i % 4]["image"].sum()) for i in range(200)))
+    queue.put(sum(float(file[i % 4]["image"].sum()) for i in range(40)))
 
 
 @FORKING

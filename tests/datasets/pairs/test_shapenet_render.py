@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.shapes.views import load_view
-from datasets.transforms.image_transforms import published_image_augment, to_pixels
-from datasets.transforms.point_transforms import PointAugment, random_subset
+from datasets.transforms.image_transforms import augment_image, draw_image, to_pixels
+from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset
 from tests.support.tiny_trees import cloud, write_ply, write_shapenet
 
 
@@ -32,14 +31,9 @@ def test_an_item_is_two_augmentations_one_view_and_the_index(root):
     for name in ("aug_a", "aug_b"):
         np.testing.assert_array_equal(item[name], PointAugment()(cloud(1), rng))
     torch.testing.assert_close(
-        item["image"], published_image_augment(to_pixels(load_view(view)), rng, 13), rtol=0, atol=0
+        item["image"], augment_image(to_pixels(load_view(view)), draw_image(rng), 13), rtol=0, atol=0
     )
     assert item["index"] == 1
-
-
-def test_the_two_augmentations_differ(root):
-    item = ShapeNetRender(root, image_size=8)[0]
-    assert not torch.equal(item["aug_a"], item["aug_b"])
 
 
 def views_used(root, epochs):
@@ -55,7 +49,8 @@ def views_used(root, epochs):
     return np.array(used)
 
 
-def test_over_the_epochs_every_view_of_every_shape_is_used_about_equally_often(root):
+def test_over_the_epochs_every_view_of_every_shape_is_used_about_equally_often(root, monkeypatch):
+    monkeypatch.setattr("datasets.pairs.shapenet_render.read_points", lambda path: cloud(0, 4))
     used = views_used(root, 150)
     counts = np.stack([np.bincount(column, minlength=3) for column in used.T])
     assert (((counts - 50) ** 2) / 50).sum(axis=1).max() < 13.8  # chi square, 2 degrees of freedom, p = 0.001
@@ -71,24 +66,23 @@ def test_an_item_depends_on_seed_and_epoch(root):
     assert torch.equal(dataset[0]["aug_a"], first)
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_persistent_workers_follow_the_epoch_and_equal_no_workers(root):
-    dataset = ShapeNetRender(root, image_size=8)
-    loader = DataLoader(dataset, batch_size=2, num_workers=2, persistent_workers=True)
-    for epoch in (0, 1):
-        dataset.set_epoch(epoch)
-        for name in ("aug_a", "image"):
-            expected = torch.stack([dataset[i][name] for i in range(3)])
-            assert torch.equal(torch.cat([batch[name] for batch in loader]), expected)
-
-
 def test_each_augmentation_draws_its_own_subset(root):
-    item = ShapeNetRender(root, num_points=41, image_size=8, point_augment=lambda points, rng: points)[0]
+    item = ShapeNetRender(root, num_points=41, image_size=8, clouds=augmented_pair(lambda points, rng: points))[0]
     rows = {tuple(row) for row in cloud(0).tolist()}
     subsets = [{tuple(row) for row in item[name].tolist()} for name in ("aug_a", "aug_b")]
     assert [len(subset) for subset in subsets] == [41, 41]
     assert subsets[0] != subsets[1]
     assert subsets[0] | subsets[1] <= rows
+
+
+def test_an_item_holds_the_clouds_that_are_asked_for_each_augmented_by_its_own_settings(root):
+    weak, strong = PointAugment("none", 1, 0, 0), PointAugment("so3")
+    item = ShapeNetRender(root, image_size=8, seed=4, clouds={"weak": weak, "strong": strong})[1]
+    rng = np.random.default_rng((4, 0, 1))
+    rng.integers(3)  # the view
+    assert set(item) == {"weak", "strong", "image", "index"}
+    np.testing.assert_array_equal(item["weak"], weak(cloud(1), rng))
+    np.testing.assert_array_equal(item["strong"], strong(cloud(1), rng))
 
 
 def test_the_cloud_is_read_once_an_item(root, monkeypatch):
@@ -128,7 +122,7 @@ def test_an_empty_or_missing_root_says_what_to_run(tmp_path, exists):
     assert "bash data/download_data.sh shapenet shapenet_render" in str(caught.value)
 
 
-def test_no_folder_of_renders_at_all_is_told(root):
+def test_no_folder_of_renders_at_all_is_reported(root):
     shutil.rmtree(root / "ShapeNetRendering")
     with pytest.raises(FileNotFoundError, match=r"no folder .*ShapeNetRendering"):
         ShapeNetRender(root)
@@ -180,17 +174,6 @@ def test_without_augmentation_a_cloud_without_size_is_named(root):
         ShapeNetRender(root, augment=False)[1]
 
 
-@pytest.mark.parametrize("name", ["num_points", "image_size"])
-def test_a_size_below_two_is_refused(root, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 2, got 1"):
-        ShapeNetRender(root, **{name: 1})
-
-
 def test_a_limit_below_one_is_refused(root):
     with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
         ShapeNetRender(root, limit=0)
-
-
-def test_iteration_ends(root):
-    dataset = ShapeNetRender(root, image_size=8)
-    assert sum(1 for _ in dataset) == len(dataset)

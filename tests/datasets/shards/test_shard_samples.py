@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from data.storage.shard_sources import encode
+from data.storage.sample_sources import encode
 from datasets.shards.shard_samples import SampleReader
 from datasets.shards.shard_source import ShardSource
 from tests.support.tiny_shards import make_shards, make_tree, read_shard

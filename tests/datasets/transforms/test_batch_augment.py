@@ -11,7 +11,7 @@ from scipy.stats import chisquare, ks_2samp, kstest
 
 from datasets.transforms import batch_augment as B
 from datasets.transforms.image_transforms import ADJUSTMENTS, augment_image, draw_image
-from datasets.transforms.point_transforms import PointAugment, unit_sphere
+from datasets.transforms.point_transforms import PointAugment, augmented_pair, unit_sphere
 from tests.support.tiny_trees import cloud
 
 SETTINGS = [
@@ -208,10 +208,10 @@ def test_what_is_drawn_for_an_image_says_nothing_of_the_rest(image_draws):
 @EACH_SETTING
 def test_augmented_clouds_have_the_statistics_of_single_ones(settings):
     points, rng = cloud(0, 31), np.random.default_rng(0)
-    single = torch.from_numpy(np.stack([settings(points, rng) for _ in range(2000)])).double()
-    draws = B.draw_points(settings, 2000, 31, generator(5))
-    batch = B.augment_points(torch.from_numpy(points).expand(2000, 31, 3), draws).double()
-    error = (single.var(0) / 2000 + batch.var(0) / 2000).sqrt()
+    single = torch.from_numpy(np.stack([settings(points, rng) for _ in range(1000)])).double()
+    draws = B.draw_points(settings, 1000, 31, generator(5))
+    batch = B.augment_points(torch.from_numpy(points).expand(1000, 31, 3), draws).double()
+    error = (single.var(0) / 1000 + batch.var(0) / 1000).sqrt()
     assert ((single.mean(0) - batch.mean(0)).abs() / error).max() < 4.5
     torch.testing.assert_close(single.std(0), batch.std(0), rtol=0.12, atol=0)
 
@@ -221,7 +221,7 @@ def test_augmented_clouds_have_the_statistics_of_single_ones(settings):
 def test_two_augmentations_and_the_images_of_a_batch_all_differ(settings, device):
     points = clouds(1).expand(5, 97, 3).to(device)
     batch = {"aug_a": points, "aug_b": points, "image": images(1).expand(5, 3, 21, 17).to(device), "index": None}
-    result = B.BatchAugment(settings, 24, seed=0)(batch, 0, 0)
+    result = B.BatchAugment(augmented_pair(settings), 24, seed=0)(batch, 0, 0)
     assert result["image"].shape == (5, 3, 24, 24)
     assert result["image"].device.type == device
     for name in ("aug_a", "aug_b"):
@@ -247,7 +247,7 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step():
     batch = {"aug_a": clouds(2), "aug_b": clouds(2), "image": images(2)}
 
     def run(seed, epoch, step):
-        return B.BatchAugment(PointAugment(), 24, seed)(batch, epoch, step)
+        return B.BatchAugment(augmented_pair(), 24, seed)(batch, epoch, step)
 
     first = run(3, 1, 2)
     assert all(torch.equal(value, run(3, 1, 2)[name]) for name, value in first.items())
@@ -255,16 +255,34 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step():
         assert all(not torch.equal(value, run(*other)[name]) for name, value in first.items())
 
 
+@pytest.mark.parametrize(
+    "keys", [{"points": PointAugment()}, {"weak": PointAugment("none", 1, 0, 0), "strong": PointAugment()}]
+)
+def test_any_clouds_are_augmented_each_by_its_settings_alike_on_any_number_of_ranks(keys):
+    batch = {key: clouds(4) for key in keys} | {"other": clouds(4)}
+    whole = B.BatchAugment(keys, 24, 0)(batch, 0, 0)
+    halves = [
+        B.BatchAugment(keys, 24, 0, rank, 2)({key: rows.chunk(2)[rank] for key, rows in batch.items()}, 0, 0)
+        for rank in (0, 1)
+    ]
+    assert torch.equal(whole["other"], batch["other"])
+    for key, settings in keys.items():
+        assert torch.equal(whole[key], torch.cat([half[key] for half in halves]))
+        extent = whole[key].amax(1) - whole[key].amin(1)
+        assert (extent.max() <= 2.2) == (settings.max_scale == 1), key
+
+
 def test_the_input_is_not_changed_and_images_may_be_absent():
     batch = {"aug_a": clouds(2), "aug_b": clouds(2)}
-    result = B.BatchAugment(PointAugment(), 24, 0)(batch, 0, 0)
+    result = B.BatchAugment(augmented_pair(), 24, 0)(batch, 0, 0)
     assert set(result) == {"aug_a", "aug_b"}
     assert torch.equal(batch["aug_a"], clouds(2))
 
 
 def test_global_generators_are_left_alone():
     state = torch.get_rng_state()
-    B.BatchAugment(PointAugment("so3"), 24, 0)({"aug_a": clouds(2), "aug_b": clouds(2), "image": images(2)}, 0, 0)
+    batch = {"aug_a": clouds(2), "aug_b": clouds(2), "image": images(2)}
+    B.BatchAugment(augmented_pair(PointAugment("so3")), 24, 0)(batch, 0, 0)
     assert torch.equal(state, torch.get_rng_state())
 
 

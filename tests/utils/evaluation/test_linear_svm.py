@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import nn
 
-from datasets.labelled.folds import NEVER_HELD_OUT, stratified_folds
+from datasets.labelled.stratified import NEVER_HELD_OUT, stratified_folds
 from tests.utils.evaluation.clustered import FeatureSets, make_features
 from utils.evaluation import linear_svm
 from utils.evaluation.linear_svm import C_GRID, LinearProbe, cross_validate, fair_protocol, published_protocol

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.support.tiny_trees import write_shapenet
-from utils.figures import plots
+from utils.figures import class_plots, cloud_plots, curve_plots
+from utils.figures.plot_style import save_png
 from utils.figures.shape_samples import ROW_NAMES, sample_columns
 from utils.figures.tsne import tsne_map
 
@@ -20,31 +21,31 @@ def lines(axes):
 
 
 def test_loss_curves_hold_every_loss_term_and_the_accuracy_in_percent_where_there_is_one():
-    losses, accuracy = plots.loss_curves(RECORDS).axes
+    losses, accuracy = curve_plots.loss_curves(RECORDS).axes
     assert lines(losses) == {"intra-modal (IMID)": [[0, 3], [1, 2]], "total": [[0, 6], [1, 4]]}
     assert lines(accuracy) == {"modelnet40": [[1, 75]]}
 
 
 def test_loss_curves_hold_every_held_out_figure_whatever_the_task():
     records = [{"epoch": 0, "loss/part": 2.0, "part_seg/val_miou_class": 0.25, "hours": 0.5}]
-    losses, held_out = plots.loss_curves(records).axes
+    losses, held_out = curve_plots.loss_curves(records).axes
     assert lines(losses) == {"loss/part": [[0, 2]]}
     assert lines(held_out) == {"miou_class": [[0, 25]]}
     assert "part segmentation" in held_out.get_ylabel()
 
 
 def test_loss_curves_of_a_run_without_held_out_data_have_no_empty_panel():
-    assert len(plots.loss_curves(RECORDS[:1]).axes) == 1
+    assert len(curve_plots.loss_curves(RECORDS[:1]).axes) == 1
 
 
 def test_loss_curves_of_no_epoch_are_refused():
     with pytest.raises(ValueError, match="no epoch"):
-        plots.loss_curves([])
+        curve_plots.loss_curves([])
 
 
 def test_growth_has_a_logarithmic_panel_for_each_figure_and_size_that_was_measured():
     places = {("time", "N"): {"ours: N^1": ([1, 2, 4], [3, 6, 12])}, ("memory", "k"): {"a": ([5, 6], [7, 8])}}
-    axes = [axes for axes in plots.growth_panels(places).axes if axes.get_visible()]
+    axes = [axes for axes in curve_plots.growth_panels(places).axes if axes.get_visible()]
     assert [(one.get_ylabel(), one.get_xlabel()) for one in axes] == [("time", "N"), ("memory", "k")]
     assert {one.get_xscale() for one in axes} == {one.get_yscale() for one in axes} == {"log"}
     assert axes[0].get_lines()[0].get_xydata().tolist() == [[1, 3], [2, 6], [4, 12]]
@@ -53,26 +54,26 @@ def test_growth_has_a_logarithmic_panel_for_each_figure_and_size_that_was_measur
 
 def test_confusion_matrix_rows_are_shares_of_the_true_class():
     labels, predictions = np.array([0, 0, 0, 0, 1]), np.array([0, 0, 0, 1, 1])
-    axes = plots.confusion_matrix(labels, predictions, ["a", "b", "absent"]).axes[0]
+    axes = class_plots.draw_confusion_matrix(labels, predictions, ["a", "b", "absent"]).axes[0]
     assert axes.images[0].get_array().tolist() == [[75, 25, 0], [0, 100, 0], [0, 0, 0]]
     assert sorted(text.get_text() for text in axes.texts) == ["100", "25", "75"]
 
 
 def test_confusion_matrix_of_many_classes_names_all_of_them_and_drops_the_numbers():
     labels = np.arange(69)
-    axes = plots.confusion_matrix(labels, labels, [f"class {i}" for i in labels]).axes[0]
+    axes = class_plots.draw_confusion_matrix(labels, labels, [f"class {i}" for i in labels]).axes[0]
     assert len(axes.get_yticklabels()) == 69
     assert not axes.texts
 
 
 def test_classes_differ_in_colour_or_marker_up_to_seventy_two():
-    assert len({tuple(plots._style(label).values()) for label in range(72)}) == 72
+    assert len({tuple(class_plots._style(label).values()) for label in range(72)}) == 72
 
 
 def test_feature_maps_draw_each_class_once_in_every_map_and_name_it_once():
     labels = np.array([0, 1, 1, 0, 1])
     points = np.arange(10.0).reshape(5, 2)
-    figure = plots.feature_maps({"random": points, "pre-trained": -points}, labels, ["mug", "cap"])
+    figure = class_plots.feature_maps({"random": points, "pre-trained": -points}, labels, ["mug", "cap"])
     assert [axes.get_title() for axes in figure.axes] == ["random", "pre-trained"]
     mug, cap = (dots.get_offsets().tolist() for dots in figure.axes[1].collections)
     assert (mug, cap) == ((-points[labels == 0]).tolist(), (-points[labels == 1]).tolist())
@@ -81,7 +82,7 @@ def test_feature_maps_draw_each_class_once_in_every_map_and_name_it_once():
 
 def test_a_cloud_is_drawn_with_up_upwards_and_right_rightwards():
     cloud = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0]])
-    axes = plots.shape_panel([plots.PanelColumn("axes", [cloud], [])], ["cloud"]).axes[0]
+    axes = cloud_plots.shape_panel([cloud_plots.PanelColumn("axes", [cloud], [])], ["cloud"]).axes[0]
     offsets, nearness = axes.collections[0].get_offsets(), -axes.collections[0].get_array()
     by_nearness = dict(zip(nearness.round(3).tolist(), offsets.tolist()))
     origin, up, right = (by_nearness[key] for key in sorted(by_nearness))
@@ -94,7 +95,7 @@ def test_sampled_columns_span_the_categories_and_a_png_of_them_is_small(tmp_path
     root = write_shapenet(tmp_path, [f"{synset}/{name}" for synset in ("02691156", "03797390", "zz") for name in "abc"])
     columns = sample_columns(root, num_shapes=4)
     assert sorted({column.title for column in columns}) == ["airplane", "mug", "zz"]
-    plots.save_png(plots.shape_panel(columns, ROW_NAMES), tmp_path / "new" / "panel.png", dpi=50)
+    save_png(cloud_plots.shape_panel(columns, ROW_NAMES), tmp_path / "new" / "panel.png", dpi=50)
     with Image.open(tmp_path / "new" / "panel.png") as image:
         assert image.mode == "P"
         assert image.width > image.height
@@ -123,6 +124,6 @@ def test_tsne_of_three_rows_is_refused():
 
 
 def test_no_figure_leaves_pyplot_state_behind():
-    plots.loss_curves(RECORDS)
+    curve_plots.loss_curves(RECORDS)
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or pyplot.get_fignums() == []

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support import run_folders
 from utils.page import page_sections
-from utils.run.folder import open_run
+from utils.run.folder import RunSettings, open_run
+from utils.settings import record as settings_record
 
 
 def decode(encoded):
@@ -35,9 +36,10 @@ def test_a_folder_with_nothing_to_show_is_refused_with_all_that_was_looked_for(t
 
 
 def test_a_run_that_is_overwritten_shows_nothing_of_the_one_before(tmp_path):
-    open_run(run_folders.write_run(tmp_path), {}, resume=False, overwrite=True)
-    with pytest.raises(FileNotFoundError, match="nothing to show"):
-        page_sections.read_run(tmp_path)
+    folder = run_folders.write_run(tmp_path / "run")
+    settings = RunSettings(exp_name="run", output_dir=str(tmp_path), overwrite=True)
+    with open_run(settings, settings_record(settings)), pytest.raises(FileNotFoundError, match="nothing to show"):
+        page_sections.read_run(folder)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -42,7 +42,11 @@ def test_the_fair_protocol_shares_a_row_whatever_c_it_chose():
 def test_seeds_are_averaged_with_their_sample_deviation():
     table = tables(a=[record(seed=1, accuracy=0.5), record(seed=2, accuracy=0.7)])
     (cell,) = table["tasks"][0]["rows"][0]["figures"][0]["cells"]
-    assert cell == {"mean": 0.6, "spread": pytest.approx(0.14142, abs=1e-5), "source": "2 seeds"}
+    spread = pytest.approx(0.14142, abs=1e-5)
+    assert cell == {"mean": 0.6, "spread": spread, "source": "2 seeds of evaluation", "mark": "†"}
+    encoders = [record(weights="random", encoder_seed=seed, seed=seed, accuracy=0.3 + 0.2 * seed) for seed in (1, 2)]
+    (cell,) = tables(a=encoders)["tasks"][0]["rows"][0]["figures"][0]["cells"]
+    assert cell == {"mean": 0.6, "spread": spread, "source": "2 seeds of the weights", "mark": ""}
 
 
 def test_a_random_encoder_that_two_runs_measured_counts_once():
@@ -54,7 +58,7 @@ def test_a_random_encoder_that_two_runs_measured_counts_once():
 def test_one_few_shot_record_brings_its_own_deviation():
     few = record(task="few_shot", k_way=5, m_shot=10, n_runs=50, accuracy_std=0.04)
     (cell,) = tables(a=[few])["tasks"][0]["rows"][0]["figures"][0]["cells"]
-    assert (cell["spread"], cell["source"]) == (0.04, "50 episodes")
+    assert (cell["spread"], cell["source"], cell["mark"]) == (0.04, "50 episodes", "‡")
 
 
 def test_every_task_has_its_figures_and_tasks_come_in_their_order():
@@ -75,13 +79,18 @@ def test_every_task_has_its_figures_and_tasks_come_in_their_order():
 
 
 def test_ways_and_shots_are_sorted_as_numbers_beside_records_without_them():
-    few = [record(task="few_shot", k_way=way, m_shot=shot) for way, shot in ((10, 20), (5, 20), (10, 5), (5, 10))]
-    rows = tables(a=[*few, record(task="few_shot", k_way=None)])["tasks"][0]["rows"]
+    sizes = ((10, 20), (5, 20), (10, 5), (5, 10))
+    few = [record(task="few_shot", k_way=way, m_shot=shot, n_query=20, n_runs=50) for way, shot in sizes]
+    rows = tables(a=[*few, record(task="few_shot")])["tasks"][0]["rows"]
     found = [row["title"].removeprefix("modelnet40").removeprefix(" · ") for row in rows]
     assert found == ["", "5-way 10-shot", "5-way 20-shot", "10-way 5-shot", "10-way 20-shot"]
 
 
 def test_a_row_says_what_it_is():
-    tuned = record(variant="hardest", label_fraction=0.05, frozen=True, voting=True, normalize=True)
-    assert title(tuned) == "modelnet40 hardest · 5 % of the labels · frozen encoder · voting"
-    assert detail(tuned) == "published · C 0.1 · dgcnn · 1024 points · 11 train · 7 test · normalised"
+    tuned = record(task="finetune_cls", variant="hardest", label_fraction=0.05, frozen=True, voting=10, lr=0.5)
+    assert title(tuned) == "modelnet40 hardest · 5 % of labels"
+    setting = "frozen encoder · 10 votes · lr 0.5"
+    assert detail(tuned) == f"published · C 0.1 · dgcnn · 1024 points · 11 train · 7 test · {setting}"
+    assert (
+        detail(record(protocol="fair", normalize=True)) == "fair · dgcnn · 1024 points · 11 train · 7 test · normalised"
+    )

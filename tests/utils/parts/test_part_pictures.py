@@ -6,7 +6,7 @@ from PIL import Image
 
 from datasets.parts.shapenet_part import ShapeNetPart
 from tests.support.tiny_trees import write_shapenet_part
-from utils.figures.plots import COLOURS
+from utils.figures.plot_style import COLOURS
 from utils.parts.part_pictures import FOREIGN, PartClouds, part_colours, part_panel, write_clouds, write_picture
 
 

@@ -14,7 +14,7 @@ from utils.processes import allocator
 # What keep_freed_memory answered, and the page faults of filling 64 MiB (16,384 pages) 30 times.
 PROGRAM = """
 import resource, torch
-from utils.allocator import keep_freed_memory
+from utils.processes.allocator import keep_freed_memory
 answer = keep_freed_memory(torch.device("cpu"))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(30):

@@ -10,7 +10,7 @@ from models.encoders.registry import build_encoder
 from models.weights.published import export_state
 from tests.support.tiny_runs import write_state
 from tests.support.tiny_trees import cloud, disc_view, write_ply
-from utils.retrieval.cross_modal import load_cross_modal
+from utils.retrieval.cross_modal import EmbeddingSettings, load_cross_modal
 
 CPU = torch.device("cpu")
 
@@ -32,7 +32,7 @@ def pictures(number=3, size=40):
 
 
 def embed(state, clouds, **options):
-    return load_cross_modal(state, CPU, **options)[0].embed_shapes(clouds)
+    return load_cross_modal(state, CPU, EmbeddingSettings(**options))[0].embed_shapes(clouds)
 
 
 def test_embeddings_have_unit_length_and_are_rows_in_order_whatever_the_batch(state, clouds):
@@ -43,7 +43,7 @@ def test_embeddings_have_unit_length_and_are_rows_in_order_whatever_the_batch(st
 
 
 def test_a_shape_is_the_mean_over_augmented_copies_drawn_as_training_draws_them(state, clouds):
-    cross_modal, _ = load_cross_modal(state, CPU, num_copies=3, seed=7)
+    cross_modal, _ = load_cross_modal(state, CPU, EmbeddingSettings(num_copies=3, seed=7))
     copies = []
     for copy in range(3):
         rng = np.random.default_rng((7, copy))
@@ -54,7 +54,7 @@ def test_a_shape_is_the_mean_over_augmented_copies_drawn_as_training_draws_them(
 
 
 def test_without_copies_a_shape_is_one_plain_subset_in_the_unit_sphere(state, clouds):
-    cross_modal, _ = load_cross_modal(state, CPU, num_copies=0)
+    cross_modal, _ = load_cross_modal(state, CPU, EmbeddingSettings(num_copies=0))
     points = unit_sphere(random_subset(cloud(0), np.random.default_rng((0, 0)), 61))
     with torch.inference_mode():
         row = cross_modal.method.eval().embed_points(torch.from_numpy(points)[None])[0]
@@ -67,7 +67,7 @@ def test_each_option_changes_the_embeddings(option, state, clouds):
 
 
 def test_pictures_are_prepared_as_the_training_does_but_for_its_draws(state):
-    cross_modal, _ = load_cross_modal(state, CPU)
+    cross_modal, _ = load_cross_modal(state, CPU, EmbeddingSettings())
     seen = []
     cross_modal.method.image_encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     rows = cross_modal.embed_pictures(pictures())
@@ -88,7 +88,9 @@ def test_the_networks_are_those_of_the_file_unless_they_are_to_be_untrained(stat
 
 
 def test_what_is_recorded_names_the_checkpoint_or_the_seed(state):
-    trained, untrained = (load_cross_modal(state, CPU, random_init=value, seed=3)[1] for value in (False, True))
+    trained, untrained = (
+        load_cross_modal(state, CPU, EmbeddingSettings(random_init=value, seed=3))[1] for value in (False, True)
+    )
     assert (trained["weights"], trained["checkpoint"], trained["encoder_seed"]) == ("checkpoint", str(state), None)
     assert len(trained["checkpoint_sha256"]) == 64
     assert (untrained["weights"], untrained["checkpoint_sha256"], untrained["encoder_seed"]) == ("random", None, 3)
@@ -107,15 +109,15 @@ def test_files_that_hold_no_trained_image_branch_are_refused(tmp_path):
         (write_state(tmp_path / "points_only.pt", cmid_weight=0), "--cmid_weight 0: its image branch"),
     ):
         with pytest.raises(ValueError, match=message):
-            load_cross_modal(path, CPU)
+            load_cross_modal(path, CPU, EmbeddingSettings())
     torch.save({"method": {}, "config": {"model": "dgcnn"}}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="its flags lack k, num_points"):
-        load_cross_modal(tmp_path / "other.pt", CPU)
+        load_cross_modal(tmp_path / "other.pt", CPU, EmbeddingSettings())
     broken = torch.load(write_state(tmp_path / "cut.pt"), weights_only=True)
     del broken["method"]["image_head.0.weight"]
     torch.save(broken, tmp_path / "cut.pt")
     with pytest.raises(ValueError, match=r"cut\.pt does not hold the networks"):
-        load_cross_modal(tmp_path / "cut.pt", CPU)
+        load_cross_modal(tmp_path / "cut.pt", CPU, EmbeddingSettings())
 
 
 def test_a_cloud_that_is_too_small_or_has_no_size_is_refused_by_name(state, tmp_path):
@@ -129,6 +131,6 @@ def test_a_cloud_that_is_too_small_or_has_no_size_is_refused_by_name(state, tmp_
 
 
 @pytest.mark.parametrize(("option", "value"), [("num_points", 1), ("num_copies", -1), ("batch_size", 0)])
-def test_a_number_out_of_range_names_its_flag(option, value, state):
+def test_a_number_out_of_range_names_its_flag(option, value):
     with pytest.raises(ValueError, match=f"--{option} must be at least"):
-        load_cross_modal(state, CPU, **{option: value})
+        EmbeddingSettings(**{option: value})

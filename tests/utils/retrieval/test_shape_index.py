@@ -7,7 +7,7 @@ import torch
 from datasets.shapes.shape_folder import list_shape_files
 from tests.support.tiny_runs import write_state
 from tests.support.tiny_trees import cloud, write_ply, write_shapenet
-from utils.retrieval.cross_modal import load_cross_modal
+from utils.retrieval.cross_modal import EmbeddingSettings, load_cross_modal
 from utils.retrieval.shape_index import embed_folder
 
 
@@ -22,9 +22,8 @@ def state(tmp_path_factory):
 
 
 def index(state, root, path, **options):
-    cross_modal, constants = load_cross_modal(
-        state, torch.device("cpu"), num_copies=options.pop("num_copies", 0), **options
-    )
+    settings = EmbeddingSettings(**{"num_copies": 0, **options})
+    cross_modal, constants = load_cross_modal(state, torch.device("cpu"), settings)
     lines = []
     return embed_folder(cross_modal, list_shape_files(root), constants, path, lines.append), lines
 

@@ -14,7 +14,7 @@ PROGRAM = """
 import json, resource, signal, sys
 from pathlib import Path
 import numpy as np, torch
-from utils.checkpoint import save_atomically
+from utils.run.state import save_atomically
 from utils.files import write_npz, write_text
 
 WRITERS = {

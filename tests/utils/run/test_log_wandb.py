@@ -14,7 +14,7 @@ PROGRAM = """
 import json, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from utils import log
+from utils.run import log
 
 class Server(BaseHTTPRequestHandler):
     def do_POST(self):

@@ -111,7 +111,7 @@ def test_files_of_the_latest_batch_are_told(tree, folder):
     name = list_shapes(tree)[number]
     assert loader.dataset.files(number).startswith(f"{name} 0")
     assert f"of {folder}/pass-0-" in loader.dataset.files(number)
-    other = next(i for i in range(SHAPES) if i not in loader.dataset._names)
+    other = next(i for i in range(SHAPES) if i not in loader.dataset.sample_names)
     assert loader.dataset.files(other) == f"shape {other} of {folder}"
 
 

@@ -76,7 +76,7 @@ def given_out(folder, epoch=EPOCH, streams=STREAMS):
     """Numbers of shapes that each stream of the epoch gives out, to its end."""
     source, order = ShardSource(folder), EpochOrder(1, epoch, streams, 3)
     readers = [StreamReader(source, source.load_index(), order, stream, 0, SHAPES) for stream in range(streams)]
-    numbers = [[reader.look(number).number for number in range(reader.end)] for reader in readers]
+    numbers = [[reader.sample_at(number).number for number in range(reader.end)] for reader in readers]
     for reader in readers:
         reader.close()
     return numbers
@@ -215,8 +215,8 @@ def test_a_missing_shard_ends_the_run_all_the_same(folder, tmp_path):
 
 
 def test_samples_of_one_shape_in_a_batch_are_refused_all_the_same(folder, monkeypatch):
-    look = StreamReader.look
-    monkeypatch.setattr(StreamReader, "look", lambda reader, number: look(reader, number - number % 2))
+    sample_at = StreamReader.sample_at
+    monkeypatch.setattr(StreamReader, "sample_at", lambda reader, number: sample_at(reader, number - number % 2))
     with pytest.raises(ValueError, match="two samples of a batch are of one shape"):
         load(folder, skips_bad=True)
 
@@ -230,12 +230,12 @@ def test_no_more_samples_are_held_than_the_buffer_and_those_ahead(folder, tmp_pa
     for number in range(SHAPES - 16):
         for ahead in range(16 if 4 <= number < 16 else 1):
             try:
-                reader.look(number + ahead)
+                reader.sample_at(number + ahead)
                 break
             except ValueError:
                 pass
         held.append(len(reader._held))
-        reader.leave(number + 1)
+        reader.release(number + 1)
     reader.close()
     assert max(held) <= 3 + 16
     assert held[-1] <= 3

@@ -1,0 +1,59 @@
+"""Writing of the whole tree of built-in data on several processes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data.parallel import parallel_map
+from data.procedural import hdf5_writers
+from data.procedural.scans import Scan
+from data.procedural.shape_jobs import EvalClouds, EvalJob, PretrainJob, run_eval, run_pretrain
+
+
+class TreeSize(NamedTuple):
+    """Number of shapes of each category in each split, and number and size of the pictures of a shape."""
+
+    pretrain: int
+    train: int
+    val: int
+    test: int
+    num_views: int
+    size_px: int
+
+
+def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int) -> None:
+    """Write pre-training pairs and the three evaluation sets below `out`.
+
+    The data does not depend on the number of workers; finished pre-training shapes are skipped.
+    """
+    categories = hdf5_writers.CLASSES
+    pretrain = [
+        PretrainJob(out, seed, category, index, size.num_views, size.size_px)
+        for index in range(size.pretrain)
+        for category in categories
+    ]
+    with parallel_map(workers) as run:
+        list(run(run_pretrain, pretrain, "pre-training shapes"))
+        for split in ("train", "val", "test"):
+            jobs = [
+                EvalJob(seed, category, split, index)
+                for index in range(getattr(size, split))
+                for category in categories
+            ]
+            clouds = list(run(run_eval, jobs, f"evaluation shapes, {split}"))
+            labels = np.array([categories.index(job.category) for job in jobs])
+            _write_split(out, split, clouds, labels)
+
+
+def _write_split(out: Path, split: str, clouds: Sequence[EvalClouds], labels: np.ndarray) -> None:
+    points = np.stack([cloud.points for cloud in clouds])  # (M, N, 3)
+    part_labels = np.stack([cloud.part_label for cloud in clouds])
+    hdf5_writers.write_shapenet_part(out, split, points, labels, part_labels)
+    if split == "val":
+        return
+    hdf5_writers.write_modelnet40(out, split, points, labels)
+    for variant in Scan._fields:
+        scans = np.stack([getattr(cloud.scan, variant) for cloud in clouds])
+        hdf5_writers.write_scanobjectnn(out, split, variant, scans, labels)

@@ -1,0 +1,80 @@
+"""Jobs of the worker processes: write a shape for pre-training, or return its evaluation clouds."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data.procedural.assembly import CATEGORIES
+from data.procedural.numbered_shapes import make_shape, shape_rng
+from data.procedural.scans import Scan, scan_shape
+from data.rendering.orbit import orbit_cameras
+from data.rendering.raycast import Raycaster
+from data.rendering.shape_writer import is_finished, write_shape
+from datasets.shapes.meshes import sample_surface
+
+NUM_POINTS = 2048
+_SAMPLE, _VIEWS, _SCAN = 1, 2, 3  # independent random streams of a shape, by purpose
+
+
+class PretrainJob(NamedTuple):
+    """A pre-training shape whose cloud and renders go below `out`."""
+
+    out: Path
+    seed: int
+    category: str
+    index: int
+    num_views: int
+    size_px: int
+
+
+class EvalJob(NamedTuple):
+    """A shape of an evaluation split, to be sampled and scanned."""
+
+    seed: int
+    category: str
+    split: str
+    index: int
+
+
+class EvalClouds(NamedTuple):
+    """points (N, 3) float32 in the unit sphere, part_label (N,) uint8, and the scans, None for split val."""
+
+    points: np.ndarray
+    part_label: np.ndarray
+    scan: Scan | None
+
+
+def pretrain_id(seed: int, category: str, index: int) -> str:
+    """Return the file name of a pre-training shape, unique over categories and seeds."""
+    return f"{category}_{seed}_{index:05d}"
+
+
+def run_pretrain(job: PretrainJob) -> None:
+    """Write a shape in the ShapeNet + ShapeNetRendering layout unless it is finished already."""
+    synset = CATEGORIES[job.category].synset
+    shape_id = pretrain_id(job.seed, job.category, job.index)
+    if is_finished(job.out, synset, shape_id):
+        return
+    rng, identity = shape_rng, (job.seed, job.category, "pretrain", job.index)
+    mesh = make_shape(*identity).to_trimesh()
+    points, _ = sample_surface(mesh, NUM_POINTS, rng(*identity, _SAMPLE))
+    cameras = orbit_cameras(job.num_views, job.size_px, rng(*identity, _VIEWS))
+    caster = Raycaster(mesh)
+    views = [caster.render(camera) for camera in cameras]
+    write_shape(job.out, synset, shape_id, points, views, cameras)
+
+
+def run_eval(job: EvalJob) -> EvalClouds:
+    """Sample a shape and, for train and test, scan it."""
+    shape = make_shape(*job)
+    points, face_index = sample_surface(shape.to_trimesh(), NUM_POINTS, shape_rng(*job, _SAMPLE))
+    points = points - points.mean(axis=0)
+    points /= np.linalg.norm(points, axis=1).max()
+    scan = None
+    if job.split != "val":
+        rng = shape_rng(*job, _SCAN)
+        other = sorted(CATEGORIES)[rng.integers(len(CATEGORIES))]
+        neighbour = make_shape(job.seed, other, "clutter", int(rng.integers(1000)))
+        scan = scan_shape(shape, neighbour, NUM_POINTS, rng)
+    return EvalClouds(points.astype(np.float32), shape.part_label[face_index], scan)

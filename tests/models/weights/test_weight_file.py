@@ -1,0 +1,93 @@
+"""Weight files: damage that torch.load itself does not notice is refused."""
+
+import contextlib
+import io
+import zipfile
+
+import pytest
+import torch
+
+from models.weights.weight_file import read_weights
+
+
+@pytest.fixture
+def path(tmp_path):
+    torch.save({"a": torch.arange(1000.0), "b": torch.ones(7)}, tmp_path / "weights.pth")
+    return tmp_path / "weights.pth"
+
+
+def flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def test_a_flipped_byte_of_a_tensor_is_found_though_torch_loads_it(path):
+    flip(path, path.read_bytes().index(torch.arange(1000.0).numpy().tobytes()) + 2000)
+    assert not torch.equal(torch.load(path, weights_only=True)["a"], torch.arange(1000.0))
+    with pytest.raises(ValueError, match=r"weights\.pth is damaged .*CRC-32 for file .*; take another copy of it"):
+        read_weights(path)
+
+
+def test_a_flipped_byte_between_records_changes_nothing(path):
+    padding = path.read_bytes().index(b"ZZZZ")  # the padding by which torch aligns tensors
+    flip(path, padding + 1)
+    assert torch.equal(read_weights(path)["a"], torch.arange(1000.0))
+
+
+def test_a_record_that_a_flipped_bit_marks_as_a_folder_is_refused_for_torch_would_not_read_it(path):
+    entry = path.read_bytes().index(b"PK\x01\x02", path.read_bytes().index(b"PK\x01\x02") + 4)
+    content = bytearray(path.read_bytes())
+    content[entry + 38] |= 0x10
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"weights\.pth .*marked as a folder"):
+        read_weights(path)
+
+
+def rewrite(path, extra=(), compression=zipfile.ZIP_STORED):
+    """Write the same records to a new archive, and add some."""
+    with zipfile.ZipFile(path) as archive:
+        records = [(name, archive.read(name)) for name in archive.namelist()]
+    copy = io.BytesIO()
+    with zipfile.ZipFile(copy, "w", compression) as archive:
+        for name, content in [*records, *extra]:
+            archive.writestr(name, content)
+    path.write_bytes(copy.getvalue())
+
+
+def test_an_archive_of_another_writer_is_read(path):
+    rewrite(path)
+    assert torch.equal(read_weights(path)["b"], torch.ones(7))
+
+
+def test_a_record_that_occurs_twice_is_refused(path):
+    rewrite(path, extra=[("weights/DATA/0", torch.zeros(1000).numpy().tobytes())])
+    with pytest.raises(ValueError, match=r"weights\.pth .*1 names of records occur twice, first weights/data/0"):
+        read_weights(path)
+
+
+def test_a_compressed_record_is_refused_before_it_fills_the_memory(path):
+    rewrite(path, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match=r"weights\.pth .*is compressed"):
+        read_weights(path)
+
+
+def test_files_of_torch_before_its_zip_format_are_read(path):
+    torch.save({"a": torch.arange(3)}, path, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_weights(path)["a"], torch.arange(3))
+
+
+def test_a_flipped_bit_anywhere_is_refused_or_changes_no_tensor(tmp_path):
+    """In every fifth byte; tests/stress/fuzz.py draws from all of them."""
+    path = tmp_path / "small.pth"
+    original = {"a": torch.arange(20.0), "b": torch.ones(5)}
+    torch.save(original, path)
+    content = path.read_bytes()
+    for position in range(0, len(content), 5):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(bytes(damaged))
+        with contextlib.suppress(ValueError):
+            state = read_weights(path)
+            assert state.keys() == original.keys()
+            assert all(torch.equal(state[key], original[key]) for key in original), position
