@@ -11,7 +11,7 @@ the K neighbours j of i. Three facts make that tensor superfluous, exactly:
 Same weights, outputs, gradients and running statistics as the published formulation.
 
 Letters: M rows (points of all clouds), K neighbours, C channels in, D channels out. `weight` (M,) counts the equal
-points a row stands for (models.layers.neighbours.CloudRows); the gradient of such a row is the sum over its points.
+points a row stands for (models.rows.CloudRows); the gradient of such a row is the sum over its points.
 Source: Wang et al. 2019, "Dynamic Graph CNN for Learning on Point Clouds", arXiv:1801.07829.
 """
 
