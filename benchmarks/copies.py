@@ -17,7 +17,7 @@ from benchmarks.harness.records import Recorder, add_output_args, figures_of, se
 from benchmarks.harness.timing import in_turns
 from benchmarks.step import check_equal, training_step
 from models.encoders.dgcnn import DGCNN
-from models.layers.neighbours import dense_rows
+from models.rows import dense_rows
 from utils.cli import run_main
 from utils.flags import program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory

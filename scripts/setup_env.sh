@@ -19,7 +19,7 @@ _find_python() {
   return 1
 }
 
-# Makes .venv, or mends one whose making was interrupted.
+# Makes .venv, or repairs one whose making was interrupted.
 _make_venv() {
   local python clear=()
   python=$(_find_python) || return 1

@@ -13,7 +13,7 @@ STOPPED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run it again with -
 def run_main(main: Callable[[], int | None]) -> None:
     """Run `main` and exit with its status.
 
-    A ValueError or OSError (missing file, no permission, full disk) is the caller's to mend: its message
+    A ValueError or OSError (missing file, no permission, full disk) is the caller's to repair: its message
     goes to stderr as `error: ...` with exit status 2 and no traceback. Anything else is our bug and keeps
     its traceback. A training that was told to stop exits with STOPPED.
     """

@@ -22,7 +22,8 @@ from benchmarks.harness.inputs import make_clouds
 from benchmarks.published.published_dgcnn import SLOPE, PublishedDGCNN, edge_tensor, nearest
 from models.encoders.dgcnn import DGCNN
 from models.layers.edge_conv import EdgeConv
-from models.layers.neighbours import CloudRows, flat_index, knn
+from models.layers.neighbours import knn
+from models.rows import CloudRows, flat_index
 from utils.cli import run_main
 from utils.files import write_text
 from utils.flags import add_device_arg

@@ -1,8 +1,8 @@
-"""Times of the CUDA forms of neighbour search and edge convolution: what models/kernels' constants are chosen by.
+"""Time the CUDA forms of neighbour search and edge convolution, to choose the constants of models/kernels.
 
     python -m benchmarks.gpu.gpu_kernels --device cuda --json kernels.json
 
-On a CPU, where triton's kernels do not run, only the forms made of torch operations are measured: the programs' test.
+On a CPU, where triton's kernels do not run, only the forms made of torch operations are timed, for the tests.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from benchmarks.harness.timing import in_turns
 from models import kernels
 from models.kernels import knn
 from models.layers.edge_moments import edge_moments
-from models.layers.neighbours import CloudRows, Edges
+from models.rows import CloudRows, Edges
 from utils.cli import run_main
 from utils.files import write_text
 from utils.flags import add_device_arg, require_at_least
@@ -45,7 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def make_features(args: argparse.Namespace, num_points: int, channels: int, device: torch.device) -> Tensor:
-    """Clouds of a surface's dimension in `channels` dimensions, centred. Shape: (B, N, C)."""
+    """Embed clouds of a sphere's surface in `channels` dimensions, centred. Shape: (B, N, C)."""
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(args.clouds, num_points, 3, generator=generator)
     points = points / points.norm(dim=-1, keepdim=True)
@@ -55,7 +55,7 @@ def make_features(args: argparse.Namespace, num_points: int, channels: int, devi
 
 
 def search_forms(can_run: bool) -> dict[str, Callable[[Tensor, int], Tensor]]:
-    """Every form that this device has; the tiled one also with three products in tf32 for one in float32."""
+    """Return every form that runs here; the tiled one also with three TF32 products in place of one in float32."""
     if not can_run:
         return {name: form for name, form in knn.FORMS.items() if name != "tiled"}
     from models.kernels.knn_tiled import nearest_tiled
@@ -64,7 +64,7 @@ def search_forms(can_run: bool) -> dict[str, Callable[[Tensor, int], Tensor]]:
 
 
 def excess(x: Tensor, index: Tensor, k: int) -> float:
-    """How much farther the neighbours of the first cloud are than the nearest ones, relative, in float64."""
+    """Return how much farther the first cloud's neighbours are than the nearest ones, relative, in float64."""
     cloud = x[0].double()
     exact = torch.cdist(cloud, cloud, compute_mode="donot_use_mm_for_euclid_dist")
     smallest = exact.topk(k, dim=-1, largest=False).values
@@ -72,7 +72,7 @@ def excess(x: Tensor, index: Tensor, k: int) -> float:
 
 
 def time_searches(args: argparse.Namespace, device: torch.device, can_run: bool) -> Iterator[Row]:
-    """Milliseconds of every form at every size, and how far its neighbours are from the nearest."""
+    """Time every form at every size, and measure the excess of its distances."""
     forms = search_forms(can_run)
     for num_points, channels, k in itertools.product(args.points, args.channels, args.k):
         x = make_features(args, num_points, channels, device)
@@ -83,7 +83,7 @@ def time_searches(args: argparse.Namespace, device: torch.device, can_run: bool)
 
 
 def time_blocks(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
-    """The tiled search with other blocks."""
+    """Time the tiled search with other blocks."""
     from models.kernels.knn_tiled import Blocks, nearest_tiled
 
     num_points, k = args.points[len(args.points) // 2], args.k[len(args.k) // 2]
@@ -98,10 +98,10 @@ def time_blocks(args: argparse.Namespace, device: torch.device) -> Iterator[Row]
 
 
 def time_edge_conv(args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
-    """Parts of an edge convolution, with other numbers of warps in a program.
+    """Time the parts of an edge convolution, with other numbers of warps in a program.
 
-    "max" has BatchNorm in its weights, and "moments", of half as many channels, are what those need. The backward
-    passes of both share one "sort" of the edges.
+    "max" is the convolution with BatchNorm folded into its weights; "moments", of half as many channels, supply the
+    statistics for that. Both backward passes share one "sort" of the edges.
     """
     from models.kernels import tiles
     from models.kernels.max_act import max_act

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.edge_conv import EdgeConv
-from models.layers.neighbours import CloudRows, dense_rows, knn_rows, merge_copies
+from models.layers.neighbours import knn_rows
 from models.layers.pooled_conv import PooledConv
+from models.rows import CloudRows, dense_rows, merge_copies
 
 
 class DGCNN(nn.Module):

@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.affine import SLOPE
 from models.layers.edge_conv import EdgeConv, FirstEdgeConv
-from models.layers.neighbours import CloudRows, dense_rows, knn_rows
+from models.layers.neighbours import knn_rows
 from models.layers.pooled_conv import PooledConv
-from models.layers.row_norm import SLOPE, PointwiseConv
+from models.layers.row_norm import PointwiseConv
+from models.rows import CloudRows, dense_rows
 
 
 class TransformNet(nn.Module):

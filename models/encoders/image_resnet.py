@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from models.weights.published import check_tensors, read_weights
+from models.weights.weight_file import check_tensors, read_weights
 
 DEPTHS = (18, 34, 50)
 

@@ -15,9 +15,9 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.affine import SLOPE
 from models.kernels.tiles import block_of, count_blocks, launch_on, tile_shape, wide_tl
-from models.layers.neighbours import Edges
-from models.layers.row_norm import SLOPE
+from models.rows import Edges
 
 
 @triton.jit

@@ -12,8 +12,8 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.affine import SLOPE, Affine
 from models.kernels.tiles import block_of, count_blocks, launch_on, tile_shape, wide, wide_tl
-from models.layers.row_norm import SLOPE, Affine
 
 POOL_COLUMNS = 64  # narrow tiles: one program for each cloud and column block has to fill the device
 

@@ -11,7 +11,7 @@ the K neighbours j of i. Three facts make that tensor superfluous, exactly:
 Same weights, outputs, gradients and running statistics as the published formulation.
 
 Letters: M rows (points of all clouds), K neighbours, C channels in, D channels out. `weight` (M,) counts the equal
-points a row stands for (models.layers.neighbours.CloudRows); the gradient of such a row is the sum over its points.
+points a row stands for (models.rows.CloudRows); the gradient of such a row is the sum over its points.
 Source: Wang et al. 2019, "Dynamic Graph CNN for Learning on Point Clouds", arXiv:1801.07829.
 """
 
@@ -22,11 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from models.affine import SLOPE
 from models.distributed import is_synchronised, update_running
 from models.kernels import can_run
 from models.layers.edge_moments import around_cloud_means, edge_moments, mean_of_clouds, projected_statistics
-from models.layers.neighbours import LABEL_BITS, CloudRows, Edges, labels_of, with_labels
-from models.layers.row_norm import SLOPE
+from models.layers.packed_labels import LABEL_BITS, labels_of, with_labels
+from models.rows import CloudRows, Edges
 
 with warnings.catch_warnings():  # torch says once per process that its CSR tensors are "in beta state"
     warnings.filterwarnings("ignore", message="Sparse CSR")

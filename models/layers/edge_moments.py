@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from models.distributed import all_reduce_sum
-from models.layers.neighbours import CloudRows, Edges
+from models.rows import CloudRows, Edges
 
 BLOCK = 512  # rows summed in the precision of the input
 NARROW = 16  # channels up to which all is computed in float64

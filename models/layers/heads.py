@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from models.layers.row_norm import SLOPE
+from models.affine import SLOPE
 
 
 def point_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""BatchNorm + LeakyReLU of rows that are then pooled over their cloud: the activated rows are never stored.
+"""Convolution, BatchNorm, LeakyReLU and pooling over each cloud, without storing the activated rows.
 
 Letters: M rows, D channels, B clouds of N points.
 """
@@ -8,19 +8,21 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.affine import SLOPE, Affine
 from models.distributed import is_synchronised
 from models.kernels import can_run
-from models.layers.neighbours import CloudRows
-from models.layers.row_norm import SLOPE, Affine, PointwiseConv, blocks, first_rows, linear
+from models.layers.row_norm import PointwiseConv, blocks, linear
+from models.rows import CloudRows
 
-GROUP = 16  # rows of which the maximum is taken first
+GROUP = 16  # rows of a group, whose maximum is taken first
 
 
 class _NormActPool(torch.autograd.Function):
     """Maximum and mean of act(batch_norm(x)) over the points of each cloud, for scale >= 0.
 
-    The maximum is that of x, and the mean of LeakyReLU follows from the sum of x, the sum of those x that come out
-    positive, and their number: neither needs the activated rows, nor do the gradients of scale and shift.
+    The maximum is taken of x itself. The mean of LeakyReLU follows from the sum of x, the sum of the x whose
+    normalised value is positive, and their number. So neither needs the activated rows, nor do the gradients of scale
+    and shift.
     """
 
     @staticmethod
@@ -33,12 +35,12 @@ class _NormActPool(torch.autograd.Function):
         largest, argmax = _cloud_maxima(x, clouds)
         points = torch.tensor(clouds.lengths, dtype=torch.float64, device=x.device)[:, None]  # (B, 1)
         if clouds.weight is not None:
-            first, copies = first_rows(clouds)
+            first, copies = clouds.merged_rows()
             row = x[first]
             is_positive = (row > threshold.to(x.dtype)).double()
             sums += copies[:, None] * torch.stack([row.double(), row * is_positive, is_positive])
             points = points + copies[:, None]
-        is_flat = norm.gain == 0  # all points are equal there: the first is taken, as the published network does
+        is_flat = norm.gain == 0  # all points tie there: take the first, as the published network does
         if is_flat.any():
             argmax[:, is_flat] = clouds.first_rows(x.device)[:, None]
             largest = x.gather(0, argmax)
@@ -62,22 +64,22 @@ class _NormActPool(torch.autograd.Function):
         grad_scale = (along_x - norm.mean * grad_shift) * norm.rstd
         zero = torch.zeros_like(grad_shift)
         a, b = norm.through_statistics(grad_shift, grad_scale, ctx.count, ctx.sync) if ctx.count else (zero, zero)
-        step = ((1 - SLOPE) * norm.gain * grad_mean).to(x.dtype)  # (B, D), what a positive row receives beyond...
-        base = (SLOPE * norm.gain * grad_mean - a).to(x.dtype)  # (B, D), ... what every row does
+        step = ((1 - SLOPE) * norm.gain * grad_mean).to(x.dtype)  # (B, D), the share of positive rows only
+        base = (SLOPE * norm.gain * grad_mean - a).to(x.dtype)  # (B, D), the share of every row
         grad, b, threshold = torch.empty_like(x), b.to(x.dtype), threshold.to(x.dtype)
         for number, (rows, targets) in enumerate(zip(x.split(clouds.lengths), grad.split(clouds.lengths))):
             for block, target in zip(blocks(rows), blocks(targets)):
                 torch.gt(block, threshold, out=target)
                 torch.addcmul(base[number], target, step[number], out=target).addcmul_(block, b, value=-1)
         if clouds.weight is not None:
-            first, copies = first_rows(clouds)
+            first, copies = clouds.merged_rows()
             grad[first] *= (copies[:, None] + 1).to(x.dtype)
         grad.scatter_add_(0, argmax, (norm.gain * grad_max).to(x.dtype))
         return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), None, None, None, None, None, None
 
 
 def _cloud_sums(rows: Tensor, threshold: Tensor) -> Tensor:
-    """Sums over the rows of x, of the x above the threshold, and their number. Shape: (N, D) -> (3, D), float64."""
+    """Sum the rows of x and those x above the threshold, and count these. Shape: (N, D) -> (3, D), float64."""
     sums = rows.new_zeros(3, rows.shape[1], dtype=torch.float64)
     for block in blocks(rows):
         is_above = torch.gt(block, threshold, out=torch.empty_like(block))
@@ -88,9 +90,9 @@ def _cloud_sums(rows: Tensor, threshold: Tensor) -> Tensor:
 
 
 def _cloud_maxima(x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
-    """Maximum over each cloud's rows, and the row of x it stands in, the first of equals. Shape: (M, D) -> two (B, D).
+    """Return each cloud's maximum and the row of x that holds it, the first on a tie. Shape: (M, D) -> two (B, D).
 
-    By groups of rows: a maximum with its position takes several times as long as one without.
+    Works on groups of rows, because a maximum with its position takes several times as long as one without.
     """
     maxima, positions, start = [], [], 0
     for rows in x.split(clouds.lengths):
@@ -115,7 +117,7 @@ class PooledConv(PointwiseConv):
         norm = self[1]
         if can_run(x) and clouds.are_equal:
             return self._by_kernels(x, len(clouds.lengths))
-        # A negative scale would turn maxima into minima: its channel is negated before, and the scale with it.
+        # A negative scale would turn maxima into minima, so its channel and the scale itself are negated.
         sign = torch.where(norm.weight < 0, -1.0, 1.0).to(norm.weight.dtype)
         x = linear(x, self[0].weight.flatten(1) * sign[:, None])
         mean, var, count = self.statistics(x, clouds, sign)
@@ -123,7 +125,7 @@ class PooledConv(PointwiseConv):
         return _NormActPool.apply(x, scale, norm.bias, mean, var, count, clouds, norm.eps, is_synchronised(norm))
 
     def _by_kernels(self, x: Tensor, num_clouds: int) -> tuple[Tensor, Tensor]:
-        """As `forward`, for clouds of equal size."""
+        """Compute `forward` for clouds of equal size with the Triton kernels."""
         from models.kernels.pooled_norm import pooled_batch_norm_act
 
         norm = self[1]

@@ -1,6 +1,6 @@
-"""BatchNorm + LeakyReLU of rows, without intermediate tensors.
+"""Pointwise convolution, BatchNorm and LeakyReLU of rows, without intermediate tensors.
 
-On a CPU such passes wait for memory, so they go through the rows in blocks that stay in the processor's cache.
+On a CPU such passes are bound by memory, so they process the rows in blocks that stay in the processor's cache.
 
 Letters: M rows, D channels, B clouds.
 """
@@ -12,32 +12,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from models.distributed import all_reduce_statistics, all_reduce_sum, is_synchronised, update_running
+from models.affine import SLOPE, Affine
+from models.distributed import all_reduce_statistics, is_synchronised, update_running
 from models.kernels import can_run
-from models.layers.neighbours import CloudRows
+from models.rows import CloudRows
 
-SLOPE = 0.2  # of every LeakyReLU in DGCNN
-BLOCK = 2**19  # numbers in a block of rows: 2 MiB of float32
+BLOCK = 2**19  # elements in a block of rows: 2 MiB of float32
 
 
 def blocks(x: Tensor) -> Iterator[Tensor]:
-    """Consecutive rows of x, a block at a time; all at once on a device that is not a CPU."""
+    """Split x into blocks of consecutive rows on a CPU; elsewhere yield it whole."""
     return iter(x.split(max(1, BLOCK // x.shape[1])) if x.device.type == "cpu" else (x,))
 
 
 def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = False) -> tuple[Tensor, Tensor, int]:
-    """Mean and biased variance of every channel, in float64, and the number of samples.
+    """Return mean and biased variance of every channel, in float64, and the number of samples.
 
     Args:
         x: (M, D).
-        clouds: how many samples each row is; None means one each.
-        sync: over the rows of all processes.
+        clouds: their `weight` counts the samples of a row; None means one each.
+        sync: over the rows of all ranks.
     """
     origin = next(blocks(x)).mean(dim=0)  # sums around it do not cancel
     sums = _sums_around(origin, x)
     count = len(x)
     if clouds is not None and clouds.weight is not None:
-        first, copies = first_rows(clouds)
+        first, copies = clouds.merged_rows()
         centred = (x[first] - origin).double()  # (B, D)
         sums += torch.stack([copies @ centred, copies @ centred.square()])
         count += int(copies.sum())
@@ -49,7 +49,7 @@ def row_statistics(x: Tensor, clouds: CloudRows | None = None, *, sync: bool = F
 
 
 def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
-    """Sums over rows of x - origin and of its square, in float64. Shape: (D,), (M, D) -> (2, D)."""
+    """Sum x - origin and its square over the rows, in float64. Shape: (D,), (M, D) -> (2, D)."""
     if can_run(x):
         from models.kernels.pooled_norm import column_sums
 
@@ -62,32 +62,8 @@ def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
     return sums
 
 
-def first_rows(clouds: CloudRows) -> tuple[Tensor, Tensor]:
-    """Row of each cloud's point 0, and how many further points it stands for (float64). Shape: two (B,)."""
-    first = clouds.first_rows(clouds.weight.device)
-    return first, clouds.weight[first].double() - 1
-
-
-class Affine:
-    """BatchNorm as gain * x + offset per channel, and what its backward pass needs. All float64."""
-
-    def __init__(self, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, eps: float):
-        self.mean, self.rstd = mean, torch.rsqrt(var + eps)
-        self.gain = scale * self.rstd
-        self.offset = shift - self.gain * mean
-
-    def through_statistics(
-        self, grad_shift: Tensor, grad_scale: Tensor, count: int, sync: bool
-    ) -> tuple[Tensor, Tensor]:
-        """a, b: the batch statistics take a + b * x from the gradient at a row x."""
-        if sync:
-            grad_shift, grad_scale = all_reduce_sum(torch.stack([grad_shift, grad_scale]))
-        b = self.gain * self.rstd * grad_scale / count
-        return self.gain * grad_shift / count - b * self.mean, b
-
-
 class _NormAct(torch.autograd.Function):
-    """act(batch_norm(x)) over rows; keeps only x for the backward pass. `count` 0 means fixed statistics."""
+    """act(batch_norm(x)) of rows; saves only x for the backward pass. A `count` of 0 means fixed statistics."""
 
     @staticmethod
     def forward(ctx, x, scale, shift, mean, var, count, eps, sync):
@@ -137,15 +113,15 @@ class PointwiseConv(nn.Sequential):
         return self.normalise(linear(x, self[0].weight.flatten(1)))
 
     def normalise(self, x: Tensor) -> Tensor:
-        """What follows the convolution. Shape: (M, D) -> (M, D)."""
+        """Apply BatchNorm and LeakyReLU to what was already convolved. Shape: (M, D) -> (M, D)."""
         norm = self[1]
         mean, var, count = self.statistics(x)
         return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, norm.eps, is_synchronised(norm))
 
     def statistics(self, x: Tensor, clouds: CloudRows | None = None, sign: Tensor | None = None):
-        """Mean, variance and count of the batch, with which the running ones move; in eval mode those and 0.
+        """Return mean, variance and count of the batch and update the running ones; in eval mode return those, and 0.
 
-        `sign` (D,) is what x was multiplied by.
+        `sign` (D,) is the factor that x was multiplied by.
         """
         norm = self[1]
         sign = 1.0 if sign is None else sign
@@ -158,6 +134,6 @@ class PointwiseConv(nn.Sequential):
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x W^T, in at least float32 for the statistics that follow. Shape: (M, C), (D, C) -> (M, D)."""
+    """Return x W^T in at least float32, for the statistics that follow. Shape: (M, C), (D, C) -> (M, D)."""
     x = F.linear(x, weight)
     return x.to(torch.promote_types(x.dtype, torch.float32))

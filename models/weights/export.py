@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from models.affine import SLOPE
 from models.encoders.dgcnn import DGCNN
 from models.encoders.dgcnn_seg import DGCNNSegEncoder
 from models.encoders.pointnet import PointNet
-from models.layers.row_norm import SLOPE
 
 
 class Folded(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.checksums import check_records
+from models.weights.weight_file import check_tensors, read_weights
 
 # Where the published networks registered a BatchNorm a second time. The part-seg T-Net reassigned its `bn3`: that
 # name is the 512-d BatchNorm after `linear1` and no alias of the one inside `conv3`.
@@ -190,38 +190,3 @@ def _from_training_state(state: dict) -> tuple[dict[str, Tensor], dict]:
     encoder = {k.removeprefix("point_encoder."): v for k, v in method.items() if k.startswith("point_encoder.")}
     head = {_HEAD + k.removeprefix("point_head."): v for k, v in method.items() if k.startswith("point_head.")}
     return encoder | head, {"model": config["model"], "k": config["k"]}
-
-
-def check_tensors(state: dict) -> None:
-    """Refuse a state dict that maps anything but names to tensors.
-
-    Raises:
-        ValueError: names the first other entry.
-    """
-    for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise ValueError(f"no state dict of tensors: it holds a {type(value).__name__} under {key!r}")
-
-
-def read_weights(path: str | Path) -> dict:
-    """Read a checkpoint file without running any code in it, every byte compared with its checksum before.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: damaged, or holding more than tensors and plain values.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
-    try:
-        with path.open("rb") as file:  # one for both: the file may be replaced meanwhile
-            check_records(file)
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and zipfile raise a dozen types for damaged or pickled-code files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path} is damaged or not a plain weight file ({reason}); take another copy of it, or write it again"
-        ) from error
-    if not isinstance(state, dict):
-        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict of tensors")
-    return state

@@ -6,10 +6,10 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import torch
+from datasets.pairs.tolerant import Tolerant
 
 import train_crosspoint
 from datasets.pairs.packed_render import PackedRender
-from datasets.pairs.tolerant import Tolerant
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
 from models.weights.published import export_state

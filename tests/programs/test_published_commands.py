@@ -41,6 +41,8 @@ NUM_POINTS = 48
 SHORT = ("--epochs", "1", "--num_points", str(NUM_POINTS), "--device", "cpu")
 FEW_NEIGHBOURS = ("--k", "8")
 
+pytestmark = pytest.mark.usefixtures("light_training")
+
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):

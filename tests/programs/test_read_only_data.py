@@ -18,6 +18,7 @@ import sys, torch
 from pathlib import Path
 import train_crosspoint, train_partseg
 from scripts import eval_fewshot, eval_svm, finetune_cls, retrieve
+from tests.support.light_runs import light
 
 root, out = sys.argv[1:]
 try:
@@ -33,7 +34,8 @@ classes = ["--dataset", "modelnet40", *data]
 weights = f"{out}/tree/models/best_model.pth"
 
 def call(program, *flags):
-    program.main(program.parse_args([*flags]))
+    with light():
+        program.main(program.parse_args([*flags]))
     print("done:", program.__name__)
 
 call(train_crosspoint, *tree, "--exp_name", "tree", "--eval_freq", "0", "--num_workers", "1")

@@ -1,7 +1,5 @@
 """One, two and four processes compute the same training from the same global batch."""
 
-from functools import partial
-
 import pytest
 import torch
 from lightly.loss import NTXentLoss
@@ -14,6 +12,7 @@ from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.losses.nt_xent import nt_xent
 from models.methods.crosspoint import CrossPoint
+from tests.support.light_runs import light
 from tests.support.several_processes import run_in_processes
 from utils.training.engine import Precision, Stepper
 
@@ -21,17 +20,10 @@ B, N, S = 8, 24, 32
 CPU = torch.device("cpu")
 
 
-class SmallImageNet(nn.Sequential):
-    """In place of a ResNet's eleven million weights."""
-
-    def __init__(self):
-        super().__init__(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        self.feature_dim = 32
-
-
-def make_method(dtype, image_encoder):
-    torch.manual_seed(0)
-    method = CrossPoint(DGCNN(k=5, emb_dims=32), image_encoder()).to(dtype)
+def make_method(dtype):
+    torch.manual_seed(4)  # from here no neighbour changes by rounding
+    with light():
+        method = CrossPoint(DGCNN(k=5, emb_dims=32), ImageResNet(18)).to(dtype)
     for module in method.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             nn.init.normal_(module.weight)
@@ -62,7 +54,7 @@ def make_stepper(method, micro_batch=0, lr=0.1, optimizer=torch.optim.SGD):
 
 def one_step(micro_batch, order=None):
     """Loss terms, gradients and running statistics of a step in float64."""
-    method = make_method(torch.float64, partial(ImageResNet, 18))
+    method = make_method(torch.float64)
     stepper = make_stepper(method.train(), micro_batch)
     batch = make_batch(0, torch.float64)
     if order is not None:
@@ -79,43 +71,12 @@ def check_equal(found, expected):
         assert (mine - value).norm() <= 1e-9 * max(value.norm().item(), 1e-3 * largest), name
 
 
-@pytest.mark.parametrize("world_size", [2, 4])
-def test_losses_gradients_and_statistics_are_those_of_one_process(tmp_path, world_size):
-    expected = one_step(0)
-    for found in run_in_processes(one_step, world_size, tmp_path, 0):
-        check_equal(found, expected)
-
-
-def test_micro_batches_are_those_of_one_process_with_as_many_times_larger_ones(tmp_path):
-    order = [0, 1, 4, 5, 2, 3, 6, 7]  # BatchNorm sees the first micro-batches of both processes, then the second ones
-    expected = one_step(4, order)
-    for found in run_in_processes(one_step, 2, tmp_path, 2):
-        check_equal(found, expected)
-
-
-def twenty_steps(dtype, lr):
-    """Losses of 20 steps of Adam, and the weights after them."""
-    method = make_method(dtype, SmallImageNet).train()
+def ten_steps(dtype, lr):
+    """Losses of 10 steps of Adam, and the weights after them."""
+    method = make_method(dtype).train()
     stepper = make_stepper(method, lr=lr, optimizer=torch.optim.Adam)
-    losses = [sum(stepper.step(own(make_batch(step, dtype)), step).terms.values()) for step in range(20)]
+    losses = [sum(stepper.step(own(make_batch(step, dtype)), step).terms.values()) for step in range(10)]
     return torch.tensor(losses), torch.cat([p.detach().flatten() for p in method.parameters()])
-
-
-@pytest.mark.parametrize("world_size", [2, 4])
-def test_a_training_is_that_of_one_process(tmp_path, world_size):
-    losses, weights = twenty_steps(torch.float64, 1e-3)
-    for found_losses, found in run_in_processes(twenty_steps, world_size, tmp_path, torch.float64, 1e-3):
-        assert_close(found_losses, losses, rtol=1e-9, atol=0)
-        assert (found - weights).norm() <= 1e-9 * weights.norm()
-
-
-def test_a_training_in_float32_differs_by_rounding_only(tmp_path):
-    """Larger rates amplify rounding, as they do between one and two threads of one process."""
-    losses, weights = twenty_steps(torch.float32, 1e-5)
-    assert losses[-1] < losses[0] - 1
-    for found_losses, found in run_in_processes(twenty_steps, 2, tmp_path, torch.float32, 1e-5):
-        assert_close(found_losses, losses, rtol=1e-6, atol=0)
-        assert (found - weights).norm() <= 1e-4 * weights.norm()
 
 
 def distances(rows, others):
@@ -134,14 +95,68 @@ def own_rows():
     return slice(get_rank() * share, (get_rank() + 1) * share)
 
 
-@pytest.mark.parametrize("world_size", [2, 4])
-def test_the_contrastive_loss_is_that_of_lightly_and_of_one_process(tmp_path, world_size):
-    a, b = torch.randn(2, B, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+STEPS = {"float64": (torch.float64, 1e-3), "float32": (torch.float32, 1e-5)}
+
+
+def figures(a, b):
+    """All that this file compares, of one rank."""
+    found = {"step": one_step(0), "float64": ten_steps(*STEPS["float64"]), "distances": distances(a, b)}
+    if get_world_size() == 2:
+        found |= {"micro": one_step(2), "float32": ten_steps(*STEPS["float32"])}
+    return found
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    return torch.randn(2, B, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def ranks(request, embeddings, tmp_path_factory):
+    """The figures of every rank of two and of four processes."""
+    return run_in_processes(figures, request.param, tmp_path_factory.mktemp("ranks"), *embeddings)
+
+
+def test_losses_gradients_and_statistics_are_those_of_one_process(ranks):
+    expected = one_step(0)
+    for found in ranks:
+        check_equal(found["step"], expected)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_micro_batches_are_those_of_one_process_with_as_many_times_larger_ones(ranks):
+    order = [0, 1, 4, 5, 2, 3, 6, 7]  # BatchNorm sees the first micro-batches of both processes, then the second ones
+    expected = one_step(4, order)
+    for found in ranks:
+        check_equal(found["micro"], expected)
+
+
+def test_a_training_is_that_of_one_process(ranks):
+    losses, weights = ten_steps(*STEPS["float64"])
+    for found in ranks:
+        found_losses, found_weights = found["float64"]
+        assert_close(found_losses, losses, rtol=1e-9, atol=0)
+        assert (found_weights - weights).norm() <= 1e-9 * weights.norm()
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_a_training_in_float32_differs_by_rounding_only(ranks):
+    """Larger rates amplify rounding, as they do between one and two threads of one process."""
+    losses, weights = ten_steps(*STEPS["float32"])
+    assert losses[-1] < losses[0] - 1
+    for found in ranks:
+        found_losses, found_weights = found["float32"]
+        assert_close(found_losses, losses, rtol=1e-6, atol=0)
+        assert (found_weights - weights).norm() <= 1e-4 * weights.norm()
+
+
+def test_the_contrastive_loss_is_that_of_lightly_and_of_one_process(ranks, embeddings):
+    a, b = embeddings.clone().requires_grad_()
     whole = nt_xent(a, b)
     gradients = torch.autograd.grad(whole, (a, b))
-    parts = run_in_processes(distances, world_size, tmp_path, a.detach(), b.detach())
+    parts = [found["distances"] for found in ranks]
     for ours, theirs in parts:
         assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
     assert_close(torch.stack([ours[0] for ours, _ in parts]).mean(), whole)
     for number, gradient in enumerate(gradients, 1):  # of the sum over processes, as DistributedDataParallel averages
-        assert_close(torch.cat([ours[number] for ours, _ in parts]) / world_size, gradient, rtol=1e-12, atol=1e-14)
+        assert_close(torch.cat([ours[number] for ours, _ in parts]) / len(ranks), gradient, rtol=1e-12, atol=1e-14)

@@ -120,6 +120,9 @@ class Evil:
         return os.system, (f"touch '{self.mark}'",)
 
 
+pytestmark = pytest.mark.usefixtures("light_training")
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """All data sets, tiny; both trees of pre-training and the labelled sets."""

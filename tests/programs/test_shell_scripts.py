@@ -11,6 +11,7 @@ import pytest
 
 from scripts.make_results_table import PUBLISHED
 from tests.conftest import REPO
+from utils.classification.recipes import ClassifierSettings
 from utils.results.published_table import read_published
 
 NOTE_DOWN = r"""#!/usr/bin/env bash
@@ -269,7 +270,8 @@ def test_downstream_run_again_reuses_what_is_there_and_goes_on_with_a_training(t
 @pytest.mark.parametrize("name", ["ft-mn.sh", "ft-so.sh"])
 def test_another_recipe_or_length_behind_a_fine_tuning_script_wins(checkout, name):
     flags = [parse(run_script(checkout, name, *more)[1][0])[1] for more in ((), ("--recipe", "dgcnn"))]
-    assert [(one.epochs, one.use_sgd) for one in flags] == [(300, False), (250, True)]
+    recipes = [ClassifierSettings.read(vars(one)) for one in flags]
+    assert [(one.epochs, one.use_sgd) for one in recipes] == [(300, False), (250, True)]
     assert parse(run_script(checkout, name, "--steps", "7")[1][0])[1].steps == 7
 
 

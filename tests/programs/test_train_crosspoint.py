@@ -8,7 +8,8 @@ import pytest
 import torch
 import torchvision
 
-from models.weights.published import load_encoder, read_weights
+from models.weights.published import load_encoder
+from models.weights.weight_file import read_weights
 from tests.support import light_runs
 from tests.support.interruption import interrupted_in, stopped_after
 from tests.support.light_runs import flags_of, log_of, metrics, results, same, weights

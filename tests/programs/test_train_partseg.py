@@ -15,7 +15,8 @@ from datasets.parts.shuffled_parts import ShuffledParts
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.published import export_state, read_weights
+from models.weights.published import export_state
+from models.weights.weight_file import read_weights
 from tests.conftest import REPO
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, log_of, metrics, same, start_of, weights

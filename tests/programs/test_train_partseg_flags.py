@@ -13,7 +13,8 @@ from datasets.parts.part_table import part_names, part_table
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.published import export_state, read_weights, stored_origin
+from models.weights.published import export_state, stored_origin
+from models.weights.weight_file import read_weights
 from tests.support.light_runs import built_by, flags_of, log_of, metrics, same, weights
 from tests.support.part_runs import read_records, run_partseg, write_part_tree
 

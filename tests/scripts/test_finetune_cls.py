@@ -11,7 +11,8 @@ from torch import nn
 
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.published import export_state, load_encoder, read_weights
+from models.weights.published import export_state, load_encoder
+from models.weights.weight_file import read_weights
 from scripts import finetune_cls
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, metrics, results, same, start_of, weights
@@ -266,6 +267,7 @@ def test_a_scanobjectnn_variant_is_trained_on(tmp_path):
         ("--eval --model_path none.pth", "none.pth"),
         ("--device cuda:99", "cuda:99"),
         ("--resume", "nothing to resume"),
+        ("--lr 1e30", "of its train split"),  # a loss that is no number, with the rows of its batch
     ],
 )
 def test_bad_flags_are_one_message_and_exit_status_2(root, tmp_path, capsys, flags, message):
@@ -296,9 +298,3 @@ def test_overwriting_removes_the_predictions_of_the_run_before(root, plain, tmp_
     build(root, tmp_path, "--overwrite")
     assert (plain / "predictions.npz").is_file()
     assert not (run_dir / "predictions.npz").exists()
-
-
-def test_a_non_finite_loss_stops_with_step_rows_and_saved_state(root, tmp_path):
-    with pytest.raises(ValueError, match=r"non-finite in epoch 0, step \d(.|\n)*row \d+ of its train split"):
-        train(root, tmp_path, "--lr", "1e30")
-    assert (tmp_path / "tiny" / "nonfinite.pt").is_file()

@@ -17,6 +17,7 @@ from utils.cli import run_main
 from utils.figures import contact_sheet as sheets
 from utils.retrieval.search import may_be_trained_on
 
+pytestmark = pytest.mark.usefixtures("light_training")
 SHAPES = [f"{synset}/{number}" for synset in ("02691156", "03001627") for number in range(3)]
 
 
@@ -26,7 +27,7 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def state(root, tmp_path_factory):
+def state(root, tmp_path_factory, light_training):
     out = tmp_path_factory.mktemp("runs")
     flags = f"--data_root {root} --output_dir {out} --exp_name tiny --model dgcnn --k 5 --num_points 64 --epochs 1"
     flags += " --batch_size 3 --image_depth 18 --image_size 32 --num_workers 0 --eval_freq 0 --device cpu"

@@ -18,7 +18,7 @@ from datasets.shapes.meshes import load_mesh
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_folder import read_shape
 from datasets.shapes.views import load_view
-from models.weights.published import read_weights
+from models.weights.weight_file import read_weights
 from tests.stress.mutations import mutate, mutate_inside_gzip, mutate_png
 from utils.run.names import STATE_FILE
 from utils.run.provenance import REPO

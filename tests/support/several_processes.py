@@ -1,4 +1,4 @@
-"""Functions run in several processes that talk through gloo, as in a distributed training on one machine."""
+"""Run functions in several processes that talk through gloo, as in a distributed training on one machine."""
 
 import os
 import socket
@@ -12,14 +12,13 @@ from torch import distributed, multiprocessing
 def run_in_processes(
     function: Callable[..., object], world_size: int, folder: Path, *args: object, is_joined: bool = True
 ) -> list:
-    """What `function(*args)` returns in each process, by rank; anything torch.save writes.
+    """Return what `function(*args)` returns in each process, by rank; anything that torch.save writes.
 
-    The function is importable. It finds a process group, or without `is_joined` what torchrun puts in the environment.
-    Processes are forked from a server that has imported torch once.
+    The function must be importable. It finds a process group, or without `is_joined` the environment that torchrun
+    sets. Processes are forked from a server that has imported torch and the programs once.
     """
-    multiprocessing.set_forkserver_preload(
-        ["torch", "torchvision", "train_crosspoint", "tests.support.several_processes"]
-    )
+    programs = ["train_crosspoint", "train_partseg", "scripts.finetune_cls"]
+    multiprocessing.set_forkserver_preload(["torch", "torchvision", "pytest", *programs, "tests.support.light_runs"])
     folder = folder / f"{function.__name__}-{world_size}"
     folder.mkdir()
     with socket.socket() as free:

@@ -6,7 +6,8 @@ from typing import Any
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from models.methods.classification import CloudClassifier
-from models.weights.published import export_state, load_encoder, read_weights, stored_origin
+from models.weights.published import export_state, load_encoder, stored_origin
+from models.weights.weight_file import read_weights
 from utils.evaluation.labelled_set import LabelledSetSettings
 from utils.run.provenance import file_sha256
 

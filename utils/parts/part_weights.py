@@ -8,7 +8,8 @@ from torch import nn
 from datasets.parts.part_table import PartTable, count_parts, part_names, part_table
 from datasets.parts.part_task import PartTask
 from models.encoders.part_networks import build_part_network
-from models.weights.published import LoadReport, import_state, load_encoder, read_weights, stored_origin
+from models.weights.published import LoadReport, import_state, load_encoder, stored_origin
+from models.weights.weight_file import read_weights
 
 
 class TrainedNetwork(NamedTuple):

@@ -15,7 +15,7 @@ from datasets.transforms.point_transforms import PointAugment, random_subset, un
 from models.encoders.image_resnet import ImageResNet
 from models.encoders.registry import build_encoder
 from models.methods.crosspoint import CrossPoint
-from models.weights.published import read_weights
+from models.weights.weight_file import read_weights
 from utils import seed as seeding
 from utils.evaluation.features import check_finite, eval_mode
 from utils.run.provenance import file_sha256

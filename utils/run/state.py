@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from models.weights.published import read_weights
+from models.weights.weight_file import read_weights
 from utils.files import write_atomically
 from utils.run.names import DAMAGED_FILE, PREVIOUS_FILE, STATE_FILE
 

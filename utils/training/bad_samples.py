@@ -66,7 +66,7 @@ class BadSamples:
             first = "\n  ".join(list(self._named)[:5])
             raise ValueError(
                 f"{self.num_bad} of {self.num_samples} samples could not be read, more than {self.max_rate:.2%}; "
-                "check the data (python -m data.check_data ROOT, or python -m data.shard --verify SHARDS), mend or "
+                "check the data (python -m data.check_data ROOT, or python -m data.shard --verify SHARDS), repair or "
                 f"delete what is at fault; first:\n  {first}"
             )
 

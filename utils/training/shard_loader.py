@@ -39,7 +39,7 @@ class ShardSettings(Settings):
 
 
 class ShardLoader:
-    """Batches over shards, in the protocol of EpochLoader; the order is told in datasets.shards.shard_order.
+    """Batches over shards, in the protocol of EpochLoader; datasets.shards.shard_order defines the order.
 
     Rows of a batch come stream by stream. Rank r of W has rows r * B / W up to (r + 1) * B / W of every batch.
 

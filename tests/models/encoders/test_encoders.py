@@ -63,7 +63,7 @@ PUBLISHED = {DGCNN: dgcnn, DGCNNSegEncoder: dgcnn_seg}
 
 
 def random_pair(kind, k=5):
-    """Two equal small encoders in float64 with BatchNorm scales of both signs and 0."""
+    """Build two equal small encoders in float64 with BatchNorm scales of both signs and 0."""
     torch.manual_seed(0)
     encoder, twin = kind(k, 31).double(), kind(k, 31).double()
     for norm in encoder.modules():
@@ -80,7 +80,7 @@ def random_pair(kind, k=5):
 
 
 def assert_same_step(encoder, twin, base, place, tolerance=1e-9):
-    """Forward and backward on base[:, place] by our encoder and by the published formulation."""
+    """Compare forward and backward on base[:, place] of our encoder and the published formulation."""
     ours_base, published_base = base.clone().requires_grad_(), base.clone().requires_grad_()
     direction = torch.randn(len(base), encoder.feature_dim, dtype=base.dtype)
     ours = encoder(ours_base[:, place])
@@ -97,11 +97,10 @@ def assert_same_step(encoder, twin, base, place, tolerance=1e-9):
         assert difference <= tolerance * b.double().norm().clamp_min(1), what
 
 
-@pytest.mark.parametrize("offset", [0.0, 10.0])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("kind", list(PUBLISHED))
-def test_dgcnn_equals_the_published_network_with_its_gradients(kind, training, offset):
-    base = torch.randn(3, 41, 3, dtype=torch.float64) + offset
+def test_dgcnn_equals_the_published_network_with_its_gradients_far_from_the_origin(kind, training):
+    base = torch.randn(3, 41, 3, dtype=torch.float64) + 10
     encoder, twin = random_pair(kind)
     assert_same_step(encoder.train(training), twin.train(training), base, torch.arange(41))
 
@@ -112,7 +111,7 @@ def test_dgcnn_equals_it_when_every_point_is_a_neighbour(kind):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("num_copies", [1, 3, 5, 29])  # fewer than k, k, and most of the cloud
+@pytest.mark.parametrize("num_copies", [3, 29])  # fewer than k, and most of the cloud
 def test_dgcnn_equals_it_on_copies_of_point_0(num_copies, training):
     base = torch.randn(3, 41, 3, dtype=torch.float64)
     place = torch.arange(41)
@@ -172,12 +171,15 @@ def test_float32_on_the_same_graph_is_as_near_as_float32_can_be(kind, monkeypatc
 
 @pytest.mark.parametrize(("depth", "width"), [(18, 512), (50, 2048)])
 def test_image_encoder_gives_one_feature_an_image(depth, width):
-    encoder = ImageResNet(depth).eval()
+    with torch.device("meta"):  # shapes alone
+        encoder, images = ImageResNet(depth).eval(), torch.randn(1, 3, 64, 64)
     assert encoder.feature_dim == width
-    assert encoder(torch.randn(1, 3, 64, 64)).shape == (1, width)
+    assert encoder(images).shape == (1, width)
 
 
 def test_image_weights_of_another_depth_are_refused(tmp_path):
-    torch.save(ImageResNet(18).resnet.state_dict(), tmp_path / "w.pth")
-    with pytest.raises(ValueError, match="w.pth"):
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in ImageResNet(18).resnet.state_dict().items()}
+    torch.save({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"w\.pth does not hold torchvision weights"):
         ImageResNet(34, str(tmp_path / "w.pth"))

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
+from models.affine import SLOPE
 from models.encoders.part_networks import PART_NETWORKS, build_part_network
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.layers.row_norm import SLOPE
 from models.weights.published import export_state, import_state, load_encoder
 
 CATEGORY = torch.tensor([2, 0, 1])

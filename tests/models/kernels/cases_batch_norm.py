@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from models import distributed
+from models import affine, distributed
 from models.kernels.pooled_norm import column_sums, pooled_batch_norm_act
 from models.layers import pooled_conv, row_norm
-from models.layers.neighbours import CloudRows
 from models.layers.pooled_conv import PooledConv
 from models.layers.row_norm import row_statistics
+from models.rows import CloudRows
 
 B, N = 2, 37
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -134,8 +134,8 @@ def test_statistics_of_all_processes(device, monkeypatch):
     both, both_gradients = layer_results(copy.deepcopy(layer), x.repeat(2, 1), [N] * 4, direction.repeat(2, 1))
     for module in (row_norm, pooled_conv):
         monkeypatch.setattr(module, "is_synchronised", lambda norm: True)
-    for module in (row_norm, distributed):
-        monkeypatch.setattr(module, "total", lambda value: 2 * value)
+    for module in (affine, distributed):
+        monkeypatch.setattr(module, "all_reduce_sum", lambda value: 2 * value)
     mine, gradients = layer_results(layer, x, [N] * 2, direction)
     assert_close(mine, [both[0][:2], both[1][: 2 * N], *both[2:]], **EXACT)
     assert_close([2 * gradient for gradient in gradients], both_gradients, **EXACT)

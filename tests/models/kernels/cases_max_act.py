@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from models.kernels import tiles
 from models.kernels.max_act import max_act
 from models.layers.edge_conv import EdgeConv
-from models.layers.neighbours import CloudRows, Edges, flat_index
+from models.rows import CloudRows, Edges, flat_index
 from tests.models.layers.published_formulation import edge_conv, exact_knn
 
 B, N, C, K = 2, 11, 5, 4
@@ -58,13 +58,13 @@ def assert_same(layer, x, index, direction, skip=()):
         assert_close(ours[name], theirs[name], **EXACT, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("width, training", [(7, True), (64, False), (128, True), (256, False), (300, True)])
+@pytest.mark.parametrize("width, training", [(7, True), (64, False), (300, True)])
 def test_equals_the_published_formulation(device, width, training):
     layer, x, direction = make(device, width)
     assert_same(layer.train(training), x, exact_knn(x, K), direction)
 
 
-@pytest.mark.parametrize("k, offset", [(1, 0.0), (N, 0.0), (K, 10.0)])
+@pytest.mark.parametrize("k, offset", [(1, 0.0), (N, 10.0)])
 def test_equals_it_with_one_or_all_neighbours_and_far_from_the_origin(device, k, offset):
     layer, x, direction = make(device, 7, offset)
     assert_same(layer, x, exact_knn(x, k), direction)
@@ -84,9 +84,8 @@ def test_duplicate_points_leave_the_parameters_gradients_as_they_are(device):
     assert_same(layer, x, exact_knn(x, K), direction, skip=["grad_x"])
 
 
-@pytest.mark.parametrize("offset", [0.0, 10.0])
-def test_float32_is_within_1e_4(device, offset):
-    layer, x, direction = make(device, 32, offset)
+def test_float32_is_within_1e_4_far_from_the_origin(device):
+    layer, x, direction = make(device, 32, 10.0)
     x, index = x.float().double(), exact_knn(x, K)
     exact = run(published, layer, x, index, direction)
     single = run(fused, copy.deepcopy(layer).float(), x.float(), index, direction.float())
@@ -155,9 +154,10 @@ def test_the_first_of_equal_neighbours_receives_the_gradient(device):
     assert u.grad.flatten().tolist() == [2, 1, 1, 0]
 
 
-def test_more_neighbours_than_a_byte_can_number(device):
+def test_more_neighbours_than_a_byte_can_number(device, monkeypatch):
+    monkeypatch.setattr(tiles, "STEPS", 1)
     u, v = torch.randn(2, 6, 3, dtype=torch.float64, device=device).requires_grad_()
-    edges = Edges(torch.arange(6, device=device).repeat_interleave(50).repeat(6, 1))  # (6, 300)
+    edges = Edges(torch.arange(6, device=device).repeat_interleave(43).repeat(6, 1))  # (6, 258)
     ours, exact = max_act(u, v, edges, torch.float64), F.leaky_relu(u.amax(dim=0) + v, 0.2)
     assert_close(ours, exact, **EXACT)
     direction = torch.randn_like(v)

@@ -8,7 +8,8 @@ from torch.testing import assert_close
 
 from models.layers.edge_conv import EdgeConv, FirstEdgeConv
 from models.layers.edge_moments import edge_moments
-from models.layers.neighbours import CloudRows, Edges, flat_index, knn
+from models.layers.neighbours import knn
+from models.rows import CloudRows, Edges, flat_index
 from tests.models.layers.published_formulation import edge_conv, edge_features
 
 B, N, C, D, K = 3, 17, 5, 7, 4

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from models.layers import neighbours
-from models.layers.neighbours import GROUP, TREE, CloudRows, Edges, dense_rows, flat_index, knn, knn_rows, merge_copies
+from models.layers.neighbours import GROUP, TREE, knn, knn_rows
+from models.rows import CloudRows, Edges, dense_rows, flat_index, merge_copies
 from tests.models.layers.published_formulation import exact_knn
 
 

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from models.layers import row_norm
-from models.layers.neighbours import CloudRows
 from models.layers.pooled_conv import PooledConv
 from models.layers.row_norm import PointwiseConv
+from models.rows import CloudRows
 
 C, D = 5, 7
 LENGTHS = [18, 1, 40]
@@ -18,12 +18,12 @@ LENGTHS = [18, 1, 40]
 
 @pytest.fixture(params=[row_norm.BLOCK, 10 * D])
 def block(request, monkeypatch):
-    """All rows at once, and by several blocks of which the last is smaller."""
+    """Process all rows at once, or in several blocks of which the last is smaller."""
     monkeypatch.setattr(row_norm, "BLOCK", request.param)
 
 
 def randomise(layer):
-    """A layer with scales of both signs, two of them 0, one without a shift, and statistics of its own."""
+    """Give a layer scales of both signs, two of them 0 and one without a shift, and running statistics."""
     torch.manual_seed(0)
     norm = layer.double()[1]
     with torch.no_grad():
@@ -48,12 +48,11 @@ def results(outputs, layer, x):
     return [*outputs, x.grad, layer[0].weight.grad, layer[1].weight.grad, layer[1].bias.grad, *layer.buffers()]
 
 
-@pytest.mark.parametrize("offset", [0.0, 10.0])
 @pytest.mark.parametrize("training", [True, False])
-def test_pointwise_conv_equals_torchs_layers(block, training, offset):
+def test_pointwise_conv_equals_torchs_layers_far_from_the_origin(block, training):
     layer = randomise(PointwiseConv(C, D)).train(training)
     twin = copy.deepcopy(layer)
-    x = (torch.randn(sum(LENGTHS), C, dtype=torch.float64) + offset).requires_grad_()
+    x = (torch.randn(sum(LENGTHS), C, dtype=torch.float64) + 10).requires_grad_()
     again = x.detach().clone().requires_grad_()
     for ours, theirs in zip(results([layer(x)], layer, x), results([published(twin, again)], twin, again), strict=True):
         assert_close(ours, theirs, rtol=1e-9, atol=1e-9)

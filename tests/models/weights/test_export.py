@@ -1,4 +1,7 @@
-"""Encoders in plain operations: equal to those of training, and traceable."""
+"""Encoders in plain operations: equal to those of training, and traceable.
+
+Tracing DGCNN, at several sizes, is in tests/scripts/test_export_program.py.
+"""
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from models.weights.export import export_encoder, neighbour_rows, plain_encoder
 
 
 def trained(name, k=5, dtype=torch.float64):
-    """An encoder in eval mode whose BatchNorms have scales of both signs and moved statistics."""
+    """Build an encoder in eval mode whose BatchNorms have scales of both signs and moved statistics."""
     torch.manual_seed(0)
     encoder = build_encoder(name, k).to(dtype).eval()
     for norm in encoder.modules():
@@ -25,11 +28,10 @@ def trained(name, k=5, dtype=torch.float64):
     return encoder
 
 
-@pytest.mark.parametrize("offset", [0.0, 10.0])
 @pytest.mark.parametrize("name", list(ENCODERS))
-def test_features_equal_those_of_the_encoder(name, offset):
+def test_features_equal_those_of_the_encoder_far_from_the_origin(name):
     encoder = trained(name)
-    points = torch.randn(3, 41, 3, dtype=torch.float64) + offset
+    points = torch.randn(3, 41, 3, dtype=torch.float64) + 10
     assert_close(plain_encoder(encoder)(points), encoder(points), rtol=1e-9, atol=1e-9)
 
 
@@ -53,16 +55,16 @@ def test_a_plain_encoder_has_weights_of_its_own():
     assert torch.equal(plain(points), before)
 
 
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", ["dgcnn_seg", "pointnet"])
 def test_a_traced_encoder_takes_any_number_of_clouds_and_of_enough_points(name):
-    encoder = trained(name, k=4, dtype=torch.float32)
+    encoder = trained(name, k=3, dtype=torch.float32)
     program = export_encoder(encoder).module()
-    for batch, num_points in ((1, 4), (2, 41), (7, 12)):
+    for batch, num_points in ((1, 3), (2, 41), (7, 12)):
         points = torch.randn(batch, num_points, 3)
         assert_close(program(points), encoder(points), rtol=1e-4, atol=1e-4)
     if name != "pointnet":
-        with pytest.raises(AssertionError, match=">= 4"):
-            program(torch.randn(2, 3, 3))
+        with pytest.raises(AssertionError, match=">= 3"):
+            program(torch.randn(2, 2, 3))
 
 
 def test_what_is_no_encoder_is_refused():

@@ -9,9 +9,10 @@ from models.encoders import dgcnn as dgcnn_module
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.registry import ENCODERS, build_encoder
 from models.layers.heads import point_head
-from models.layers.neighbours import flat_index
 from models.losses.nt_xent import nt_xent
-from models.weights.published import export_state, import_state, load_encoder, read_weights
+from models.rows import flat_index
+from models.weights.published import export_state, import_state, load_encoder
+from models.weights.weight_file import read_weights
 
 
 def load_golden(shared, name):

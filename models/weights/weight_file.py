@@ -1,0 +1,84 @@
+"""Weight files: read without running code in them, after every byte was compared with its checksum.
+
+torch.load does not verify the checksums of its records, so a flipped byte of a tensor would pass it.
+"""
+
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+_CHUNK = 2**20
+_IS_FOLDER = 0x10  # attribute of a record; torch would leave the memory of its tensor uninitialised
+
+
+def read_weights(path: str | Path) -> dict:
+    """Read a checkpoint file without running any code in it, after verifying its checksums.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or holding more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
+    try:
+        with path.open("rb") as file:  # opened once for both, because the file may be replaced in between
+            check_records(file)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and zipfile raise a dozen types for damaged or pickled-code files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path} is damaged or not a plain weight file ({reason}); take another copy of it, or write it again"
+        ) from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict of tensors")
+    return state
+
+
+def check_tensors(state: dict) -> None:
+    """Refuse a state dict that maps anything but names to tensors.
+
+    Raises:
+        ValueError: names the first other entry.
+    """
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"no state dict of tensors: it holds a {type(value).__name__} under {key!r}")
+
+
+def check_records(file: BinaryIO) -> None:
+    """Read every record of a file written by torch.save once, in little memory, and verify its CRC-32.
+
+    Files of torch before 1.6 are no zip archives and carry no checksums: they are not checked.
+
+    Args:
+        file: open for reading; it is left at its start.
+    Raises:
+        ValueError: a record is compressed, a folder, or has the name of another; torch.save writes no such file.
+        zipfile.BadZipFile: a checksum differs, or the table of records is damaged; other errors of `zipfile` likewise.
+    """
+    file.seek(0)
+    is_zip = file.read(4) == b"PK\x03\x04"  # the test that torch.load applies
+    if is_zip:
+        with zipfile.ZipFile(file) as archive:
+            _check_all(archive)
+    file.seek(0)
+
+
+def _check_all(archive: zipfile.ZipFile) -> None:
+    records = archive.infolist()
+    repeated = [name for name, count in Counter(record.filename.lower() for record in records).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{len(repeated)} names of records occur twice, first {repeated[0]}")
+    for record in records:
+        if record.compress_type != zipfile.ZIP_STORED or record.compress_size != record.file_size:
+            raise ValueError(f"record {record.filename} is compressed")
+        if record.is_dir() or record.external_attr & _IS_FOLDER:
+            raise ValueError(f"record {record.filename} is marked as a folder")
+        with archive.open(record) as stream:  # raises BadZipFile at the end where the checksum differs
+            while stream.read(_CHUNK):
+                pass
