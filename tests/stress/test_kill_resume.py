@@ -120,13 +120,13 @@ def test_runs_that_differ_in_time_alone_are_the_same(folders):
         ({"best": 0.25}, "best"),
     ],
 )
-def test_a_state_that_differs_anywhere_is_told(folders, change, place):
+def test_a_state_that_differs_anywhere_is_named(folders, change, place):
     a, b, state = folders
     torch.save(state | change, b / "last.pt")
     assert differences(a, b) == [f"last.pt: 1 values differ, {place} is one"]
 
 
-def test_weights_and_losses_that_differ_are_told(folders):
+def test_weights_and_losses_that_differ_are_named(folders):
     a, b, _ = folders
     torch.save({"w": torch.ones(2).double()}, b / "models" / "best_model.pth")
     torch.save({}, b / "models" / "more.pth")
