@@ -6,10 +6,10 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import torch
-from datasets.pairs.tolerant import Tolerant
 
 import train_crosspoint
 from datasets.pairs.packed_render import PackedRender
+from datasets.pairs.tolerant_pairs import TolerantPairs
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
 from models.weights.published import export_state
@@ -36,6 +36,11 @@ def plain(root, tmp_path_factory, light_training):
     return build(root, tmp_path_factory.mktemp("plain"))
 
 
+def augment_of(training):
+    (settings,) = set(training.loader.dataset.clouds.values())
+    return settings
+
+
 EFFECTS = {
     "--seed 2": (lambda t: (t.settings.seed, t.loader.dataset.seed), (2, 2)),
     "--lr 0.01": (lambda t: t.optimizer.param_groups[0]["initial_lr"], 0.01),
@@ -53,11 +58,11 @@ EFFECTS = {
     "--image_size 48": (lambda t: tuple(t.loader.dataset[0]["image"].shape), (3, 48, 48)),
     "--background white": (lambda t: t.loader.dataset.background, (255, 255, 255)),
     "--num_points 32": (lambda t: tuple(t.loader.dataset[0]["aug_a"].shape), (32, 3)),
-    "--rotation so3": (lambda t: t.loader.dataset.point_augment.rotation, "so3"),
-    "--max_scale 1.5": (lambda t: t.loader.dataset.point_augment.max_scale, 1.5),
-    "--translation 0": (lambda t: t.loader.dataset.point_augment.translation, 0),
-    "--max_dropout 0": (lambda t: t.loader.dataset.point_augment.max_dropout, 0),
-    "--on_bad_sample skip": (lambda t: type(t.loader.dataset), Tolerant),
+    "--rotation so3": (lambda t: augment_of(t).rotation, "so3"),
+    "--max_scale 1.5": (lambda t: augment_of(t).max_scale, 1.5),
+    "--translation 0": (lambda t: augment_of(t).translation, 0),
+    "--max_dropout 0": (lambda t: augment_of(t).max_dropout, 0),
+    "--on_bad_sample skip": (lambda t: type(t.loader.dataset), TolerantPairs),
     "--max_bad_rate 0.5": (lambda t: t.bad_samples.max_rate, 0.5),
     "--model dgcnn": (lambda t: getattr(t.method.point_encoder, "k", None), 5),
     "--model dgcnn --k 3": (lambda t: getattr(t.method.point_encoder, "k", None), 3),
@@ -83,8 +88,8 @@ def test_batches_are_augmented_on_the_device_by_the_same_flags(root, plain, tmp_
     training = build(root, tmp_path, "--augment", "device", *flags)
     assert plain.transform is None
     assert training.loader.dataset.augment is False
-    assert training.transform.point_augment == training.loader.dataset.point_augment
-    assert (training.transform.point_augment.rotation, training.transform.point_augment.max_scale) == ("so3", 1.1)
+    (augment,) = training.transform.groups
+    assert (augment.rotation, augment.max_scale, augment.translation, augment.max_dropout) == ("so3", 1.1, 0.2, 0.1)
     assert (training.transform.image_size, training.transform.seed) == (32, 3)
 
 

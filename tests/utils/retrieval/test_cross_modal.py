@@ -12,11 +12,12 @@ from tests.support.tiny_runs import write_state
 from tests.support.tiny_trees import cloud, disc_view, write_ply
 from utils.retrieval.cross_modal import EmbeddingSettings, load_cross_modal
 
+pytestmark = pytest.mark.usefixtures("light_training")
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory):
+def state(tmp_path_factory, light_training):
     return write_state(tmp_path_factory.mktemp("run") / "last.pt")
 
 

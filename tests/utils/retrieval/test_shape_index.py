@@ -10,6 +10,8 @@ from tests.support.tiny_trees import cloud, write_ply, write_shapenet
 from utils.retrieval.cross_modal import EmbeddingSettings, load_cross_modal
 from utils.retrieval.shape_index import embed_folder
 
+pytestmark = pytest.mark.usefixtures("light_training")
+
 
 @pytest.fixture
 def root(tmp_path):
@@ -17,7 +19,7 @@ def root(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory):
+def state(tmp_path_factory, light_training):
     return write_state(tmp_path_factory.mktemp("run") / "last.pt")
 
 

@@ -2,50 +2,60 @@
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from tests.conftest import REPO
-
-# Writes FOLDER/a.* of a size that fits, then of one that does not; `limit` is what stops the latter.
-PROGRAM = """
-import json, resource, signal, sys
-from pathlib import Path
-import numpy as np, torch
-from utils.run.state import save_atomically
 from utils.files import write_npz, write_text
+from utils.run.state import save_atomically
 
 WRITERS = {
     "a.pt": lambda path, count: save_atomically({"weight": torch.zeros(count)}, path),
     "a.npz": lambda path, count: write_npz(path, noise=np.random.default_rng(0).random(count)),
     "a.txt": lambda path, count: write_text(path, "x" * count),
 }
-folder = Path(sys.argv[1])
-for name, write in WRITERS.items():
-    write(folder / name, 100)
-before = {path.name: path.read_bytes() for path in folder.iterdir()}
-if sys.argv[2] == "limit":
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-messages = []
-for name, write in WRITERS.items():
+
+
+def refusals(folder: Path, is_limited: bool = False) -> list[str]:
+    """Write FOLDER/a.* of a size that fits, then of one that does not; return the messages of the latter.
+
+    Args:
+        is_limited: limit this process's files to 100 kB, rather than find a full disk.
+    """
+    for name, write in WRITERS.items():
+        write(folder / name, 100)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    messages = []
     try:
-        write(folder / name, 1_000_000)
-    except OSError as error:
-        messages.append(str(error))
-assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, list(folder.iterdir())
-print(json.dumps(messages))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000 if is_limited else soft, hard))
+        for name, write in WRITERS.items():
+            with pytest.raises(OSError, match="make room") as caught:
+                write(folder / name, 1_000_000)
+            messages.append(str(caught.value))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    return messages
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from tests.utils.run.test_full_disk import refusals
+print(json.dumps(refusals(Path(sys.argv[1]))))
 """
 MESSAGE = "; make room or choose another folder, then run again. Of the old file nothing is lost: "
-MOUNT = 'mount -t tmpfs -o size=200k tmpfs "$1" && exec "$2" -c "$3" "$1" none'
-
-
-def run(*words):
-    done = subprocess.run(words, cwd=REPO, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+MOUNT = 'mount -t tmpfs -o size=200k tmpfs "$1" && exec "$2" -c "$3" "$1"'
 
 
 def expected(reason, folder):
@@ -53,8 +63,7 @@ def expected(reason, folder):
 
 
 def test_a_file_that_grows_too_large_leaves_the_old_one_and_no_other(tmp_path):
-    messages = run(sys.executable, "-c", PROGRAM, str(tmp_path), "limit")
-    assert json.loads(messages) == expected("[Errno 27] File too large", tmp_path)
+    assert refusals(tmp_path, is_limited=True) == expected("[Errno 27] File too large", tmp_path)
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
@@ -63,5 +72,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
         subprocess.run([*unshare, "mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no file system can be mounted here: {error}")
-    messages = run(*unshare, "bash", "-c", MOUNT, "bash", str(tmp_path), sys.executable, PROGRAM)
-    assert json.loads(messages) == expected("[Errno 28] No space left on device", tmp_path)
+    command = [*unshare, "bash", "-c", MOUNT, "bash", str(tmp_path), sys.executable, PROGRAM]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == expected("[Errno 28] No space left on device", tmp_path)

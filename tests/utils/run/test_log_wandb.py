@@ -1,4 +1,4 @@
-"""W&B that cannot be reached, by the installed wandb itself: the run goes on and keeps its own records."""
+"""W&B by the installed wandb itself: where it cannot be reached the run continues; offline it needs no account."""
 
 import json
 import os
@@ -49,19 +49,38 @@ report.close()
 """
 
 
+def run(folder, program, *words, **variables):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder), *words],
+        cwd=REPO, capture_output=True, text=True, timeout=300,
+        env=clean | {"HOME": str(folder), "WANDB_SILENT": "true"} | variables,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize(
     "gone, warning", [("at once", "W&B is off for this run"), ("later", "W&B did not take the last")]
 )
 def test_a_server_that_cannot_be_reached_neither_stops_nor_holds_up_a_run(tmp_path, gone, warning):
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
-    variables |= {"WANDB_API_KEY": "a" * 40, "HOME": str(tmp_path), "WANDB_SILENT": "true"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path), gone],
-        cwd=REPO, env=variables, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert warning in done.stdout
+    assert warning in run(tmp_path, PROGRAM, gone, WANDB_API_KEY="a" * 40)
     assert "the run goes on" in (tmp_path / "run.log").read_text()
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
         {"epoch": 0}, {"epoch": 1},
     ]  # fmt: skip
+
+
+OFFLINE = """
+import sys
+from pathlib import Path
+from utils.run.log import RunLog
+report = RunLog(Path(sys.argv[1]), wandb_mode="offline", name="n")
+report.metrics({"epoch": 0})
+report.close()
+"""
+
+
+def test_offline_needs_no_account(tmp_path):
+    assert "warning" not in run(tmp_path, OFFLINE)
+    assert list((tmp_path / "wandb").glob("offline-run-*"))

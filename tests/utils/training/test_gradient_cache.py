@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
+from tests.support.light_runs import light
 from utils.training import gradient_cache
 from utils.training.gradient_cache import cached_backward
 
@@ -19,7 +20,8 @@ B = 7
 @pytest.fixture(scope="module")
 def method():
     torch.manual_seed(0)
-    return CrossPoint(DGCNN(4, emb_dims=16), ImageResNet(18)).double()
+    with light():
+        return CrossPoint(DGCNN(4, emb_dims=16), ImageResNet(18)).double()
 
 
 @pytest.fixture(scope="module")
