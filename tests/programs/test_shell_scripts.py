@@ -157,6 +157,33 @@ def test_test_script_fails_when_any_of_its_checks_does(checkout, fault):
     assert run_script(checkout, "test.sh", "tests")[0].returncode == 1
 
 
+@pytest.mark.parametrize(
+    "browser, apt_get, asked, warning",
+    [
+        ("chromium", "exit 1", [], ""),
+        ("", "", [], ""),
+        ("", "exit 0", ["-q -y update", "-q -y install --no-install-recommends chromium"], ""),
+        ("", "echo E: offline; exit 1", ["-q -y update"], "warning: no Chromium for the browser tests: E: offline\n"),
+    ],
+)
+def test_ci_installs_a_browser_where_it_can_and_runs_the_tests_all_the_same(tmp_path, browser, apt_get, asked, warning):
+    (tmp_path / "bin").mkdir()
+    for tool in ("bash", "dirname", "id", "env", "mktemp", "grep", "tail", "rm"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
+    noted = tmp_path / "asked"
+    programs = {"sudo": 'shift; exec "$@"', browser: "exit 1", "apt-get": apt_get and f'echo "$@" >>{noted}; {apt_get}'}
+    for name in filter(programs.get, filter(None, programs)):
+        (tmp_path / "bin" / name).write_text(f"#!{shutil.which('bash')}\n{programs[name]}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    for file, text in {".ci/run": (REPO / ".ci" / "run").read_text(), "scripts/test.sh": "echo tested; exit 3"}.items():
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text(text)
+    words = [shutil.which("bash"), str(tmp_path / ".ci" / "run")]
+    done = subprocess.run(words, env={"PATH": str(tmp_path / "bin")}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "tested\n", warning)
+    assert (noted.read_text().splitlines() if noted.exists() else []) == asked
+
+
 def test_environment_needs_a_recent_interpreter_and_says_which_it_tried(tmp_path):
     (tmp_path / "requirements.txt").write_text("")
     command = f"source {REPO / 'scripts' / 'setup_env.sh'} requirements.txt"
