@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the quickstart's encoder is good for: few-shot, fine-tuning with few labels, part segmentation, retrieval, each
-# beside the same with random weights, on built-in data; then one page to look at. After scripts/quickstart.sh.
+# Compare the quickstart's encoder with random weights on built-in data: few-shot classification, fine-tuning with few
+# labels, part segmentation and retrieval; then write one page about it. Needs a finished scripts/quickstart.sh.
 #
-#   bash scripts/downstream.sh            # SEEDS="1 2 3 4 5" for more of them
+#   bash scripts/downstream.sh            # SEEDS="1 2 3 4 5" for more seeds
 #
 # Run it again after an interruption: finished steps are reused.
 set -euo pipefail
@@ -38,7 +38,7 @@ few_shot() {
   done
 }
 
-# train NAME ORIGIN PROGRAM...: a training with its run in $OUT/NAME, reused or gone on with.
+# train NAME ORIGIN PROGRAM...: run a training in $OUT/NAME; reuse a finished one, resume an interrupted one.
 train() {
   local name=$1 origin=$2 resume=()
   shift 2
@@ -74,7 +74,7 @@ segment() {
   done
 }
 
-# Pre-training used every shape of $DATA: others are made to be found.
+# Pre-training used every shape of $DATA, so retrieval searches new ones.
 retrieve() {
   python -m data.make_shapes --out "$HELD_OUT" --seed 2002 --shapes_per_class 16 --train_per_class 1 \
     --val_per_class 1 --test_per_class 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Few-shot classification with what pt-cls.sh made, all four settings on ModelNet40. Flags are passed on and win:
+# Few-shot classification with the encoder of pt-cls.sh, all four settings on ModelNet40. Flags passed on override:
 # --dataset scanobjectnn, --model_path FILE, --m_shot 10.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

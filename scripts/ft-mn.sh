@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fine-tune what pt-cls.sh made on ModelNet40, by CrossPoint-DDP's recipe. Flags are passed on and win:
+# Fine-tune the encoder of pt-cls.sh on ModelNet40 by CrossPoint-DDP's recipe. Flags passed on override:
 # --recipe dgcnn, --label_fraction 0.1, --pretrained_path FILE, --pretrained_path "" for the same from scratch.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fine-tune what pt-partseg.sh made on ShapeNetPart as CrossPoint publishes it. Flags are passed on and win:
+# Fine-tune the encoder of pt-partseg.sh on ShapeNetPart as CrossPoint publishes it. Flags passed on override:
 # --select last trains on train and val, as published; --pretrained_path "" starts from scratch.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fine-tune what pt-cls.sh made on ScanObjectNN (OBJ_BG), by CrossPoint-DDP's recipe. Flags are passed on and win:
+# Fine-tune the encoder of pt-cls.sh on ScanObjectNN (OBJ_BG) by CrossPoint-DDP's recipe. Flags passed on override:
 # --variant obj_only, --recipe dgcnn, --pretrained_path FILE, --pretrained_path "" for the same from scratch.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pre-train DGCNN for part segmentation as CrossPoint publishes it. Flags are passed on and win: --resume, --amp bf16, ...
+# Pre-train DGCNN for part segmentation as CrossPoint publishes it. Flags passed on override: --resume, --amp bf16.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup_env.sh requirements.txt

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# CrossPoint from start to end: both pre-trainings, few-shot classification, fine-tuned part segmentation.
-# A run that is there is continued, so the same command goes on after an interruption.
+# CrossPoint from start to end: both pre-trainings, few-shot classification and fine-tuned part segmentation.
+# Runs that exist are resumed, so that the same command continues after an interruption.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# train SCRIPT RUN: start the recipe, or go on with the run in checkpoints/RUN.
+# train SCRIPT RUN: start the recipe, or resume the run in checkpoints/RUN.
 train() {
   local resume=()
   [ ! -f "checkpoints/$2/last.pt" ] || resume=(--resume)

@@ -1,10 +1,10 @@
-# Sourced from the root of the checkout: makes .venv, installs a requirements file into it, activates it.
+# To be sourced from the root of the checkout: make .venv, install a requirements file into it and activate it.
 #
 #   source scripts/setup_env.sh requirements.txt
 #
-# PYTHON chooses the interpreter, 3.11 or later. A requirements file is installed again only when it has changed.
+# PYTHON chooses the interpreter, 3.11 or later. A requirements file is installed again only after it has changed.
 
-# Prints the first interpreter that is recent enough.
+# Print the first interpreter that is recent enough.
 _find_python() {
   local candidates=(python3 python3.11 python3.12 python3.13 python3.14 python) candidate
   [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
@@ -19,7 +19,7 @@ _find_python() {
   return 1
 }
 
-# Makes .venv, or repairs one whose making was interrupted.
+# Make .venv, afresh where making it was interrupted.
 _make_venv() {
   local python clear=()
   python=$(_find_python) || return 1
@@ -35,7 +35,7 @@ _make_venv() {
   "$python" -m venv ${clear[@]+"${clear[@]}"} .venv
 }
 
-# Installs requirements file $1 unless its content, and that of the files it includes, is what was installed last.
+# Install requirements file $1 unless it and the files it includes are unchanged since the last installation.
 _install() {
   local stamp=.venv/installed-$1 included quiet=(--quiet) wanted
   included=$(sed -n 's/^-r  *//p' "$1")
@@ -62,7 +62,7 @@ _setup_env() {
     echo "error: .venv holds $(.venv/bin/python --version), 3.11 or later is needed; remove it: rm -r .venv" >&2
     return 1
   fi
-  # Not bin/activate: that has the folder's name at the time of its making written into it.
+  # bin/activate would name the folder in which .venv was made, which may have moved.
   export VIRTUAL_ENV="$PWD/.venv" PATH="$PWD/.venv/bin:$PATH"
   unset PYTHONHOME
   _install "$1"

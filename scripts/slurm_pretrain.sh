@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Pre-train under Slurm, one task for each GPU, on one node or several; goes on by itself after every time limit.
+# Pre-train under Slurm, one task per GPU, on one node or several; the job requeues itself at every time limit.
 #
 #   sbatch scripts/slurm_pretrain.sh --exp_name crosspoint --data_root /data --save_every_steps 500
 #   sbatch --nodes=2 --ntasks-per-node=8 --gres=gpu:8 scripts/slurm_pretrain.sh --exp_name big --batch_size 1024
 #
-# Run it in the checkout, on a file system that all nodes share. Flags behind the script's name are those of
-# train_crosspoint.py; sbatch's own, before it, win over the lines below. GPUs must not be bound to tasks
-# (--gpus-per-task, --gpu-bind): each takes the one of its number on its node. At most MAX_REQUEUES (100) times the job
-# is put back into the queue: when training was told to stop, or failed after it had saved a new state.
+# Call it in the checkout, on a file system that all nodes share. Flags after the script's name go to
+# train_crosspoint.py; those of sbatch, before it, override the lines below. GPUs must not be bound to tasks
+# (--gpus-per-task, --gpu-bind): each task takes the GPU of its number on the node. The job is requeued, at most
+# MAX_REQUEUES (100) times, when training was stopped by a signal or failed after it had saved a new state.
 #SBATCH --job-name=crosspoint
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -29,7 +29,7 @@ if [ ! -f train_crosspoint.py ]; then
 fi
 source scripts/setup_env.sh requirements.txt
 
-# The value of flag $1 among the others, of which the last one counts; $2 where it is not given.
+# Print the last value of flag $1 among the arguments after $2, or $2 where the flag is missing.
 value_of() {
   local flag=$1 value=$2
   shift 2
@@ -51,9 +51,8 @@ fi
 hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 export MASTER_ADDR=${hosts%%$'\n'*} MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
 
-# Not torchrun, which passes SIGUSR1 to nobody; exec, because Slurm signals the processes that it started. After the
-# first task has ended the others have --wait seconds. With --kill-on-bad-exit they would have none, and the first to
-# leave a stopped training would take the others' status with it.
+# torchrun would not forward SIGUSR1. exec, because Slurm signals the processes that it started. Once the first task has
+# ended, the others have --wait seconds; --kill-on-bad-exit would end them at once, whatever their own status.
 begun=$(mktemp)
 trap 'rm -f "$begun"' EXIT
 status=0
@@ -64,7 +63,7 @@ srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" 
 if [ "$status" -eq 0 ]; then
   exit 0
 fi
-# What fails before any new state is saved would only fail again.
+# A training that failed before it saved a new state would fail again.
 if [ "$status" -ne "$told_to_stop" ] && [ "$status" -ne "$killed_by_usr1" ]; then
   if ! [ "$run_dir/last.pt" -nt "$begun" ]; then
     exit "$status"

@@ -1,6 +1,6 @@
-# Sourced: what quickstart.sh and downstream.sh share.
+# To be sourced: functions of quickstart.sh and downstream.sh.
 
-# stage TITLE COMMAND...: run the command and say how long it took.
+# stage TITLE COMMAND...: run the command and print how long it took.
 stage() {
   local title=$1 start=$SECONDS
   shift
@@ -10,7 +10,7 @@ stage() {
   echo
 }
 
-# is_current FILE ORIGIN...: whether FILE is there and not older than what it was made from.
+# is_current FILE ORIGIN...: succeed if FILE exists and is not older than the files it was made from.
 is_current() {
   local file=$1 origin
   shift

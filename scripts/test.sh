@@ -6,5 +6,6 @@ source scripts/setup_env.sh requirements-dev.txt
 
 python -m ruff check .
 python -m ruff format --check .
-# A file at a time in each of up to four processes, a thread in each.
-OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile "$@"
+# Up to four processes of one thread each run a file at a time. Other plugins than xdist only take time to import.
+export OMP_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+python -m pytest -p xdist.plugin --numprocesses logical --maxprocesses 4 --dist loadfile "$@"
