@@ -1,11 +1,11 @@
-"""Exact neighbour search: which form is fastest at which size, on this machine.
+"""Time the forms of exact neighbour search at several sizes, on this machine.
 
     python -m benchmarks.knn --record
     python -m benchmarks.knn --points 1024 2048 --channels 3 64 --k 20
 
 Forms: our knn as it stands, one matrix product and topk over the whole batch, torch.cdist and topk, and on
-a CPU SciPy's KD-tree for three channels. Each first shows that its neighbours are as near as those found in float64.
-Times are taken in turns, medians of the rounds.
+a CPU SciPy's KD-tree for three channels. The neighbours of each are first checked against those found in float64. Forms
+run in turns; figures are medians over the rounds.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Search = Callable[[Tensor, int], Tensor]
 
 
 def by_matmul(x: Tensor, k: int) -> Tensor:
-    """As the published code does. Shape: (B, N, C) -> (B, N, K), like all forms."""
+    """Search as the published code does. Shape: (B, N, C) -> (B, N, K), like all forms."""
     return nearest(x.transpose(1, 2), k)
 
 
@@ -45,7 +45,7 @@ def by_tree(x: Tensor, k: int) -> Tensor:
 
 
 def forms(channels: int, device: torch.device) -> dict[str, Search]:
-    """The forms that can be used, by name."""
+    """Return the applicable forms by name."""
     found: dict[str, Search] = {"ours": knn, "matmul": by_matmul, "cdist": by_cdist}
     return found | ({"KD-tree": by_tree} if channels == 3 and device.type == "cpu" else {})
 
@@ -63,7 +63,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def make_batch(num_clouds: int, num_points: int, channels: int) -> Tensor:
-    """Coordinates in the unit sphere, or features: a random two-layer network's of such. (B, N, C), always the same."""
+    """Make coordinates in the unit sphere, or features of them by a fixed random network. Shape: (B, N, C)."""
     points = make_clouds(num_clouds, num_points, dropout=False)
     if channels == 3:
         return points
@@ -76,7 +76,7 @@ def check_nearest(x: Tensor, k: int, index: Tensor, name: str) -> None:
     """Compare the distances of the neighbours with the k smallest in float64.
 
     Raises:
-        ValueError: they differ by more than float32 explains.
+        ValueError: they differ by more than float32 rounding.
     """
     for cloud, found in zip(x.double(), index):
         exact = torch.cdist(cloud, cloud).square()  # (N, N)
@@ -87,7 +87,7 @@ def check_nearest(x: Tensor, k: int, index: Tensor, name: str) -> None:
 
 
 def compare(num_points: int, channels: int, k: int, args: argparse.Namespace, device: torch.device) -> list[Figure]:
-    """Milliseconds of each form."""
+    """Time each form, in milliseconds."""
     x = make_batch(args.clouds, num_points, channels).to(device)
     searches = forms(channels, device)
     for name, search in searches.items():

@@ -1,8 +1,8 @@
-"""What the processes of a distributed run share: BatchNorm statistics, and the rows of a contrastive batch.
+"""Collectives that models use: synchronised BatchNorm statistics, and the gathered rows of a contrastive batch.
 
-Each process minimises the mean over its own rows of a loss in which rows of all processes take part, and gradients are
-averaged over processes (DistributedDataParallel). So a gradient that crosses processes is the sum of theirs, and what
-comes out is the gradient of the mean over all rows: that of one process with all of them.
+Each rank minimises the mean over its own rows of a loss that depends on the rows of all ranks, and
+DistributedDataParallel averages the gradients. So collectives here sum gradients over ranks in their backward pass, and
+the result is the gradient of one process that holds all rows.
 """
 
 import torch
@@ -12,22 +12,22 @@ from torch.autograd.function import once_differentiable
 
 
 def get_world_size() -> int:
-    """Processes that share a run; 1 where none was started for several."""
+    """Return the number of ranks; 1 outside a process group."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def get_rank() -> int:
-    """Number of this process among them, from 0."""
+    """Return this process's rank; 0 outside a process group."""
     return distributed.get_rank() if get_world_size() > 1 else 0
 
 
 def is_synchronised(norm: nn.Module) -> bool:
-    """Whether a layer takes its statistics over all processes: a SyncBatchNorm in training, among several."""
+    """Whether a layer computes statistics over all ranks: a SyncBatchNorm in train mode, with more than one rank."""
     return norm.training and isinstance(norm, (SyncBatchNorm, nn.SyncBatchNorm)) and get_world_size() > 1
 
 
 def all_reduce_sum(value: Tensor) -> Tensor:
-    """Sum of a tensor over all processes; its gradient is the sum of theirs."""
+    """Sum a tensor over all ranks; the backward pass sums gradients likewise."""
     return _Total.apply(value)
 
 
@@ -46,7 +46,7 @@ class _Total(torch.autograd.Function):
 
 
 def all_reduce_statistics(mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor, int]:
-    """Mean, biased variance and number of samples over all processes, from those of each. Shape: (D,) float64."""
+    """Merge mean, biased variance and number of samples of all ranks. Shape: (D,) float64."""
     sums = all_reduce_sum(torch.cat([mean, var + mean * mean, mean.new_ones(1)]) * count)
     count = int(sums[-1])
     mean, square = sums[:-1].view(2, -1) / count
@@ -55,7 +55,7 @@ def all_reduce_statistics(mean: Tensor, var: Tensor, count: int) -> tuple[Tensor
 
 @torch.no_grad()
 def update_running(norm: nn.Module, mean: Tensor, var: Tensor, count: int) -> None:
-    """Move BatchNorm's running statistics as torch does: exponential average, unbiased variance of `count` samples.
+    """Update BatchNorm's running statistics as torch does: exponential average, unbiased variance of `count` samples.
 
     Raises:
         ValueError: fewer than 2 samples.
@@ -68,9 +68,9 @@ def update_running(norm: nn.Module, mean: Tensor, var: Tensor, count: int) -> No
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Rows of all processes, in the order of their ranks; with one process the rows themselves.
+    """Gather the rows of all ranks, in rank order; outside a process group return them unchanged.
 
-    Shape: (B, ...) of each, B equal in all -> (W * B, ...). The gradient of a row is the sum over processes.
+    Shape: (B, ...), the same B on every rank -> (W * B, ...). The gradient of a row is the sum over ranks.
     """
     return _GatherRows.apply(rows) if get_world_size() > 1 else rows
 
@@ -91,13 +91,13 @@ class _GatherRows(torch.autograd.Function):
 
 
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """BatchNorm over all processes on a CPU, which torch's own does not know; parameters and buffers as there.
+    """BatchNorm over all ranks on a CPU, which torch's own does not support; same parameters and buffers.
 
     Shape: (B, C, ...) -> the same.
     """
 
     def _check_input_dim(self, x: Tensor) -> None:
-        """Any number of dimensions will do."""
+        """Accept any number of dimensions."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_synchronised(self):
@@ -108,13 +108,13 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     @staticmethod
     def _statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
-        wide = x if x.dtype == torch.float64 else x.float()  # statistics of bfloat16 would be rounded to it
+        wide = x if x.dtype == torch.float64 else x.float()  # bfloat16 would round the statistics
         var, mean = torch.var_mean(wide, dim=[0, *range(2, x.ndim)], correction=0)
         return all_reduce_statistics(mean.double(), var.double(), x.numel() // x.shape[1])
 
 
 class _NormaliseTogether(torch.autograd.Function):
-    """BatchNorm with statistics over all processes, through which the gradient goes. Keeps only x."""
+    """BatchNorm with statistics over all ranks, differentiated through them. Saves only x."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, mean, var, count, eps):
@@ -126,7 +126,7 @@ class _NormaliseTogether(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         x, weight, mean, rstd = ctx.saved_tensors
-        x_type, x, grad = x.dtype, x.to(weight.dtype), grad.to(weight.dtype)  # from autocast's
+        x_type, x, grad = x.dtype, x.to(weight.dtype), grad.to(weight.dtype)  # may be autocast's type
         axes = [0, *range(2, x.ndim)]
 
         def per_channel(values: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ class _NormaliseTogether(torch.autograd.Function):
 
 
 def convert_batch_norms(module: nn.Module) -> None:
-    """Make every BatchNorm below a module one over all processes; parameters and buffers stay the same tensors."""
+    """Replace every BatchNorm below a module by one over all ranks that shares its parameters and buffers."""
     for name, child in module.named_children():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             setattr(module, name, _synchronised(child))

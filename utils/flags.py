@@ -98,16 +98,3 @@ def require_at_least(least: int, args: Any, *names: str) -> None:
     """
     for name in names:
         check_bounds(name, getattr(args, name), {"at_least": least})
-
-
-def add_common_args(parser: argparse.ArgumentParser) -> None:
-    """Flags every program with an encoder has: data, device, seed, workers."""
-    group = parser.add_argument_group("data and machine")
-    group.add_argument(
-        "--data_root",
-        default=os.environ.get("CROSSPOINT_DATA", "data"),
-        help="folder of the data sets (default: the environment variable CROSSPOINT_DATA, else data)",
-    )
-    add_device_arg(group)
-    group.add_argument("--seed", type=seed_number, default=1, help="weights, data order and augmentations")
-    group.add_argument("--num_workers", type=int, default=2, help="loader processes; 0 loads in this one")

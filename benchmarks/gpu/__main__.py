@@ -1,10 +1,10 @@
-"""Everything about this project that needs a GPU to be known, checked and measured in one run, into one JSON.
+"""Check and measure on a GPU everything that needs one, in one run, into one JSON.
 
     bash benchmarks/gpu.sh                                     # on a CUDA device: benchmarks/gpu.json
     python -m benchmarks.gpu --device cpu --batches 4 --points 64 --k 8 --image_size 32 --image_depth 18 --steps 1
 
-Each part runs in a process of its own: one that fails, runs out of memory or takes too long is recorded as such and
-stops no other. The JSON is written after every part.
+Each part runs in a process of its own, so that a part that fails, runs out of memory or takes too long is recorded as
+such and the others still run. The JSON is written after every part.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from utils.run.provenance import provenance
 
 
 class Part(NamedTuple):
-    """One program and its flags."""
+    """A program and its flags."""
 
     name: str
     module: str
@@ -53,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def parts(args: argparse.Namespace, device: torch.device) -> Iterator[Part]:
-    """What is run, what matters most first; compiling last, because it takes a minute."""
+    """Yield the parts, most important first; compiling comes last, because it takes a minute."""
     small = device.type == "cpu"
     yield Part("check", "benchmarks.gpu.gpu_check", ["--clouds", "2", "--points", "64", "--k", "8"] if small else [])
     flags = [f"--{name}={getattr(args, name)}" for name in ("points", "k", "image_size", "image_depth", "steps")]
@@ -74,7 +74,7 @@ def parts(args: argparse.Namespace, device: torch.device) -> Iterator[Part]:
 
 
 def run_part(part: Part, device: torch.device, limit_s: float) -> dict[str, object]:
-    """Status of a part, its wall time, and what it wrote: all of it, or as much as it came to."""
+    """Run a part; return its status, its wall time and what it wrote before it ended or was stopped."""
     if limit_s < 1:
         return {"status": "no time left"}
     start = time.perf_counter()
@@ -93,7 +93,7 @@ def run_part(part: Part, device: torch.device, limit_s: float) -> dict[str, obje
 
 
 def describe(name: str, record: dict[str, object]) -> str:
-    """One line for the terminal."""
+    """Format one line for the terminal."""
     found = record.get("found")
     keys = ("shapes_per_s", "step_ms", "peak_mib", "points_ms", "images_ms")
     figures = [f"{key}={found[key]:.0f}" for key in keys] if isinstance(found, dict) else []

@@ -1,10 +1,10 @@
-"""Whether what runs on a device is what was published: errors against the edge tensor in float64, on that device.
+"""Compare what runs on a device with the published formulation in float64, on that device.
 
     python -m benchmarks.gpu.gpu_check --device cuda --json check.json
 
-Edge convolutions share the neighbours of the reference; the network finds its own. Exit status 1: an error above its
-bound. In float32 and bfloat16 the maximum may be another of two nearly equal neighbours, which moves gradients from
-one point to another: `grad_x` has wider bounds.
+Edge convolutions use the neighbours of the reference; the network searches its own. The exit status is 1 if an error
+exceeds its bound. In float32 and bfloat16 either of two nearly equal neighbours may be the maximum, which moves
+gradients from one point to another, so `grad_x` has wider bounds.
 """
 
 import argparse
@@ -35,7 +35,7 @@ GRAD_X_BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-2, torch.bfloat16: 0.5}
 
 
 class Check(NamedTuple):
-    """One relative error, |ours - exact| / |exact|."""
+    """A relative error, |ours - exact| / |exact|."""
 
     name: str
     dtype: str
@@ -45,7 +45,7 @@ class Check(NamedTuple):
 
     @property
     def is_right(self) -> bool:
-        return self.error <= self.bound  # not so for NaN
+        return self.error <= self.bound  # false for NaN
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -63,7 +63,7 @@ def relative(ours: Tensor, exact: Tensor) -> float:
 
 
 def make_layer(channels: int, width: int, device: torch.device) -> EdgeConv:
-    """A layer in float64 with scales of both signs."""
+    """Build a layer in float64 with scales of both signs."""
     torch.manual_seed(0)
     layer = EdgeConv(channels, width).double()
     with torch.no_grad():
@@ -74,7 +74,7 @@ def make_layer(channels: int, width: int, device: torch.device) -> EdgeConv:
 
 
 def published_layer(layer: EdgeConv, x: Tensor, index: Tensor) -> Tensor:
-    """max over K of LeakyReLU(BatchNorm(conv(edges))). Shape: (B, N, C), (B, N, K) -> (B, N, D)."""
+    """Compute max over K of LeakyReLU(BatchNorm(conv(edges))). Shape: (B, N, C), (B, N, K) -> (B, N, D)."""
     edges = edge_tensor(x.transpose(1, 2), index)
     return F.leaky_relu(layer[1](layer[0](edges)), SLOPE).amax(dim=-1).transpose(1, 2)
 
@@ -85,7 +85,7 @@ def our_layer(layer: EdgeConv, x: Tensor, index: Tensor) -> Tensor:
 
 
 def quantities(function, layer: EdgeConv, x: Tensor, index: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Output, gradients and running statistics of one call; bfloat16 is float32 under autocast."""
+    """Return output, gradients and running statistics of one call; bfloat16 means float32 under autocast."""
     real = torch.float32 if dtype == torch.bfloat16 else dtype
     layer, x = copy.deepcopy(layer).to(real), x.detach().to(real).requires_grad_()
     with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -98,14 +98,14 @@ def quantities(function, layer: EdgeConv, x: Tensor, index: Tensor, dtype: torch
 
 
 def check_layers(args: argparse.Namespace, device: torch.device) -> list[Check]:
-    """Edge convolutions, training and not, in every precision, far from the origin too."""
+    """Check edge convolutions in train and eval mode, in every precision, near the origin and far from it."""
     checks = []
     for (channels, width), training, offset in itertools.product(LAYERS, (True, False), (0.0, 10.0)):
         layer = make_layer(channels, width, device).train(training)
         generator = torch.Generator().manual_seed(2)
         x = torch.randn(args.clouds, args.points, channels, generator=generator, dtype=torch.float64).to(device)
         index = nearest(x.transpose(1, 2), args.k)
-        x = (x + offset).float().double()  # all precisions are given the same numbers
+        x = (x + offset).float().double()  # every precision sees the same numbers
         exact = quantities(published_layer, layer, x, index, torch.float64)
         name = f"edge_conv {channels}->{width} {'train' if training else 'eval'} offset {offset:g}"
         for dtype in (torch.float64, torch.float32) if offset else BOUNDS:
@@ -117,14 +117,14 @@ def check_layers(args: argparse.Namespace, device: torch.device) -> list[Check]:
 
 
 def gradients(network: nn.Module, points: Tensor) -> dict[str, Tensor]:
-    """Features and gradients of one training step."""
+    """Return features and gradients of one training step."""
     features = network(points)
     features.square().mean().backward()
     return {"features": features.detach()} | {name: p.grad for name, p in network.named_parameters()}
 
 
 def check_network(args: argparse.Namespace, device: torch.device) -> list[Check]:
-    """DGCNN as it stands on this device, in float64."""
+    """Check the whole DGCNN in float64."""
     torch.manual_seed(0)
     ours, published = DGCNN(args.k).double().to(device), PublishedDGCNN(args.k).double().to(device)
     published.load_state_dict(ours.state_dict())
@@ -135,7 +135,7 @@ def check_network(args: argparse.Namespace, device: torch.device) -> list[Check]
 
 
 def check_knn(args: argparse.Namespace, device: torch.device) -> list[Check]:
-    """Squared distances to the neighbours, far from the origin, against the smallest in float64."""
+    """Check squared distances to the neighbours, far from the origin, against the smallest in float64."""
     checks = []
     for channels in (3, 64, 128):
         generator = torch.Generator().manual_seed(3)

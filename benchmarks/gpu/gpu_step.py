@@ -1,9 +1,9 @@
-"""The complete pre-training step of CrossPoint in one form: DGCNN and ResNet-50, NT-Xent, Adam.
+"""Time CrossPoint's complete pre-training step in one form: DGCNN and ResNet-50, NT-Xent, Adam.
 
     python -m benchmarks.gpu.gpu_step --form bf16 --batch 256 --json step.json
 
-One process measures one form, so that its peak memory is its own and running out of memory stops nothing else: exit
-status 3 says so. Clouds are those of pre-training, always the same batch, already on the device.
+A process measures one form, so that its peak memory is its own and running out of memory, exit status 3, affects no
+other. Clouds are like those of pre-training: always the same batch, already on the device.
 """
 
 import argparse
@@ -34,7 +34,7 @@ WARM_UP = 3  # steps that are not timed
 
 
 class Form(NamedTuple):
-    """How the step is computed. `published`: edge tensor, images as (B, C, H, W), Adam as torch's default."""
+    """Way to compute the step. `published`: edge tensor, images as (B, C, H, W), torch's default Adam."""
 
     published: bool = False
     amp: str = "none"
@@ -50,7 +50,7 @@ FORMS = {
 
 
 class PublishedImages(nn.Module):
-    """torchvision's ResNet as it comes."""
+    """torchvision's ResNet, unchanged."""
 
     def __init__(self, encoder: ImageResNet):
         super().__init__()
@@ -61,7 +61,7 @@ class PublishedImages(nn.Module):
 
 
 class Repeated:
-    """A loader of one batch, `num_steps` times an epoch."""
+    """Loader that yields one batch `num_steps` times per epoch."""
 
     def __init__(self, batch: dict[str, Tensor], num_steps: int):
         self.batch, self.num_steps = batch, num_steps
@@ -88,7 +88,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def make_batch(args: argparse.Namespace, device: torch.device) -> dict[str, Tensor]:
-    """What the loader would give, on the device."""
+    """Make the batch that a loader would yield, on the device."""
     clouds = make_clouds(2 * args.batch, args.points, dropout=True).to(device)
     images = torch.randn(args.batch, 3, args.image_size, args.image_size, generator=torch.Generator().manual_seed(0))
     aug_a, aug_b = clouds.chunk(2)
@@ -96,7 +96,7 @@ def make_batch(args: argparse.Namespace, device: torch.device) -> dict[str, Tens
 
 
 def build(form: Form, args: argparse.Namespace, device: torch.device) -> tuple[CrossPoint, torch.optim.Optimizer]:
-    """Method and optimiser of one form."""
+    """Build method and optimiser of one form."""
     torch.manual_seed(0)
     method = CrossPoint(DGCNN(args.k), ImageResNet(args.image_depth))
     if form.published:
@@ -114,7 +114,7 @@ def build(form: Form, args: argparse.Namespace, device: torch.device) -> tuple[C
 
 
 def parts(method: CrossPoint, batch: dict[str, Tensor], form: Form, device: torch.device) -> dict[str, float]:
-    """Milliseconds of forward and backward of each encoder alone."""
+    """Time forward and backward of each encoder alone, in milliseconds."""
     points, dtype = torch.cat([batch["aug_a"], batch["aug_b"]]), Precision.from_name(form.amp, device).dtype
 
     def both_ways(encoder: nn.Module, x: Tensor) -> None:
@@ -130,7 +130,7 @@ def parts(method: CrossPoint, batch: dict[str, Tensor], form: Form, device: torc
 
 
 def measure(args: argparse.Namespace, device: torch.device) -> dict[str, float | str]:
-    """All figures of one form."""
+    """Measure all figures of one form."""
     form, batch = FORMS[args.form], make_batch(args, device)
     method, optimizer = build(form, args, device)
     schedule = cosine_schedule(optimizer, WARM_UP + args.steps)
@@ -158,7 +158,7 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch", "points", "k", "image_size", "steps")
     try:
         figures = measure(args, get_device(args.device))
-    except RuntimeError as error:  # torch.OutOfMemoryError, or what a library says in its place
+    except RuntimeError as error:  # torch.OutOfMemoryError, or a library's own error
         if "out of memory" not in str(error):
             raise
         print(f"out of memory: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""DGCNN as published, with its edge tensor in every layer: the other side of benchmarks.step.
+"""DGCNN as published, with an edge tensor in every layer: the reference of benchmarks.step.
 
 Source: Wang et al. 2019, arXiv:1801.07829. Parameters are named as in ours, so that one state dict fits both.
 """
@@ -11,14 +11,14 @@ SLOPE = 0.2
 
 
 def nearest(x: Tensor, k: int) -> Tensor:
-    """k nearest points by |x|^2 - 2xy + |y|^2 over the whole batch at once. Shape: (B, C, N) -> (B, N, K)."""
+    """Find the k nearest points by |x|^2 - 2xy + |y|^2 over the whole batch at once. Shape: (B, C, N) -> (B, N, K)."""
     square = (x * x).sum(dim=1)  # (B, N)
     negative = 2 * x.transpose(1, 2) @ x - square[:, :, None] - square[:, None, :]
     return negative.topk(k, dim=-1).indices
 
 
 def edge_tensor(x: Tensor, index: Tensor) -> Tensor:
-    """[neighbour - centre, centre] of every edge. Shape: (B, C, N), (B, N, K) -> (B, 2C, N, K)."""
+    """Build [neighbour - centre, centre] of every edge. Shape: (B, C, N), (B, N, K) -> (B, 2C, N, K)."""
     (batch, channels, num_points), k = x.shape, index.shape[-1]
     start = torch.arange(batch, device=x.device)[:, None, None] * num_points
     rows = x.transpose(1, 2).reshape(-1, channels)

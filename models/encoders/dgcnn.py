@@ -16,7 +16,7 @@ class DGCNN(nn.Module):
     """Four edge convolutions on dynamic graphs, a per-point projection, global max and mean pooling.
 
     Shape: points (B, N, 3) -> feature (B, 2 * emb_dims). Coordinates in any unit; CrossPoint trains on clouds of
-    roughly unit size. On a CPU the gradient of copies of a cloud's point 0 is given to point 0 as a whole.
+    roughly unit size. On a CPU point 0 of a cloud receives the gradient of all its copies.
 
     Args:
         k: neighbours per point in every graph, itself included; needs N >= k.
@@ -37,12 +37,12 @@ class DGCNN(nn.Module):
         self.conv5 = PooledConv(self.point_dim, emb_dims)
 
     def forward(self, points: Tensor) -> Tensor:
-        # Copies are merged only where that was measured to pay: ragged batches suit the CPU's per-cloud search.
+        # Merging was measured to pay only on a CPU, whose search goes cloud by cloud and so accepts ragged batches.
         x, clouds = merge_copies(points) if points.device.type == "cpu" else dense_rows(points)
         return self._pool(self._levels(x, clouds), clouds)
 
     def per_point(self, points: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Features of every point after each edge convolution, four (B * N, C), and the feature of each cloud."""
+        """Return every point's features after each edge convolution, four (B * N, C), and each cloud's feature."""
         x, clouds = dense_rows(points)
         levels = self._levels(x, clouds)
         return levels, self._pool(levels, clouds)

@@ -1,4 +1,4 @@
-"""DGCNN for part segmentation: the pre-training encoder and the per-point classifier that grows from it.
+"""DGCNN for part segmentation: the pre-training encoder, and the same with a per-point classifier.
 
 Source: Wang et al. 2019, arXiv:1801.07829, section 4.4; names and widths as in CrossPoint (arXiv:2203.00680).
 """
@@ -44,7 +44,7 @@ class TransformNet(nn.Module):
 
 
 def _max_over_edges(conv: PointwiseConv, edges: Tensor) -> Tensor:
-    """Convolve every edge, then the maximum over each row's edges. Shape: (M, K, C) -> (M, D)."""
+    """Convolve every edge and take the maximum over each row's edges. Shape: (M, K, C) -> (M, D)."""
     return conv(edges.flatten(0, 1)).unflatten(0, edges.shape[:2]).max(dim=1).values
 
 
@@ -76,7 +76,7 @@ class DGCNNSegEncoder(nn.Module):
         return self._pool(self._levels(points), len(points))
 
     def _levels(self, points: Tensor) -> list[Tensor]:
-        """Per-point features after each block: three tensors (B * N, 64)."""
+        """Return the per-point features after each block: three tensors (B * N, 64)."""
         rows, clouds = dense_rows(points)
         matrix = self.transform_net(rows, self._graph(rows, clouds), clouds)
         rows = (points @ matrix.to(points.dtype)).flatten(0, 1)
@@ -95,7 +95,7 @@ class DGCNNSegEncoder(nn.Module):
 
 
 class DGCNNPartSeg(DGCNNSegEncoder):
-    """Part segmentation network: the encoder plus a per-point classifier told the object category.
+    """Part segmentation network: the encoder and a per-point classifier that also sees the object category.
 
     Shape: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
 

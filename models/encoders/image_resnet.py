@@ -1,4 +1,4 @@
-"""ResNet image encoder (torchvision's), from scratch as published or from ImageNet weights."""
+"""Image encoder: torchvision's ResNet, from scratch as published or from ImageNet weights."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Part segmentation networks: a pre-training encoder and a classifier of its points, by the name that `--model` takes.
 
-The encoder's tensors keep their names, so that a pre-trained file loads as it is.
+The encoder's tensors keep their names, so that a pre-trained file loads unchanged.
 """
 
 import torch
@@ -29,7 +29,7 @@ class PartHead(nn.Module):
     def __init__(self, point_dim: int, feature_dim: int, *, num_parts: int, num_categories: int, dropout: float):
         super().__init__()
         self.num_categories = num_categories
-        # Joined as it is, a one-hot is too small beside the features: short trainings never learn to look at it.
+        # A bare one-hot is too small beside the features: short trainings never learn to use it.
         self.category = PointwiseConv(num_categories, 64)
         self.conv1 = PointwiseConv(point_dim + feature_dim + 64, 256)
         self.conv2 = PointwiseConv(256, 256)
@@ -42,7 +42,7 @@ class PartHead(nn.Module):
         one_hot = F.one_hot(category, self.num_categories).to(feature.dtype)
         context = torch.cat([feature, self.category(one_hot)], dim=-1)
         own, shared = self.conv1[0].weight.flatten(1).split([rows.shape[1], context.shape[1]], dim=1)
-        # What a cloud's points share is multiplied once, not for each of them.
+        # The context that a cloud's points share is multiplied once per cloud.
         x = F.linear(rows, own).unflatten(0, (len(context), -1)) + F.linear(context, shared)[:, None]
         x = self.conv1.normalise(x.flatten(0, 1).to(torch.promote_types(x.dtype, torch.float32)))
         x = self.conv2(self.dropout(x))
@@ -88,10 +88,10 @@ PART_NETWORKS = {"dgcnn_seg": DGCNNPartSeg, "dgcnn": DGCNNClsPartSeg, "pointnet"
 def build_part_network(
     name: str, k: int, *, num_parts: int = 50, num_categories: int = 16, dropout: float = 0.5
 ) -> nn.Module:
-    """A freshly initialised network: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
+    """Build a freshly initialised network: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
 
     Args:
-        name: a key of `PART_NETWORKS`, the encoder's.
+        name: a key of `PART_NETWORKS`, the name of its encoder.
         k: neighbours per point; PointNet has no graph and takes none.
         num_parts: part labels over all categories.
         num_categories: object categories.

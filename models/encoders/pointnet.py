@@ -30,7 +30,7 @@ class PointNet(nn.Module):
         return self.per_point(points)[1]
 
     def per_point(self, points: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Features of every point after each layer, five (B * N, C), and the feature of each cloud."""
+        """Return every point's features after each layer, five (B * N, C), and each cloud's feature."""
         x, levels = points.flatten(0, 1), []
         for conv, norm in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
             x = F.relu(norm(F.linear(x, conv.weight.flatten(1))), inplace=True)

@@ -1,4 +1,4 @@
-"""Every point encoder by the name that `--model` takes."""
+"""Point encoders by the name that `--model` takes."""
 
 from torch import nn
 
@@ -10,7 +10,7 @@ ENCODERS = {"dgcnn": DGCNN, "dgcnn_seg": DGCNNSegEncoder, "pointnet": PointNet}
 
 
 def build_encoder(name: str, k: int = 15) -> nn.Module:
-    """A freshly initialised encoder: points (B, N, 3) -> feature (B, encoder.feature_dim).
+    """Build a freshly initialised encoder: points (B, N, 3) -> feature (B, encoder.feature_dim).
 
     Args:
         name: a key of `ENCODERS`.

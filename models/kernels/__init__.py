@@ -1,7 +1,7 @@
 """Triton kernels for CUDA devices, and the functions that launch them.
 
-The modules of this package import triton and are themselves imported only where their kernels run: on a CUDA device,
-or under Triton's interpreter (TRITON_INTERPRET=1), which runs them on CPU tensors for the tests.
+All modules but `knn` import triton, so they are imported only where kernels run: on a CUDA device, or in tests under
+Triton's interpreter (TRITON_INTERPRET=1), which runs them on CPU tensors.
 
 Letters: M rows, D channels, K neighbours, B clouds, N points, E channels of the projection.
 """
@@ -11,10 +11,9 @@ from importlib.util import find_spec
 
 from torch import Tensor
 
-SWITCH = "TRITON_KERNELS"  # environment variable; 0 computes by torch's operations instead
+SWITCH = "TRITON_KERNELS"  # environment variable; 0 selects torch's operations instead
 
 
 def can_run(x: Tensor) -> bool:
-    """Whether the kernels take this tensor: it is on a CUDA device, triton is installed (on Windows it is not), and
-    SWITCH does not forbid it."""
+    """Whether kernels run on a tensor: on CUDA, with triton installed (never on Windows), unless switched off."""
     return x.is_cuda and os.environ.get(SWITCH) != "0" and find_spec("triton") is not None

@@ -1,8 +1,10 @@
-"""Nearest neighbours of each cloud without its N x N distances.
+"""Nearest neighbours of each cloud without storing its N x N distances.
 
-A program keeps ROWS query points and goes through the cloud COLUMNS points at a time. While any of its rows has a
-candidate below the row's k-th smallest, every such row lets its smallest candidate take the place of that k-th. Few
-candidates do, k (1 + ln(N / k)) of N in random order, so most of a block costs one comparison.
+`bash benchmarks/gpu.sh` must still decide whether this beats topk (models/kernels/knn.py).
+
+A program holds ROWS query points and scans the cloud COLUMNS points at a time. While any row has a candidate below the
+row's k-th smallest, each such row replaces its k-th smallest by its smallest candidate. In random order only
+k (1 + ln(N / k)) of N candidates qualify, so most of a block costs one comparison.
 """
 
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from models.kernels.tiles import OPTIONS, launch_on
 
 
 class Blocks(NamedTuple):
-    """Queries and candidates of a block, and warps of a program: a guess that python -m benchmarks.gpu measures."""
+    """Queries and candidates of a block, and warps of a program; defaults to be tuned by python -m benchmarks.gpu."""
 
     rows: int = 32
     columns: int = 64
@@ -24,7 +26,7 @@ class Blocks(NamedTuple):
 
 
 CHANNELS = 32  # of one matrix product
-MAX_UNROLLED = 8  # channels up to which products are written out: a matrix product has at least 16
+MAX_UNROLLED = 8  # channels up to which products are unrolled: tl.dot needs at least 16
 _BLOCKS = Blocks()
 
 
@@ -33,7 +35,7 @@ def _scores(
     x, norm, query, candidate, num_points, channels, FEW: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """|y|^2 / 2 - xy, which orders as |x - y|^2 does; infinite for candidates outside. Shape: (ROWS, COLUMNS)."""
+    """Compute |y|^2 / 2 - xy, which orders as |x - y|^2; infinite outside the cloud. Shape: (ROWS, COLUMNS)."""
     in_query, in_candidate = query < num_points, candidate < num_points
     product = tl.zeros((ROWS, COLUMNS), tl.float32)
     if FEW:
@@ -98,12 +100,12 @@ def _knn_kernel(
 
 @torch.compiler.disable
 def nearest_tiled(x: Tensor, k: int, precision: str = "ieee", block: Blocks = _BLOCKS) -> Tensor:
-    """k nearest points of the same cloud, nearest first. Shape: (B, N, C) float32 -> (B, N, K) int64.
+    """Return the k nearest points of the same cloud, nearest first. Shape: (B, N, C) float32 -> (B, N, K) int64.
 
     Args:
         x: clouds centred by the caller, finite.
         k: at most N.
-        precision: of the products, as triton names it; "tf32x3" is nearly float32, "tf32" finds other neighbours.
+        precision: of the products, in triton's terms; "tf32x3" is nearly float32, "tf32" finds other neighbours.
     """
     num_clouds, num_points, channels = x.shape
     x = x.contiguous()

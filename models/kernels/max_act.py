@@ -1,12 +1,12 @@
 """act(max_j u_j + v_i): an edge convolution whose BatchNorm is in its weights. See models.layers.edge_conv.
 
-Counted in bytes of float32, the forward pass reads M * K * D * 4 of u, from the second-level cache where the rows of a
-cloud stay while its programs run, and M * K * 8 of indices; all else is M * D.
+In float32 the forward pass reads M * K * D * 4 bytes of u, from the second-level cache that holds the rows of a cloud
+while its programs run, and M * K * 8 bytes of indices; everything else is proportional to M * D.
 
 In the backward pass the gradient of u_j is a sum over the rows i that have j as a neighbour. Float atomics from the
-rows i would round differently in each run. To sort the edges by j costs about 100 bytes an edge, once a layer; a gather
-then reads M * K * D bytes, of each edge the place of the maximum, and the incoming gradient only where j was the
-maximum: the same sums in the same order every time.
+rows i would round differently in each run. Sorting the edges by j costs about 100 bytes per edge, once per layer; a
+gather then reads one byte per edge and channel, the place of the maximum, and the incoming gradient only where j was
+the maximum. So it adds the same terms in the same order every time.
 """
 
 import torch
@@ -32,7 +32,7 @@ def _max_act_kernel(
         mask = in_rows[:, None] & in_columns[None, :]
         best = tl.full((ROWS, COLUMNS), float("-inf"), WIDE)
         place = tl.zeros((ROWS, COLUMNS), tl.int32)
-        for j in tl.range(K, loop_unroll_factor=4):  # several rows of u on their way at once
+        for j in tl.range(K, loop_unroll_factor=4):  # several loads of u in flight
             neighbour = tl.load(index + row * K + j, mask=in_rows, other=0).to(tl.int64)
             value = tl.load(u + neighbour[:, None] * width + column[None, :], mask=mask, other=0).to(WIDE)
             is_new = (value > best) | (value != value)  # NaN stays the maximum, as in torch
@@ -90,14 +90,14 @@ class _MaxAct(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_out):
         out, argmax = ctx.saved_tensors
-        # LeakyReLU keeps the sign, so its result tells its slope.
+        # LeakyReLU keeps the sign, so its output determines its slope.
         grad = torch.ops.aten.leaky_relu_backward(grad_out.contiguous(), out, SLOPE, True)
         of_u, of_v = ctx.types
         return _gather(grad.to(of_u), argmax, ctx.edges), grad.to(of_v), None, None, None
 
 
 def _gather(grad: Tensor, argmax: Tensor, edges: Edges) -> Tensor:
-    """Sum, for every row j, of grad[i] over the rows i and channels whose maximum was j. Shape: (M, D) -> (M, D)."""
+    """Sum grad[i], for every row j, over the rows i and channels whose maximum was j. Shape: (M, D) -> (M, D)."""
     num_rows, width = grad.shape
     shape, out = tile_shape(width, grad.dtype), torch.empty_like(grad)
     del shape["STEPS"]  # one row for each program
@@ -111,11 +111,11 @@ def _gather(grad: Tensor, argmax: Tensor, edges: Edges) -> Tensor:
 
 @torch.compiler.disable
 def max_act(u: Tensor, v: Tensor, edges: Edges, dtype: torch.dtype) -> Tensor:
-    """LeakyReLU(max_j u_j + v_i) in type `dtype`; among equal neighbours the gradient goes to the first of the list.
+    """Compute LeakyReLU(max_j u_j + v_i) in type `dtype`; on a tie the gradient goes to the first neighbour listed.
 
     Shape: u, v (M, D), edges between M rows -> (M, D).
 
     Args:
-        u: bfloat16 or float16 halve the bytes that the edges move; v may be of another type.
+        u: bfloat16 or float16 halve the memory traffic of the edges; v may have another type.
     """
     return _MaxAct.apply(u.contiguous(), v.contiguous(), edges, dtype, torch.is_grad_enabled())

@@ -1,9 +1,8 @@
-"""Sums of rows for BatchNorm's statistics; and BatchNorm + LeakyReLU of a (B, N, E) projection with its maximum and
-mean over the points of each cloud.
+"""BatchNorm statistics of rows; and BatchNorm, LeakyReLU, maximum and mean of a (B, N, E) projection over its points.
 
-The projection is read twice forward (statistics, pooling) and once backward, and nothing else of its size is written
-but its gradient: sum over points of act'(z) and of act'(z) (y - mean), two (B, E) tables, give the mean of the
-activated values forward and the gradients of scale and shift backward.
+The projection is read twice forward (statistics, pooling) and once backward, and its gradient is the only tensor of its
+size that is written. Two (B, E) tables, the sums over points of act'(z) and of act'(z) (y - mean), yield the mean of
+the activated values forward and the gradients of scale and shift backward.
 """
 
 import torch
@@ -40,7 +39,7 @@ def _column_sums_kernel(
 
 @torch.compiler.disable
 def column_sums(x: Tensor, origin: Tensor) -> Tensor:
-    """Sums over rows of x - origin and of its square, in float64. Shape: (M, D), (D,) -> (2, D)."""
+    """Sum x - origin and its square over the rows, in float64. Shape: (M, D), (D,) -> (2, D)."""
     x, (num_rows, width) = x.contiguous(), x.shape
     shape = tile_shape(width, x.dtype)
     blocks, programs = count_blocks(num_rows, width, shape)
@@ -54,7 +53,7 @@ def column_sums(x: Tensor, origin: Tensor) -> Tensor:
 
 @triton.jit
 def _load_table(table, column, in_columns, width):
-    """Rows of `_table`, each (1, COLUMNS)."""
+    """Load mean, gain and shift, each (1, COLUMNS)."""
     mean = tl.load(table + column, mask=in_columns, other=0)
     gain = tl.load(table + width + column, mask=in_columns, other=0)
     shift = tl.load(table + 2 * width + column, mask=in_columns, other=0)
@@ -68,7 +67,7 @@ def _pool_kernel(
 ):  # fmt: skip
     cloud, column, in_columns = block_of(tl.program_id(0), width, COLUMNS)
     mean, gain, shift = _load_table(table, column, in_columns, width)
-    sign = tl.where(gain > 0, 1, tl.where(gain < 0, -1, 0)).to(WIDE)  # at 0 all points are equal
+    sign = tl.where(gain > 0, 1, tl.where(gain < 0, -1, 0)).to(WIDE)  # at 0 all points tie
     best = tl.full((ROWS, COLUMNS), float("-inf"), WIDE)
     best_point = tl.zeros((ROWS, COLUMNS), tl.int32)
     slope_sum = tl.zeros((ROWS, COLUMNS), WIDE)
@@ -154,7 +153,7 @@ class _PooledBatchNormAct(torch.autograd.Function):
         through = None
         if ctx.count:
             a, b = norm.through_statistics(grad_shift, grad_scale, ctx.count, ctx.sync)
-            through = torch.stack([a + b * norm.mean, b]).to(table.dtype)  # of what centred rows receive
+            through = torch.stack([a + b * norm.mean, b]).to(table.dtype)  # applied to centred rows
         shape = tile_shape(width, y.dtype)
         blocks, programs = count_blocks(num_points, width, shape)
         grad_y = torch.empty_like(y)
@@ -171,14 +170,14 @@ class _PooledBatchNormAct(torch.autograd.Function):
 def pooled_batch_norm_act(
     y: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, count: int, eps: float, sync: bool
 ) -> tuple[Tensor, Tensor]:
-    """Maximum and mean over the points of each cloud of LeakyReLU(BatchNorm(y)).
+    """Compute maximum and mean over the points of each cloud of LeakyReLU(BatchNorm(y)).
 
     Args:
-        y: (B, N, E), bfloat16 or float16 under autocast. Sums are taken in at least float32.
-        scale, shift: (E,) BatchNorm's, of any sign. Where a scale is 0 the first point is the maximum.
+        y: (B, N, E), bfloat16 or float16 under autocast. Sums are accumulated in at least float32.
+        scale, shift: (E,) of BatchNorm, of any sign. Where a scale is 0 the first point is the maximum.
         mean, var: (E,) float64, to normalise with.
-        count: of the rows that they are the statistics of, through which gradients then flow; 0: of others.
-        sync: those rows are of all processes.
+        count: rows whose statistics these are, so that gradients flow through them; 0: they are constants.
+        sync: the statistics are those of all ranks.
     Returns:
         Maximum and mean (B, E), in at least float32.
     """

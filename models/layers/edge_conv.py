@@ -1,17 +1,17 @@
 """Edge convolutions computed without their (B, N, K, 2C) edge tensor.
 
-A published EdgeConv convolves [x_j - x_i, x_i] for every edge, normalises, activates and takes the maximum over
-the K neighbours j of i. Three facts make that tensor superfluous, exactly:
+The published EdgeConv convolves [x_j - x_i, x_i] for every edge, normalises, activates and takes the maximum over
+the K neighbours j of i. Three facts make that tensor unnecessary, without approximation:
 
 * With W = [W_a | W_b] an edge is W_a x_j + (W_b - W_a) x_i: products over N points replace one over N * K edges.
 * BatchNorm's mean and variance over all edges follow from the edges' moments (edge_moments.py). So they are known
-  before any product, and BatchNorm becomes part of the weights.
-* LeakyReLU does not decrease, so the maximum moves inside it, and what is left for the edges is a maximum of rows.
+  before any product, and BatchNorm is folded into the weights.
+* LeakyReLU is monotone, so the maximum moves inside it, and the edges need nothing but a maximum of rows.
 
-Same weights, outputs, gradients and running statistics as the published formulation.
+Weights, outputs, gradients and running statistics are those of the published formulation.
 
-Letters: M rows (points of all clouds), K neighbours, C channels in, D channels out. `weight` (M,) counts the equal
-points a row stands for (models.layers.neighbours.CloudRows); the gradient of such a row is the sum over its points.
+Letters: M rows (points of all clouds), K neighbours, C channels in, D channels out. A row may stand for several equal
+points (models.rows.CloudRows); its gradient is the sum over them.
 Source: Wang et al. 2019, "Dynamic Graph CNN for Learning on Point Clouds", arXiv:1801.07829.
 """
 
@@ -29,13 +29,13 @@ from models.layers.edge_moments import around_cloud_means, edge_moments, mean_of
 from models.layers.packed_labels import LABEL_BITS, labels_of, with_labels
 from models.rows import CloudRows, Edges
 
-with warnings.catch_warnings():  # torch says once per process that its CSR tensors are "in beta state"
+with warnings.catch_warnings():  # torch warns once per process that its CSR tensors are "in beta state"
     warnings.filterwarnings("ignore", message="Sparse CSR")
     torch.sparse_csr_tensor([0, 0], torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1), check_invariants=False)
 
 
 def _gather_max(u: Tensor, index: Tensor) -> Tensor:
-    """Maximum over each row's neighbours. Shape: u (M, D), index (M, K) -> (M, D)."""
+    """Return the maximum over each row's neighbours. Shape: u (M, D), index (M, K) -> (M, D)."""
     offsets = torch.arange(0, index.numel() + 1, index.shape[1], device=index.device)
     if u.device.type != "cpu":
         return torch.embedding_bag(u, index.reshape(-1), offsets[:-1], mode=2)[0]  # mode 2: maximum
@@ -46,10 +46,10 @@ def _gather_max(u: Tensor, index: Tensor) -> Tensor:
 
 
 def _gather_argmax(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """`_gather_max`, and the row each maximum came from, one of them where several are equal. Two (M, D)."""
+    """Return `_gather_max` and the row that each maximum came from, any of them on a tie. Shape: two (M, D)."""
     if u.dtype == torch.float32 and u.device.type == "cpu" and len(u) < 2**LABEL_BITS:
         largest = _gather_max(with_labels(u, torch.arange(len(u))[:, None]), index)
-        return largest.float(), labels_of(largest).clamp_max_(len(u) - 1)  # NaN has no row: any will do
+        return largest.float(), labels_of(largest).clamp_max_(len(u) - 1)  # NaN has no row of its own
     offsets = torch.arange(0, index.numel(), index.shape[1], device=index.device)
     largest, _, _, argmax = torch.embedding_bag(u, index.reshape(-1), offsets, mode=2)
     return largest, argmax
@@ -58,8 +58,8 @@ def _gather_argmax(u: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
 class _MaxAct(torch.autograd.Function):
     """act(max_j u_j + v_i). Shape: (M, D), (M, D), (M, K) -> (M, D).
 
-    One cloud after another, whose rows stay in the processor's cache. In channels that are flat, (D,) bool, all
-    neighbours are equal: the first is taken, as the published network does.
+    Processes one cloud at a time, so that its rows stay in the processor's cache. `is_flat` (D,) marks channels in
+    which all neighbours tie: there the first is taken, as in the published network.
     """
 
     @staticmethod
@@ -86,7 +86,7 @@ class _MaxAct(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_out):
         out, argmax = ctx.saved_tensors
-        # LeakyReLU keeps the sign, so its result tells its slope.
+        # LeakyReLU keeps the sign, so its output determines its slope.
         grad = torch.ops.aten.leaky_relu_backward(grad_out, out, SLOPE, True)
         return torch.zeros_like(grad).scatter_add_(0, argmax.long(), grad), grad, None, None, None, None
 
@@ -94,7 +94,7 @@ class _MaxAct(torch.autograd.Function):
 class EdgeConv(nn.Sequential):
     """max over neighbours of LeakyReLU(BatchNorm(W [x_j - x_i, x_i])).
 
-    Shape: x (M, C), index (M, K), clouds of M rows -> (M, D). Neighbours are of the same cloud. Parameters are named
+    Shape: x (M, C), index (M, K), clouds of M rows -> (M, D). Neighbours belong to the same cloud. Parameters are named
     "0" (1x1 convolution, no bias) and "1" (BatchNorm), as in the published checkpoints.
     """
 
@@ -112,24 +112,24 @@ class EdgeConv(nn.Sequential):
         return _MaxAct.apply(u.to(v.dtype), v, index, clouds.lengths, is_flat, torch.is_grad_enabled())
 
     def _project(self, x: Tensor, edges: Edges, clouds: CloudRows) -> tuple[Tensor, Tensor]:
-        """u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); moves the running statistics in training.
+        """Return u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); in train mode update the running statistics.
 
-        u has autocast's type, v is at least float32.
+        u has autocast's type, v at least float32.
         """
         norm: nn.BatchNorm2d = self[1]
         weight = self[0].weight.flatten(1)  # (D, 2C)
         weight_a, weight_b = weight.chunk(2, dim=1)
-        # u_j and u_i are rounded according to the size of their cloud, not to its distance from the origin.
+        # Rounding of u_j and u_i then depends on the size of their cloud, not on its distance from the origin.
         p, means = around_cloud_means(x, clouds)
         if norm.training:
-            # A shift of all x adds a constant that BatchNorm removes again. Not in eval mode, where a cloud's feature
-            # must not depend on the others of its batch.
+            # A shift of all x adds a constant that BatchNorm removes. Eval mode must not shift, because a cloud's
+            # feature must not depend on the rest of its batch.
             sync = is_synchronised(norm)
             centre = mean_of_clouds(means, clouds, sync)
             means = means - centre
             moments = edge_moments(p, means, edges, clouds, sync=sync)
             mean, var = projected_statistics(moments, weight)
-            constant = (weight_b.detach() * centre).sum(dim=1)  # no matrix product: autocast would round it
+            constant = (weight_b.detach() * centre).sum(dim=1)  # not a matrix product, which autocast would round
             update_running(norm, mean.detach() + constant, var.detach(), moments.num_edges)
         else:
             mean, var = norm.running_mean.double(), norm.running_var.double()
@@ -146,8 +146,8 @@ class EdgeConv(nn.Sequential):
 class FirstEdgeConv(EdgeConv):
     """LeakyReLU(BatchNorm(W [x_j - x_i, x_i])) of every edge: the first of two stacked edge convolutions.
 
-    Shape: x (M, C), index (M, K), clouds of M rows -> (M, K, D). There is no maximum to move, so edges are stored, but
-    as u_j + v_i: the (M, K, 2C) input is never built.
+    Shape: x (M, C), index (M, K), clouds of M rows -> (M, K, D). No maximum follows, so the edges u_j + v_i are stored,
+    but their (M, K, 2C) input is not.
     """
 
     def forward(self, x: Tensor, index: Tensor, clouds: CloudRows) -> Tensor:

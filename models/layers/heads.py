@@ -1,7 +1,7 @@
-"""What sits on an encoder's feature: projection heads that the contrastive losses compare, and a classifier.
+"""Heads on an encoder's feature: projections for the contrastive losses, and a classifier.
 
 Source of the projection heads: CrossPoint (arXiv:2203.00680); layer widths as in its published checkpoints. Embeddings
-are not normalised here: the losses normalise, and CMID averages un-normalised embeddings.
+are not normalised here, because the losses do so, and CMID averages them before.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from models.affine import SLOPE
 
 
 def point_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
-    """Linear, BatchNorm, ReLU, Linear. Shape: (B, feature_dim) -> (B, embedding_dim)."""
+    """Build Linear, BatchNorm, ReLU, Linear. Shape: (B, feature_dim) -> (B, embedding_dim)."""
     return nn.Sequential(
         nn.Linear(feature_dim, 1024),
         nn.BatchNorm1d(1024),
@@ -22,7 +22,7 @@ def point_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
 
 
 def image_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
-    """Linear, BatchNorm, ReLU, Linear, without biases. Shape: (B, feature_dim) -> (B, embedding_dim)."""
+    """Build Linear, BatchNorm, ReLU, Linear, without biases. Shape: (B, feature_dim) -> (B, embedding_dim)."""
     return nn.Sequential(
         nn.Linear(feature_dim, 512, bias=False),
         nn.BatchNorm1d(512),
@@ -32,7 +32,7 @@ def image_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
 
 
 def classifier(feature_dim: int, num_classes: int, dropout: float = 0.5) -> nn.Sequential:
-    """Two layers with BatchNorm, LeakyReLU and dropout, then one to the classes. Shape: (B, feature_dim) -> (B, Y).
+    """Build two layers with BatchNorm, LeakyReLU, dropout, and one to the classes. Shape: (B, feature_dim) -> (B, Y).
 
     Layers are named as in the published DGCNN; the first has no bias.
 

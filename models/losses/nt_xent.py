@@ -11,16 +11,16 @@ from models.distributed import gather_rows, get_rank, get_world_size
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
-    """Cross-entropy of finding each row's partner among all other rows of both sets, both directions.
+    """Compute the cross-entropy of finding each row's partner among all other rows of both sets, in both directions.
 
     Row i of `a` and row i of `b` are partners; the other 2B - 2 rows, of the same and of the other set, are
     negatives. Rows are normalised to unit length here. Computed in at least float32, also under autocast.
 
-    Among several processes (torch.distributed) the negatives are the rows of all of them, and the result is the mean
-    over this process's own: its mean over processes, and that of the gradients, are those of one process with all rows.
+    With several ranks the negatives come from all of them, and the result is the mean over this rank's own rows. The
+    mean over ranks, of the loss and of its gradients, is that of one process with all rows.
 
     Args:
-        a, b: (B, D) embeddings, B >= 2 over all processes, in each as many.
+        a, b: (B, D) embeddings, B the same on every rank and at least 2 over all ranks.
         temperature: > 0, dimensionless; CrossPoint uses 0.1.
     Returns:
         Scalar, mean over the 2B rows, in nats; log(2B - 1) when all rows coincide.
@@ -38,8 +38,8 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
     with torch.autocast(a.device.type, enabled=False):
         rows = torch.cat([a, b])
         rows = F.normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)  # (2B, D)
-        everyone = gather_rows(rows).unflatten(0, (-1, 2, num_own)).transpose(0, 1).flatten(0, 2)  # all a, then all b
+        all_rows = gather_rows(rows).unflatten(0, (-1, 2, num_own)).transpose(0, 1).flatten(0, 2)  # all a, then all b
         number = torch.arange(num_own, device=rows.device) + get_rank() * num_own
-        own = torch.cat([number, number + num_pairs])  # (2B,): where this process's rows stand among everyone's
-        similarity = (rows @ everyone.T / temperature).scatter(1, own[:, None], -torch.inf)
+        own = torch.cat([number, number + num_pairs])  # (2B,): places of this rank's rows in all_rows
+        similarity = (rows @ all_rows.T / temperature).scatter(1, own[:, None], -torch.inf)
         return F.cross_entropy(similarity, own.roll(num_own))

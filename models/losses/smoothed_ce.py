@@ -5,10 +5,10 @@ from torch import Tensor
 
 
 def smoothed_cross_entropy(logits: Tensor, label: Tensor, epsilon: float = 0.2) -> Tensor:
-    """Cross-entropy against 1 - epsilon on the true class and epsilon / (Y - 1) on each other class.
+    """Compute cross-entropy against 1 - epsilon on the true class and epsilon / (Y - 1) on each other class.
 
-    torch spreads its `label_smoothing` over all Y classes, the true one included; scaled by Y / (Y - 1) it
-    leaves the same share to each.
+    torch spreads its `label_smoothing` over all Y classes, the true one included; scaled by Y / (Y - 1) it gives every
+    class the same share as here.
 
     Args:
         logits: (..., Y), Y >= 2.

@@ -1,4 +1,4 @@
-"""Classification as a method of the training engine: one supervised term."""
+"""Supervised classification as a method: one cross-entropy term."""
 
 from typing import Self
 
@@ -10,7 +10,7 @@ from models.methods.method import Batch, Method, Terms
 
 
 class CloudClassifier(nn.Module):
-    """An encoder and a classifier on its feature.
+    """Encoder followed by a classifier on its feature.
 
     Shape: points (B, N, 3) -> logits (B, Y).
 
@@ -18,7 +18,7 @@ class CloudClassifier(nn.Module):
         point_encoder: points (B, N, 3) -> feature (B, point_encoder.feature_dim).
         num_classes: Y.
         dropout: in the classifier.
-        is_frozen: the encoder gets no gradient and stays in eval mode, so that its BatchNorm buffers stay too.
+        is_frozen: give the encoder no gradient and keep it in eval mode, so that its BatchNorm buffers do not move.
     """
 
     def __init__(self, point_encoder: nn.Module, num_classes: int, *, dropout: float = 0.5, is_frozen: bool = False):
@@ -30,7 +30,7 @@ class CloudClassifier(nn.Module):
             point_encoder.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
-        """As nn.Module; a frozen encoder stays in eval mode."""
+        """Set train or eval mode, except for a frozen encoder, which stays in eval mode."""
         super().train(mode)
         if self.is_frozen:
             self.point_encoder.eval()
@@ -54,6 +54,6 @@ class Classification(Method):
         self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch) -> Terms:
-        """Batch of points (B, N, 3), label (B,) -> {"loss/class": scalar}."""
+        """Return {"loss/class": scalar} of a batch of points (B, N, 3) and label (B,)."""
         logits = self.network(batch["points"])
         return {"loss/class": smoothed_cross_entropy(logits.float(), batch["label"], self.label_smoothing)}

@@ -27,7 +27,8 @@ class Method(nn.Module, ABC):
     def weights(self) -> dict[str, Mapping[str, Any]]:
         """Return what later tasks load, by name: "point" for the point encoder, any name for other networks.
 
-        "point" is kept as best_model.pth and ckpt_epoch_*.pth, another NAME as NAME_best.pth and NAME_last.pth.
+        A pre-training method must return "point", which is kept as best_model.pth and ckpt_epoch_*.pth; another NAME is
+        kept as NAME_best.pth and NAME_last.pth.
         """
         return {}
 

@@ -1,4 +1,4 @@
-"""Part segmentation as a method of the training engine: one supervised term."""
+"""Supervised part segmentation as a method: one cross-entropy term."""
 
 from torch import nn
 
@@ -20,6 +20,6 @@ class PartSegmentation(Method):
         self.network = network
 
     def forward(self, batch: Batch) -> Terms:
-        """Batch of points (B, N, 3), category (B,), part_label (B, N) -> {"loss/part": scalar}."""
+        """Return {"loss/part": scalar} of a batch of points (B, N, 3), category (B,) and part_label (B, N)."""
         logits = self.network(batch["points"], batch["category"])
         return {"loss/part": smoothed_cross_entropy(logits.float(), batch["part_label"], LABEL_SMOOTHING)}

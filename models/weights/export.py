@@ -1,8 +1,8 @@
-"""Encoders for inference in plain torch operations, which torch.export can trace; the weights are those of training.
+"""Inference copies of the encoders in plain torch operations, which torch.export can trace.
 
-Training's encoders are made of operations written for speed (sparse products, a KD-tree, own gradients), through
-which no tracer sees. Here BatchNorm's running statistics are folded into the convolutions, once; what is left are
-matrix products, a distance matrix, topk, gathers and maxima.
+The encoders for training use operations written for speed (sparse products, a KD-tree, custom gradients) that no tracer
+can follow. Here BatchNorm's running statistics are folded into the convolutions once, which leaves matrix products, a
+distance matrix, topk, gathers and maxima.
 
 Letters: B clouds of N points, K neighbours, C channels in, D channels out, M = B * N rows.
 """
@@ -22,10 +22,10 @@ from models.encoders.pointnet import PointNet
 
 
 class Folded(nn.Module):
-    """Convolution and BatchNorm of fixed statistics as one affine map. Shape: (..., C) -> (..., D)."""
+    """Convolution and BatchNorm with fixed statistics as one affine map. Shape: (..., C) -> (..., D)."""
 
     def __init__(self, layer: nn.Sequential | tuple[nn.Module, nn.Module]):
-        """`layer`: a 1x1 convolution or a linear map without bias, and the BatchNorm behind it."""
+        """Fold `layer`: a 1x1 convolution or a linear map without bias, and the BatchNorm that follows."""
         super().__init__()
         conv, norm = layer
         gain = norm.weight.double() * torch.rsqrt(norm.running_var.double() + norm.eps)
@@ -39,7 +39,7 @@ class Folded(nn.Module):
 
 
 class EdgeBlock(nn.Module):
-    """Edge convolution, perhaps a second one behind it, and the maximum over neighbours. Shape: (B, N, C) -> (B, N, D).
+    """Edge convolution, optionally a second one, and the maximum over neighbours. Shape: (B, N, C) -> (B, N, D).
 
     Source: Wang et al. 2019, arXiv:1801.07829; as models.layers.edge_conv computes it.
     """
@@ -52,7 +52,7 @@ class EdgeBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         index = neighbour_rows(x, self.k)  # (M, K)
         of_neighbour, of_centre = self.first.weight.chunk(2, dim=1)
-        # Relative to its cloud's mean, which cancels in u_j - u_i, u is as precise far from the origin as near it.
+        # Subtracting the cloud's mean, which cancels in u_j - u_i, keeps u precise far from the origin.
         u = F.linear(x - x.mean(dim=1, keepdim=True), of_neighbour).flatten(0, 1)  # (M, D)
         v = F.linear(x, of_centre, self.first.bias).flatten(0, 1) - u
         if self.second is None:
@@ -65,12 +65,12 @@ class EdgeBlock(nn.Module):
 
 
 def _max_over_places(edge: Callable[[Tensor], Tensor], index: Tensor) -> Tensor:
-    """Maximum of `edge` (M,) -> (M, D) over the columns of `index` (M, K): never holds all edges at once."""
+    """Return the maximum of `edge` (M,) -> (M, D) over the columns of `index` (M, K), one at a time."""
     return reduce(torch.maximum, map(edge, index.unbind(dim=1)))
 
 
 def neighbour_rows(x: Tensor, k: int) -> Tensor:
-    """The k nearest points of each point, itself included, as rows of the batch. Shape: (B, N, C) -> (B * N, K)."""
+    """Return each point's k nearest points, itself included, as rows of the batch. Shape: (B, N, C) -> (B * N, K)."""
     x = x - x.mean(dim=1, keepdim=True)
     score = 0.5 * x.square().sum(dim=-1)[:, None] - x @ x.transpose(1, 2)  # orders as distances do
     start = torch.arange(x.shape[0], device=x.device) * x.shape[1]
@@ -113,7 +113,7 @@ class PlainDGCNNSeg(nn.Module):
 
 
 def _all_levels(blocks: nn.ModuleList, points: Tensor) -> Tensor:
-    """Outputs of blocks that follow one another, side by side. Shape: (B, N, 3) -> (B, N, sum of D)."""
+    """Apply blocks one after another and concatenate their outputs. Shape: (B, N, 3) -> (B, N, sum of D)."""
     levels = [points]
     for block in blocks:
         levels.append(block(levels[-1]))
@@ -138,10 +138,10 @@ _PLAIN = {DGCNN: PlainDGCNN, DGCNNSegEncoder: PlainDGCNNSeg, PointNet: PlainPoin
 
 
 def plain_encoder(encoder: nn.Module) -> nn.Module:
-    """A copy of an encoder for inference alone, on the same device; equal up to rounding and ties between neighbours.
+    """Copy an encoder for inference, on the same device; equal up to rounding and ties between neighbours.
 
     Raises:
-        TypeError: no encoder of `models.encoders.registry`.
+        TypeError: not an encoder of `models.encoders.registry`.
     """
     if type(encoder) not in _PLAIN:
         raise TypeError(f"expected one of {', '.join(kind.__name__ for kind in _PLAIN)}, got {type(encoder).__name__}")
@@ -151,9 +151,9 @@ def plain_encoder(encoder: nn.Module) -> nn.Module:
 def export_encoder(encoder: nn.Module) -> ExportedProgram:
     """Trace an encoder: points (B, N, 3) float32 -> feature (B, D), for any B >= 1 and any N >= k.
 
-    The program checks shapes, but not, as the encoder does, that all points are finite.
+    The program checks shapes but, unlike the encoder, not that all points are finite.
     """
-    least = max(getattr(encoder, "k", 1), 2)  # tracing takes a dimension of 1 for a constant
+    least = max(getattr(encoder, "k", 1), 2)  # tracing treats a dimension of 1 as a constant
     example = torch.rand(3, 2 * least + 1, 3, device=next(encoder.parameters()).device)
     sizes = {0: Dim("clouds", min=1), 1: Dim("points", min=least)}
     return torch.export.export(plain_encoder(encoder), (example,), dynamic_shapes=(sizes,))

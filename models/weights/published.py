@@ -1,7 +1,7 @@
-"""Weights under CrossPoint's published names: read its checkpoints strictly, write ours the same way.
+"""Weights under CrossPoint's published names: its checkpoints read strictly, ours written the same way.
 
 A published file is a plain state dict of encoder and projection head (`inv_head`). It holds every BatchNorm that
-follows a convolution twice, as `conv1.1.*` and as `bn1.*`; we keep the first and check that the second is equal.
+follows a convolution twice, as `conv1.1.*` and as `bn1.*`; the first is kept after checking that the second is equal.
 """
 
 from collections import OrderedDict
@@ -15,15 +15,15 @@ from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
 from models.weights.weight_file import check_tensors, read_weights
 
-# Where the published networks registered a BatchNorm a second time. The part-seg T-Net reassigned its `bn3`: that
-# name is the 512-d BatchNorm after `linear1` and no alias of the one inside `conv3`.
+# Second names of BatchNorms in the published networks. The part-seg T-Net reassigned its `bn3`, so that name is the
+# 512-d BatchNorm after `linear1` and not an alias of the one inside `conv3`.
 _ALIASES = {
     "dgcnn": {f"bn{i}": f"conv{i}.1" for i in range(1, 6)},
     "dgcnn_seg": {f"bn{i}": f"conv{i}.1" for i in range(1, 11)}
     | {"transform_net.bn1": "transform_net.conv1.1", "transform_net.bn2": "transform_net.conv2.1"},
     "pointnet": {},
 }
-# A pre-trained part-seg encoder carries the BatchNorms of a segmentation classifier it does not have.
+# A pre-trained part-seg encoder stores the BatchNorms of a segmentation classifier that it does not have.
 _CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
 _CLASSIFIER_NORMS = {"bn7": 64, "bn8": 256, "bn9": 256, "bn10": 128}
 _HEAD = "inv_head."
@@ -31,7 +31,7 @@ _TASK_HEADS = ("classifier.", "part_head.")  # ours; the published code has a pa
 
 
 class LoadReport(NamedTuple):
-    """What became of every tensor of a published file. `str(report)` is one line for people."""
+    """Account of every tensor of a published file; `str(report)` is one readable line."""
 
     loaded: list[str]  # tensors copied into the encoder
     head: list[str]  # tensors of the projection head
@@ -40,7 +40,7 @@ class LoadReport(NamedTuple):
 
     @property
     def saw_labels(self) -> bool:
-        """Whether they come from a fine-tuning; a pre-trained part-seg encoder has a classifier's norms alone."""
+        """Whether the file is fine-tuned; a pre-trained part-seg encoder has only the norms of a classifier."""
         return any(key.startswith((*_TASK_HEADS, "conv")) for key in self.unused)
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class LoadReport(NamedTuple):
 
 
 class PretrainedEncoder(NamedTuple):
-    """A loaded encoder with its head (None if the file had none), name, k as stored (None if not) and report."""
+    """A loaded encoder, its head (None if the file has none), name, stored k (None if unknown) and report."""
 
     encoder: nn.Module
     head: nn.Module | None
@@ -62,10 +62,10 @@ class PretrainedEncoder(NamedTuple):
 
 
 def detect_encoder(state: dict[str, Tensor]) -> str:
-    """Name of the encoder whose weights these are.
+    """Return the name of the encoder that a state dict belongs to.
 
     Raises:
-        ValueError: none of ours.
+        ValueError: none of `ENCODERS`.
     """
     width = {key: tuple(value.shape) for key, value in state.items() if hasattr(value, "shape")}
     if any(key.startswith("transform_net.") for key in width):
@@ -79,7 +79,7 @@ def detect_encoder(state: dict[str, Tensor]) -> str:
 
 
 def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: nn.Module | None = None) -> LoadReport:
-    """Copy published weights into `encoder` (and `head`), leaving neither side with a tensor unaccounted for.
+    """Copy published weights into `encoder` (and `head`), accounting for every tensor on both sides.
 
     Raises:
         ValueError: a tensor is missing, unexpected, of another shape, or an alias differs from its tensor.
@@ -98,7 +98,7 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
 
 
 def _pop_aliases(state: dict[str, Tensor], name: str) -> list[str]:
-    """Remove second names from `state` after checking that they repeat the first."""
+    """Remove second names from `state` after checking that their tensors equal the first."""
     found = []
     for alias, original in _ALIASES[name].items():
         for key in [key for key in state if key.startswith(alias + ".")]:
@@ -130,9 +130,9 @@ def _load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> No
 def export_state(
     encoder: nn.Module, name: str, head: nn.Module | None = None, *, k: int | None = None, **origin: Any
 ) -> OrderedDict:
-    """State dict under the published names, aliases included; CrossPoint's own code loads it strictly.
+    """Return a state dict under the published names, aliases included, which CrossPoint's own code loads strictly.
 
-    The encoder's name, `k` and `origin` (plain values) travel in the state dict's metadata, which other readers ignore.
+    The encoder's name, `k` and `origin` (plain values) are stored in its metadata, which other readers ignore.
     """
     state = encoder.state_dict()
     for alias, original in _ALIASES[name].items():
@@ -148,20 +148,20 @@ def export_state(
 
 
 def stored_origin(state: dict) -> dict:
-    """What `export_state` put beside the tensors: model, k and more; empty for files of others."""
+    """Return the metadata that `export_state` stored (model, k and more); empty for other files."""
     return getattr(state, "_metadata", {}).get("crosspoint", {})
 
 
 def load_encoder(path: str | Path, name: str | None = None, k: int | None = None) -> PretrainedEncoder:
-    """Encoder from a published weight file, ours (`models/best_model.pth`) or its authors'.
+    """Load an encoder from a published weight file, ours (`models/best_model.pth`) or its authors'.
 
     Args:
-        path: file of a plain state dict; also a resumable state of ours (`last.pt`).
-        name: which encoder is expected; None takes whichever the file holds.
+        path: a plain state dict, or a resumable state of ours (`last.pt`).
+        name: the expected encoder; None accepts whichever the file holds.
         k: neighbours per point; None takes the stored value, or 15 where the file has none.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not such a file, or of another encoder.
+        ValueError: not such a file, or one of another encoder.
     """
     state = read_weights(path)
     stored = stored_origin(state)
@@ -182,7 +182,7 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
 
 
 def _from_training_state(state: dict) -> tuple[dict[str, Tensor], dict]:
-    """The point branch of a CrossPoint method, renamed as published, with the encoder's name and k."""
+    """Return the point branch of a CrossPoint method under published names, with the encoder's name and k."""
     method, config = state["method"], state.get("config")
     if not isinstance(method, dict) or not isinstance(config, dict) or not {"model", "k"} <= config.keys():
         raise ValueError("no training state of ours: its method or config is missing")

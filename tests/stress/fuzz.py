@@ -1,12 +1,12 @@
-"""Damage files at random and let the project read them: it must refuse them by name, or return what is sound.
+"""Damage files at random and read them: each must be refused by name or give a well-formed result.
 
     python -m tests.stress.fuzz --seed 1 --checkpoints 200 --inputs 500
 
-For every kind of file it counts
+For every kind of file the program counts
 
     refused   a ValueError or OSError whose message names the file
-    same      read, and equal to the undamaged file, bit by bit: the damage fell where nothing is kept
-    changed   read, well-formed, and different; only kinds without checksums over everything can do so
+    same      read, and bit for bit equal to the undamaged file: the damage hit bytes that hold nothing
+    changed   read, well-formed and different; possible only for kinds without checksums over all their content
     breach    anything else: another exception, a message without the file's name, an ill-formed result, different
               tensors of a checkpoint, the death of the reading process, more than 20 s of processor time or more than
               1 GiB of memory for one file
@@ -28,13 +28,13 @@ from tests.stress.fuzz_formats import CHECKPOINTS, INPUTS, Format
 from tests.stress.fuzz_originals import write_checkpoints, write_inputs
 from tests.stress.fuzz_worker import Outcome, Reader
 from utils.cli import run_main
-from utils.flags import require_at_least, seed_number
+from utils.flags import program_parser, require_at_least, seed_number
 
 RESULTS = ("refused", "same", "changed", "breach")
 
 
 class Trial(NamedTuple):
-    """One damaged file and what became of it, one of RESULTS."""
+    """One damaged file, and its result: one of RESULTS."""
 
     kind: str
     damage: str
@@ -44,7 +44,7 @@ class Trial(NamedTuple):
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--seed", type=seed_number, default=1)
     parser.add_argument("--checkpoints", type=int, default=200, help="damaged weight files and training states")
     parser.add_argument("--inputs", type=int, default=500, help="damaged files of data, over all kinds")
@@ -57,12 +57,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def fuzz(
     reader: Reader, formats: Mapping[str, Format], originals: Mapping[str, Sequence[Path]], count: int, seed: int
 ) -> Iterator[Trial]:
-    """Damage `count` files, every kind in turn, and let `reader` read each.
+    """Damage `count` files, each kind in turn, and let `reader` read each.
 
     Args:
         originals: sound files of each kind.
     Raises:
-        ValueError: an original is not read.
+        ValueError: an original cannot be read.
     """
     digests: dict[Path, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +98,7 @@ def _judge(kind: Format, outcome: Outcome, original: str) -> str:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print a line a kind, and every breach; returns the exit status."""
+    """Print every breach and one line per kind; return the exit status."""
     counts: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as folder, Reader() as reader:
         trials = itertools.chain(

@@ -1,4 +1,4 @@
-"""How each kind of file is read by the project, for tests/stress/fuzz.py: a digest of what it holds."""
+"""Kinds of files that tests/stress/fuzz.py damages, and how the project reads each: as a digest of its content."""
 
 import hashlib
 import subprocess
@@ -26,25 +26,20 @@ from utils.run.state import load_state
 
 
 class InvalidResult(Exception):
-    """A reader returned what it promises never to return."""
+    """A reader returned a result that it promises never to return."""
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """A kind of file."""
 
-    `read` returns a digest of all it holds, or raises as the reader does; `is_sealed` says that the format has
-    checksums over everything, so that what is read at all equals what was written; `name` is that of the damaged file
-    in a folder of its own.
-    """
-
-    read: Callable[[Path], str]
-    name: str
-    is_sealed: bool
+    read: Callable[[Path], str]  # a digest of all content; raises what the project's reader raises
+    name: str  # of the damaged file, in a folder of its own
+    is_sealed: bool  # checksums cover everything, so that only the original content can be read
     mutate: Callable[[bytes, np.random.Generator], tuple[str, bytes]] = mutate
 
 
 def digest(*values: object) -> str:
-    """Of tensors, arrays, plain values and nests of them, bit by bit."""
+    """Compute the digest of tensors, arrays, plain values and nests of them, bit by bit."""
     state = hashlib.sha256()
     _update(state, values)
     return state.hexdigest()
@@ -131,7 +126,7 @@ def _packed(path: Path) -> str:
 
 
 def _archive(path: Path) -> str:
-    """`python -m data.unpack`, as people call it; nothing may appear beside --out."""
+    """Run `python -m data.unpack`; nothing may appear outside --out."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         out = Path(folder, "in", "here")
         command = [sys.executable, "-m", "data.unpack", str(path.resolve()), "--out", str(out)]

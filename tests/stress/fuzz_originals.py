@@ -1,7 +1,7 @@
-"""Sound files of every kind that tests/stress/fuzz.py damages."""
+"""Sound files of every kind, which tests/stress/fuzz.py damages."""
 
-import subprocess
-import sys
+import contextlib
+import io
 import tarfile
 from collections import OrderedDict
 from pathlib import Path
@@ -11,17 +11,17 @@ import numpy as np
 import torch
 import trimesh
 
+from data import make_shapes, pack
 from datasets.layouts import CLOUDS, MODELNET40, RENDERS, SHAPENET_PART_FOLDER
 from models.encoders.registry import build_encoder
 from models.weights.published import export_state
-from utils.run.provenance import REPO
 from utils.run.state import rng_state, save_atomically
 
 _TINY = ("--shapes_per_class", "1", "--train_per_class", "1", "--val_per_class", "1", "--test_per_class", "1")
 
 
 def write_checkpoints(folder: Path) -> dict[str, list[Path]]:
-    """A weight file and a training state of the smallest encoder."""
+    """Write a weight file and a training state of the smallest encoder."""
     torch.manual_seed(0)
     encoder = build_encoder("pointnet")
     optimizer = torch.optim.Adam(encoder.parameters())
@@ -37,10 +37,13 @@ def write_checkpoints(folder: Path) -> dict[str, list[Path]]:
 
 
 def write_inputs(folder: Path) -> dict[str, list[Path]]:
-    """Data sets by the project's own programs, other layouts of the same, meshes and tables."""
+    """Write data sets by the project's own programs, other layouts of the same, meshes and tables."""
     root = folder / "shapes"
-    _run("data.make_shapes", "--out", str(root), *_TINY, "--views", "2", "--size", "32", "--workers", "1")
-    _run("data.pack", str(root), "--out", str(folder / "packed.h5"), "--workers", "1")
+    shapes = ["--out", str(root), *_TINY, "--views", "2", "--size", "32", "--workers", "1"]
+    packed = [str(root), "--out", str(folder / "packed.h5"), "--workers", "1"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        make_shapes.main(make_shapes.parse_args(shapes))
+        pack.main(pack.parse_args(packed))
     clouds = sorted((root / CLOUDS).rglob("*.ply"))[:2]
     points = np.asarray(trimesh.load(clouds[0]).vertices)[:64]
     ascii_ply = folder / "ascii.ply"
@@ -60,13 +63,8 @@ def write_inputs(folder: Path) -> dict[str, list[Path]]:
     } | {f"mesh {suffix}": [_mesh(folder / f"mesh.{suffix}")] for suffix in ("off", "obj", "ply", "stl", "glb")}
 
 
-def _run(module: str, *arguments: str) -> None:
-    """A program of ours that makes data; no layer of benchmarks imports it."""
-    subprocess.run([sys.executable, "-m", module, *arguments], cwd=REPO, check=True, stdout=subprocess.DEVNULL)
-
-
 def _chunked(shard: Path, out: Path) -> Path:
-    """The same arrays compressed in chunks, as the published shards are."""
+    """Compress the same arrays in chunks, as the published shards are."""
     with h5py.File(shard) as source, h5py.File(out, "w") as copy:
         for name in source:
             copy.create_dataset(name, data=source[name][:], chunks=True, compression="gzip", compression_opts=1)

@@ -1,4 +1,4 @@
-"""A process that reads damaged files: what it does with each of them, also when it dies, hangs or asks for memory."""
+"""A process that reads damaged files and may die, hang or exhaust its memory on any of them."""
 
 import multiprocessing
 import resource
@@ -10,13 +10,13 @@ from typing import NamedTuple, Self
 
 from tests.stress.fuzz_formats import Format
 
-CPU_LIMIT_S = 20  # for one file; processor time, as the machine may be busy or stopped
+CPU_LIMIT_S = 20  # per file; processor time, because a busy machine makes wall time meaningless
 WALL_LIMIT_S = 600
 MEMORY_MIB = 1024  # beyond what the process has when it starts
 
 
 class Outcome(NamedTuple):
-    """What became of one file: a digest of its content, or the message that refuses it, or a breach of the rules."""
+    """Result of one file: a digest of its content, the message that refuses it, or a breach of the rules."""
 
     digest: str = ""
     refusal: str = ""
@@ -24,10 +24,10 @@ class Outcome(NamedTuple):
 
 
 class Reader:
-    """Reads files in a process of its own, which is replaced when it dies; a context manager.
+    """Reads files in a process of its own, which is restarted when it dies; a context manager.
 
     Args:
-        cpu_limit_s: processor time for one file.
+        cpu_limit_s: limit on the processor time of one file.
     """
 
     def __init__(self, cpu_limit_s: float = CPU_LIMIT_S) -> None:
@@ -41,7 +41,7 @@ class Reader:
         self._stop()
 
     def read(self, kind: Format, path: Path) -> Outcome:
-        """The outcome for one file."""
+        """Read one file and return the outcome."""
         self._pipe.send((kind, path))
         try:
             if self._pipe.poll(WALL_LIMIT_S):
@@ -57,7 +57,9 @@ class Reader:
         return Outcome(breach=breach)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would inherit the memory of this process
+        # A fork of a small server, started once, starts fast and does not inherit the memory of this process.
+        multiprocessing.set_forkserver_preload(["tests.stress.fuzz_formats"])
+        context = multiprocessing.get_context("forkserver")
         self._pipe, far_end = context.Pipe()
         self._process = context.Process(target=_serve, args=(far_end, self.cpu_limit_s), daemon=True)
         self._process.start()
@@ -80,7 +82,7 @@ def _serve(pipe: Connection, cpu_limit_s: float) -> None:
             kind, path = pipe.recv()
         except EOFError:
             return
-        signal.setitimer(signal.ITIMER_PROF, cpu_limit_s)  # its signal ends the process, within native code too
+        signal.setitimer(signal.ITIMER_PROF, cpu_limit_s)  # the signal ends the process even in native code
         outcome = _read(kind, path)
         signal.setitimer(signal.ITIMER_PROF, 0)
         pipe.send(outcome)
@@ -93,5 +95,5 @@ def _read(kind: Format, path: Path) -> Outcome:
         if path.name not in str(error):
             return Outcome(breach=f"the message does not name the file: {type(error).__name__}: {error}")
         return Outcome(refusal=str(error))
-    except Exception as error:  # whatever it is, it should have been one of the two above
+    except Exception as error:  # any other exception breaks the rule
         return Outcome(breach=f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Whether two runs learned the same, bit for bit: states, weights and metrics."""
+"""Bitwise comparison of two runs: states, weights and metrics."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _TIMES = {"shapes_per_s", "data_wait", "peak_mib", "hours"}
 
 
 def differences(expected: Path, found: Path) -> list[str]:
-    """What differs between the folders of two finished runs, one line each; times are not compared."""
+    """List what differs between the folders of two finished runs, one line each; times are not compared."""
     names = [{path.name for path in (run_dir / "models").glob("*.pth")} for run_dir in (expected, found)]
     lines = [f"models/{name} is in one run alone" for name in sorted(names[0] ^ names[1])]
     for name in [STATE_FILE, *(f"models/{name}" for name in sorted(names[0] & names[1]))]:
@@ -24,7 +24,7 @@ def differences(expected: Path, found: Path) -> list[str]:
 
 
 def num_tensors(run_dir: Path) -> int:
-    """How many tensors `differences` compares."""
+    """Count the tensors that `differences` compares."""
     files = [run_dir / STATE_FILE, *(run_dir / "models").glob("*.pth")]
     return sum(isinstance(value, Tensor) for path in files for _, value in _leaves(_read(path)))
 
@@ -44,7 +44,7 @@ def _unequal(expected: dict, found: dict) -> list[str]:
 
 
 def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
-    """Every tensor and number in nested dicts and lists, by the keys that lead to it."""
+    """Yield every tensor and number in nested dicts and lists with the path of keys that leads to it."""
     if isinstance(value, dict):
         pairs = value.items()
     elif isinstance(value, (list, tuple)):
@@ -63,7 +63,7 @@ def _is_same(a: object, b: object) -> bool:
 
 
 def _unequal_metrics(expected: Path, found: Path) -> list[str]:
-    """Epochs that are missing or whose losses and scores differ; an epoch that was ended twice must agree twice."""
+    """List epochs that are missing or differ in losses and scores, in any line of an epoch that ended twice."""
     wanted = dict(_metrics(expected))
     got = list(_metrics(found))
     lines = [f"{METRICS_FILE}: epoch {epoch} is in one run alone" for epoch in wanted.keys() ^ {e for e, _ in got}]

@@ -1,4 +1,4 @@
-"""One start of a training that is to be interrupted: what its log says, when it is saving, and its end."""
+"""One launch of a training that will be interrupted: its progress, whether it is saving, and its end."""
 
 import os
 import re
@@ -24,10 +24,10 @@ _BEGUN = "yet: training begins"
 
 
 class Start(NamedTuple):
-    """Where a launch began to train: steps since the start of the run, and the file that held them."""
+    """Where a launch began to train."""
 
-    step: int
-    source: str
+    step: int  # since the start of the run
+    source: str  # name of the state it was resumed from
 
 
 class Launch:
@@ -35,15 +35,15 @@ class Launch:
 
     Args:
         flags: of train_crosspoint.py, without --output_dir, --exp_name and --resume.
-        run_dir: of the run; its log may hold earlier launches.
-        processes: more than one are started by torchrun.
-        output: what they print is appended here.
+        run_dir: folder of the run; its log may hold earlier launches.
+        processes: number of ranks; torchrun starts more than one.
+        output: file to which the processes' output is appended.
     """
 
     def __init__(self, flags: Sequence[str], run_dir: Path, processes: int, output: Path):
         self.run_dir, self.processes, self.output = run_dir, processes, output
         self._log = run_dir / "run.log"
-        self._left = set(self._unfinished())  # by a launch before
+        self._left = set(self._unfinished())  # by an earlier launch
         self._before = self._log.stat().st_size if self._log.exists() else 0
         self._mark = f"{_MARK}={uuid.uuid4().hex}"
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
@@ -59,7 +59,7 @@ class Launch:
 
     @property
     def text(self) -> str:
-        """What this launch has written to run.log."""
+        """Read what this launch has written to run.log."""
         if not self._log.exists():
             return ""
         with self._log.open("rb") as stream:
@@ -67,12 +67,12 @@ class Launch:
             return stream.read().decode()
 
     def steps(self) -> list[int]:
-        """Every step it has finished, counted from the start of the run."""
+        """List the steps it has finished, counted from the start of the run."""
         text = self.text
         return [int(epoch) * self._length(text) + int(step) for epoch, step in _STEP.findall(text)]
 
     def began(self) -> Start | None:
-        """Where it began to train; None before it did."""
+        """Return where it began to train, None before it did."""
         text = self.text
         if found := _RESUMED.search(text):
             return Start(int(found[1]) * self._length(text) + int(found[2]), found[3])
@@ -83,18 +83,18 @@ class Launch:
         return int(_LENGTH.search(text)[1])
 
     def is_saving(self) -> bool:
-        """Whether a state is being written now, or was when it was killed."""
+        """Say whether a state is being written, or was when the launch was killed."""
         return any(path not in self._left for path in self._unfinished())
 
     def _unfinished(self) -> Iterator[Path]:
         return self.run_dir.glob(f".{STATE_FILE}.*")
 
     def status(self) -> int | None:
-        """Exit status, None while it runs."""
+        """Return the exit status, None while it runs."""
         return self._root.poll()
 
     def kill(self) -> None:
-        """SIGKILL to every process, wherever torchrun or a data loader has put it, until none is left."""
+        """Send SIGKILL to every process, those of torchrun and of data loaders too, until none is left."""
         self._root.kill()
         while pids := self.pids():
             for pid in pids:
@@ -103,9 +103,9 @@ class Launch:
         self._root.wait()
 
     def stop(self, number: signal.Signals) -> int:
-        """Ask it to stop, as a scheduler does, and wait for the end; exit status.
+        """Ask it to stop as a scheduler does; return the exit status.
 
-        torchrun passes SIGTERM on; any other signal goes to the last of its processes.
+        torchrun forwards SIGTERM only, so any other signal goes to the last rank.
         """
         is_own = self.processes == 1 or number == signal.SIGTERM
         pids = [self._root.pid] if is_own else self.pids(f"RANK={self.processes - 1}")
@@ -114,13 +114,13 @@ class Launch:
         return self._root.wait()
 
     def pids(self, also: str = "") -> list[int]:
-        """Processes of this launch that are alive, the oldest first; with `also` in their environment."""
+        """List the living processes of this launch, the oldest first; only those with `also` in their environment."""
         wanted = {word.encode() for word in (self._mark, also) if word}
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = set((folder / "environ").read_bytes().split(b"\0"))
-            except OSError:  # it has ended, or is another user's
+            except OSError:  # the process has ended or is another user's
                 continue
             if wanted <= words:
                 found.append(int(folder.name))

@@ -1,18 +1,17 @@
-"""Kill a training over and over, while it starts, trains and saves: resumed, it must end bit for bit as without.
+"""Kill a training over and over and resume it: it must end bit for bit like one that was never interrupted.
 
     python -m tests.stress.kill_resume --kills 30 --seed 1
 
-train_crosspoint.py with tiny settings on a CPU, once without interruption, then with --save_every_steps, every process
-killed by SIGKILL at random moments and launched again with --resume. To the kills come stops by SIGUSR1 and SIGTERM,
-which may cost no step, and newest states that are cut off or have bytes flipped, where the one before must take over.
-Exit status 1 says that a step too many was lost, a number differs, or an unfinished file was left. Runs on Linux.
+Runs train_crosspoint.py with tiny settings on a CPU, once without interruption, then with --save_every_steps: all its
+processes are killed by SIGKILL at random moments, while they start, train and save, and launched again with --resume.
+Some launches are stopped by SIGUSR1 or SIGTERM instead, which must cost no step; after some kills the newest state is
+truncated or has bytes flipped, and the previous one must take over. Exit status 1: too many steps were lost, a number
+differs, or an unfinished file was left. Runs on Linux.
 """
 
 import argparse
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from itertools import cycle, islice
@@ -21,12 +20,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
+from data import make_shapes
 from tests.stress.kill_compare import differences, num_tensors
 from tests.stress.kill_trial import DAMAGES, SAVE, START, STEP, STOPS, Interruption, Trial, train_uninterrupted
 from utils import markdown
 from utils.cli import run_main
-from utils.flags import require_at_least, seed_number
-from utils.run.provenance import REPO
+from utils.flags import program_parser, require_at_least, seed_number
 
 SETTINGS = (
     "--model pointnet --batch_size 4 --num_points 128 --image_depth 18 --image_size 32 --print_freq 1 --save_freq 5 "
@@ -35,7 +34,7 @@ SETTINGS = (
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("--kills", type=int, default=30, help="by SIGKILL")
     parser.add_argument("--stops", type=int, default=2, help="by SIGUSR1 and SIGTERM in turn")
     parser.add_argument("--damages", type=int, default=2, help="kills after which the newest state is damaged")
@@ -43,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--save_every_steps", type=int, default=6)
     parser.add_argument("--num_workers", type=int, default=1, help="loader processes")
-    parser.add_argument("--seed", type=seed_number, default=1, help="of the moments of the kills")
+    parser.add_argument("--seed", type=seed_number, default=1, help="of the moments of the interruptions")
     parser.add_argument("--data_root", type=Path, help="pre-training data (default: 64 built-in shapes, made anew)")
     parser.add_argument("--work", type=Path, help="folder that keeps both runs (default: a temporary one)")
     add_output_args(parser)
@@ -51,7 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def plan(args: argparse.Namespace, rng: random.Random) -> list[str]:
-    """How every launch is interrupted: of the kills two fifths during a save, a fifth while the process starts."""
+    """Draw how each launch is interrupted; two fifths of the kills hit a save, one fifth the start of the process."""
     kinds = {SAVE: 2 * args.kills // 5, START: args.kills // 5}
     kills = [STEP] * (args.kills - sum(kinds.values())) + [how for how, count in kinds.items() for _ in range(count)]
     first = [kills.pop(0)] if kills else []  # before the first state
@@ -61,15 +60,14 @@ def plan(args: argparse.Namespace, rng: random.Random) -> list[str]:
 
 
 def make_data(folder: Path) -> Path:
-    """A small tree of built-in shapes: 64 for pre-training, 32 clouds for the held-out score."""
+    """Make a small tree of built-in shapes: 64 for pre-training, 32 clouds for the held-out score."""
     counts = ["--shapes_per_class", "4", "--train_per_class", "2", "--val_per_class", "1", "--test_per_class", "1"]
-    words = ["-m", "data.make_shapes", "--out", str(folder), "--views", "2", "--size", "48", *counts]
-    subprocess.run([sys.executable, *words], cwd=REPO, check=True)
+    make_shapes.main(make_shapes.parse_args(["--out", str(folder), "--views", "2", "--size", "48", *counts]))
     return folder
 
 
 def table(interruptions: list[Interruption]) -> str:
-    """One row for each interruption."""
+    """Format one row per interruption."""
     header = ["", "interruption", "after (s)", "during a save", "step", "resumed at", "lost", "from"]
     rows = [
         [
@@ -88,14 +86,14 @@ def table(interruptions: list[Interruption]) -> str:
 
 
 def breaches(trial: Trial, expected_dir: Path) -> list[str]:
-    """All that went wrong, one line each."""
+    """List everything that went wrong, one line each."""
     faults = [f"interruption {n}: {fault}" for n, one in enumerate(trial.interruptions, 1) for fault in one.faults]
     left = [str(path.relative_to(trial.run_dir)) for path in trial.run_dir.rglob(".*")]
     return faults + [f"unfinished file left: {name}" for name in left] + differences(expected_dir, trial.run_dir)
 
 
 def figures(trial: Trial, args: argparse.Namespace) -> list[Figure]:
-    """What --record keeps."""
+    """Summarise the kills as figures for --record."""
     setting = setting_text(processes=args.processes, every=args.save_every_steps, steps=trial.expected.num_steps)
     kills = [one for one in trial.interruptions if one.how not in STOPS + DAMAGES]
     lost = [one.lost for one in kills if one.lost is not None]
@@ -111,7 +109,7 @@ def figures(trial: Trial, args: argparse.Namespace) -> list[Figure]:
 def run_both(
     args: argparse.Namespace, hows: list[str], work: Path, data_root: Path, rng: random.Random
 ) -> tuple[Trial, list[str]]:
-    """The run without interruptions and the one with; the latter, and what went wrong."""
+    """Run the training without and with interruptions; return the latter and everything that went wrong."""
     flags = [*SETTINGS, "--epochs", str(args.epochs), "--num_workers", str(args.num_workers)]
     flags += ["--data_root", str(data_root.resolve())]
     output, every = work / "output.txt", args.save_every_steps
@@ -157,5 +155,4 @@ def main(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(lambda: main(parse_args()))

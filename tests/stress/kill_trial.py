@@ -1,4 +1,4 @@
-"""One training that is interrupted again and again, and what each interruption cost."""
+"""A training that is interrupted again and again, and what each interruption costs."""
 
 import random
 import signal
@@ -12,46 +12,46 @@ from tests.stress.kill_launch import POLL_S, Launch, Start
 from utils.cli import STOPPED
 from utils.run.names import PREVIOUS_FILE, STATE_FILE
 
-# How a launch is interrupted: killed at a random moment while it starts, trains, or writes a state; told to stop by a
-# signal; killed as it trains, and the newest state damaged.
+# How a launch is interrupted: killed at a random moment while it starts, trains or writes a state; stopped by a signal;
+# killed while it trains, and its newest state damaged.
 START, STEP, SAVE = "start", "step", "save"
 STOPS = (signal.SIGUSR1.name, signal.SIGTERM.name)
 DAMAGES = ("truncated", "flipped")
-_FLIPPED = 4096  # bytes, more than the padding between two tensors of a file
+_FLIPPED = 4096  # bytes, more than the padding between two tensors, which is not read
 
 
 @dataclass
 class Interruption:
-    """One interruption; `began` is where the next launch that trained began, None while there was none."""
+    """One interruption, and where training went on."""
 
     how: str
     seconds: float  # since the start of the process
     is_saving: bool  # a state was being written
-    step: int | None  # last one done; None: the launch had not begun to train
+    step: int | None  # last one finished; None: the launch had not begun to train
     faults: list[str]
-    began: Start | None = None
+    began: Start | None = None  # of the next launch that trained
 
     @property
     def lost(self) -> int | None:
-        """Steps that had to be done again."""
+        """Return the number of steps that had to be repeated."""
         return None if self.step is None or self.began is None else self.step - self.began.step
 
 
 @dataclass
 class Uninterrupted:
-    """What an uninterrupted run took: its steps, seconds up to the first of them, and of one saving."""
+    """Length and timing of the run without interruptions."""
 
     num_steps: int
     seconds: float
-    start_seconds: float
-    save_seconds: float
+    start_seconds: float  # up to the first step
+    save_seconds: float  # of one state
 
 
 def train_uninterrupted(flags: Sequence[str], run_dir: Path, processes: int, output: Path) -> Uninterrupted:
-    """The run that the others are compared with.
+    """Run the training that the interrupted one is compared with.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the training failed.
     """
     launch = Launch(flags, run_dir, processes, output)
     started, saving, saves = 0.0, 0.0, []
@@ -73,12 +73,12 @@ def train_uninterrupted(flags: Sequence[str], run_dir: Path, processes: int, out
 
 
 class Trial:
-    """A run that is interrupted as asked, launch by launch.
+    """A run that is interrupted launch by launch.
 
     Args:
         flags: of train_crosspoint.py, with --save_every_steps.
-        save_every_steps: that of the flags; what an interruption may cost.
-        expected: of the same run without interruptions.
+        save_every_steps: value of that flag: the number of steps that a kill may cost.
+        expected: the same run without interruptions.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Trial:
         self.interruptions: list[Interruption] = []
 
     def interrupt(self, how: str, num_left: int) -> Interruption:
-        """Launch, and interrupt; `num_left` more are to come and must find steps to do.
+        """Launch the training and interrupt it early enough to leave steps for `num_left` more interruptions.
 
         Raises:
-            RuntimeError: the training failed, or ended first.
+            RuntimeError: the training failed or ended before.
         """
         launch = Launch(self.flags, self.run_dir, self.processes, self.output)
         faults = []
@@ -125,10 +125,10 @@ class Trial:
         return interruption
 
     def finish(self) -> None:
-        """One more launch, to the end of the training.
+        """Launch once more and let the training end.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the training failed.
         """
         launch = Launch(self.flags, self.run_dir, self.processes, self.output)
         try:
@@ -162,7 +162,7 @@ class Trial:
             time.sleep(self.rng.uniform(0, self.expected.seconds / self.expected.num_steps))
 
     def _note_start(self, launch: Launch) -> None:
-        """Let the interruptions before know where the run went on, and check it."""
+        """Record and check where the run went on after the latest interruptions."""
         began = launch.began()
         if began is None:
             return
@@ -170,9 +170,7 @@ class Trial:
         is_damaged = any(one.how in DAMAGES for one in pending)
         for one in pending:
             one.began = began
-            allowed = self.every * (
-                is_damaged + (one.how not in STOPS)
-            )  # of a damaged state, those since the one before
+            allowed = self.every * (is_damaged + (one.how not in STOPS))  # the state before a damaged one takes over
             if one.lost is not None and not 0 <= one.lost <= allowed:
                 one.faults.append(f"{one.lost} steps lost, {allowed} are allowed")
             if is_damaged != (began.source == PREVIOUS_FILE):
@@ -182,7 +180,7 @@ class Trial:
 
 
 def damage(path: Path, how: str, rng: random.Random) -> None:
-    """Cut a file off, or flip bits of some of its bytes, at a random place."""
+    """Truncate a file or flip bits of some of its bytes, at a random place."""
     size = path.stat().st_size
     place = rng.randrange(size // 4, 3 * size // 4)
     with path.open("r+b") as stream:
@@ -196,7 +194,7 @@ def damage(path: Path, how: str, rng: random.Random) -> None:
 
 
 def _until(condition: Callable[[], bool], launch: Launch) -> None:
-    """Wait for something a launch does.
+    """Wait until a launch reaches a condition.
 
     Raises:
         RuntimeError: it ended before.

@@ -1,4 +1,4 @@
-"""Damage to the bytes of files, as disks, networks and broken programs do it, drawn from a generator."""
+"""Random damage to the bytes of files, of the kinds that disks, networks and broken programs cause."""
 
 import gzip
 import struct
@@ -14,13 +14,13 @@ _NUMBERS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
 
 
 def mutate(content: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
-    """One random kind of damage: its name and the damaged bytes."""
+    """Apply a random kind of damage; return its name and the damaged bytes."""
     name = str(rng.choice(list(MUTATIONS)))
     return name, bytes(MUTATIONS[name](bytearray(content), rng))
 
 
 def _place(content: bytearray, rng: np.random.Generator, length: int = 1) -> int:
-    """Where `length` bytes are changed: half of the time near an end, where formats keep what they are read by."""
+    """Draw where `length` bytes change: half of the time near an end, where formats keep headers and tables."""
     last = max(len(content) - length, 0)
     if rng.random() < 0.5:
         return int(rng.integers(last + 1))
@@ -70,7 +70,7 @@ def _append(content: bytearray, rng: np.random.Generator) -> bytearray:
 
 
 def _number(content: bytearray, rng: np.random.Generator) -> bytearray:
-    """A size, an offset or a count becomes an extreme one: binary numbers of either byte order, or decimal digits."""
+    """Make a size, offset or count extreme: a binary number of either byte order, or decimal digits."""
     if rng.random() < 0.3:
         digits = [place for place, byte in enumerate(content[:_EDGE]) if 48 <= byte < 58]
         if digits:
@@ -89,7 +89,7 @@ def _number(content: bytearray, rng: np.random.Generator) -> bytearray:
 
 
 def _block(content: bytearray, rng: np.random.Generator) -> tuple[int, int]:
-    """Start and length of a block of 1 to 4096 bytes, or of what is there."""
+    """Draw start and length of a block of 1 to 4096 bytes, at most the whole content."""
     length = min(int(2 ** rng.uniform(0, 12)), len(content))
     return min(_place(content, rng), len(content) - length), length
 
@@ -108,7 +108,7 @@ MUTATIONS: dict[str, Mutation] = {
 
 
 def mutate_inside_gzip(content: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
-    """Damage behind the checksum of gzip for half of the draws: what reads the unpacked bytes meets it."""
+    """Damage the unpacked bytes in half of the draws, where gzip's checksum does not catch it."""
     if rng.random() < 0.5:
         return mutate(content, rng)
     name, inner = mutate(gzip.decompress(content), rng)
@@ -116,13 +116,13 @@ def mutate_inside_gzip(content: bytes, rng: np.random.Generator) -> tuple[str, b
 
 
 def mutate_png(content: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
-    """Damage behind the checksums of a PNG's chunks for half of the draws."""
+    """Correct the checksums of a damaged PNG's chunks in half of the draws, so that its decoder meets the damage."""
     name, damaged = mutate(content, rng)
     return (name, damaged) if rng.random() < 0.5 else (f"{name} resealed", _reseal(damaged))
 
 
 def _reseal(content: bytes) -> bytes:
-    """Every chunk of a PNG with the checksum that its bytes have now."""
+    """Write the right checksum into every chunk of a PNG."""
     resealed, place = bytearray(content), 8
     while place + 12 <= len(content):
         end = place + 8 + int.from_bytes(content[place : place + 4], "big")

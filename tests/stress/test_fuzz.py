@@ -1,4 +1,4 @@
-"""Damaged files of every kind; a short version of `python -m tests.stress.fuzz`."""
+"""A short version of `python -m tests.stress.fuzz`, and what it counts as a breach."""
 
 import os
 import zlib

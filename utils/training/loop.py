@@ -1,4 +1,4 @@
-"""The training loop of every method: epochs, exact resume, and a clear stop when the loss is no number."""
+"""The training loop of every method: epochs, exact resume, and a clear stop when the loss is not a number."""
 
 import time
 from abc import ABC, abstractmethod

@@ -11,6 +11,7 @@ from data.check_data import check_all
 from tests.support.check_helpers import check, report_on
 from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_trees import cloud, labelled, pack, write_all, write_extras, write_h5, write_shapenet
+from utils.pretraining.program import PretrainingSettings, open_pairs
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def test_the_training_command_runs_for_a_folder_with_a_space(tmp_path, capsys):
     command = shlex.split(check(root, capsys)[1].split("next: python ")[1].splitlines()[0])
     assert command[0] == "train_crosspoint.py"
     args = train_crosspoint.parse_args([*command[1:], "--image_size", "32", "--num_workers", "0"])
-    assert len(train_crosspoint.build_loader(args, pin_memory=False)) == 1
+    loader, _ = open_pairs(PretrainingSettings.read(vars(args)), pin_memory=False)
+    assert len(loader) == 1
 
 
 def test_one_shape_alone_is_not_sent_to_training(tmp_path, capsys):

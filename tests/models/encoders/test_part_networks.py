@@ -60,7 +60,7 @@ def test_dropout_is_in_the_classifier(name):
 
 @pytest.mark.parametrize("name", ["dgcnn", "pointnet"])
 @pytest.mark.parametrize("training", [True, False])
-def test_the_head_equals_a_classifier_of_everything_joined_to_each_point(name, training):
+def test_the_head_equals_a_classifier_of_everything_concatenated_at_each_point(name, training):
     model, cloud = network(name, dropout=0.0).train(training), points()
     levels, feature = model.per_point(cloud)
 

@@ -46,7 +46,7 @@ def published(norm, y):
 
 
 def run(function, norm, y, direction):
-    """Maximum, mean, statistics, and the gradients of the input, the scale and the shift."""
+    """Return maximum, mean, statistics, and the gradients of the input, the scale and the shift."""
     norm, y = copy.deepcopy(norm), y.detach().clone().requires_grad_()
     largest, average, mean, var = function(norm, y)
     (largest * direction[0] + average * direction[1]).sum().backward()
@@ -118,7 +118,7 @@ def test_column_sums_equal_torch(device):
 
 
 def layer_results(layer, x, lengths, direction):
-    """Outputs, gradients and running statistics of a PooledConv."""
+    """Return outputs, gradients and running statistics of a PooledConv."""
     x = x.clone().requires_grad_()
     out = torch.cat(layer(x, CloudRows(lengths)), dim=1)
     (out * direction).sum().backward()
@@ -126,7 +126,7 @@ def layer_results(layer, x, lengths, direction):
 
 
 def test_statistics_of_all_processes(device, monkeypatch):
-    """Two processes that hold the same rows, in one: the totals are twice their own sums."""
+    """Simulate two ranks that hold the same rows: every sum over ranks is twice the own one."""
     layer = PooledConv(5, 7).double().to(device)
     torch.nn.init.normal_(layer[1].weight)
     x = torch.randn(2 * N, 5, dtype=torch.float64, device=device)

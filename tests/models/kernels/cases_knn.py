@@ -10,7 +10,7 @@ from tests.models.layers.published_formulation import exact_knn
 
 
 def distances(x, index):
-    """Squared distances to the chosen points, in float64. Shape: (B, N, C), (B, N, K) -> (B, N, K)."""
+    """Return squared distances to the chosen points, in float64. Shape: (B, N, C), (B, N, K) -> (B, N, K)."""
     x = x.double()
     chosen = torch.stack([cloud[rows] for cloud, rows in zip(x, index, strict=True)])
     return (chosen - x[:, :, None]).square().sum(dim=-1)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("by_kernels")
 
 
 def make(device, width, offset=0.0):
-    """Layer with scales of both signs, input, and a direction in which to take gradients."""
+    """Make a layer with scales of both signs, an input, and a direction in which to take gradients."""
     layer = EdgeConv(C, width).double()
     with torch.no_grad():
         for tensor in (layer[1].weight, layer[1].bias, layer[1].running_mean):
@@ -40,7 +40,7 @@ def published(layer, x, index):
 
 
 def run(function, layer, x, index, direction):
-    """Everything a training step takes from the layer, by name."""
+    """Return everything that a training step uses of the layer, by name."""
     layer, x = copy.deepcopy(layer), x.clone().requires_grad_()
     out = function(layer, x, index)
     (out * direction).sum().backward()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("by_kernels")
 
 @pytest.fixture(autouse=True)
 def _no_merging(monkeypatch):
-    """As on a CUDA device."""
+    """Keep copies of points, as on a CUDA device."""
     monkeypatch.setattr(dgcnn, "merge_copies", dense_rows)
 
 

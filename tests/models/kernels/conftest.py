@@ -8,13 +8,13 @@ from models.layers import edge_conv, row_norm
 
 @pytest.fixture
 def device() -> torch.device:
-    """A CUDA device where there is one; else Triton's interpreter works on the CPU's tensors."""
+    """Return a CUDA device where there is one; else Triton's interpreter runs on CPU tensors."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.fixture(autouse=True)
 def _small_programs(monkeypatch, device):
-    """Inputs that the interpreter can afford, by several programs where rows are wide and by one where they are not."""
+    """Shrink programs, so that inputs small enough for the interpreter still need several where rows are wide."""
     from models.kernels import tiles
 
     if device.type == "cpu":
@@ -25,6 +25,6 @@ def _small_programs(monkeypatch, device):
 
 @pytest.fixture
 def by_kernels(monkeypatch) -> None:
-    """Layers choose what a CUDA device chooses by itself."""
+    """Let layers run the kernels, as they do on CUDA."""
     for module in (row_norm, edge_conv):
         monkeypatch.setattr(module, "can_run", lambda x: True)

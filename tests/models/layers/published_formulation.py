@@ -11,26 +11,26 @@ from torch import Tensor, nn
 
 
 def edge_features(x: Tensor, index: Tensor) -> Tensor:
-    """[neighbour - centre, centre] of every edge. Shape: (B, N, C), (B, N, K) -> (B, 2C, N, K)."""
+    """Build [neighbour - centre, centre] of every edge. Shape: (B, N, C), (B, N, K) -> (B, 2C, N, K)."""
     neighbour = torch.stack([cloud[rows] for cloud, rows in zip(x, index, strict=True)])
     centre = x[:, :, None].expand_as(neighbour)
     return torch.cat([neighbour - centre, centre], dim=-1).permute(0, 3, 1, 2).contiguous()
 
 
 def edge_conv(x: Tensor, index: Tensor, layer: nn.Sequential) -> Tensor:
-    """max over K of LeakyReLU(BatchNorm(conv(edges))). Shape: (B, N, C) -> (B, N, D)."""
+    """Compute max over K of LeakyReLU(BatchNorm(conv(edges))). Shape: (B, N, C) -> (B, N, D)."""
     edges = F.leaky_relu(layer[1](layer[0](edge_features(x, index))), 0.2)
     return edges.max(dim=-1).values.transpose(1, 2)
 
 
 def exact_knn(x: Tensor, k: int) -> Tensor:
-    """k nearest rows by distances computed in float64 without cancellation."""
+    """Find the k nearest rows by distances computed in float64 without cancellation."""
     distance = torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist")
     return distance.topk(k, largest=False).indices
 
 
 def dgcnn(points: Tensor, encoder: nn.Module) -> Tensor:
-    """Feature of the classification encoder, its weights and k read from `encoder`."""
+    """Compute the classification encoder's feature with the weights and k of `encoder`."""
     x, levels = points, []
     for layer in (encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4):
         x = edge_conv(x, exact_knn(x.detach(), encoder.k), layer)
@@ -40,7 +40,7 @@ def dgcnn(points: Tensor, encoder: nn.Module) -> Tensor:
 
 
 def dgcnn_seg(points: Tensor, encoder: nn.Module) -> Tensor:
-    """Feature of the part-segmentation encoder, its weights and k read from `encoder`."""
+    """Compute the part-segmentation encoder's feature with the weights and k of `encoder`."""
     matrix = transform(points, encoder)
     x, levels = points @ matrix, []
     for layers in ((encoder.conv1, encoder.conv2), (encoder.conv3, encoder.conv4), (encoder.conv5,)):
@@ -50,7 +50,7 @@ def dgcnn_seg(points: Tensor, encoder: nn.Module) -> Tensor:
 
 
 def transform(points: Tensor, encoder: nn.Module) -> Tensor:
-    """Alignment matrices (B, 3, 3) of the part-segmentation encoder."""
+    """Compute the alignment matrices (B, 3, 3) of the part-segmentation encoder."""
     net = encoder.transform_net
     x = stacked_edge_convs(points, encoder.k, (net.conv1, net.conv2))
     x = pointwise(x, net.conv3).max(dim=1).values
@@ -60,7 +60,7 @@ def transform(points: Tensor, encoder: nn.Module) -> Tensor:
 
 
 def stacked_edge_convs(x: Tensor, k: int, layers: Sequence[nn.Sequential]) -> Tensor:
-    """Convolutions of all edges, one after another, then the maximum over K. Shape: (B, N, C) -> (B, N, D)."""
+    """Convolve all edges, layer after layer, and take the maximum over K. Shape: (B, N, C) -> (B, N, D)."""
     edges = edge_features(x, exact_knn(x.detach(), k))
     for layer in layers:
         edges = F.leaky_relu(layer[1](layer[0](edges)), 0.2)
@@ -68,5 +68,5 @@ def stacked_edge_convs(x: Tensor, k: int, layers: Sequence[nn.Sequential]) -> Te
 
 
 def pointwise(x: Tensor, layer: nn.Sequential) -> Tensor:
-    """LeakyReLU(BatchNorm(conv(points))). Shape: (B, N, C) -> (B, N, D)."""
+    """Compute LeakyReLU(BatchNorm(conv(points))). Shape: (B, N, C) -> (B, N, D)."""
     return F.leaky_relu(layer[1](layer[0](x.transpose(1, 2))), 0.2).transpose(1, 2)

@@ -17,7 +17,7 @@ B, N, C, D, K = 3, 17, 5, 7, 4
 
 @pytest.fixture
 def case():
-    """Layer with scales of both signs, input, graph, and a direction in which to take gradients."""
+    """Make a layer with scales of both signs, input, graph, and a direction in which to take gradients."""
     torch.manual_seed(0)
     layer = EdgeConv(C, D).double()
     with torch.no_grad():
@@ -30,7 +30,7 @@ def case():
 
 
 def apply(layer, rows, index, num_clouds=1):
-    """The layer on rows of equally large clouds."""
+    """Apply the layer to rows of equally large clouds."""
     return layer(rows, index, CloudRows([len(rows) // num_clouds] * num_clouds))
 
 

@@ -37,12 +37,12 @@ def randomise(layer):
 
 
 def published(layer, points):
-    """LeakyReLU(BatchNorm(W x)) by torch's layers. Shape: (M, C) -> (M, D)."""
+    """Compute LeakyReLU(BatchNorm(W x)) by torch's layers. Shape: (M, C) -> (M, D)."""
     return F.leaky_relu(layer[1](layer[0](points.T[None])), 0.2)[0].T
 
 
 def results(outputs, layer, x):
-    """Outputs, gradients in a fixed direction, and buffers."""
+    """Return outputs, gradients in a fixed direction, and buffers."""
     torch.manual_seed(1)
     sum((out * torch.randn(out.shape, dtype=out.dtype)).sum() for out in outputs).backward()
     return [*outputs, x.grad, layer[0].weight.grad, layer[1].weight.grad, layer[1].bias.grad, *layer.buffers()]

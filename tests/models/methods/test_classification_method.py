@@ -1,4 +1,4 @@
-"""A classifier on an encoder's feature: its layers, and what freezing the encoder means."""
+"""Classification as a method: the classifier's layers, and training with a frozen encoder."""
 
 import copy
 
@@ -18,7 +18,7 @@ def batch(num_clouds=3, num_points=29):
 
 
 def step(method):
-    """One step of SGD; the method's tensors before it."""
+    """Take one step of SGD; return the method's tensors before it."""
     before = copy.deepcopy(method.state_dict())
     optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=0.1)
     method.train()
@@ -81,7 +81,7 @@ def test_a_frozen_encoder_stays_in_eval_mode_and_the_classifier_does_not():
     assert not any(module.training for module in network.eval().modules())
 
 
-def test_the_loss_is_smoothed_as_told():
+def test_the_loss_is_smoothed_as_configured():
     network = CloudClassifier(build_encoder("pointnet"), 5).eval()
     logits = network(batch()["points"])
     for epsilon in (0.0, 0.2):
