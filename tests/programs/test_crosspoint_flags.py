@@ -10,13 +10,10 @@ import torch
 import train_crosspoint
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.tolerant_pairs import TolerantPairs
-from models.encoders.registry import build_encoder
-from models.layers.heads import point_head
-from models.weights.published import export_state
+from tests.support.entry_programs import error_of, write_encoder
 from tests.support.light_runs import SmallImageNet, built_by, log_of, same, start_of
 from tests.support.pretraining_runs import command, train, write_pairs, write_pairs_and_classes
 from tests.support.tiny_trees import cloud, pack, write_ply
-from utils.cli import run_main
 
 pytestmark = pytest.mark.usefixtures("light_training")
 
@@ -107,12 +104,6 @@ def test_wandb_is_started_in_the_mode_asked_for(root, tmp_path, monkeypatch):
     assert (wandb.init.call_args.kwargs["mode"], wandb.init.call_args.kwargs["name"]) == ("offline", "tiny")
 
 
-def encoder_file(path, name, k=5):
-    encoder = build_encoder(name, k)
-    torch.save(export_state(encoder, name, point_head(encoder.feature_dim), k=k), path)
-    return path
-
-
 def test_image_weights_start_the_image_encoder(root, tmp_path):
     torch.save(SmallImageNet().state_dict(), tmp_path / "image.pth")
     method = build(root, tmp_path, "--image_weights", tmp_path / "image.pth").method
@@ -121,7 +112,7 @@ def test_image_weights_start_the_image_encoder(root, tmp_path):
 
 
 def test_model_path_starts_the_point_branch_from_those_weights(root, tmp_path):
-    stored = torch.load(encoder_file(tmp_path / "start.pth", "pointnet"))
+    stored = torch.load(write_encoder(tmp_path / "start.pth", "pointnet"))
     method = build(root, tmp_path, "--model_path", tmp_path / "start.pth").method
     head = {key.removeprefix("inv_head."): value for key, value in stored.items() if key.startswith("inv_head.")}
     assert same(method.point_head.state_dict(), head)
@@ -129,7 +120,7 @@ def test_model_path_starts_the_point_branch_from_those_weights(root, tmp_path):
 
 
 def test_weights_trained_with_another_k_are_warned_of(root, tmp_path):
-    start = ("--model_path", encoder_file(tmp_path / "start.pth", "dgcnn"))
+    start = ("--model_path", write_encoder(tmp_path / "start.pth", "dgcnn", 5))
     build(root, tmp_path / "same", *start, model="dgcnn")
     build(root, tmp_path / "other", *start, "--k", "4", model="dgcnn")
     assert "was trained with k" not in log_of(tmp_path / "same" / "tiny")
@@ -137,7 +128,7 @@ def test_weights_trained_with_another_k_are_warned_of(root, tmp_path):
 
 
 def test_a_checkpoint_of_another_model_is_refused(root, tmp_path):
-    start = encoder_file(tmp_path / "start.pth", "pointnet")
+    start = write_encoder(tmp_path / "start.pth", "pointnet")
     with pytest.raises(ValueError, match="weights of pointnet, not of --model dgcnn"):
         train(root, tmp_path, "--model_path", start, model="dgcnn")
 
@@ -181,13 +172,7 @@ def drop_clouds(folder):
 def test_bad_data_is_one_message_and_exit_status_2(tmp_path, capsys, spoil, workers, message):
     folder = write_pairs(tmp_path / "data")
     spoil(folder)
-    with pytest.raises(SystemExit) as ended:
-        run_main(lambda: train(folder, tmp_path / "out", "--num_workers", workers))
-    assert ended.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert message in error
-    assert "Traceback" not in error
+    assert message in error_of(lambda: train(folder, tmp_path / "out", "--num_workers", workers), capsys)
 
 
 def test_a_packed_file_at_fault_is_named_before_anything_is_written(root, tmp_path):

@@ -1,12 +1,9 @@
 import nbformat
 import pytest
-import torch
 from nbclient import NotebookClient
 
-from models.encoders.registry import build_encoder
-from models.layers.heads import point_head
-from models.weights.published import export_state
 from tests.conftest import REPO
+from tests.support.entry_programs import write_encoder
 from tests.support.tiny_trees import labelled, write_h5, write_shapenet
 
 NOTEBOOK = REPO / "eval_ssl.ipynb"
@@ -19,8 +16,7 @@ def tiny_run(tmp_path, monkeypatch):
     folder = tmp_path / "ScanObjectNN" / "main_split"
     write_h5(folder / "training_objectdataset.h5", **labelled([0, 1, 14] * 4))
     write_h5(folder / "test_objectdataset.h5", **labelled([0, 1, 14] * 2, seed=500))
-    encoder = build_encoder("pointnet")
-    torch.save(export_state(encoder, "pointnet", point_head(encoder.feature_dim)), tmp_path / "best_model.pth")
+    write_encoder(tmp_path / "best_model.pth", "pointnet")
     monkeypatch.setenv("CHECKPOINT", str(tmp_path / "best_model.pth"))
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
     monkeypatch.setenv("NUM_POINTS", "67")

@@ -6,14 +6,11 @@
 import json
 
 import pytest
-import torch
 
 import train_crosspoint
 import train_partseg
-from models.encoders.registry import build_encoder
-from models.layers.heads import point_head
-from models.weights.published import export_state
 from scripts import eval_fewshot, finetune_cls
+from tests.support.entry_programs import write_encoder
 from tests.support.tiny_trees import labelled, write_h5, write_shapenet, write_shapenet_part
 
 PRE_TRAINING = {
@@ -62,14 +59,6 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def encoder_file(path, name):
-    """Weights as pre-training writes them, at the place the commands name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoder = build_encoder(name, 15)
-    torch.save(export_state(encoder, name, point_head(encoder.feature_dim), k=15), path)
-    return path
-
-
 @pytest.mark.parametrize("name", list(PRE_TRAINING))
 def test_pre_training(root, name):
     argv = [*PRE_TRAINING[name].split(), *SHORT, "--image_size", "32", "--image_depth", "18", "--eval_freq", "0"]
@@ -80,7 +69,7 @@ def test_pre_training(root, name):
 
 @pytest.mark.parametrize("name", list(FINE_TUNING))
 def test_fine_tuning_starts_from_the_weights_and_continues_when_it_is_run_again(root, name, capsys):
-    start = encoder_file(root / "checkpoints/crosspoint_dgcnn_pt/models/best_model.pth", "dgcnn")
+    start = write_encoder(root / "checkpoints/crosspoint_dgcnn_pt/models/best_model.pth", "dgcnn")
     argv = [*FINE_TUNING[name].split(), *SHORT, "--num_workers", "0", *FEW_NEIGHBOURS]
     for _ in range(2):
         args = finetune_cls.parse_args(argv)
@@ -92,21 +81,21 @@ def test_fine_tuning_starts_from_the_weights_and_continues_when_it_is_run_again(
 
 
 def test_another_number_of_classes_is_refused(root):
-    encoder_file(root / "checkpoints/crosspoint_dgcnn_pt/models/best_model.pth", "dgcnn")
+    write_encoder(root / "checkpoints/crosspoint_dgcnn_pt/models/best_model.pth", "dgcnn")
     argv = [*FINE_TUNING["ScanObjectNN"].split(), *SHORT, "--num_classes", "16"]
     with pytest.raises(ValueError, match="--num_classes 16, but scanobjectnn here has 15"):
         finetune_cls.main(finetune_cls.parse_args(argv))
 
 
 def test_part_segmentation_starts_from_the_weights(root, capsys):
-    encoder_file(root / "checkpoints/crosspoint_dgcnn_pt_seg/models/best_model.pth", "dgcnn_seg")
+    write_encoder(root / "checkpoints/crosspoint_dgcnn_pt_seg/models/best_model.pth", "dgcnn_seg")
     argv = [*PART_SEGMENTATION.split(), *SHORT, "--num_workers", "0", "--batch_size", "3", *FEW_NEIGHBOURS]
     train_partseg.main(train_partseg.parse_args(argv))
     assert "best_model.pth: 68 encoder tensors loaded" in capsys.readouterr().out
 
 
 def test_few_shot(root, capsys):
-    path = encoder_file(root / "path-to-trained-model", "pointnet")
+    path = write_encoder(root / "path-to-trained-model", "pointnet")
     argv = FEW_SHOT.format(way=5, shot=1).split()
     eval_fewshot.main(eval_fewshot.parse_args([*argv, "--n_query", "1", "--num_points", str(NUM_POINTS)]))
     assert "k_way=5 m_shot=1" in capsys.readouterr().out

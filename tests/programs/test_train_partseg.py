@@ -13,16 +13,13 @@ import train_partseg
 from datasets.parts.shapenet_part import ShapeNetPart
 from datasets.parts.shuffled_parts import ShuffledParts
 from models.encoders.dgcnn_seg import DGCNNPartSeg
-from models.encoders.registry import build_encoder
-from models.layers.heads import point_head
-from models.weights.published import export_state
 from models.weights.weight_file import read_weights
 from tests.conftest import REPO
+from tests.support.entry_programs import error_of, write_encoder
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, log_of, metrics, same, start_of, weights
 from tests.support.part_runs import NUM_POINTS, read_records, run_partseg, write_part_tree
 from tests.support.tiny_trees import labelled, write_h5
-from utils.cli import run_main
 from utils.parts.part_weights import load_part_network, start_from
 
 pytestmark = pytest.mark.usefixtures("light_training")
@@ -36,11 +33,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory):
     """Encoder weights as pre-training writes them."""
-    path = tmp_path_factory.mktemp("weights") / "dgcnn_partseg_best.pth"
-    torch.manual_seed(5)
-    encoder = build_encoder("dgcnn_seg", 15)
-    torch.save(export_state(encoder, "dgcnn_seg", point_head(encoder.feature_dim), k=15), path)
-    return path
+    return write_encoder(tmp_path_factory.mktemp("weights") / "dgcnn_partseg_best.pth", "dgcnn_seg")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +74,8 @@ def test_the_defaults_are_the_published_ones():
 def test_a_resumed_training_with_workers_ends_as_without_bit_for_bit(root, plain, tmp_path):
     with interrupted_in(1):
         run_partseg(root, tmp_path, "--num_workers", "1")
+    with pytest.raises(ValueError, match="--lr was 0.001, now 0.01"):
+        run_partseg(root, tmp_path, "--resume", "--lr", "0.01")
     run_dir = run_partseg(root, tmp_path, "--resume")
     assert same(weights(plain), weights(run_dir))
     assert metrics(plain) == metrics(run_dir)
@@ -143,17 +138,14 @@ def test_published_files_of_either_kind_start_a_training(shared, name):
     assert len(report.loaded) == 68
 
 
-def test_a_pretrained_file_with_a_tensor_missing_is_refused_with_the_list(root, pretrained, tmp_path):
+def test_a_pretrained_file_with_tensors_missing_or_renamed_is_refused_with_the_list(root, pretrained, tmp_path):
     state = read_weights(pretrained)
     for key in ("conv3.0.weight", "transform_net.linear2.weight"):
         del state[key]
     torch.save(state, tmp_path / "part.pth")
     with pytest.raises(ValueError, match=r"part.pth.*2 tensors missing.*conv3.0.weight, transform_net.linear2.weight"):
         run_partseg(root, tmp_path, "--pretrained_path", tmp_path / "part.pth")
-
-
-def test_weights_saved_from_inside_a_wrapper_are_refused_not_skipped(root, pretrained, tmp_path):
-    torch.save({f"module.{key}": value for key, value in read_weights(pretrained).items()}, tmp_path / "ddp.pth")
+    torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "ddp.pth")  # of a wrapper
     with pytest.raises(ValueError, match=r"ddp.pth.*no point encoder of ours.*module\.bn1\.bias"):
         run_partseg(root, tmp_path, "--pretrained_path", tmp_path / "ddp.pth")
 
@@ -194,13 +186,6 @@ def test_results_name_task_split_figures_and_how_the_network_came_about(plain):
     assert (record["weights"], record["checkpoint"], record["encoder_seed"], record["seed"]) == ("random", None, 1, 1)
 
 
-def test_eval_repeats_the_test_score_of_the_run_without_training(root, plain, tmp_path):
-    before = (plain / "last.pt").stat().st_mtime_ns
-    run_partseg(root, plain.parent, "--eval", "--json", tmp_path / "again.json")
-    assert read_records(tmp_path / "again.json") == read_records(plain)
-    assert (plain / "last.pt").stat().st_mtime_ns == before
-
-
 def test_a_published_fine_tuned_file_can_be_scored(shared, root, tmp_path, capsys):
     run_partseg(root, tmp_path, "--eval", "--model_path", shared / "golden" / "dgcnn_partseg_finetune.pth")
     assert "protocol=all_parts" in capsys.readouterr().out
@@ -210,12 +195,6 @@ def test_a_published_fine_tuned_file_can_be_scored(shared, root, tmp_path, capsy
 def test_training_learns_the_parts(root, tmp_path):
     run_dir = run_partseg(root, tmp_path, "--epochs", "12", "--no-use_sgd", "--lr", "0.003", "--dropout", "0")
     assert metrics(run_dir)[-1] < 0.75 * metrics(run_dir)[0]
-
-
-def test_a_non_finite_loss_stops_with_step_shards_and_saved_state(root, tmp_path):
-    with pytest.raises(ValueError, match=r"non-finite in epoch 0, step 1(.|\n)*ply_data_train0.h5 row \d"):
-        run_partseg(root, tmp_path, "--lr", "1e30")
-    assert (tmp_path / "tiny" / "nonfinite.pt").is_file()
 
 
 @pytest.mark.parametrize(
@@ -234,6 +213,7 @@ def test_a_non_finite_loss_stops_with_step_shards_and_saved_state(root, tmp_path
         ("--eval --model_path none.pth", "none.pth"),
         ("--device cuda:99", "cuda:99"),
         ("--resume", "nothing to resume"),
+        ("--lr 1e30", "ply_data_train0.h5 row "),  # a loss that is no number
         ("--class_choice sofa", "choose one of airplane, bag"),
         ("--class_choice rocket", "no rocket in ply_data_test0.h5"),
         ("--parts none.json", "no file none.json"),
@@ -256,7 +236,7 @@ def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):
     with pytest.raises((ValueError, OSError)) as caught:
         run_partseg(root, tmp_path, *flags.split())
     assert message in str(caught.value)
-    assert flags == "--k 33" or not (tmp_path / "tiny").exists()  # the network meets the first cloud in training
+    assert flags in ("--k 33", "--lr 1e30") or not (tmp_path / "tiny").exists()  # met in training
 
 
 def test_an_encoder_alone_is_no_network_to_score(root, pretrained, tmp_path):
@@ -269,23 +249,12 @@ def test_scoring_with_another_k_than_trained_is_refused(root, plain):
         run_partseg(root, plain.parent, "--eval", "--k", "6")
 
 
-def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(root, plain):
-    with pytest.raises(ValueError, match="already holds a run"):
-        run_partseg(root, plain.parent)
-    with pytest.raises(ValueError, match="--lr was 0.001, now 0.01"):
-        run_partseg(root, plain.parent, "--resume", "--lr", "0.01")
-
-
 def test_a_part_outside_its_category_is_one_message_and_exit_status_2(root, tmp_path, capsys):
     shutil.copytree(root, tmp_path / "data")
     arrays = labelled([0, 1], num_points=NUM_POINTS) | {"pid": np.full((2, NUM_POINTS), 49, np.uint8)}
     write_h5(tmp_path / "data" / "shapenet_part_seg_hdf5_data" / "ply_data_val0.h5", **arrays)
-    with pytest.raises(SystemExit) as stop:
-        run_main(lambda: run_partseg(tmp_path / "data", tmp_path))
-    error = capsys.readouterr().err
-    assert stop.value.code == 2
-    assert error.startswith("error: ")
-    assert "ply_data_val0.h5: pid 49 in row 0 is no part of airplane" in error
+    message = error_of(lambda: run_partseg(tmp_path / "data", tmp_path), capsys)
+    assert "ply_data_val0.h5: pid 49 in row 0 is no part of airplane" in message
 
 
 def test_the_order_of_points_depends_on_seed_epoch_and_index_and_keeps_labels_with_points(root):

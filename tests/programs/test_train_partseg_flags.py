@@ -5,16 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from datasets.labels import SHAPENET_PART
 from datasets.parts.part_table import part_names, part_table
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.registry import build_encoder
-from models.layers.heads import point_head
-from models.weights.published import export_state, stored_origin
+from models.weights.published import stored_origin
 from models.weights.weight_file import read_weights
+from tests.support.entry_programs import write_encoder
 from tests.support.light_runs import built_by, flags_of, log_of, metrics, same, weights
 from tests.support.part_runs import read_records, run_partseg, write_part_tree
 
@@ -126,13 +125,11 @@ def test_a_published_file_is_scored_on_the_table_that_is_given(own, shared):
 
 @pytest.mark.parametrize("model", ["dgcnn", "pointnet"])
 def test_every_network_trains_from_a_pre_trained_encoder_and_is_scored_again(root, tmp_path, model):
-    torch.manual_seed(5)
-    encoder = build_encoder(model, 15)
-    torch.save(export_state(encoder, model, point_head(encoder.feature_dim), k=15), tmp_path / "pre.pth")
+    write_encoder(tmp_path / "pre.pth", model)
     flags = ("--model", model, "--select", "last")
     tuned = run_partseg(root, tmp_path / "tuned", *flags, "--pretrained_path", tmp_path / "pre.pth")
-    loaded = f"pre.pth: {len(encoder.state_dict())} encoder tensors loaded"
-    assert loaded in log_of(tuned)
+    num_tensors = len(build_encoder(model).state_dict())
+    assert f"pre.pth: {num_tensors} encoder tensors loaded" in log_of(tuned)
     record = read_records(tuned)["all_parts"]
     assert (record["model"], record["k"]) == (model, None if model == "pointnet" else 4)
     assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(tmp_path / "pre.pth"))
@@ -165,10 +162,7 @@ def test_the_test_may_vote_and_says_so(root, tmp_path):
     flags = ("--model", "pointnet", "--select", "last")
     run_dir = run_partseg(root, tmp_path, *flags, "--no-use_sgd", "--lr", "0.003", "--epochs", "9")
     run_partseg(root, tmp_path, *flags, "--eval", "--votes", "5", "--json", tmp_path / "votes.json")
-    voted, once = (
-        read_records(tmp_path / "votes.json")["category_parts"],
-        read_records(run_dir)["category_parts"],
-    )
+    voted, once = (read_records(path)["category_parts"] for path in (tmp_path / "votes.json", run_dir))
     assert (once["voting"], voted["voting"]) == (False, 5)
     assert once["miou_instance"] != voted["miou_instance"]
 
@@ -183,21 +177,19 @@ def test_a_run_shows_true_and_predicted_parts(plain):
 
 
 def test_the_examples_of_an_evaluation_stand_beside_its_report(root, plain, tmp_path):
-    before = (plain / "part_clouds.npz").stat().st_mtime_ns
+    before = [(plain / name).stat().st_mtime_ns for name in ("part_clouds.npz", "last.pt")]
     run_partseg(root, plain.parent, "--eval", "--json", tmp_path / "again.json", pictures=1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "again.json",
-        "again_part_clouds.npz",
-        "again_parts.png",
-    ]
+    names = ["again.json", "again_part_clouds.npz", "again_parts.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
     with np.load(tmp_path / "again_part_clouds.npz") as file:
         assert file["category"].tolist() == ["airplane", "bag", "table"]
-    assert (plain / "part_clouds.npz").stat().st_mtime_ns == before
+    assert [(plain / name).stat().st_mtime_ns for name in ("part_clouds.npz", "last.pt")] == before
 
 
 def test_no_pictures_are_drawn_when_none_are_asked_for(root, plain, tmp_path):
     run_partseg(root, plain.parent, "--eval", "--json", tmp_path / "again.json", pictures=0)
     assert [path.name for path in tmp_path.iterdir()] == ["again.json"]
+    assert read_records(tmp_path / "again.json") == read_records(plain)
 
 
 def test_the_test_alone_may_be_resumed_with_other_votes_and_pictures(root, plain, tmp_path):
@@ -211,15 +203,6 @@ def test_shapenet_parts_own_table_in_a_file_is_the_same_task(root, plain, tmp_pa
     (tmp_path / "sixteen.json").write_text(json.dumps(part_names(SHAPENET_PART)))
     run_dir = run_partseg(root, tmp_path, "--parts", tmp_path / "sixteen.json")
     assert metrics(run_dir) == metrics(plain)
-
-
-def test_a_run_that_is_started_anew_leaves_no_examples_of_the_old_one(root, plain, tmp_path):
-    run_dir = shutil.copytree(plain, tmp_path / "tiny")
-    built_by(lambda: run_partseg(root, tmp_path, "--overwrite"))
-    assert (plain / "parts.png").is_file()
-    assert not (run_dir / "part_clouds.npz").exists()
-    assert not (run_dir / "parts.png").exists()
-    assert metrics(run_dir) == []
 
 
 def test_clouds_are_scored_in_batches_of_the_size_asked_for(root, plain, monkeypatch):

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from models.encoders.registry import build_encoder
-from models.layers.heads import point_head
 from models.weights.published import export_state
 from scripts import eval_svm
+from tests.support.entry_programs import error_of, write_encoder
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
-from utils.cli import run_main
 from utils.evaluation import encoder_scores
 
 PROTOCOLS = ["published", "fair", "knn"]
@@ -27,15 +26,11 @@ def modelnet(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    torch.manual_seed(3)
-    path = tmp_path_factory.mktemp("models") / "best_model.pth"
-    encoder = build_encoder("dgcnn", k=7)
-    torch.save(export_state(encoder, "dgcnn", point_head(encoder.feature_dim), k=7), path)
-    return path
+    return write_encoder(tmp_path_factory.mktemp("models") / "best_model.pth", k=7)
 
 
 def evaluate(*flags, root, num_points=61):
-    flags = [*flags, "--data_root", root, "--num_points", num_points, "--device", "cpu"]
+    flags = ["--data_root", root, "--num_points", num_points, "--device", "cpu", *flags]
     eval_svm.main(eval_svm.parse_args([str(flag) for flag in flags]))
 
 
@@ -46,13 +41,7 @@ def report_of(*flags, tmp_path, **options):
 
 
 def message_of(*flags, capsys, **options):
-    """What the program prints on stderr when it ends with exit status 2."""
-    with pytest.raises(SystemExit) as ended:
-        run_main(lambda: evaluate(*flags, **options))
-    assert ended.value.code == 2
-    message = capsys.readouterr().err.strip()
-    assert "Traceback" not in message
-    return message.splitlines()[-1]
+    return error_of(lambda: evaluate(*flags, **options), capsys)
 
 
 def test_the_report_holds_every_protocol_with_its_constants(modelnet, checkpoint, tmp_path):
@@ -141,25 +130,21 @@ def test_clouds_of_very_unequal_size_are_warned_of_unless_normalised(tmp_path, c
     assert not capsys.readouterr().err
 
 
-def test_a_missing_checkpoint_is_one_message(modelnet, tmp_path, capsys):
-    message = message_of("--model_path", tmp_path / "no.pth", root=modelnet, capsys=capsys)
-    assert message.startswith(f"error: no checkpoint at {tmp_path / 'no.pth'}")
-
-
-def test_a_checkpoint_of_another_model_is_one_message(modelnet, checkpoint, capsys):
-    message = message_of("--model_path", checkpoint, "--model", "pointnet", root=modelnet, capsys=capsys)
-    assert message == f"error: {checkpoint}: these are weights of dgcnn, not of --model pointnet"
-
-
-def test_a_damaged_checkpoint_is_one_message(modelnet, tmp_path, capsys):
-    path = tmp_path / "cut.pth"
-    path.write_bytes(b"PK\x03\x04 cut short")
-    assert "damaged" in message_of("--model_path", path, root=modelnet, capsys=capsys)
-
-
-def test_missing_data_is_one_message_with_the_next_command(tmp_path, capsys):
-    message = message_of("--random_init", root=tmp_path / "nowhere", capsys=capsys)
-    assert message.startswith("error: no ModelNet40 train shards")
+def test_weights_or_data_at_fault_are_one_message(modelnet, checkpoint, tmp_path, capsys):
+    missing, damaged = tmp_path / "no.pth", tmp_path / "cut.pth"
+    damaged.write_bytes(b"PK\x03\x04 cut short")
+    for flags, root, expected in (
+        (("--model_path", missing), modelnet, f"error: no checkpoint at {missing}"),
+        (("--model_path", damaged), modelnet, f"error: {damaged} is damaged"),
+        (
+            ("--model_path", checkpoint, "--model", "pointnet"),
+            modelnet,
+            f"error: {checkpoint}: these are weights of dgcnn, not of --model pointnet",
+        ),
+        (("--random_init",), tmp_path / "nowhere", "error: no ModelNet40 train shards"),
+    ):
+        message = message_of(*flags, root=root, capsys=capsys)
+        assert message.startswith(expected)
     assert "python -m data.make_shapes" in message
 
 
@@ -175,11 +160,8 @@ def test_missing_data_is_one_message_with_the_next_command(tmp_path, capsys):
     ],
 )
 def test_a_flag_out_of_range_is_one_message(flags, expected, modelnet, capsys):
-    flags = ["--random_init", *flags, "--protocol", "published", "--data_root", str(modelnet), "--num_points", "61"]
-    with pytest.raises(SystemExit) as ended:
-        run_main(lambda: eval_svm.main(eval_svm.parse_args(flags)))
-    assert ended.value.code == 2
-    assert expected in capsys.readouterr().err
+    flags = ("--random_init", "--protocol", "published", *flags)
+    assert expected in message_of(*flags, root=modelnet, capsys=capsys)
 
 
 def test_a_report_at_a_folder_is_refused_before_the_work(modelnet, tmp_path, capsys, monkeypatch):

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from models.encoders.registry import build_encoder
 from models.weights.published import export_state
 from scripts import export
-from utils.cli import run_main
+from tests.support.entry_programs import error_of
 
 ELSEWHERE = """
 import sys, torch
@@ -42,11 +42,7 @@ def run(*flags):
 
 
 def message_of(*flags, capsys):
-    """What the program prints on stderr when it ends with exit status 2."""
-    with pytest.raises(SystemExit) as ended:
-        run_main(lambda: run(*flags))
-    assert ended.value.code == 2
-    return capsys.readouterr().err.strip()
+    return error_of(lambda: run(*flags), capsys)
 
 
 def test_a_fresh_process_without_this_repository_computes_the_same(tmp_path, capsys):

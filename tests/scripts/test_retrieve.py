@@ -12,8 +12,8 @@ from PIL import Image
 
 import train_crosspoint
 from scripts import retrieve
+from tests.support.entry_programs import error_of
 from tests.support.tiny_trees import cloud, disc_view, write_ply, write_shapenet
-from utils.cli import run_main
 from utils.figures import contact_sheet as sheets
 from utils.retrieval.search import may_be_trained_on
 
@@ -54,13 +54,17 @@ def answers(capsys):
 
 
 def message_of(capsys, *words):
-    with pytest.raises(SystemExit) as ended:
-        run_main(lambda: ask(*words))
-    assert ended.value.code == 2
-    message = capsys.readouterr().err.strip()
-    assert message.startswith("error: ")
+    message = error_of(lambda: ask(*words), capsys)
     assert "\n" not in message
     return message
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Rows of the contact sheets that are drawn."""
+    rows = []
+    monkeypatch.setattr(retrieve, "contact_sheet", lambda sheet: rows.extend(sheet) or sheets.contact_sheet(sheet))
+    return rows
 
 
 def test_pictures_clouds_and_meshes_find_shapes_and_a_cloud_finds_itself(state, root, tmp_path, capsys):
@@ -78,9 +82,7 @@ def test_pictures_clouds_and_meshes_find_shapes_and_a_cloud_finds_itself(state, 
     assert found["box.off"] == found["box.ply"]
 
 
-def test_the_sheet_shows_each_query_and_its_answers(state, root, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(retrieve, "contact_sheet", lambda rows: drawn.extend(rows) or sheets.contact_sheet(rows))
+def test_the_sheet_shows_each_query_and_its_answers(state, root, tmp_path, drawn):
     write_ply(tmp_path / "asked.ply", cloud(0))
     Image.fromarray(disc_view(50)).save(tmp_path / "render.png")
     ask(
@@ -96,9 +98,7 @@ def test_the_sheet_shows_each_query_and_its_answers(state, root, tmp_path, monke
         assert image.width > image.height
 
 
-def test_without_a_query_the_sheet_asks_with_views_of_the_folder_one_a_category(state, root, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(retrieve, "contact_sheet", lambda rows: drawn.extend(rows) or sheets.contact_sheet(rows))
+def test_without_a_query_the_sheet_asks_with_views_of_the_folder_one_a_category(state, root, tmp_path, drawn):
     ask(state, root, "--out", tmp_path / "sheet.png", "--top", len(SHAPES))
     assert [row[0].title for row in drawn] == ["airplane view", "chair view"]
     for row in drawn:
@@ -107,9 +107,7 @@ def test_without_a_query_the_sheet_asks_with_views_of_the_folder_one_a_category(
         assert len(set(frames)) == 3
 
 
-def test_shapes_without_pictures_are_shown_as_clouds(state, tmp_path, monkeypatch, capsys):
-    drawn = []
-    monkeypatch.setattr(retrieve, "contact_sheet", lambda rows: drawn.extend(rows) or sheets.contact_sheet(rows))
+def test_shapes_without_pictures_are_shown_as_clouds(state, tmp_path, drawn, capsys):
     for number in range(3):
         write_ply(tmp_path / "mine" / "kind" / f"{number}.ply", cloud(number))
     ask(state, tmp_path / "mine", "--query", tmp_path / "mine" / "kind" / "2.ply", "--out", tmp_path / "o.png")
@@ -160,12 +158,10 @@ def test_untrained_weights_are_recorded_as_such(state, copied, tmp_path):
     assert (record["weights"], record["checkpoint"], record["encoder_seed"]) == ("random", None, 3)
 
 
-def test_a_photo_is_cut_out_only_on_demand(state, root, tmp_path, monkeypatch):
+def test_a_photo_is_cut_out_only_on_demand(state, root, tmp_path, drawn):
     pixels = np.full((60, 80, 3), 190, dtype=np.uint8)
     pixels[20:50, 30:50] = (150, 40, 30)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
-    drawn = []
-    monkeypatch.setattr(retrieve, "contact_sheet", lambda rows: drawn.extend(rows) or sheets.contact_sheet(rows))
     for flags in ((), ("--cut_background",)):
         ask(state, root, "--query", tmp_path / "photo.png", "--out", tmp_path / "o.png", *flags)
     whole, cut = (row[0].content for row in drawn)
@@ -174,9 +170,7 @@ def test_a_photo_is_cut_out_only_on_demand(state, root, tmp_path, monkeypatch):
     assert cut[0, 0].tolist() == [0, 0, 0]
 
 
-def test_a_photo_is_turned_as_its_camera_says(state, root, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(retrieve, "contact_sheet", lambda rows: drawn.extend(rows) or sheets.contact_sheet(rows))
+def test_a_photo_is_turned_as_its_camera_says(state, root, tmp_path, drawn):
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees
     Image.new("RGB", (40, 20)).save(tmp_path / "photo.jpg", exif=exif)

@@ -1,4 +1,4 @@
-"""What resuming does to the folder of a run."""
+"""What the next start does to the folder of a run."""
 
 import pytest
 
@@ -6,17 +6,31 @@ from utils.run.folder import RunSettings, open_run
 from utils.settings import Record
 
 
-def start(tmp_path, *, resume):
-    settings = RunSettings(exp_name=tmp_path.name, output_dir=str(tmp_path.parent), resume=resume)
+def start(tmp_path, **how):
+    settings = RunSettings(exp_name=tmp_path.name, output_dir=str(tmp_path.parent), **how)
     with open_run(settings, Record({"seed": 1}, frozenset())):
         pass
 
 
 @pytest.mark.parametrize("name", [".last.pt.a1b2", ".previous.pt.link", ".config.json.a1", ".results.json.a1"])
 def test_what_a_kill_left_unfinished_is_removed_by_the_next_start(tmp_path, name):
-    start(tmp_path, resume=False)
+    start(tmp_path)
     (tmp_path / name).write_bytes(b"half")
     (tmp_path / "models" / ".best_model.pth.a1b2").write_bytes(b"half")
     start(tmp_path, resume=True)
     assert sorted(path.name for path in tmp_path.rglob(".*")) == []
     assert (tmp_path / "config.json").is_file()
+
+
+def test_overwriting_removes_what_the_run_before_left_and_resuming_keeps_it(tmp_path):
+    start(tmp_path)
+    left = ["predictions.npz", "part_clouds.npz", "parts.png", "loss_curve.png", "results.json", "metrics.jsonl"]
+    left += ["last.pt", "previous.pt", "nonfinite.pt", "models/best_model.pth"]
+    for name in left:
+        (tmp_path / name).write_bytes(b"\n")
+    start(tmp_path, resume=True)
+    assert all((tmp_path / name).is_file() for name in left)
+    start(tmp_path, overwrite=True)
+    kept = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size}
+    assert kept == {"config.json"}
+    assert [name for name in left if (tmp_path / name).exists()] == ["metrics.jsonl"]  # begun anew
