@@ -18,7 +18,7 @@ def forked(monkeypatch, tmp_path):
         words = scaling.command(form, args, out)
         assert ("torch.distributed.run" in words) == (form.processes > 1)
         own = scaling.parse_args(words[words.index("benchmarks.scaling") + 1 :])
-        run_in_processes(scaling.measure_alone, form.processes, tmp_path, own, is_joined=False)
+        run_in_processes(scaling.measure_alone, form.processes, tmp_path, own, has_group=False)
         return json.loads(out.read_text())
 
     monkeypatch.setattr(scaling, "run_form", run_form)

@@ -1,4 +1,4 @@
-"""Flags of train_crosspoint.py: each reaches the object that it is meant for, or is refused by its name."""
+"""Flags of train_crosspoint.py: each reaches the object it configures, or is refused by name."""
 
 import sys
 from unittest.mock import MagicMock
@@ -24,7 +24,7 @@ def root(tmp_path_factory):
 
 
 def build(root, out, *flags, **options):
-    """The training of these flags before its first step."""
+    """Return the training of these flags before its first step."""
     return built_by(lambda: train(root, out, *flags, **options))
 
 

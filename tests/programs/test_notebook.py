@@ -11,7 +11,7 @@ NOTEBOOK = REPO / "eval_ssl.ipynb"
 
 @pytest.fixture
 def tiny_run(tmp_path, monkeypatch):
-    """Data and a checkpoint of a few seconds' work, named to the notebook by its environment variables."""
+    """Tiny data and an untrained checkpoint, passed to the notebook by its environment variables."""
     write_shapenet(tmp_path, ["02691156/a", "03797390/b"])
     folder = tmp_path / "ScanObjectNN" / "main_split"
     write_h5(folder / "training_objectdataset.h5", **labelled([0, 1, 14] * 4))

@@ -1,4 +1,4 @@
-"""The three training programs on two processes: the figures and files of one."""
+"""The three training programs on two processes give the figures and files of one."""
 
 import contextlib
 import io
@@ -57,7 +57,7 @@ def run_program(name, root, out, *flags):
 
 
 def run_on_two(tmp_path, name, root, out, *flags):
-    run_in_processes(run_program, 2, tmp_path, name, root, out, *flags, is_joined=False)
+    run_in_processes(run_program, 2, tmp_path, name, root, out, *flags, has_group=False)
     return out / "run"
 
 
@@ -104,7 +104,7 @@ def test_states_hold_the_draws_of_every_process_and_resume_on_another_number(roo
 
 @pytest.fixture
 def spoilt(root, tmp_path):
-    """A copy of the tree, to spoil."""
+    """A copy of the tree, to be damaged."""
     return shutil.copytree(root, tmp_path / "data")
 
 
@@ -117,10 +117,10 @@ def test_bad_samples_of_all_processes_are_counted_and_named(spoilt, tmp_path):
     assert log.count("warning: skipped") == 2
 
 
-def test_where_one_process_fails_the_others_say_that_they_lost_it(spoilt, tmp_path):
+def test_where_one_process_fails_the_others_report_that_they_lost_it(spoilt, tmp_path):
     (spoilt / "ShapeNet" / "02" / "03.ply").write_bytes(b"")
     flags = ("--eval_freq", "0", "--batch_size", "8")
-    found = run_in_processes(errors_of, 2, tmp_path, spoilt, tmp_path / "out", *flags, is_joined=False)
+    found = run_in_processes(errors_of, 2, tmp_path, spoilt, tmp_path / "out", *flags, has_group=False)
     assert [status for status, _ in found] == [2, 2]
     at_fault = ["03.ply is not a readable PLY file" in message for _, message in found]
     assert sorted(at_fault) == [False, True]
@@ -129,7 +129,7 @@ def test_where_one_process_fails_the_others_say_that_they_lost_it(spoilt, tmp_pa
 
 def test_a_batch_that_processes_cannot_share_is_one_message_each(root, tmp_path):
     out = tmp_path / "out"
-    found = run_in_processes(errors_of, 2, tmp_path, root, out, "--batch_size", "5", is_joined=False)
+    found = run_in_processes(errors_of, 2, tmp_path, root, out, "--batch_size", "5", has_group=False)
     for status, message in found:
         assert status == 2
         assert "--batch_size 5 is not divisible by 2 ranks; use 4 or 6" in message

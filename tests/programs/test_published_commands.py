@@ -1,4 +1,4 @@
-"""The command lines of CrossPoint's and CrossPoint-DDP's shell scripts, on tiny data, cut short by flags at their end.
+"""The command lines of CrossPoint's and CrossPoint-DDP's shell scripts, on tiny data, shortened by flags at their end.
 
 `python eval_fewshot.py` and `python ft_crosspoint.py` are `python -m scripts.eval_fewshot` and `scripts.finetune_cls`.
 """
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("light_training")
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """Pairs, and two labelled sets with as many classes as the published ones; the working folder is a new one."""
+    """Pairs and two labelled sets with as many classes as the published ones, in a new working folder."""
     shapes = [f"02/{i:02d}" for i in range(20)]
     write_shapenet(tmp_path / "data", shapes, num_points=NUM_POINTS, num_views=1, size=24)
     for folder, train, test, count in (

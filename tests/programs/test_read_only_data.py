@@ -60,7 +60,7 @@ def root(tmp_path):
 
 
 def snapshot(folder):
-    """Name, size and time of everything below a folder."""
+    """Return size, time and inode of everything below a folder, by path."""
     stats = {path: path.stat() for path in folder.rglob("*")}
     return {path: (status.st_size, status.st_mtime_ns, status.st_ino) for path, status in stats.items()}
 
@@ -84,7 +84,7 @@ def test_every_program_runs_on_a_read_only_mount_and_leaves_no_trace(root, tmp_p
 
 
 def test_hdf5_files_are_read_without_locks_which_some_file_systems_do_not_have(root):
-    """Another process that holds a lock shows whether one is asked for."""
+    """A lock held on another open file would make a reader that asks for one fail."""
     shards = sorted((root / "modelnet40_ply_hdf5_2048").glob("*.h5"))
     files = [path.open("rb") for path in (*shards, root / "shapenet_render.h5")]
     try:

@@ -23,7 +23,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(root, tmp_path_factory, light_training):
-    """A run of two epochs; not to be changed."""
+    """A run of two epochs, which no test may change."""
     return train(root, tmp_path_factory.mktemp("finished"))
 
 
@@ -34,7 +34,7 @@ def run_dir(finished, tmp_path):
 
 
 def continued(root, out, *flags):
-    """The training about to go on."""
+    """Return the resumed training before its next step."""
     return built_by(lambda: train(root, out, "--resume", *flags))
 
 

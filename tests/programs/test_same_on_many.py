@@ -1,4 +1,4 @@
-"""One, two and four processes compute the same training from the same global batch."""
+"""Training on one, two and four processes is the same for the same global batch."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def make_method(dtype):
 
 
 def make_batch(step, dtype):
-    """A global batch; the later clouds lie apart from the first, so that statistics of one process differ from all."""
+    """Make a global batch whose clouds drift apart, so that the statistics of one rank differ from those of all."""
     generator = torch.Generator().manual_seed(step)
     away = torch.arange(B).view(B, 1, 1) / 2
     clouds = {name: torch.randn(B, N, 3, generator=generator) + away for name in ("aug_a", "aug_b")}
@@ -40,7 +40,7 @@ def make_batch(step, dtype):
 
 
 def own(batch):
-    """This process's part."""
+    """Return this rank's part."""
     share = B // get_world_size()
     return {name: rows[get_rank() * share :][:share] for name, rows in batch.items()}
 
@@ -53,7 +53,7 @@ def make_stepper(method, micro_batch=0, lr=0.1, optimizer=torch.optim.SGD):
 
 
 def one_step(micro_batch, order=None):
-    """Loss terms, gradients and running statistics of a step in float64."""
+    """Return loss terms, gradients and running statistics of a step in float64."""
     method = make_method(torch.float64)
     stepper = make_stepper(method.train(), micro_batch)
     batch = make_batch(0, torch.float64)
@@ -72,7 +72,7 @@ def check_equal(found, expected):
 
 
 def ten_steps(dtype, lr):
-    """Losses of 10 steps of Adam, and the weights after them."""
+    """Return the losses of 10 steps of Adam and the weights after them."""
     method = make_method(dtype).train()
     stepper = make_stepper(method, lr=lr, optimizer=torch.optim.Adam)
     losses = [sum(stepper.step(own(make_batch(step, dtype)), step).terms.values()) for step in range(10)]
@@ -80,7 +80,7 @@ def ten_steps(dtype, lr):
 
 
 def distances(rows, others):
-    """NT-Xent by ours and by lightly with gather_distributed, each with the gradients of its two arguments."""
+    """Return our NT-Xent and lightly's with gather_distributed, each with the gradients of its two arguments."""
     found = []
     for loss in (nt_xent, NTXentLoss(temperature=0.1, gather_distributed=True)):
         a, b = rows[own_rows()].clone().requires_grad_(), others[own_rows()].clone().requires_grad_()
@@ -99,7 +99,7 @@ STEPS = {"float64": (torch.float64, 1e-3), "float32": (torch.float32, 1e-5)}
 
 
 def figures(a, b):
-    """All that this file compares, of one rank."""
+    """Return all that this file compares, for one rank."""
     found = {"step": one_step(0), "float64": ten_steps(*STEPS["float64"]), "distances": distances(a, b)}
     if get_world_size() == 2:
         found |= {"micro": one_step(2), "float32": ten_steps(*STEPS["float32"])}

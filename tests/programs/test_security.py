@@ -1,4 +1,4 @@
-"""Nothing that comes from a file is run: not by the code as it is written, not by the programs that load weights."""
+"""No content of a file is executed: neither by the code as written nor by the programs that load weights."""
 
 import ast
 import json
@@ -32,7 +32,7 @@ ALLOWED = {
 
 
 def findings(source: str) -> set[str]:
-    """What a file does that could run code or a command from data."""
+    """Return what a source file does that could execute data as code or as a command."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -65,7 +65,7 @@ def _called(node: ast.Call) -> set[str]:
 
 
 def sources() -> dict[str, str]:
-    """Every Python file of the project, and the cells of its notebooks."""
+    """Return the text of every Python file of the project and of the cells of its notebooks."""
     folders = ("benchmarks", "data", "datasets", "models", "scripts", "tests", "utils")
     paths = [*REPO.glob("*.py"), *(path for folder in folders for path in (REPO / folder).rglob("*.py"))]
     found = {path.relative_to(REPO).as_posix(): path.read_text() for path in paths}
@@ -125,13 +125,13 @@ pytestmark = pytest.mark.usefixtures("light_training")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """All data sets, tiny; both trees of pre-training and the labelled sets."""
+    """Tiny versions of all data sets."""
     return write_all(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(params=["zip", "before torch 1.6"])
 def evil(request, tmp_path):
-    """A weight file that runs a command, and the file that tells whether it did."""
+    """A weight file that runs a command when unpickled, and the file that this command creates."""
     path, mark = tmp_path / "evil.pth", tmp_path / "mark"
     torch.save({"conv1.0.weight": Evil(mark)}, path, _use_new_zipfile_serialization=request.param == "zip")
     return path, mark
@@ -144,7 +144,7 @@ def test_the_command_of_the_evil_file_runs_where_nothing_is_done_against_it(evil
 
 
 def commands(root: Path, path: Path, out: Path) -> dict[str, tuple[object, list[str]]]:
-    """Program and flags of everything that loads weights."""
+    """Return the program and the flags of every way to load weights."""
     data = ["--data_root", str(root), "--device", "cpu"]
     pretrain = [*data, "--num_points", "64", "--batch_size", "3", "--num_workers", "0", "--output_dir", str(out)]
     pretrain += ["--image_depth", "18", "--image_size", "32", "--k", "5", "--eval_freq", "0", "--exp_name", "a"]

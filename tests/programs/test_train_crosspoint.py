@@ -76,8 +76,10 @@ def on_device(root, packed, tmp_path_factory, light_training):
 
 
 @pytest.mark.parametrize("augment", ["loader", "device"])
-def test_a_training_that_is_stopped_and_killed_ends_as_without_bit_for_bit(root, plain, on_device, tmp_path, augment):
-    """With `device` the whole run reads a packed file with two workers, the interrupted one the trees without."""
+def test_a_training_stopped_and_interrupted_ends_as_one_that_is_not_bit_for_bit(
+    root, plain, on_device, tmp_path, augment
+):
+    """With `device`, the uninterrupted run reads a packed file with two workers, the other the trees without."""
     whole = plain if augment == "loader" else on_device
     flags = ("--augment", augment)
     with stopped_after(1):  # in the middle of epoch 0

@@ -26,7 +26,7 @@ def folder(tree, tmp_path_factory):
 
 
 def train(folder, out, *flags):
-    """Two epochs on shards, or with folder None on what the flags name."""
+    """Train two epochs on shards, or without a folder on the data that the flags name."""
     command = [
         *("--model", "pointnet", "--epochs", "2", "--exp_name", "tiny", "--batch_size", "4", "--device", "cpu"),
         *("--num_points", "64", "--image_depth", "18", "--image_size", "32", "--num_workers", "0"),
@@ -68,7 +68,7 @@ def test_flags_reach_the_loader(folder, tmp_path):
 
 
 def spoil(folder, out, *shards):
-    """A copy whose shards of these numbers, of every pass, have a byte flipped in their first cloud."""
+    """Copy the shards, those of these numbers with a byte of their first cloud flipped in every pass."""
     shutil.copytree(folder, out)
     for number in shards:
         for path in out.glob(f"pass-*-{number:06d}.tar"):

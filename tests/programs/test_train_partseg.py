@@ -1,4 +1,4 @@
-"""train_partseg.py end to end on a tiny ShapeNetPart tree: command lines, starts, resume, scores, refusals."""
+"""train_partseg.py end to end on a tiny ShapeNetPart tree: command lines, starts, resuming, scores, refusals."""
 
 import os
 import shutil

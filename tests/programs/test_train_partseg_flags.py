@@ -1,4 +1,4 @@
-"""train_partseg.py: one category, sets of one's own, fewer labels, other networks, voting, examples."""
+"""train_partseg.py: one category, custom sets, fewer labels, other networks, voting, example pictures."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def plain(root, tmp_path_factory, light_training):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory, light_training):
-    """A set of one's own, the file that names its parts, and a run on it."""
+    """A custom set, the file that names its parts, and a run on it."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "tools.json").write_text(json.dumps(OWN))
     root = write_part_tree(folder, part_table(OWN), (0, 1, 2))
@@ -81,7 +81,7 @@ def test_the_published_name_of_motorbike_is_understood(tmp_path):
     assert flags_of(tmp_path / "tiny")["class_choice"] == "motorbike"
 
 
-def test_a_set_of_ones_own_is_trained_with_its_table(own):
+def test_a_custom_set_is_trained_with_its_table(own):
     _, _, run_dir = own
     record = read_records(run_dir)["category_parts"]
     assert (record["dataset"], record["num_classes"], record["num_parts"]) == ("tools", 3, 7)
@@ -151,14 +151,14 @@ def test_a_share_of_the_labels_and_steps_in_whole_epochs_are_recorded(root, tmp_
     assert len(metrics(run_dir)) == record["epochs"] == 3  # of two steps each
 
 
-def test_val_is_looked_at_every_so_many_epochs_and_in_the_last(root, tmp_path):
+def test_val_is_scored_every_eval_freq_epochs_and_in_the_last(root, tmp_path):
     run_dir = run_partseg(root, tmp_path, "--epochs", "5", "--eval_freq", "2")
     assert len(metrics(run_dir)) == 5
     assert len(metrics(run_dir, "part_seg/val_accuracy")) == 3
     assert [f"epoch {epoch} val" in log_of(run_dir) for epoch in range(5)] == [False, True, False, True, True]
 
 
-def test_the_test_may_vote_and_says_so(root, tmp_path):
+def test_the_test_split_may_be_scored_by_votes_and_the_record_says_so(root, tmp_path):
     flags = ("--model", "pointnet", "--select", "last")
     run_dir = run_partseg(root, tmp_path, *flags, "--no-use_sgd", "--lr", "0.003", "--epochs", "9")
     run_partseg(root, tmp_path, *flags, "--eval", "--votes", "5", "--json", tmp_path / "votes.json")
@@ -192,14 +192,14 @@ def test_no_pictures_are_drawn_when_none_are_asked_for(root, plain, tmp_path):
     assert read_records(tmp_path / "again.json") == read_records(plain)
 
 
-def test_the_test_alone_may_be_resumed_with_other_votes_and_pictures(root, plain, tmp_path):
+def test_a_finished_run_may_be_resumed_with_other_votes_and_pictures(root, plain, tmp_path):
     run_dir = shutil.copytree(plain, tmp_path / "tiny")
     run_partseg(root, tmp_path, "--resume", "--votes", "3", pictures=1)
     assert same(weights(plain), weights(run_dir))
     assert read_records(run_dir)["all_parts"]["voting"] == 3
 
 
-def test_shapenet_parts_own_table_in_a_file_is_the_same_task(root, plain, tmp_path):
+def test_the_table_of_shapenetpart_in_a_file_is_the_same_task(root, plain, tmp_path):
     (tmp_path / "sixteen.json").write_text(json.dumps(part_names(SHAPENET_PART)))
     run_dir = run_partseg(root, tmp_path, "--parts", tmp_path / "sixteen.json")
     assert metrics(run_dir) == metrics(plain)

@@ -46,7 +46,7 @@ def message_of(*flags, root, capsys):
 
 
 def accuracies(monkeypatch, run):
-    """Accuracies of all episodes of a call."""
+    """Return the accuracies of all episodes of a call."""
     seen, plain = [], few_shot.score_episodes
 
     def note_down(*args):

@@ -78,7 +78,7 @@ def test_an_untrained_encoder_of_each_model_is_scored(model, modelnet, tmp_path)
 
 
 def features_given(monkeypatch, *flags, root):
-    """Features of the train split that the protocols are given."""
+    """Return the features of the train split that the protocols receive."""
     seen = []
     monkeypatch.setattr(encoder_scores, "run_protocols", lambda features, *rest, **options: seen.append(features) or [])
     evaluate(*flags, root=root)

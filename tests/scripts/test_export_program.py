@@ -1,4 +1,4 @@
-"""`python -m scripts.export`: what it writes runs elsewhere and computes what the encoder does."""
+"""`python -m scripts.export`: the file it writes runs without this repository and computes the encoder's features."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ torch.save([module(points) for points in torch.load(sys.argv[2])], sys.argv[3])
 
 
 def saved(encoder, name, folder):
-    """Weight file of an encoder with moved statistics."""
+    """Write the weights of an encoder with random running variances."""
     for norm in encoder.modules():
         if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
             norm.running_var.uniform_(0.5, 2)

@@ -1,4 +1,4 @@
-"""`python -m scripts.finetune_cls` on a tiny tree: starts, labels, resume, records, scoring again, refusals."""
+"""`python -m scripts.finetune_cls` on a tiny tree: starts, labels, resuming, records, repeated scoring, refusals."""
 
 import hashlib
 import json
@@ -47,14 +47,14 @@ COMMAND = (
 
 
 def train(root, out, *extra, command=COMMAND):
-    """Two epochs of PointNet, the quickest encoder, on the tiny tree; the run's folder."""
+    """Train PointNet, the quickest encoder, for two epochs on the tiny tree; return the run's folder."""
     words = [*command.split(), "--data_root", root, "--output_dir", out, *extra]
     finetune_cls.main(finetune_cls.parse_args([str(word) for word in words]))
     return out / "tiny"
 
 
 def build(root, out, *extra, **options):
-    """The training of these flags before its first step."""
+    """Return the training of these flags before its first step."""
     return built_by(lambda: train(root, out, *extra, **options))
 
 
@@ -162,7 +162,7 @@ def test_a_start_with_tensors_missing_or_renamed_is_refused_with_the_list(root, 
     assert not (tmp_path / "tiny").exists()
 
 
-def test_training_learns_the_classes_and_says_so_in_every_file(root, pretrained, tmp_path):
+def test_training_learns_the_classes_and_every_file_records_it(root, pretrained, tmp_path):
     run_dir = train(root, tmp_path, *DGCNN, "--pretrained_path", pretrained, "--epochs", 6, "--votes", 3)
     single, voted = results(run_dir)
     assert single["accuracy"] > 0.7

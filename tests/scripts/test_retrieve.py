@@ -1,4 +1,4 @@
-"""`python -m scripts.retrieve` on what a tiny pre-training run wrote."""
+"""`python -m scripts.retrieve` with the state of a tiny pre-training run."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def state(root, tmp_path_factory, light_training):
 
 @pytest.fixture
 def copied(root, tmp_path):
-    """The same shapes in another folder: none that the checkpoint names as its own."""
+    """The same shapes in another folder, which the checkpoint does not record as its data."""
     return shutil.copytree(root, tmp_path / "held_out")
 
 
@@ -47,7 +47,7 @@ def ask(state, shapes, *flags):
 
 
 def answers(capsys):
-    """File name of each query -> names of its answers."""
+    """Return the names of the answers by the file name of the query."""
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("query ")]
     parts = [line.removeprefix("query ").split(": ", 1) for line in lines]
     return {path.rsplit("/", 1)[-1]: [found.split()[-2] for found in best.split(", ")] for path, best in parts}
@@ -132,7 +132,7 @@ def test_evaluation_records_both_ways(state, copied, tmp_path, capsys):
     assert f"recall_1={to_shape['recall_1']:.4f}" in printed
 
 
-def test_shapes_the_checkpoint_was_trained_on_are_called_so(state, root, tmp_path, capsys):
+def test_shapes_the_checkpoint_was_trained_on_are_reported_as_such(state, root, tmp_path, capsys):
     ask(state, root, "--evaluate", "--json", tmp_path / "r.json")
     assert f"warning: the checkpoint was trained on {root}: nothing is held out" in capsys.readouterr().err
     assert json.loads((tmp_path / "r.json").read_text())["results"][0]["split"] == "train"
@@ -148,7 +148,7 @@ def test_shapes_the_checkpoint_was_trained_on_are_called_so(state, root, tmp_pat
         ("/b/data/shapes", "/a/data/shapes", False),
     ],
 )
-def test_a_folder_that_may_be_the_runs_own_is_told_from_others(shapes, data_root, expected):
+def test_a_folder_that_may_be_the_runs_data_is_distinguished_from_others(shapes, data_root, expected):
     assert may_be_trained_on(Path(shapes), data_root) is expected
 
 
@@ -170,7 +170,7 @@ def test_a_photo_is_cut_out_only_on_demand(state, root, tmp_path, drawn):
     assert cut[0, 0].tolist() == [0, 0, 0]
 
 
-def test_a_photo_is_turned_as_its_camera_says(state, root, tmp_path, drawn):
+def test_a_photo_is_rotated_as_its_exif_orientation_says(state, root, tmp_path, drawn):
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees
     Image.new("RGB", (40, 20)).save(tmp_path / "photo.jpg", exif=exif)

@@ -1,4 +1,4 @@
-"""Entry programs called in this process, and the encoders they start from."""
+"""Call entry programs in this process, and write the encoders they start from."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trainings that are interrupted, as by Ctrl-C or by a scheduler, to be resumed."""
+"""Interrupt trainings, as Ctrl-C or a scheduler does."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from utils.training.engine import Stepper, train_one_epoch
 
 @contextmanager
 def interrupted_in(stop: int) -> Iterator[None]:
-    """The training in this block must be interrupted at the start of epoch `stop`."""
+    """Interrupt the training in this block at the start of epoch `stop`."""
 
     def interrupted(stepper, loader, progress, **options):
         if progress.epoch == stop:
@@ -27,7 +27,7 @@ def interrupted_in(stop: int) -> Iterator[None]:
 
 @contextmanager
 def stopped_after(step: int) -> Iterator[None]:
-    """The training in this block gets SIGUSR1 so that it must stop after that step of an epoch, counted from 1."""
+    """Send SIGUSR1 to the training in this block, so that it stops after that step of an epoch, counted from 1."""
     take_step = Stepper.step
 
     def step_and_signal(self, batch, number, *args, **options):

@@ -1,4 +1,4 @@
-"""Trainings without their costly parts, and what a run leaves in its folder."""
+"""Run trainings without their costly parts, and read the files a run leaves."""
 
 import json
 from collections import OrderedDict
@@ -50,13 +50,13 @@ def built_by(program: Callable[[], object]) -> Training:
 
 
 def start_of(training: Training) -> tuple[float, list[list[int]]]:
-    """What the seed decides: a first weight, and the order of the first epoch's samples."""
+    """Return what the seed decides: a first weight, and the order of the first epoch's samples."""
     weight = next(training.method.parameters()).flatten()[0].item()
     return weight, [batch["index"].tolist() for batch in training.loader.epoch(0)]
 
 
 def metrics(run_dir: Path, key: str = "loss/total") -> list:
-    """Values of one entry of metrics.jsonl, by epoch; epochs without it are left out."""
+    """Read one entry of metrics.jsonl by epoch, without the epochs that lack it."""
     records = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
     return [record[key] for record in records if key in record]
 
@@ -66,7 +66,7 @@ def log_of(run_dir: Path) -> str:
 
 
 def flags_of(run_dir: Path) -> dict:
-    """The flags that config.json records."""
+    """Return the flags that config.json records."""
     return json.loads((run_dir / "config.json").read_text())["flags"]
 
 
@@ -75,10 +75,10 @@ def results(run_dir: Path) -> list[dict]:
 
 
 def weights(run_dir: Path) -> dict:
-    """The method's tensors in the run's last state."""
+    """Load the method's tensors from the run's last state."""
     return torch.load(run_dir / "last.pt", weights_only=True)["method"]
 
 
 def same(first: dict, second: dict) -> bool:
-    """Whether two state dicts are equal bit for bit."""
+    """Return whether two state dicts are equal bit for bit."""
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)

@@ -1,4 +1,4 @@
-"""A tiny ShapeNetPart tree, and runs of train_partseg.py on it."""
+"""Write a tiny ShapeNetPart tree and run train_partseg.py on it."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ NUM_POINTS = 48
 
 
 def write_part_tree(root: Path, table=SHAPENET_PART, indices=(0, 1, 15)) -> Path:
-    """Eight train, two val and five test clouds of three categories; parts are slices along y."""
+    """Write eight train, two val and five test clouds of three categories, whose parts are slices along y."""
     a, b, c = indices
     splits = {"train": [a, b, c, a, b, c, a, b], "val": [a, c], "test": [a, b, c, a, a]}
     for number, (split, categories) in enumerate(splits.items()):
@@ -27,7 +27,7 @@ def write_part_tree(root: Path, table=SHAPENET_PART, indices=(0, 1, 15)) -> Path
 
 
 def run_partseg(root: Path, out: Path, *extra: str, pictures: int = 0) -> Path:
-    """Two epochs on the tiny tree; return the run's folder."""
+    """Train two epochs on the tiny tree; return the run's folder."""
     command = [
         *("--exp_name", "tiny", "--batch_size", "4", "--test_batch_size", "2", "--k", "4"),
         *(() if "--steps" in extra else ("--epochs", "2")),
@@ -39,6 +39,6 @@ def run_partseg(root: Path, out: Path, *extra: str, pictures: int = 0) -> Path:
 
 
 def read_records(path: Path) -> dict[str, dict]:
-    """The records of a results file, or of a run folder's, by protocol."""
+    """Read the records of a results file, or of that of a run folder, by protocol."""
     file = path / "results.json" if path.is_dir() else path
     return {record["protocol"]: record for record in json.loads(file.read_text())["results"]}

@@ -1,4 +1,4 @@
-"""Short runs of train_crosspoint.py on a tiny tree."""
+"""Run train_crosspoint.py briefly on a tiny tree."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def write_pairs(folder: Path, shapes: list[str] = SHAPES) -> Path:
 
 
 def write_pairs_and_classes(folder: Path) -> Path:
-    """Seven shapes with two views, and a ModelNet40 layout of three classes."""
+    """Write seven shapes with two views, and a ModelNet40 layout of three classes."""
     shards = write_pairs(folder) / "modelnet40_ply_hdf5_2048"
     write_h5(shards / "ply_data_train0.h5", **labelled([0, 0, 0, 1, 1, 1, 2, 2, 2], num_points=1024))
     write_h5(shards / "ply_data_test0.h5", **labelled([2, 0, 1], seed=90, num_points=1024))
@@ -21,7 +21,7 @@ def write_pairs_and_classes(folder: Path) -> Path:
 
 
 def command(root: Path, out: Path, *extra: str, model: str = "pointnet") -> list[str]:
-    """Two epochs of two steps; later flags win."""
+    """Return flags for two epochs of two steps; later flags win."""
     return [
         *("--model", model, "--epochs", "2", "--lr", "0.001", "--exp_name", "tiny", "--batch_size", "3"),
         *("--print_freq", "1", "--k", "5", "--num_points", "64", "--image_depth", "18", "--image_size", "32"),

@@ -1,4 +1,4 @@
-"""States of pre-training runs with tiny settings."""
+"""Write states of pre-training runs with tiny settings."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ FLAGS = {
 
 
 def write_state(path: Path, *, seed: int = 0, **changes) -> Path:
-    """last.pt of an untrained CrossPoint whose flags are FLAGS with `changes`."""
+    """Write the last.pt of an untrained CrossPoint whose flags are FLAGS with `changes`."""
     torch.manual_seed(seed)
     flags = FLAGS | changes
     method = CrossPoint(build_encoder(flags["model"], flags["k"]), ImageResNet(flags["image_depth"]))

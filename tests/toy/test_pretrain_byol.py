@@ -77,7 +77,7 @@ def test_it_resumes_exactly_in_the_middle_of_an_epoch(root, trained, tmp_path):
 
 def test_two_processes_train_what_one_does(root, tmp_path):
     one = train(root, tmp_path / "one", "--lr", "1e-6")
-    run_in_processes(train, 2, tmp_path, root, tmp_path / "two", "--lr", "1e-6", is_joined=False)
+    run_in_processes(train, 2, tmp_path, root, tmp_path / "two", "--lr", "1e-6", has_group=False)
     assert losses(tmp_path / "two" / "byol") == pytest.approx(losses(one), rel=1e-3)
 
 

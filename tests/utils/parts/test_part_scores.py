@@ -98,7 +98,7 @@ def test_the_table_and_the_record_hold_every_category_that_occurs(clouds, networ
     assert (record["num_classes"], record["num_parts"], record["split"]) == (16, 50, "test")
 
 
-def test_a_set_of_ones_own_is_scored_by_its_own_table(tmp_path):
+def test_a_custom_set_is_scored_by_its_table(tmp_path):
     table = part_table({"lamp": ["base", "shade"], "chair": ["back", "seat", "leg"]})
     arrays = labelled([1, 0, 1])
     truth = np.array([[2], [0], [3]]) + np.arange(97) % 2

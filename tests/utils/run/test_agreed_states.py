@@ -1,4 +1,4 @@
-"""Processes that find different states of one run, as on a folder that is not shared."""
+"""Ranks that read different states of one run, as from a folder that they do not share."""
 
 from pathlib import Path
 from types import SimpleNamespace

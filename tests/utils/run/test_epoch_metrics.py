@@ -38,7 +38,7 @@ def test_curves_that_cannot_be_drawn_are_a_warning_that_names_the_file(tmp_path,
     assert said[0].startswith(f"warning: no {tmp_path / 'loss_curve.png'}: ")
 
 
-def test_a_successful_picture_is_not_talked_about(tmp_path):
+def test_a_successful_picture_is_not_reported(tmp_path):
     write_metrics(tmp_path, {"epoch": 0, "loss/imid": 1.0})
     try_draw_curves(tmp_path, pytest.fail)
 

@@ -101,7 +101,7 @@ def test_a_loader_process_computes_with_one_thread():
 
 
 class Watched(Counting):
-    """Tells which item it reads; item 5 brings its process to an end, or to a halt."""
+    """Reports each item it reads; item 5 kills or hangs its process."""
 
     def watch(self, on_read):
         self.on_read = on_read

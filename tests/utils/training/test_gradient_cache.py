@@ -37,7 +37,7 @@ def gradients(method):
 
 
 def by_pieces(method, batch, size):
-    """Loss and gradients with the graphs of all micro-batches kept, as autograd has them."""
+    """Return loss and gradients by autograd, which keeps the graphs of all micro-batches."""
     method = copy.deepcopy(method)
     parts = [method.embed(chunk) for chunk in gradient_cache._split(batch, size)]
     terms = method.loss({name: torch.cat([part[name] for part in parts]) for name in parts[0]})

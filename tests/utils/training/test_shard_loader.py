@@ -103,7 +103,7 @@ def test_epochs_go_through_the_views(folder):
         assert seen.get(0) == seen.get(3) or not {0, 3} <= set(seen)
 
 
-def test_files_of_the_latest_batch_are_told(tree, folder):
+def test_files_of_the_latest_batch_are_named(tree, folder):
     loader = open_loader(folder)
     batches = loader.epoch(0)
     number = int(next(batches)["index"][3])
@@ -131,7 +131,7 @@ def test_a_url_gives_the_batches_of_the_folder(folder, num_workers):
         assert_same(load(url, num_workers=num_workers, start=2), load(folder, start=2))
 
 
-def test_clouds_that_are_too_small_are_told_at_once(folder):
+def test_clouds_that_are_too_small_are_reported_at_once(folder):
     with pytest.raises(ValueError, match="has clouds of 31 points, 32 are needed; pass --num_points 31 or less"):
         ShardPairs(str(folder), num_points=32)
     assert ShardPairs(str(folder)).num_points == 31

@@ -14,7 +14,7 @@ from tests.support.shard_batches import BATCH, FORKING, SHAPES, STREAMS, assert_
 from tests.support.tiny_shards import make_shards, make_tree, read_pass, read_shard
 
 STEPS, ROWS, PER_SHARD = SHAPES // BATCH, BATCH // STREAMS, 7
-EPOCH = 21  # gives out all of the first shard, in two streams that go on after it
+EPOCH = 21  # yields all of the first shard, in two streams that continue after it
 CLOUD, OWNER, SIZE, LETTER = 700, 110, 130, 15  # bytes of a sample: of its cloud, of its first header
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 def starts(path):
-    """Where each sample of a shard starts."""
+    """Return the offset of each sample of a shard."""
     raw = path.read_bytes()
     names = re.compile(rb"\d{10}-[0-9a-f]{8}\.points\.npy\0")
     return [match.start() for match in names.finditer(raw)]
@@ -45,7 +45,7 @@ def lengthen(path):
     path.write_bytes(path.read_bytes() + bytes(512))
 
 
-DAMAGE = {  # what is done to a shard, which of its samples are lost, what is said of each
+DAMAGE = {  # what is done to a shard, which of its samples are lost, the message for each
     "cloud": (lambda path: spoil(path, 3, CLOUD), [3], ["has another checksum than when written"]),
     "two clouds": (lambda path: [spoil(path, i, CLOUD) for i in (0, 6)], [0, 6], ["has another checksum"] * 2),
     "owner": (lambda path: spoil(path, 2, OWNER), [2], ["a header with a wrong checksum"]),
@@ -62,7 +62,7 @@ DAMAGE = {  # what is done to a shard, which of its samples are lost, what is sa
 
 @pytest.fixture(scope="module", params=list(DAMAGE))
 def damaged(request, folder, tmp_path_factory):
-    """A folder with a damaged shard; the numbers of its lost shapes and what is said of each."""
+    """A folder with a damaged shard; the message expected for each of its lost shapes, by number."""
     damage, samples, reasons = DAMAGE[request.param]
     copy = shutil.copytree(folder, tmp_path_factory.mktemp("damaged") / "s")
     index = ShardSource(folder).load_index()
@@ -72,8 +72,8 @@ def damaged(request, folder, tmp_path_factory):
     return copy, {numbers[i]: f"^{path} .*{reason}" for i, reason in zip(samples, reasons)}
 
 
-def given_out(folder, epoch=EPOCH, streams=STREAMS):
-    """Numbers of shapes that each stream of the epoch gives out, to its end."""
+def yielded_by(folder, epoch=EPOCH, streams=STREAMS):
+    """Return the numbers of the shapes that each stream of the epoch yields."""
     source, order = ShardSource(folder), EpochOrder(1, epoch, streams, 3)
     readers = [StreamReader(source, source.load_index(), order, stream, 0, SHAPES) for stream in range(streams)]
     numbers = [[reader.sample_at(number).number for number in range(reader.end)] for reader in readers]
@@ -83,7 +83,7 @@ def given_out(folder, epoch=EPOCH, streams=STREAMS):
 
 
 def expected(streams, lost):
-    """(number of the shape given out, number of the one it replaces or None) of each row of the epoch."""
+    """Return (number of the shape yielded, number of the one it replaces or None) for each row of the epoch."""
     rows = []
     for step in range(STEPS):
         for numbers in streams:
@@ -96,7 +96,7 @@ def expected(streams, lost):
 def test_the_next_sound_sample_of_the_stream_takes_the_place(folder, damaged):
     copy, lost = damaged
     batches = load(copy, epoch=EPOCH, skips_bad=True)
-    rows = expected(given_out(folder), lost)
+    rows = expected(yielded_by(folder), lost)
     assert torch.cat([batch["index"] for batch in batches]).tolist() == [taken for taken, _ in rows]
     faults = [fault for batch in batches for fault in batch["fault"]]
     assert any(faults)
@@ -104,7 +104,7 @@ def test_the_next_sound_sample_of_the_stream_takes_the_place(folder, damaged):
         assert re.search(lost[replaced], fault) if replaced is not None else fault == ""
 
 
-def test_its_item_is_as_ever(folder, damaged):
+def test_its_item_is_the_same_as_without_damage(folder, damaged):
     pairs = ShardPairs(str(folder), image_size=12, num_points=23, seed=1)
     pairs.set_epoch(EPOCH)
     samples = read_pass(folder, 0)
@@ -138,7 +138,7 @@ def test_workers_change_nothing(damaged, world_size, start):
 def test_a_url_gives_the_same(folder, damaged):
     copy, lost = damaged
     if len(lost) == PER_SHARD:
-        pytest.skip("a file by URL tells no length")
+        pytest.skip("a file behind a URL has no known length")
     with serving(copy) as url:
         batches = load(url, epoch=EPOCH, start=1, skips_bad=True)
     for batch in batches:
@@ -154,8 +154,8 @@ def test_sound_shards_give_the_batches_without_skipping(folder):
 
 
 def test_one_stream_looks_past_the_last_step(folder, tmp_path):
-    """The last sample of the last step is replaced by one of those that no step gives out."""
-    (numbers,) = given_out(folder, epoch=0, streams=1)
+    """The last sample of the last step is replaced by one that no step yields."""
+    (numbers,) = yielded_by(folder, epoch=0, streams=1)
     last = STEPS * BATCH - 1
     copy = spoil_shapes(folder, tmp_path, numbers[last : last + 2])
     (batch,) = load(copy, start=STEPS - 1, streams=1, skips_bad=True)
@@ -200,7 +200,7 @@ def test_what_is_no_cloud_in_spite_of_its_checksum_is_skipped(folder, monkeypatc
 
     monkeypatch.setattr(ShardPairs, "read_points", refuse)
     batches = load(folder, epoch=EPOCH, skips_bad=True)
-    rows = expected(given_out(folder), {bad})
+    rows = expected(yielded_by(folder), {bad})
     assert torch.cat([batch["index"] for batch in batches]).tolist() == [taken for taken, _ in rows]
     (fault,) = [fault for batch in batches for fault in batch["fault"] if fault]
     assert re.fullmatch(rf".*sample {bad:010d}-\w+ of {folder}/.*\.tar\): no cloud", fault)
