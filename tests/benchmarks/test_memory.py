@@ -10,7 +10,7 @@ from benchmarks.harness.memory import run_alone
 
 @pytest.fixture
 def process(tmp_path, monkeypatch):
-    """process(script): `run_alone` with a shell script in place of Python."""
+    """Return process(script): `run_alone` with a shell script in place of Python."""
 
     def run(script):
         python = tmp_path / "python"

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 class Kept:
-    """A tensor saved for the backward pass, counted while it lives; weights, which live anyway, are not."""
+    """A tensor saved for the backward pass; its bytes are counted while it lives, except those of weights."""
 
     now = most = 0
     weights: frozenset[int] = frozenset()
@@ -35,7 +35,7 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def most_kept():
-    """most_kept(batch, micro_batch): bytes saved for backward passes at the worst moment of one step."""
+    """Return most_kept(batch, micro_batch): the peak of bytes saved for backward passes during one step."""
     torch.manual_seed(0)
     method = CrossPoint(DGCNN(4, emb_dims=32), ImageResNet(18))
     Kept.weights = frozenset(parameter.data_ptr() for parameter in method.parameters())
@@ -58,7 +58,7 @@ def test_what_is_kept_does_not_grow_with_the_batch_in_micro_batches(most_kept):
 @pytest.mark.parametrize("sizes", [[(8, 2), (8, 4), (8, 8)], [(2, 0), (4, 0), (8, 0)]])
 def test_what_is_kept_grows_with_the_micro_batch_or_in_one_piece_with_the_batch(most_kept, sizes):
     two, four, eight = (most_kept(*size) for size in sizes)
-    assert four - two > 0.5 * two  # beside it stay a few copies of weights
+    assert four - two > 0.5 * two  # the rest are a few copies of weights
     assert eight - four == pytest.approx(2 * (four - two), rel=0.05)
 
 
@@ -85,7 +85,7 @@ def test_each_combination_is_measured_and_kept(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_a_process_prints_what_one_step_needs(monkeypatch, capsys):
-    monkeypatch.setattr(micro_batch, "ends_when_full", nullcontext)  # its limit would stay in this process
+    monkeypatch.setattr(micro_batch, "ends_when_full", nullcontext)  # its limit would outlive the test
     flags = ["--batch_size", "4", "--micro_batch", "2", "--points", "16", "--device", "cpu", "--alone"]
     micro_batch.main(micro_batch.parse_args(flags))
     usage = json.loads(capsys.readouterr().out)

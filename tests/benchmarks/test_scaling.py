@@ -11,7 +11,7 @@ TINY = "--batch 4 --points 32 --k 4 --image_size 32 --steps 1 --rounds 1".split(
 
 @pytest.fixture
 def forked(monkeypatch, tmp_path):
-    """The processes of a form are forked with everything imported; each gets the flags of the command."""
+    """Fork the ranks of a form from a server that has imported everything; each gets the command's flags."""
 
     def run_form(form, args):
         out = tmp_path / f"{form.processes}.json"

@@ -11,20 +11,13 @@ from tests.support.tiny_shards import make_shards, make_tree
 from tests.support.tiny_trees import pack
 
 
-@pytest.fixture
-def threads():
-    """Put back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 def arguments(packed, folder, *flags):
     small = ("--image_size", "12", "--batch_size", "4", "--rounds", "1")
     return shards.parse_args(["--packed", str(packed), "--shards", str(folder), *small, *flags])
 
 
-def test_both_sides_are_timed_in_both_forms(tmp_path, threads):
+def test_both_sides_are_timed_in_both_forms(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
     tree = make_tree(tmp_path / "tree", 9)
     packed, folder = pack(tree, tmp_path / "a.h5"), make_shards(tree, tmp_path / "s")
     shards.main(arguments(packed, folder, "--json", str(tmp_path / "out.json")))

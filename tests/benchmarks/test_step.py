@@ -1,4 +1,4 @@
-"""The step benchmark: its other side is the published formulation, and its figures are what they are called."""
+"""The step benchmark: its baseline is the published formulation, and its figures are what they are called."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def test_the_other_side_is_the_published_network(training):
 
 @pytest.fixture
 def same_process(monkeypatch, capsys):
-    """Sides are measured in this process, where 5 MiB are recorded: memory freed before may be enough for them."""
+    """Measure sides in this process; it may reuse memory freed before, so that 5 MiB are recorded instead."""
 
     def run_alone(module, flags):
         step.main(parse(*flags))
@@ -38,7 +38,7 @@ def same_process(monkeypatch, capsys):
         return usage | {"mib": 5.0}
 
     monkeypatch.setattr(step, "run_alone", run_alone)
-    monkeypatch.setattr(step, "ends_when_full", lambda device: nullcontext())  # its limit would stay
+    monkeypatch.setattr(step, "ends_when_full", lambda device: nullcontext())  # its limit would outlive the test
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")

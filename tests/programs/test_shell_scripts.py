@@ -1,4 +1,4 @@
-"""The shell scripts run with a `python` that only notes down what it is asked: every command line must parse."""
+"""The shell scripts, run with a `python` that only records its arguments: every command line must parse."""
 
 import importlib
 import os
@@ -23,7 +23,7 @@ echo >>"$COMMANDS"
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A folder with the shell scripts, whose environment has a `python` that runs nothing."""
+    """Make a folder with the shell scripts and a `python` that only records its arguments."""
     shutil.copytree(REPO / "scripts", tmp_path / "scripts", ignore=lambda _, names: {"__pycache__"} & set(names))
     (tmp_path / "scripts" / "setup_env.sh").write_text("")
     fake_python(tmp_path, then="mkdir -p checkpoints/quickstart checkpoints/quickstart_seed2")
@@ -38,7 +38,7 @@ def fake_python(checkout, then=""):
 
 
 def run_script(checkout, name, *arguments, **variables):
-    """The finished process and the argument lists `python` was called with."""
+    """Return the finished process and the argument lists `python` was called with."""
     commands = checkout / "commands"
     commands.write_text("")
     environment = {"PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands), **variables}
@@ -48,7 +48,7 @@ def run_script(checkout, name, *arguments, **variables):
 
 
 def parse(call):
-    """(program, its parsed flags); argparse exits when it does not know one."""
+    """Return the program and its parsed flags; argparse exits at an unknown one."""
     module, argv = (call[1], call[2:]) if call[0] == "-m" else (call[0].removesuffix(".py"), call[1:])
     return module, importlib.import_module(module).parse_args(argv)
 
@@ -242,7 +242,7 @@ def write_report(folder, *names):
 
 @pytest.fixture
 def trained(checkout):
-    """A checkout with the data and the encoder of a finished quickstart."""
+    """Make a checkout with the data and the encoder of a finished quickstart."""
     write_report(checkout / "data" / "shapes", "make_shapes.json")
     write_report(checkout / "data" / "held_out", "make_shapes.json")
     write_report(checkout / "checkpoints" / "quickstart", "last.pt")

@@ -1,4 +1,4 @@
-"""scripts/slurm_pretrain.sh with a Slurm of three small shell scripts, which starts the tasks on this machine."""
+"""scripts/slurm_pretrain.sh with a stub of Slurm that starts the tasks on this machine."""
 
 import os
 import shutil
@@ -60,7 +60,7 @@ FLAGS = (
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A folder with the script, a Slurm on its path, and a `python` that notes down how it is called."""
+    """Make a folder with the script, and on its path the stub of Slurm and a `python` that records its calls."""
     folder = tmp_path / "with a blank"
     for name in ("scripts", "bin", "notes"):
         (folder / name).mkdir(parents=True)
@@ -78,7 +78,7 @@ def write_program(checkout, name, text):
 
 
 def submit(checkout, *flags, tasks=1, **variables):
-    """The script as Slurm runs it: a copy elsewhere, in the folder sbatch was called in."""
+    """Run the script as Slurm does: a copy of it, in the folder in which sbatch was called."""
     copy = shutil.copy(checkout / "scripts" / "slurm_pretrain.sh", checkout.parent / "slurm_script")
     slurm = {"SLURM_SUBMIT_DIR": str(checkout), "SLURM_JOB_ID": "123456", "SLURM_JOB_NODELIST": "node[1-3]"}
     environment = os.environ | slurm | {"SLURM_NTASKS": str(tasks), "NOTES": str(checkout / "notes"), "STATUS": "0"}

@@ -159,7 +159,8 @@ class Trial:
             _until(launch.is_saving, launch)
             time.sleep(self.rng.uniform(0, self.expected.save_seconds))
         else:
-            time.sleep(self.rng.uniform(0, self.expected.seconds / self.expected.num_steps))
+            training_seconds = self.expected.seconds - self.expected.start_seconds
+            time.sleep(self.rng.uniform(0, training_seconds / self.expected.num_steps))
 
     def _note_start(self, launch: Launch) -> None:
         """Record and check where the run went on after the latest interruptions."""

@@ -24,12 +24,12 @@ from utils.cli import run_main
 
 
 def train(words, output):
-    """Do what `python train_crosspoint.py` does with the words behind it."""
+    """Train as `python train_crosspoint.py` does with these words."""
     stream = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(stream, 1), os.dup2(stream, 2)
     torch.set_num_threads(1)
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process would leave behind
-    with light(), patch("os.fsync", lambda descriptor: time.sleep(0.1)):  # long enough to be killed in
+    with light(), patch("os.fsync", lambda descriptor: time.sleep(0.05)):  # long enough to be killed in
         run_main(lambda: train_crosspoint.main(train_crosspoint.parse_args(words)))
 
 
@@ -54,7 +54,7 @@ class Forked:
 
 @pytest.fixture
 def forked(monkeypatch):
-    """Launches take no seconds for imports."""
+    """Fork every launch, which saves its imports."""
     monkeypatch.setattr(kill_launch, "subprocess", SimpleNamespace(Popen=Forked))
     monkeypatch.setattr(
         kill_launch.Launch, "pids", lambda launch, also="": [] if launch.status() is not None else [launch._root.pid]
@@ -87,7 +87,7 @@ def test_of_the_kills_the_first_is_before_any_state_and_many_are_during_a_save()
 
 @pytest.fixture
 def folders(tmp_path):
-    """Two folders of the same finished run."""
+    """Write a finished run twice; return both folders and its state."""
     run_dir = tmp_path / "a"
     (run_dir / "models").mkdir(parents=True)
     torch.manual_seed(0)
