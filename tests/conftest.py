@@ -8,6 +8,23 @@ import pytest
 from tests.support import light_runs
 
 REPO = Path(__file__).resolve().parent.parent
+LONGEST = (
+    *(
+        "test_programs_on_many.py",
+        "test_kill_resume.py",
+        "test_kernels.py",
+        "test_same_on_many.py",
+        "test_log_wandb.py",
+    ),
+    *("test_export_program.py", "test_step.py", "test_slurm_pretrain.py", "test_read_only_data.py", "test_notebook.py"),
+    *("test_train_partseg.py", "test_make_shapes.py", "test_fuzz.py", "test_epoch_metrics.py", "test_download_data.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the files that take longest first, so that at the end no process is left alone with one of them."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(scope="session", autouse=True)
