@@ -17,7 +17,7 @@ from models.methods.crosspoint import CrossPoint
 from utils.cli import run_main
 from utils.flags import add_flags, default_data_root, program_parser
 from utils.pretraining.program import FLAG_GROUPS, ModelSettings, PretrainingSettings, Report, load_start, pretrain
-from utils.settings import Settings, flag
+from utils.settings import Settings, flag, read_all
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ def build_method(model: ModelSettings, settings: CrossPointSettings, report: Rep
         imid_weight=settings.imid_weight,
         cmid_weight=settings.cmid_weight,
         temperature=settings.temperature,
+        k=model.k,
     )
     start = load_start(model, report)
     if start is not None:
@@ -59,7 +60,7 @@ def build_method(model: ModelSettings, settings: CrossPointSettings, report: Rep
 
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
-    common, settings = PretrainingSettings.read(vars(args)), CrossPointSettings.read(vars(args))
+    common, settings = read_all(PretrainingSettings, vars(args)), CrossPointSettings.read(vars(args))
     pretrain(
         common,
         settings,

@@ -15,10 +15,9 @@ Source: Afham et al. 2022, arXiv:2203.00680.
 
 import argparse
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 
@@ -30,7 +29,7 @@ from models.methods.part_segmentation import PartSegmentation
 from utils import seed
 from utils.classification.recipes import PUBLISHED_PARTS
 from utils.cli import run_main
-from utils.evaluation.json_report import check_report_path
+from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
 from utils.parts.part_clouds import PartSetSettings, read_training_clouds
 from utils.parts.part_results import PartScoreSettings, score_part_network
@@ -42,7 +41,7 @@ from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run
 from utils.run.names import BEST_MODEL, RESULTS_FILE
 from utils.run.provenance import file_sha256
-from utils.settings import record
+from utils.settings import read_all, record
 from utils.training.epoch_loader import EpochLoader
 from utils.training.finetuning import StartSettings
 
@@ -56,15 +55,6 @@ class ProgramSettings(NamedTuple):
     training: PartSettings
     scoring: PartScoreSettings
     processes: ProcessSettings
-
-    @classmethod
-    def read(cls, flags: Mapping[str, Any]) -> Self:
-        """Read all of them from the flags.
-
-        Raises:
-            ValueError: a value out of bounds; names the flag.
-        """
-        return cls(*(kind.read(flags) for kind in cls.__annotations__.values()))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -81,7 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Fine-tune and test; with --eval only test."""
-    settings = ProgramSettings.read(vars(args))
+    settings = read_all(ProgramSettings, vars(args))
     if settings.scoring.json:
         check_report_path(settings.scoring.json)
     with process_group(settings.processes) as device:

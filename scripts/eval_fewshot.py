@@ -25,8 +25,9 @@ from utils.evaluation.encoder_scores import extract_splits
 from utils.evaluation.few_shot import Episode, Setting, draw_episode, score_episodes, usable_classes
 from utils.evaluation.fold_files import read_folds, splits_named, to_episode, write_fold
 from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder
-from utils.evaluation.json_report import check_report_path, result_line, write_report
+from utils.evaluation.json_report import result_line, write_report
 from utils.evaluation.labelled_set import LabelledSetSettings, load_split
+from utils.files import check_report_path
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device

@@ -13,10 +13,10 @@ or the last.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 
@@ -35,8 +35,8 @@ from utils.classification.classifier_weights import load_for_test
 from utils.classification.labelled_rows import LabelSettings, choose_rows
 from utils.classification.recipes import CONSTANTS, ClassifierSettings
 from utils.cli import run_main
-from utils.evaluation.json_report import check_report_path
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split
+from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import is_main_process
@@ -44,7 +44,7 @@ from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run
 from utils.run.names import BEST_MODEL, PREDICTIONS_FILE, RESULTS_FILE, STATE_FILE
 from utils.run.state import has_state
-from utils.settings import record
+from utils.settings import read_all, record
 from utils.training.finetuning import ScoreSettings, StartSettings
 
 
@@ -58,15 +58,6 @@ class ProgramSettings(NamedTuple):
     labelled: LabelledSetSettings
     scoring: ScoreSettings
     processes: ProcessSettings
-
-    @classmethod
-    def read(cls, flags: Mapping[str, Any]) -> Self:
-        """Read all of them from the flags.
-
-        Raises:
-            ValueError: a value out of bounds; names the flag.
-        """
-        return cls(*(kind.read(flags) for kind in cls.__annotations__.values()))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -88,7 +79,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Fine-tune, then score the chosen epoch once on the test split; with --eval only score."""
-    settings = ProgramSettings.read(vars(args))
+    settings = read_all(ProgramSettings, vars(args))
     start, json_file = settings.start, settings.scoring.json
     if json_file:
         check_report_path(json_file)

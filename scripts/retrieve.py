@@ -19,9 +19,10 @@ import numpy as np
 
 from datasets.shapes.shape_folder import ShapeFile, list_shape_files
 from utils.cli import run_main
-from utils.evaluation.json_report import check_report_path, result_line, write_report
+from utils.evaluation.json_report import result_line, write_report
 from utils.figures.contact_sheet import contact_sheet
 from utils.figures.plot_style import save_png
+from utils.files import check_report_path
 from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device

@@ -5,8 +5,6 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.support import light_runs
-
 REPO = Path(__file__).resolve().parent.parent
 LONGEST = (
     *("test_programs_on_many.py", "test_kill_resume.py", "test_kernels.py", "test_same_on_many.py"),
@@ -38,7 +36,9 @@ def _no_waiting_for_loader_processes():
 @pytest.fixture(scope="module")
 def light_training():
     """Trainings of the module use small image networks and draw no curves."""
-    with light_runs.light():
+    from tests.support.light_runs import light  # late: xdist's controller needs no torch
+
+    with light():
         yield
 
 

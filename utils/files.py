@@ -139,3 +139,16 @@ def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.nda
                 return {name: arrays[name] for name in (arrays.files if names is None else names) if name in arrays}
         except Exception as error:  # numpy, zipfile and zlib raise a dozen types for damaged bytes
             raise ValueError(f"{path} is no .npz file without pickled objects ({error})") from error
+
+
+def check_report_path(path: str | Path) -> Path:
+    """Create the folder of a report before the work that fills it.
+
+    Raises:
+        ValueError: `path` is a folder. OSError: its folder cannot be made.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"--json {path} is a folder; name a file in it, such as {path / 'results.json'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

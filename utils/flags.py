@@ -23,7 +23,6 @@ def add_flags(
     settings: type[Settings],
     title: str | None = None,
     *,
-    without: Collection[str] = (),
     either: Collection[str] = (),
     **defaults: Any,
 ) -> None:
@@ -34,7 +33,6 @@ def add_flags(
     Args:
         parser: of the program.
         title: heading of the flags in the program's help.
-        without: fields that the program sets by itself.
         either: fields of which the user must give exactly one.
         defaults: the program's own, in place of the fields'.
     """
@@ -44,13 +42,8 @@ def add_flags(
     unknown = defaults.keys() - hints.keys()
     assert not unknown, f"{settings.__name__} has no field {', '.join(sorted(unknown))}"
     for field in fields(settings):
-        if field.name not in without:
-            _add_flag(
-                one_of if field.name in either else group,
-                field,
-                hints[field.name],
-                defaults.get(field.name, field.default),
-            )
+        target, default = one_of if field.name in either else group, defaults.get(field.name, field.default)
+        _add_flag(target, field, hints[field.name], default)
 
 
 def _add_flag(group: argparse._ActionsContainer, field: Field, hint: Any, default: Any) -> None:

@@ -11,7 +11,9 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
+
+Group = TypeVar("Group", bound=tuple)
 
 
 def flag(
@@ -86,6 +88,15 @@ def _in_words(low_open: float | None, low: float | None, high_open: float | None
     words += [f"at most {high:g}"] if high is not None else []
     words += [f"below {high_open:g}"] if high_open is not None else []
     return " and ".join(words)
+
+
+def read_all(group: type[Group], flags: Mapping[str, Any]) -> Group:
+    """Read every member of a NamedTuple of settings from a program's flags.
+
+    Raises:
+        ValueError: a value out of bounds; names the flag.
+    """
+    return group(*(kind.read(flags) for kind in group.__annotations__.values()))
 
 
 class Record(NamedTuple):

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import torch
 
 from utils.csv_rows import Row, read_rows, write_rows
-from utils.evaluation.json_report import check_report_path
-from utils.files import write_text
+from utils.files import check_report_path, write_text
 from utils.run.provenance import REPO, processor_name, provenance
 
 RESULTS = REPO / "benchmarks" / "results.csv"

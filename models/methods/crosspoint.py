@@ -27,6 +27,7 @@ class CrossPoint(Method):
         image_encoder: images (B, 3, H, W) -> feature (B, image_encoder.feature_dim).
         imid_weight, cmid_weight: factors of the two terms, >= 0 and not both 0; published: 1 and 1.
         temperature: of both NT-Xent losses; published: 0.1.
+        k: recorded with the weights as neighbours per point; None takes the encoder's, if it has a graph.
     Raises:
         ValueError: a weight that is negative or no number, both weights 0, or a temperature that is not positive.
     """
@@ -39,6 +40,7 @@ class CrossPoint(Method):
         imid_weight: float = 1.0,
         cmid_weight: float = 1.0,
         temperature: float = 0.1,
+        k: int | None = None,
     ):
         super().__init__()
         if not (min(imid_weight, cmid_weight) >= 0 and 0 < imid_weight + cmid_weight < math.inf):
@@ -57,6 +59,7 @@ class CrossPoint(Method):
         self.imid_weight = imid_weight
         self.cmid_weight = cmid_weight
         self.temperature = temperature
+        self.k = getattr(point_encoder, "k", None) if k is None else k
 
     def forward(self, batch: Batch) -> Terms:
         """Return the weighted loss terms of one batch: `loss` of its `embed`."""
@@ -101,6 +104,6 @@ class CrossPoint(Method):
     def weights(self) -> dict[str, Mapping[str, Any]]:
         """Return the point branch under CrossPoint's published names, and the image branch as "img_model"."""
         encoder = self.point_encoder
-        point = export_state(encoder, encoder_name(encoder), self.point_head, k=getattr(encoder, "k", None))
+        point = export_state(encoder, encoder_name(encoder), self.point_head, k=self.k)
         head = {f"inv_head.{key}": value for key, value in self.image_head.state_dict().items()}
         return {"point": point, "img_model": self.image_encoder.state_dict() | head}

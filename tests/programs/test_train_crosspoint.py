@@ -56,12 +56,21 @@ def test_dgcnn_and_a_resnet_train_and_leave_weights_a_state_and_a_picture(root, 
 def check_encoders(run_dir, model):
     for name in ("best_model.pth", "ckpt_epoch_0.pth", "ckpt_epoch_last.pth"):
         loaded = load_encoder(run_dir / "models" / name)
-        assert (loaded.name, loaded.stored_k) == (model, None if model == "pointnet" else 5)
+        assert (loaded.name, loaded.stored_k) == (model, 5)
 
 
 def test_the_other_encoders_train_and_their_weights_load(root, plain, tmp_path):
     check_encoders(plain, "pointnet")
     check_encoders(train(root, tmp_path, model="dgcnn_seg"), "dgcnn_seg")
+
+
+def test_a_micro_batch_of_the_whole_batch_changes_nothing(root, plain, tmp_path):
+    assert metrics(plain) == pytest.approx(metrics(train(root, tmp_path, "--micro_batch", "3")), rel=1e-4)
+
+
+def test_smaller_micro_batches_change_what_batch_norm_sees(root, tmp_path):
+    whole = metrics(train(root, tmp_path / "a", "--batch_size", "4"))
+    assert whole != metrics(train(root, tmp_path / "b", "--batch_size", "4", "--micro_batch", "2"))
 
 
 def test_others_may_read_the_weights(plain):

@@ -228,10 +228,11 @@ def test_the_best_epoch_is_chosen_on_held_out_clouds_or_the_last_kept_and_test_i
     assert [(record["num_train"], record["num_val"]) for record in results(run_dir)] == [(18, 6)]
 
 
-def test_another_encoder_is_fine_tuned_and_scored_again(root, tmp_path):
-    flags = ("--model", "dgcnn_seg", "--epochs", 1)
+@pytest.mark.parametrize("name", ["dgcnn_seg", "dgcnn"])
+def test_other_encoders_are_fine_tuned_and_scored_again(root, tmp_path, name):
+    flags = ("--model", name, "--epochs", 1)
     records = results(train(root, tmp_path, *flags))
-    assert (records[0]["model"], records[0]["encoder_seed"]) == ("dgcnn_seg", 1)
+    assert (records[0]["model"], records[0]["encoder_seed"]) == (name, 1)
     train(root, tmp_path, *flags, "--eval", "--json", tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text())["results"] == records
 

@@ -13,7 +13,7 @@ from models.methods.method import Method
 from models.weights.published import export_state
 from utils.flags import add_flags, program_parser
 from utils.pretraining.program import FLAG_GROUPS, PretrainingSettings, pretrain
-from utils.settings import Settings, flag
+from utils.settings import Settings, flag, read_all
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    common, own = PretrainingSettings.read(vars(args)), ByolSettings.read(vars(args))
+    common, own = read_all(PretrainingSettings, vars(args)), ByolSettings.read(vars(args))
     model = common.model
     pretrain(common, own, lambda report: Byol(build_encoder(model.model, model.k), own.decay), with_images=False)

@@ -30,9 +30,12 @@ def test_flags_become_typed_fields():
     assert read("--no-seeds", grams=9) == Bread(grams=9)
 
 
-def test_a_field_may_be_left_to_the_program(capsys):
+@pytest.mark.parametrize("words", [(), ("--flour", "spelt", "--grams", "3")])
+def test_exactly_one_of_some_flags_must_be_given(capsys, words):
+    either = ("flour", "grams")
+    assert read("--grams", "3", either=either) == Bread(grams=3)
     with pytest.raises(SystemExit):
-        read("--grams", "1", without=("grams",))
+        read(*words, either=either)
     assert "--grams" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.evaluation.protocol_score import Score
-from utils.files import write_text
+from utils.files import check_report_path, write_text
 from utils.run.provenance import provenance
 
 _LIBRARIES = ("numpy", "scikit-learn")
@@ -52,19 +52,6 @@ def constants_line(result: Score) -> str:
 
 def _short(value: Any) -> str:
     return "[" + " ".join(f"{item:g}" for item in value) + "]" if isinstance(value, list) else str(value)
-
-
-def check_report_path(path: str | Path) -> Path:
-    """Create the folder of a report before the work that fills it.
-
-    Raises:
-        ValueError: `path` is a folder. OSError: its folder cannot be made.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"--json {path} is a folder; name a file in it, such as {path / 'results.json'}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def write_report(path: str | Path, results: list[dict[str, Any]]) -> None:

@@ -3,11 +3,11 @@
 The entry program of a method adds its own settings and builds the method; see train_crosspoint.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 
@@ -55,18 +55,9 @@ class PretrainingSettings(NamedTuple):
     monitor: MonitorSettings
     processes: ProcessSettings
 
-    @classmethod
-    def read(cls, flags: Mapping[str, Any]) -> Self:
-        """Read all of them from a program's flags.
-
-        Raises:
-            ValueError: a value out of bounds; names the flag.
-        """
-        return cls(*(kind.read(flags) for kind in FLAG_GROUPS.values()))
-
 
 OpenData = Callable[[PretrainingSettings, bool], tuple[Batches, BatchTransform | None]]
-# Settings of every pre-training program, in the order of PretrainingSettings, by their heading in --help.
+# The same, by their heading in --help.
 FLAG_GROUPS: dict[str, type[Settings]] = {
     "run": RunSettings,
     "encoder": ModelSettings,

@@ -12,6 +12,7 @@ from tests.support.check_helpers import check, report_on
 from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_trees import cloud, labelled, pack, write_all, write_extras, write_h5, write_shapenet
 from utils.pretraining.program import PretrainingSettings, open_pairs
+from utils.settings import read_all
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_the_training_command_runs_for_a_folder_with_a_space(tmp_path, capsys):
     command = shlex.split(check(root, capsys)[1].split("next: python ")[1].splitlines()[0])
     assert command[0] == "train_crosspoint.py"
     args = train_crosspoint.parse_args([*command[1:], "--image_size", "32", "--num_workers", "0"])
-    loader, _ = open_pairs(PretrainingSettings.read(vars(args)), pin_memory=False)
+    loader, _ = open_pairs(read_all(PretrainingSettings, vars(args)), pin_memory=False)
     assert len(loader) == 1
 
 

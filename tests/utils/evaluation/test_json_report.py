@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from utils.evaluation.json_report import check_report_path, constants_line, make_record, result_line, write_report
+from utils.evaluation.json_report import constants_line, make_record, result_line, write_report
 from utils.evaluation.protocol_score import score
+from utils.files import check_report_path
 
 RESULT = score("linear_svm", "published", [0, 1, 1, 2], np.array([0, 1, 2, 2]), {"c": 0.1, "grid": [0.1, 1.0]})
 RECORD = make_record(RESULT, dataset="toy", split="test", variant=None, k=15)

@@ -1,18 +1,25 @@
 """The log of a run."""
 
+import subprocess
+import sys
+
 import pytest
 
 from utils.run import log
 from utils.run.epoch_metrics import read_metrics
 
+HOLD = "import sys, pathlib; from utils.run import log; it = log.RunLog(pathlib.Path(sys.argv[1])); print(1); input()"
+
 
 def test_a_folder_belongs_to_one_training_at_a_time(tmp_path, monkeypatch):
-    """The lock is the open file's, which the kernel closes when a process dies."""
-    monkeypatch.setattr(log, "CLAIM_S", 1)
-    other = log.RunLog(tmp_path)
-    with pytest.raises(ValueError, match=r"run\.log is in use by another training"):
-        log.RunLog(tmp_path)
-    other.close()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"1\n"
+        monkeypatch.setattr(log, "CLAIM_S", 1)
+        with pytest.raises(ValueError, match=r"run\.log is in use by another training"):
+            log.RunLog(tmp_path)
+        other.kill()
     log.RunLog(tmp_path).close()
 
 
