@@ -3,13 +3,14 @@
 Alpha in colours and textures is ignored: surfaces are opaque, so that depth and visibility are well defined.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import trimesh
 from PIL import Image
 
-from datasets.shapes.meshes import PARTS
+from datasets.meshes.surface import LOOKS, Look, PartLook
 
 GREY = 0.7
 MAX_TEXTURE_PX = 1024  # detail finer than a view's pixels would alias
@@ -22,13 +23,13 @@ class Pattern(Protocol):
 
 
 class VertexColours(NamedTuple):
-    """Colours (V, 3) uint8 of the vertices, interpolated over `faces` (F, 3)."""
+    """Colours (V, 3) float32 0..255 of the vertices, interpolated over `faces` (F, 3)."""
 
     faces: np.ndarray
     colours: np.ndarray
 
     def __call__(self, face_index: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        corners = self.colours[self.faces[face_index]].astype(np.float32)  # (M, 3, 3)
+        corners = self.colours[self.faces[face_index]]  # (M, 3, 3)
         return np.einsum("mk,mkc->mc", weights, corners) / 255
 
 
@@ -56,17 +57,17 @@ class Appearance:
     """The unlit colour of a mesh: `of_faces`, times `of_points` where `varies_within_faces`."""
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
-        parts = mesh.metadata.get(PARTS, [mesh])
+        parts = mesh.metadata.get(LOOKS) or [PartLook(np.asarray(mesh.faces), _own_look(mesh))]
         self._stops = np.cumsum([len(part.faces) for part in parts])  # part p holds the faces before stop p
         if self._stops[-1] != len(mesh.faces):
             raise ValueError(f"mesh has {len(mesh.faces)} faces, the parts it was merged from {self._stops[-1]}")
-        self._patterns = [_pattern(part) for part in parts]
+        self._patterns = [_patterns(part) for part in parts]
         self._face_colours = np.concatenate([_face_colours(part) for part in parts])  # (F, 3)
 
     @property
     def varies_within_faces(self) -> bool:
         """Whether `of_points` can differ from 1."""
-        return any(pattern is not None for pattern in self._patterns)
+        return any(self._patterns)
 
     def of_faces(self, face_index: np.ndarray) -> np.ndarray:
         """Return the colour in [0, 1] of whole faces. Shape: (M,) -> (M, 3) float32."""
@@ -86,47 +87,39 @@ class Appearance:
         weights = np.stack([1 - u - v, u, v], axis=1)
         part_index = np.searchsorted(self._stops, face_index, side="right")
         for part in np.unique(part_index):
-            if self._patterns[part] is not None:
-                member = np.flatnonzero(part_index == part)
-                first_face = self._stops[part - 1] if part else 0
-                factor[member] = self._patterns[part](face_index[member] - first_face, weights[member])
+            member = np.flatnonzero(part_index == part)
+            first_face = self._stops[part - 1] if part else 0
+            for pattern in self._patterns[part]:
+                factor[member] *= pattern(face_index[member] - first_face, weights[member])
         return factor
 
 
-def _pattern(mesh: trimesh.Trimesh) -> Pattern | None:
-    visual = mesh.visual
-    if visual.kind == "vertex":
-        return VertexColours(np.asarray(mesh.faces), np.asarray(visual.vertex_colors)[:, :3])
-    image = _image(visual)
-    if image is None:
-        return None
-    small = image.convert("RGBA").convert("RGB")  # through RGBA, else palettes with transparency warn
-    small.thumbnail((MAX_TEXTURE_PX, MAX_TEXTURE_PX), Image.Resampling.BOX)
-    uv = np.nan_to_num(np.asarray(visual.uv, dtype=np.float32)[:, :2])
-    return Texture(np.asarray(mesh.faces), uv, np.asarray(small))
+def _own_look(mesh: trimesh.Trimesh) -> Look:
+    """Return the look of a mesh that is not of a file: its vertex colours, if any."""
+    if mesh.visual.kind != "vertex":
+        return Look()
+    return Look(vertex_colours=np.asarray(mesh.visual.vertex_colors)[:, :3].astype(np.float32))
 
 
-def _face_colours(mesh: trimesh.Trimesh) -> np.ndarray:
+def _patterns(part: PartLook) -> Sequence[Pattern]:
+    faces, look = part
+    patterns: list[Pattern] = []
+    if look.vertex_colours is not None:
+        patterns.append(VertexColours(faces, look.vertex_colours))
+    if look.texture is not None:
+        small = look.texture.copy()
+        small.thumbnail((MAX_TEXTURE_PX, MAX_TEXTURE_PX), Image.Resampling.BOX)
+        patterns.append(Texture(faces, np.nan_to_num(look.uv).astype(np.float32), np.asarray(small)))
+    return patterns
+
+
+def _face_colours(part: PartLook) -> np.ndarray:
     """Return the colours of whole faces, white or a tint where a pattern multiplies them. Shape: -> (F, 3) float32."""
-    visual = mesh.visual
-    if visual.kind == "face":
-        return np.asarray(visual.face_colors)[:, :3].astype(np.float32) / 255
-    colour = np.full(3, GREY)
-    if visual.kind == "vertex":
-        colour = np.ones(3)
-    elif visual.kind == "texture":
-        # glTF multiplies texture and factor; under a texture, the diffuse colour of OBJ materials is often meaningless
-        tint = getattr(visual.material, "baseColorFactor", None)
-        if _image(visual) is not None:
-            colour = np.ones(3) if tint is None else np.asarray(tint)[:3] / 255
-        elif not np.array_equal(visual.material.main_color, trimesh.visual.color.DEFAULT_COLOR):
-            colour = np.asarray(visual.material.main_color)[:3] / 255
-    return np.tile(colour.astype(np.float32), (len(mesh.faces), 1))
-
-
-def _image(visual: trimesh.visual.base.Visuals) -> Image.Image | None:
-    """Return the texture image of a visual with texture coordinates, else None."""
-    if visual.kind != "texture" or visual.uv is None:
-        return None
-    material = visual.material
-    return getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    faces, look = part
+    colours = np.ones((len(faces), 3), dtype=np.float32)
+    if look.is_plain:
+        return colours * np.float32(GREY)
+    for factor in (look.colour, look.face_colours):
+        if factor is not None:
+            colours = colours * factor / 255
+    return colours

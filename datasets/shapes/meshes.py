@@ -1,70 +1,52 @@
 """Reading, checking, normalising and sampling of triangle meshes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import trimesh
 
-PARTS = "parts"  # metadata key under which a merged mesh keeps its parts, for lookups of colours
-SUFFIXES = (".glb", ".obj", ".off", ".ply", ".stl")
+from datasets.meshes.gltf_file import read_gltf
+from datasets.meshes.obj_file import read_obj
+from datasets.meshes.off_file import read_off
+from datasets.meshes.ply_file import read_ply
+from datasets.meshes.stl_file import read_stl
+from datasets.precision import to_float32
+
+_READERS = {
+    ".glb": read_gltf, ".gltf": read_gltf, ".obj": read_obj, ".off": read_off, ".ply": read_ply, ".stl": read_stl
+}
+SUFFIXES = tuple(_READERS)
 # Rotation about x by -90 degrees: (x, y, z) -> (x, z, -y). Determinant +1; a swap of two axes would mirror the shape.
 Z_UP_TO_Y_UP = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
 
 
 def load_mesh(path: Path) -> trimesh.Trimesh:
-    """Read a mesh file; the parts of a scene become one mesh that keeps their colours and textures.
+    """Read a mesh file; the parts of a scene become one mesh, see `datasets.meshes.surface.Surface.to_trimesh`.
 
     Args:
-        path: an OFF, OBJ, PLY, STL or GLB file.
+        path: an OFF, OBJ, PLY, STL, GLB or GLTF file.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be parsed or holds no faces, or its faces have no area or non-finite corners.
+        ValueError: the file cannot be parsed, needs what is not read, or holds no faces, or its faces have no area or
+            non-finite corners.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such mesh file")
-    if path.suffix.lower() not in SUFFIXES:
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
         raise ValueError(f"{path}: expected one of {', '.join(SUFFIXES)}, found {path.suffix!r}")
-    try:
-        scene = trimesh.load(path, force="scene", process=False)
-        parts = [part for part in scene.dump() if len(getattr(part, "faces", ())) > 0]
-    except Exception as error:  # broken bytes make the parsers raise nearly anything
-        raise ValueError(f"{path}: not a readable {path.suffix} mesh ({type(error).__name__}: {error})") from error
-    if not parts:
+    surface = read(path)
+    surface.parts[:] = [part for part in surface.parts if len(part.faces)]
+    if not surface.parts:
         raise ValueError(f"{path}: expected triangles, found a file without faces")
-    mesh = parts[0] if len(parts) == 1 else _merge(parts)
-    _check_faces(mesh, path)
-    return mesh
-
-
-def _merge(parts: Sequence[trimesh.Trimesh]) -> trimesh.Trimesh:
-    """Merge several meshes into one whose colours stay in its parts (see data/rendering/appearance.py).
-
-    trimesh would pack the textures into one image, which breaks repeating ones, and would drop all colours if both
-    textured and coloured parts occur.
-    """
-    first_vertex = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
-    return trimesh.Trimesh(
-        vertices=np.concatenate([part.vertices for part in parts]),
-        faces=np.concatenate([part.faces + first for part, first in zip(parts, first_vertex)]),
-        process=False,
-        metadata={PARTS: parts},
-    )
-
-
-def _check_faces(mesh: trimesh.Trimesh, path: Path) -> None:
-    """Raise a ValueError for faces that would crash the ray caster or silently corrupt its output."""
-    for name, rows in (("vertices", mesh.vertices), ("faces", mesh.faces)):
-        if rows.ndim != 2 or rows.shape[1] != 3:
-            raise ValueError(f"{path}: damaged, its {name} have shape {rows.shape}, expected 3 numbers each")
-    low, high = int(mesh.faces.min()), int(mesh.faces.max())
-    if low < 0 or high >= len(mesh.vertices):
-        raise ValueError(f"{path}: faces name vertices {low}..{high}, but the file has {len(mesh.vertices)}")
-    if not np.isfinite(mesh.vertices[mesh.faces]).all():
-        raise ValueError(f"{path}: some faces have NaN or infinite vertices")
-    if not np.linalg.norm(mesh.triangles_cross, axis=1).sum() > 0:
+    mesh = surface.to_trimesh()
+    corners = mesh.vertices[mesh.faces]
+    if not np.isfinite(corners).all():
+        raise ValueError(f"{path}: some corners of its faces are not finite")
+    if not (np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) != 0).any():
         raise ValueError(f"{path}: all {len(mesh.faces)} faces have zero area")
+    return mesh
 
 
 def normalise_mesh(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
@@ -103,4 +85,4 @@ def sample_surface(mesh: trimesh.Trimesh, num_points: int, rng: np.random.Genera
     first, second = np.where(outside, 1 - first, first), np.where(outside, 1 - second, second)
     origin, side_a, side_b = (corners[face_index, i] for i in range(3))
     points = origin + first * (side_a - origin) + second * (side_b - origin)
-    return points.astype(np.float32), face_index
+    return to_float32(points), face_index

@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -27,8 +28,13 @@ def open_view(path: Path) -> Image.Image:
         FileNotFoundError: there is no such file.
         ValueError: the file is not a picture, truncated or damaged, or has more than MAX_PIXELS.
     """
+    return decode_picture(path, str(path))
+
+
+def decode_picture(source: Path | BinaryIO, name: str) -> Image.Image:
+    """Decode a picture from a file or its bytes; `name` stands for it in messages. Raises as `open_view`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} in all are read")
             image.load()
@@ -37,19 +43,23 @@ def open_view(path: Path) -> Image.Image:
         raise
     except (OSError, SyntaxError, ValueError, MemoryError, struct.error, Image.DecompressionBombError) as error:
         reason = str(error) or type(error).__name__
-        raise ValueError(f"{path} is not a readable picture ({reason}); render or download it again") from error
+        raise ValueError(f"{name} is not a readable picture ({reason}); render or download it again") from error
 
 
 def load_view(path: Path, background: Colour = "black") -> Image.Image:
     """Decode a picture to RGB; transparent pixels show the background, never the colour hidden under them.
 
-    Raises: as `open_view`.
+    Raises: as `open_view`, and a ValueError for a picture that has no 8-bit equivalent.
     """
-    return flatten(open_view(path), background)
+    image = open_view(path)
+    try:
+        return flatten(image, background)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
 
 
 def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
-    """Convert a picture of any mode to RGB, transparent pixels laid on the background."""
+    """Convert a picture of any mode to RGB, transparent pixels laid on the background. Raises as `plain_colours`."""
     rgb = background_colour(background)
     image = plain_colours(image)
     if image.mode == "RGB":
@@ -60,7 +70,19 @@ def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
 
 
 def plain_colours(image: Image.Image) -> Image.Image:
-    """Convert a picture to RGBA if any of it may be transparent, else to RGB."""
+    """Convert a picture to RGBA if any of it may be transparent, else to RGB, 8 bits a channel; 16 bits are scaled.
+
+    Raises:
+        ValueError: its values are floating-point or 32-bit numbers, whose range the file does not say.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # Pillow would clip at 255
+        grey = np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"holds {'whole' if image.mode == 'I' else 'floating-point'} numbers of 32 bits, whose range it does not "
+            "say: save it with 8 or 16 bits a channel"
+        )
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 

@@ -1,0 +1,48 @@
+"""Conversion of coordinates to float32 where the place of a cloud would cost its detail."""
+
+import numpy as np
+
+FAR = 16.0  # times a cloud's size; float32 then keeps its detail to about a millionth of that size
+_STEP = float(np.finfo(np.float32).eps)
+
+
+def to_float32(points: np.ndarray) -> np.ndarray:
+    """Convert a cloud to float32; one stored in float64 far from the origin is centred first.
+
+    Whatever reads it must not depend on where the cloud lies: features of normalised clouds and augmentation do not.
+
+    Shape: (N, 3) -> (N, 3), N >= 1. The bounding box of a far cloud is then centred at the origin.
+    """
+    if points.dtype.itemsize > 4 and distance_in_sizes(points[None])[0] > FAR:
+        points = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    return points.astype(np.float32)
+
+
+def distance_in_sizes(clouds: np.ndarray) -> np.ndarray:
+    """Compute how far clouds reach from the origin, in units of their largest side. Shape: (M, N, 3) -> (M,) float64.
+
+    It is 0 for a cloud without extent, and NaN for one that is not finite.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        side = np.ptp(clouds, axis=1).max(axis=-1).astype(np.float64)
+        reach = np.abs(clouds).max(axis=(1, 2)).astype(np.float64)
+        return np.divide(reach, side, out=np.zeros_like(side), where=side != 0)
+
+
+def far_warning(clouds: np.ndarray, remedy: str) -> str | None:
+    """Warn of clouds that lie so far from the origin that float32 loses their detail; return None where none does.
+
+    Args:
+        clouds: (M, N, 3).
+        remedy: the end of the sentence, what to do.
+    """
+    distance = distance_in_sizes(clouds)
+    is_far = distance > FAR
+    if not is_far.any():
+        return None
+    farthest = float(np.nanmax(distance))
+    return (
+        f"{is_far.sum()} of {len(clouds)} clouds lie more than {FAR:.0f} times their size from the origin, the "
+        f"farthest {farthest:.3g} times: float32 keeps their coordinates to {100 * _STEP * farthest:.2g} % of their "
+        f"size; {remedy}"
+    )
