@@ -2,9 +2,10 @@
 
     python -m data.render_views MESH_DIR --out DIR --views 24 --size 137
 
-Reads OFF, OBJ, PLY, STL and GLB files at any depth. Writes DIR/ShapeNet/<sub-folder>/<name>.ply and
+Reads OFF, OBJ, PLY, STL, GLB and GLTF files at any depth. Writes DIR/ShapeNet/<sub-folder>/<name>.ply and
 DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz). Run it again to continue an
-interrupted run. Files that fail are listed at the end; the exit status is then 1.
+interrupted run. Files that fail and folders that may not be read are listed at the end; the exit status is then 1.
+Textures and other things that were left out are noted.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
         require_embreex()
     except ImportError as error:
         raise OSError(str(error)) from error  # an OSError ends in a message without a traceback
-    mesh_files = find_meshes(args.mesh_dir)
+    mesh_files, unreadable = find_meshes(args.mesh_dir)
     if args.out.resolve().is_relative_to(args.mesh_dir.resolve()):
         raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")
     settings = Settings(args.views, args.size, args.points, args.supersample, args.up, args.seed)
@@ -69,7 +70,10 @@ def main(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     outcomes = _convert_all(to_do, settings, args.out, args.workers, num_finished=len(mesh_files) - len(to_do))
     shutil.rmtree(args.out / PARTIAL, ignore_errors=True)
-    return _report(outcomes, len(mesh_files), settings, time.perf_counter() - start)
+    status = _report(outcomes, len(mesh_files), settings, time.perf_counter() - start)
+    for message in unreadable:
+        print(f"failed: {message}", file=sys.stderr)
+    return 1 if unreadable else status
 
 
 def _check_record(out: Path, record: dict[str, str | int]) -> None:
@@ -107,12 +111,15 @@ def _report(outcomes: Sequence[Outcome], num_meshes: int, settings: Settings, se
     failed = sorted((done for done in outcomes if done.error is not None), key=lambda done: done.job.path)
     written = len(outcomes) - len(failed)
     num_views = written * settings.num_views
-    cpu_seconds = sum(done.result for done in outcomes if done.error is None)
+    cpu_seconds = sum(done.result.seconds for done in outcomes if done.error is None)
     print(f"{written} shapes, {num_views} views in {seconds:.1f} s", end="")
     if written:
         print(f": {num_views / seconds:.0f} views/s, {num_views / cpu_seconds:.0f} views/s per core", end="")
     skipped = num_meshes - len(outcomes)
     print(f"; {skipped} shapes were finished before" if skipped else "")
+    for done in sorted((done for done in outcomes if done.error is None), key=lambda done: done.job.path):
+        for note in done.result.notes:
+            print(f"note: {done.job.path}: {note}")
     if not failed:
         return 0
     for done in failed:

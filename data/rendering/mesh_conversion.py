@@ -4,6 +4,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from data.rendering.mesh_files import MeshFile
 from data.rendering.orbit import orbit_cameras
 from data.rendering.raycast import Raycaster
 from data.rendering.shape_writer import write_shape
+from datasets.meshes.surface import NOTES
 from datasets.shapes.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
 
 
@@ -32,8 +34,15 @@ def shape_rng(seed: int, synset: str, shape_id: str) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
 
 
-def convert_shape(mesh_file: MeshFile, *, settings: Settings, out: Path) -> float:
-    """Sample, render and write one shape; return the processor time in seconds.
+class Conversion(NamedTuple):
+    """Processor time of a shape in seconds, and notes on what of its file was left out."""
+
+    seconds: float
+    notes: list[str]
+
+
+def convert_shape(mesh_file: MeshFile, *, settings: Settings, out: Path) -> Conversion:
+    """Sample, render and write one shape.
 
     Raises:
         ValueError, FileNotFoundError: the file holds no usable mesh; see `load_mesh`.
@@ -49,4 +58,4 @@ def convert_shape(mesh_file: MeshFile, *, settings: Settings, out: Path) -> floa
     raycaster = Raycaster(mesh)
     views = [raycaster.render(camera, supersample=settings.supersample) for camera in cameras]
     write_shape(out, mesh_file.synset, mesh_file.shape_id, points, views, cameras)
-    return time.process_time() - start
+    return Conversion(time.process_time() - start, mesh.metadata[NOTES])

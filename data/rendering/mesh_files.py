@@ -1,11 +1,11 @@
 """Search for the mesh files of a folder, and their names in the output."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.shapes.file_listing import list_files, place_of
 from datasets.shapes.meshes import SUFFIXES
 
 TOP_LEVEL = "meshes"  # synset of files that lie in no sub-folder
@@ -19,11 +19,19 @@ class MeshFile(NamedTuple):
     shape_id: str
 
 
-def find_meshes(folder: Path) -> list[MeshFile]:
-    """Find all mesh files below a folder, sorted, except hidden files and folders.
+class MeshFiles(NamedTuple):
+    """The mesh files of a folder, sorted, and a message for each folder below it that may not be read."""
 
-    The synset is the sub-folder, with "__" between nested ones; the id is the file name without suffix. Files of a
-    sub-folder that differ only in their suffix keep it in their ids: chair.obj, chair.off -> chair_obj, chair_off.
+    found: list[MeshFile]
+    unreadable: list[str]
+
+
+def find_meshes(folder: Path) -> MeshFiles:
+    """Find all mesh files below a folder, as `list_files` lists them.
+
+    The synset is the sub-folder, with "__" between nested ones; the id is the file name without suffix; for
+    ShapeNetCore's layout see `place_of`. Files of a sub-folder that differ only in their suffix keep it in their ids:
+    chair.obj, chair.off -> chair_obj, chair_off.
 
     Raises:
         FileNotFoundError: no such folder, or no mesh file in it.
@@ -31,35 +39,23 @@ def find_meshes(folder: Path) -> list[MeshFile]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the folder that holds the mesh files")
-    paths, others = _walk(folder)
-    if not paths:
+    paths, unreadable = list_files(folder)
+    meshes = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    if not meshes:
+        others = Counter(path.suffix.lower() for path in paths)
         endings = ", ".join(f"{count} x {suffix or 'no suffix'}" for suffix, count in others.most_common(5))
         raise FileNotFoundError(
             f"{folder}: no mesh files in it or below; looked for {', '.join(SUFFIXES)}, found {endings or 'nothing'}"
+            + "".join(f"; {message}" for message in unreadable)
         )
-    by_stem = Counter((path.parent, path.stem) for path in paths)
+    places = [place_of(path.relative_to(folder)) for path in meshes]
+    count = Counter(places)
     found = []
-    for path in paths:
-        shape_id = path.stem if by_stem[path.parent, path.stem] == 1 else f"{path.stem}_{path.suffix[1:].lower()}"
-        found.append(MeshFile(path, "__".join(path.relative_to(folder).parts[:-1]) or TOP_LEVEL, shape_id))
+    for path, place in zip(meshes, places):
+        shape_id = place.shape_id if count[place] == 1 else f"{place.shape_id}_{path.suffix[1:].lower()}"
+        found.append(MeshFile(path, place.category.replace("/", "__") or TOP_LEVEL, shape_id))
     _check_unique(found)
-    return found
-
-
-def _walk(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """List the mesh files, sorted, and count the other files by suffix."""
-    paths, others = [], Counter()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if name.startswith("."):  # such as ._chair.obj, which macOS archives put beside chair.obj
-                continue
-            if path.suffix.lower() in SUFFIXES:
-                paths.append(path)
-            else:
-                others[path.suffix.lower()] += 1
-    return sorted(paths), others
+    return MeshFiles(found, unreadable)
 
 
 def _check_unique(found: Sequence[MeshFile]) -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -48,7 +49,7 @@ def _check_extensions(arrays: GltfArrays) -> None:
         _import_draco(arrays.path)
 
 
-def _import_draco(path: Path):  # noqa: ANN202 - the module, known only where it is installed
+def _import_draco(path: Path) -> ModuleType:
     try:
         import DracoPy
     except ImportError as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from datasets.meshes.mtl_file import Material, read_materials
 from datasets.meshes.polygons import triangulate
-from datasets.meshes.surface import Look, Part, Surface, decode_text, parse_numbers, to_bytes
+from datasets.meshes.surface import Look, Part, Surface, decode_text, parse_triples, to_bytes
 
 _NONE = -1  # in place of the index of texture coordinates
 
@@ -89,21 +89,17 @@ def _read_statements(text: str, path: Path) -> _Statements:
 
 
 def _logical_lines(text: str) -> list[str]:
-    r"""Split into lines; one that ends in \ goes on in the next, and an empty line keeps the count right."""
-    lines: list[str] = []
-    is_open = 0
+    r"""Split into lines; one that ends in \ joins the next, and an empty line in its place keeps the count right."""
+    lines, held = [], ""
     for line in text.splitlines():
-        if is_open:
-            lines[-is_open] += " " + line
+        held += line
+        if line.rstrip().endswith("\\") and not line.lstrip().startswith("#"):
+            held = held.rstrip()[:-1] + " "
             lines.append("")
         else:
-            lines.append(line)
-        goes_on = line.rstrip().endswith("\\") and not line.lstrip().startswith("#")
-        if goes_on:
-            start = -(is_open or 1)
-            lines[start] = lines[start].rstrip().removesuffix("\\")
-        is_open = (is_open or 1) + 1 if goes_on else 0
-    return lines
+            lines.append(held)
+            held = ""
+    return [*lines, held]
 
 
 def _corner(word: str, said: _Statements, line: int, path: Path) -> tuple[int, int]:
@@ -132,13 +128,10 @@ def _corner(word: str, said: _Statements, line: int, path: Path) -> tuple[int, i
 
 def _vertices(rows: list[list[str]], path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Convert vertices `x y z [w]` or `x y z r g b` to (V, 3) float64, and their colours (V, 3) 0..255 if all have."""
-    short = next((number for number, row in enumerate(rows) if len(row) < 3), None)
-    if short is not None:
-        raise ValueError(f"{path}: vertex {short + 1} is {' '.join(rows[short])!r}, expected x y z")
-    vertices = parse_numbers([row[:3] for row in rows], path, "vertex").reshape(-1, 3)
+    vertices = parse_triples([row[:3] for row in rows], path, "vertex")
     if not rows or any(len(row) < 6 for row in rows):
         return vertices, None
-    colours = parse_numbers([row[3:6] for row in rows], path, "colour of vertex")
+    colours = parse_triples([row[3:6] for row in rows], path, "colour of vertex")
     return vertices, to_bytes(colours / 255 if colours.max() > 1 else colours)
 
 

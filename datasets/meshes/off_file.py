@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.meshes.polygons import triangulate
-from datasets.meshes.surface import Look, Part, Surface, check_indices, decode_text, parse_numbers, to_bytes
+from datasets.meshes.surface import Look, Part, Surface, check_indices, decode_text, parse_triples, to_bytes
 
 _HEADER = re.compile(r"(ST)?(C)?(N)?(4)?(n)?OFF(\s+BINARY)?")
 
@@ -32,15 +32,16 @@ def read_off(path: Path) -> Surface:
     except (IndexError, ValueError) as error:
         raise ValueError(f"{path}: expected the numbers of vertices and faces after OFF") from error
     extra = 3 * has_normals  # columns before the colours
-    if len(lines) - 1 >= num_vertices + num_faces and all(len(line) >= 3 for line in lines[1 : num_vertices + 1]):
+    is_by_line = len(lines) > num_vertices + num_faces and len(lines[0]) <= 3
+    if is_by_line and all(len(line) >= 3 for line in lines[1 : num_vertices + 1]):
         vertex_rows, face_rows = lines[1 : num_vertices + 1], lines[num_vertices + 1 :][:num_faces]
     elif has_uv or has_colours or has_normals:
         raise ValueError(_cut_short(path, num_vertices, num_faces))
     else:
-        vertex_rows, face_rows = _rows_of_stream([word for line in lines[1:] for word in line], num_vertices, num_faces)
+        vertex_rows, face_rows = _rows_of_stream([word for line in lines for word in line][3:], num_vertices, num_faces)
         if len(vertex_rows) < num_vertices or len(face_rows) < num_faces:
             raise ValueError(_cut_short(path, num_vertices, num_faces))
-    vertices = parse_numbers([row[:3] for row in vertex_rows], path, "vertex").reshape(-1, 3)
+    vertices = parse_triples([row[:3] for row in vertex_rows], path, "vertex")
     colours = None
     if has_colours:
         colours = _colours([row[3 + extra : 6 + extra] for row in vertex_rows], path, "colour of vertex")
@@ -85,6 +86,6 @@ def _surface(path: Path, vertices: np.ndarray, rows: Sequence[Sequence[str]], co
 
 def _colours(rows: Sequence[Sequence[str]], path: Path, what: str) -> np.ndarray:
     """Convert colours, whole numbers up to 255 or fractions up to 1, to 0..255."""
-    colours = parse_numbers(rows, path, what).reshape(-1, 3)
+    colours = parse_triples(rows, path, what)
     is_whole = all(word.isdecimal() for row in rows for word in row)
     return np.clip(colours, 0, 255).astype(np.float32) if is_whole else to_bytes(colours)

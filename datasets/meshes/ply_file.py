@@ -10,6 +10,8 @@ from plyfile import PlyData, PlyElement, PlyElementParseError
 from datasets.meshes.polygons import triangulate
 from datasets.meshes.surface import Look, Part, Surface, check_indices, to_bytes
 
+# a line of the header that begins with no keyword, which plyfile refuses and other writers take for a comment
+_FOREIGN_LINE = re.compile(rb"([\r\n])(?!(?:format|element|property|comment|obj_info|end_header)\b)(?=[^\r\n])")
 _LISTS = ("vertex_indices", "vertex_index")  # both names of the corners of a face are in use
 
 
@@ -23,9 +25,8 @@ def open_ply(path: Path) -> PlyData:
     data = path.read_bytes()
     end = re.search(rb"end_header\r?\n?", data)
     header = data[: end.end() if end else 0]
-    source: str | io.BytesIO = str(path)
-    if not header.isascii():  # comments may be in any encoding, while plyfile expects ASCII
-        source = io.BytesIO(re.sub(rb"[\x80-\xff]", b"?", header) + data[len(header) :])
+    plain = _FOREIGN_LINE.sub(rb"\1comment ", re.sub(rb"[\x80-\xff]", b"?", header))
+    source = str(path) if plain == header else io.BytesIO(plain + data[len(header) :])
     try:
         try:
             lists = {"face": {name: 3 for name in _LISTS if name.encode() in header}}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.meshes.surface import Part, Surface, decode_text, parse_numbers
+from datasets.meshes.surface import Part, Surface, decode_text, parse_triples
 
 _HEADER = 84  # bytes before the first triangle: 80 of free text, then the number of triangles
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -24,13 +24,15 @@ def read_stl(path: Path) -> Surface:
     is_complete = len(data) >= _HEADER + count * _TRIANGLE.itemsize
     if count and is_complete:
         corners = np.frombuffer(data, _TRIANGLE, count, _HEADER)["corners"]
-    elif re.match(rb"\s*(\xef\xbb\xbf)?\s*solid", data, re.IGNORECASE) and (b"facet" in data.lower() or not count):
+    elif b"\0" not in data and re.match(rb"(\xef\xbb\xbf)?\s*solid", data, re.IGNORECASE):
         corners = _read_text(decode_text(data, path), path)
     elif len(data) < _HEADER:
         raise ValueError(f"{path}: expected text that begins with solid, or at least {_HEADER} bytes of binary STL")
     elif count:
-        expected = _HEADER + count * _TRIANGLE.itemsize
-        raise ValueError(f"{path}: announces {count} triangles ({expected} bytes) and holds {len(data)} bytes: cut short")
+        raise ValueError(
+            f"{path}: announces {count} triangles, which need {_HEADER + count * _TRIANGLE.itemsize} bytes, and has "
+            f"{len(data)}: cut short, make it again"
+        )
     elif len(data) >= _HEADER + _TRIANGLE.itemsize:
         raise ValueError(
             f"{path}: announces 0 triangles, yet {len(data) - _HEADER} bytes follow: its writer was interrupted or is "
@@ -55,4 +57,4 @@ def _read_text(text: str, path: Path) -> np.ndarray:
     if len(re.findall(r"\bfacet\b", text, re.IGNORECASE)) > len(loops):
         raise ValueError(f"{path}: its last facet is not closed by endloop: cut short, make it again")
     rows = [words[i : i + 3] for words in loops for i in (1, 5, 9)]
-    return parse_numbers(rows, path, "vertex").reshape(-1, 3, 3) if rows else np.empty((0, 3, 3))
+    return parse_triples(rows, path, "vertex").reshape(-1, 3, 3)

@@ -1,5 +1,6 @@
 """What the readers of mesh files return: triangles in parts, each part with its look."""
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,32 +84,30 @@ def to_bytes(colours: np.ndarray) -> np.ndarray:
 
 
 def decode_text(data: bytes, path: Path) -> str:
-    """Decode a text file: UTF-8, with or without byte order mark, else single bytes as Latin-1.
+    """Decode a text file: UTF-16 or UTF-8 by its byte order mark, else UTF-8, else single bytes as Latin-1.
 
     Raises:
-        ValueError: the file is UTF-16 or UTF-32, by its byte order mark.
+        ValueError: it begins with the mark of UTF-16 and is none.
     """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
-        raise ValueError(f"{path}: is text in UTF-16 or UTF-32, expected UTF-8: save it again as UTF-8")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: begins as text in UTF-16 and is none ({error}): save it as UTF-8") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")  # numbers and keywords are ASCII; only names and comments can differ
 
 
-def parse_numbers(rows: Sequence[Sequence[str]], path: Path, what: str) -> np.ndarray:
-    """Convert rows of words to float64 (N, C), naming the first row that is no row of C numbers in a ValueError."""
+def parse_triples(rows: Sequence[Sequence[str]], path: Path, what: str) -> np.ndarray:
+    """Convert rows of words to float64 (N, 3); a ValueError names the first that is not 3 numbers."""
     try:
-        return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+        return np.array(rows, dtype=np.float64).reshape(len(rows), 3)
     except ValueError:
-        width = len(rows[0])
-        for number, row in enumerate(rows):
+        for number, row in enumerate(rows, start=1):
             try:
-                [float(word) for word in row]
+                np.array(row, dtype=np.float64).reshape(3)
             except ValueError as error:
-                raise ValueError(f"{path}: {what} {number} is {' '.join(row)!r}, expected numbers") from error
-            if len(row) != width:
-                raise ValueError(
-                    f"{path}: {what} {number} has {len(row)} numbers, the ones before it {width}"
-                ) from None
+                raise ValueError(f"{path}: {what} {number} is {' '.join(row)!r}, expected 3 numbers") from error
         raise

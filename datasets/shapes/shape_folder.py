@@ -1,6 +1,5 @@
 """Folders of shapes, one cloud or mesh per file, and reading of any such file as points."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from datasets.labels import CATEGORY_NAMES
 from datasets.layouts import CLOUDS
+from datasets.shapes.file_listing import list_files, place_of
 from datasets.shapes.meshes import SUFFIXES as MESH_SUFFIXES
 from datasets.shapes.meshes import load_mesh, sample_surface
 from datasets.shapes.ply_clouds import read_points
@@ -34,6 +34,7 @@ def list_shape_files(folder: str | Path) -> list[ShapeFile]:
 
     Raises:
         FileNotFoundError: no such folder, or no shape in it.
+        PermissionError: a folder below it may not be read.
     """
     folder = Path(folder)
     if (folder / CLOUDS).is_dir():
@@ -48,22 +49,15 @@ def list_shape_files(folder: str | Path) -> list[ShapeFile]:
         ]
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of shapes at {folder}")
-    paths = sorted(path for path in _visible_files(folder) if path.suffix.lower() in SUFFIXES)
+    paths, unreadable = list_files(folder, lambda path: path.suffix.lower() in SUFFIXES)
+    if unreadable:
+        raise PermissionError(f"not all of {folder} may be read: {'; '.join(unreadable)}")
     if not paths:
         raise FileNotFoundError(
             f"no shapes in {folder}: expected {CLOUDS}/<synset>/<id>.ply or files {', '.join(SUFFIXES)} at any depth"
         )
-    places = [path.relative_to(folder) for path in paths]
-    parents = ["" if place.parent == Path() else place.parent.as_posix() for place in places]
-    return [ShapeFile(place.as_posix(), *rest) for place, *rest in zip(places, parents, paths)]
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return found
+    names = [path.relative_to(folder) for path in paths]
+    return [ShapeFile(name.as_posix(), place_of(name).category, path) for name, path in zip(names, paths)]
 
 
 def read_shape(path: str | Path, *, seed: int = 0) -> np.ndarray:

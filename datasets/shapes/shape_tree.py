@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.layouts import CLOUDS, RENDERS, fix
+from datasets.shapes.file_listing import is_hidden
 
 FIX = fix("shapenet shapenet_render")
 
@@ -54,7 +55,7 @@ def list_shapes(root: Path, *, with_views: bool = True) -> list[TreeShape]:
 def list_views(folder: Path) -> tuple[str, ...]:
     """List the names of the pictures in a folder, sorted; empty if there is no such folder."""
     try:
-        return tuple(sorted(name for name in os.listdir(folder) if name.endswith(".png")))
+        return tuple(sorted(name for name in os.listdir(folder) if name.endswith(".png") and not is_hidden(name)))
     except (FileNotFoundError, NotADirectoryError):
         return ()
 
@@ -69,7 +70,7 @@ def _list_clouds(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield (synset, id) of every cloud, sorted."""
     for synset in _subfolders(folder):
         for name in sorted(os.listdir(folder / synset)):
-            if name.endswith(".ply"):
+            if name.endswith(".ply") and not is_hidden(name):
                 yield synset, name.removesuffix(".ply")
 
 
@@ -77,4 +78,4 @@ def _subfolders(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))

@@ -15,7 +15,7 @@ def _touch(folder: Path, *names: str) -> None:
 
 
 def _names(folder: Path) -> list[tuple[str, str]]:
-    return [(mesh.synset, mesh.shape_id) for mesh in find_meshes(folder)]
+    return [(mesh.synset, mesh.shape_id) for mesh in find_meshes(folder).found]
 
 
 def test_sub_folders_become_synsets(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
 
 def test_no_mesh_is_an_error_that_says_what_was_sought_and_found(tmp_path: Path) -> None:
     _touch(tmp_path, "a.dae", "b.dae", "README")
-    with pytest.raises(FileNotFoundError, match=r"\.glb, \.obj, \.off, \.ply, \.stl, found 2 x \.dae, 1 x no suffix"):
+    with pytest.raises(FileNotFoundError, match=r"\.glb, \.gltf, \.obj, \.off, \.ply, \.stl, found 2 x \.dae, 1 x no suffix"):
         find_meshes(tmp_path)
 
 

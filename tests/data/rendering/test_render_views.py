@@ -164,7 +164,7 @@ def test_a_shape_does_not_depend_on_the_others_in_its_folder(tmp_path: Path) -> 
     both, alone = _meshes(tmp_path / "both"), _meshes(tmp_path / "alone")
     (alone / "box.off").unlink()
     for folder in (both, alone):
-        for mesh_file in find_meshes(folder):
+        for mesh_file in find_meshes(folder).found:
             convert_shape(mesh_file, settings=TINY, out=tmp_path / f"{folder.name}_out")
     clouds = [(tmp_path / f"{name}_out/ShapeNet/round/ball.ply").read_bytes() for name in ("both", "alone")]
     assert clouds[0] == clouds[1]
@@ -175,7 +175,7 @@ def test_shapes_differ_in_their_cameras_and_seeds_too(tmp_path: Path) -> None:
     poses = []
     for seed in (0, 1):
         settings = replace(TINY, seed=seed)
-        for mesh_file in find_meshes(folder):
+        for mesh_file in find_meshes(folder).found:
             convert_shape(mesh_file, settings=settings, out=tmp_path / str(seed))
             found = tmp_path / str(seed) / "ShapeNetRendering" / mesh_file.synset / mesh_file.shape_id / "cameras.npz"
             poses.append(read_cameras(found)[0].extrinsics[:3, 3].tobytes())
@@ -189,7 +189,7 @@ def test_z_up_meshes_are_rotated_to_y_up(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     trimesh.util.concatenate(parts).export(tmp_path / "in/box.off")
     settings = replace(TINY, up="z", num_points=5000)
-    convert_shape(find_meshes(tmp_path / "in")[0], settings=settings, out=tmp_path / "out")
+    convert_shape(find_meshes(tmp_path / "in").found[0], settings=settings, out=tmp_path / "out")
     points = np.asarray(trimesh.load(tmp_path / "out/ShapeNet/meshes/box.ply").vertices)
     expected = np.array([2.6, 4.0, 3.6])  # x, z, y
     np.testing.assert_allclose(np.ptp(points, axis=0), expected / np.linalg.norm(expected), atol=0.01)
@@ -203,7 +203,7 @@ def test_stored_pixels_and_points_agree(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     trimesh.creation.icosphere(subdivisions=4).export(tmp_path / "in/ball.ply")
     settings = replace(TINY, num_points=2048, size_px=137)
-    convert_shape(find_meshes(tmp_path / "in")[0], settings=settings, out=tmp_path)
+    convert_shape(find_meshes(tmp_path / "in").found[0], settings=settings, out=tmp_path)
     points = np.asarray(trimesh.load(tmp_path / "ShapeNet/meshes/ball.ply").vertices)
     caster = Raycaster(normalise_mesh(load_mesh(tmp_path / "in/ball.ply")))
     folder = tmp_path / "ShapeNetRendering/meshes/ball"
@@ -231,7 +231,7 @@ def test_real_meshes_convert(shared: Path, tmp_path: Path, name: str) -> None:
         mesh = tmp_path / "in" / name
         mesh.parent.mkdir(parents=True)
         mesh.write_bytes(archive.extractfile(member).read())
-    mesh_file = find_meshes(tmp_path / "in")[0]
+    mesh_file = find_meshes(tmp_path / "in").found[0]
     convert_shape(mesh_file, settings=TINY, out=tmp_path / "out")
     points = trimesh.load(tmp_path / "out/ShapeNet" / mesh_file.synset / f"{mesh_file.shape_id}.ply").vertices
     assert np.isfinite(points).all()

@@ -48,7 +48,7 @@ def test_a_damaged_binary_file_is_named(tmp_path, keep):
 def test_an_ascii_file_that_ends_early_is_not_taken_for_a_smaller_cloud(tmp_path):
     path = tmp_path / "short.ply"
     path.write_text(HEADER.format(count=4, properties=XYZ) + "0 0 0\n1 0 0\n0 1 0\n")
-    with pytest.raises(ValueError, match=r"short\.ply announces 4 vertices and holds 3"):
+    with pytest.raises(ValueError, match=r"short\.ply is not a readable PLY file .*row 3: early end-of-file"):
         read_points(path)
 
 
