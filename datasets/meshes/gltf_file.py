@@ -159,7 +159,11 @@ class _Reader:
         return attributes, indices.reshape(-1, 3)
 
     def _decode_draco(self, draco: Json, names: Json) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        decoded = _import_draco(self.arrays.path).decode(self.arrays.view(draco["bufferView"]))
+        package = _import_draco(self.arrays.path)
+        try:
+            decoded = package.decode(self.arrays.view(draco["bufferView"]))
+        except Exception as error:  # damaged bytes raise types of its own
+            raise ValueError(f"{self.arrays.path}: its {DRACO} cannot be decoded: {error}") from error
         attributes = {}
         for name, unique_id in draco["attributes"].items():
             values = np.asarray(decoded.get_attribute_by_unique_id(unique_id)["data"])

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from models.weights.weight_file import check_tensors, read_weights
+from models.weights.weight_file import check_tensors, read_weights, unwrap
 
 DEPTHS = (18, 34, 50)
 
@@ -40,7 +40,7 @@ class ImageResNet(nn.Module):
     def _load(self, path: Path) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"no image weights at {path}; pass none, imagenet or a torchvision state dict")
-        state = read_weights(path)
+        state = unwrap(read_weights(path))
         try:
             check_tensors(state)
             self.resnet.load_state_dict(state)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
-from models.weights.weight_file import check_tensors, read_weights
+from models.weights.weight_file import check_tensors, read_weights, unwrap
 
 # Second names of BatchNorms in the published networks. The part-seg T-Net reassigned its `bn3`, so that name is the
 # 512-d BatchNorm after `linear1` and not an alias of the one inside `conv3`.
@@ -168,6 +168,7 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
     try:
         if "method" in state:
             state, stored = _from_training_state(state)
+        state = unwrap(state)
         check_tensors(state)
         found = detect_encoder(state)
         if name is not None and name != found:

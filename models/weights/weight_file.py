@@ -3,14 +3,19 @@
 torch.load does not verify the checksums of its records, so a flipped byte of a tensor would pass it.
 """
 
+import pickle
+import re
 import zipfile
-from collections import Counter
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "base_model")
+_PREFIXES = ("module.", "_orig_mod.")
+_FOREIGN_NAME = re.compile(r"GLOBAL ([\w.]+)")
 _CHUNK = 2**20
 _IS_FOLDER = 0x10  # attribute of a record; torch would leave the memory of its tensor uninitialised
 
@@ -26,11 +31,17 @@ def read_weights(path: str | Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
     try:
-        with path.open("rb") as file:  # opened once for both, because the file may be replaced in between
+        with path.open("rb") as file:  # opened once for all, because the file may be replaced in between
+            check_kind(file)
             check_records(file)
             state = torch.load(file, map_location="cpu", weights_only=True)
+    except OtherKindError as error:
+        raise ValueError(f"{path} {error}") from error
     except Exception as error:  # torch and zipfile raise a dozen types for damaged or pickled-code files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch's text advises to load the file unsafely
+            found = _FOREIGN_NAME.search(str(error))
+            reason = f"it holds {found[1] if found else 'something'} beside tensors and plain values"
         raise ValueError(
             f"{path} is damaged or not a plain weight file ({reason}); take another copy of it, or write it again"
         ) from error
@@ -43,11 +54,47 @@ def check_tensors(state: dict) -> None:
     """Refuse a state dict that maps anything but names to tensors.
 
     Raises:
-        ValueError: names the first other entry.
+        ValueError: names the first other entry, or the first tensor that is not finite.
     """
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ValueError(f"no state dict of tensors: it holds a {type(value).__name__} under {key!r}")
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(f"{key} holds NaN or infinite weights: take weights of an earlier epoch")
+
+
+def unwrap(state: dict) -> dict:
+    """Return the tensors of a file whose writer put them under another name or behind a prefix.
+
+    Such are `{"state_dict": ...}` and the `module.` and `_orig_mod.` of DataParallel and torch.compile.
+    """
+    for name in _WRAPPERS:
+        inner = state.get(name)
+        if isinstance(inner, dict) and inner and all(isinstance(value, Tensor) for value in inner.values()):
+            state = inner
+            break
+    while prefix := next((p for p in _PREFIXES if state and all(str(key).startswith(p) for key in state)), None):
+        metadata = getattr(state, "_metadata", None)
+        state = OrderedDict((key.removeprefix(prefix), value) for key, value in state.items())
+        if metadata is not None:
+            state._metadata = metadata
+    return state
+
+
+class OtherKindError(ValueError):
+    """The file is of a kind that is often taken for weights."""
+
+
+def check_kind(file: BinaryIO) -> None:
+    """Raise an OtherKindError if a file is empty, a web page or a Git LFS pointer; leave it at its start."""
+    start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    file.seek(0)
+    if not start:
+        raise OtherKindError("is empty: download it again")
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise OtherKindError("is a web page, not weights: download it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise OtherKindError("is a Git LFS pointer, not weights: fetch the file itself with git lfs pull")
 
 
 def check_records(file: BinaryIO) -> None:

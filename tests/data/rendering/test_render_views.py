@@ -72,7 +72,7 @@ def test_failures_are_listed_and_the_rest_is_written(tmp_path: Path, capsys: pyt
     assert _run(folder, "--out", tmp_path / "out") == 1
     errors = capsys.readouterr().err
     assert f"failed: {folder / 'empty.obj'}: expected triangles" in errors
-    assert f"failed: {folder / 'text.off'}: not a readable .off mesh" in errors
+    assert f"failed: {folder / 'text.off'}: expected the word OFF at its start" in errors
     assert "2 of 4 meshes are written, 2 failed" in errors
     assert (tmp_path / "out/ShapeNet/round/ball.ply").is_file()
 

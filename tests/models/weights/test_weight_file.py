@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 
-from models.weights.weight_file import read_weights
+from models.weights.weight_file import check_tensors, read_weights, unwrap
 
 
 @pytest.fixture
@@ -91,3 +91,38 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_no_tensor(tmp_path):
             state = read_weights(path)
             assert state.keys() == original.keys()
             assert all(torch.equal(state[key], original[key]) for key in original), position
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is empty: download it again"),
+        (b"\n<!DOCTYPE html><html>", "is a web page, not weights: download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer, not weights: fetch the file itself"),
+    ],
+)
+def test_what_is_often_taken_for_weights_is_named(path, content, message):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"weights\.pth {message}"):
+        read_weights(path)
+
+
+def test_pickled_code_is_named_without_advice_to_run_it(path):
+    torch.save({"a": print}, path)
+    with pytest.raises(ValueError, match=r"\(it holds print beside tensors and plain values\)") as error:
+        read_weights(path)
+    assert "weights_only" not in str(error.value)
+    assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", None])
+def test_wrapped_tensors_are_found(prefix, wrapper):
+    state = {f"{prefix}conv.weight": torch.ones(1)}
+    found = unwrap(state if wrapper is None else {"epoch": 3, wrapper: state})
+    assert list(found) == ["conv.weight"]
+
+
+def test_weights_that_are_not_finite_are_named():
+    with pytest.raises(ValueError, match=r"conv\.bias holds NaN or infinite weights: take weights of an earlier epoch"):
+        check_tensors({"conv.weight": torch.ones(2), "conv.bias": torch.tensor([0.0, torch.nan])})
