@@ -3,7 +3,13 @@
 import numpy as np
 
 FAR = 16.0  # times a cloud's size; float32 then keeps its detail to about a millionth of that size
+_MOST_COLUMNS = 9  # coordinates, normal and colour
 _STEP = float(np.finfo(np.float32).eps)
+
+
+def is_points_last(shape: tuple[int, ...]) -> bool:
+    """Whether an array is (3, N) or (M, 3, N), points last: 3 rows of more columns than a point has attributes."""
+    return len(shape) >= 2 and shape[-2] == 3 and shape[-1] > _MOST_COLUMNS
 
 
 def to_float32(points: np.ndarray) -> np.ndarray:

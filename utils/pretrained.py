@@ -4,12 +4,14 @@ encoder = load("checkpoints/quickstart/models/best_model.pth")
 feature = encoder(points, normalize=True)  # (B, N, 3) -> (B, D)
 """
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.precision import far_warning
 from datasets.transforms.point_transforms import unit_sphere
 from models.weights.published import PretrainedEncoder, load_encoder
 from utils.evaluation.features import as_clouds, extract_features
@@ -50,7 +52,10 @@ class PointFeatures:
         """
         clouds = as_clouds(points)
         if normalize:
-            clouds = unit_sphere(clouds.cpu().numpy())
+            stored = points.detach().cpu().numpy() if isinstance(points, Tensor) else points
+            clouds = unit_sphere(np.asarray(stored, dtype=np.float64 if stored.dtype.itemsize > 4 else np.float32))
+        elif text := far_warning(clouds.cpu().numpy(), "pass normalize=True"):
+            warnings.warn(text, stacklevel=2)
         feature = extract_features(self.module, clouds, batch_size=batch_size)
         return torch.from_numpy(feature).to(points.device) if isinstance(points, Tensor) else feature
 

@@ -11,6 +11,7 @@ from data.checking.check_report import GLUE, Report
 from data.checking.cloud_stats import CloudStats, describe, duplicates, join, measure
 from data.parallel import Map
 from datasets.labelled.hdf5_clouds import check_layout, open_shard, read_labels, read_part_labels
+from datasets.precision import is_points_last
 
 
 class HDF5Set(NamedTuple):
@@ -90,7 +91,9 @@ def _check_shard(job: _Job) -> _Shard:
 
 def _check_points(file: h5py.File, path: Path) -> tuple[np.ndarray, CloudStats, list[str]]:
     """Return the rows of the sound clouds, their statistics, and a fault for each other cloud."""
-    points = file["data"][:].astype(np.float32)
+    points = file["data"][:]
+    if is_points_last(points.shape):
+        points = points.swapaxes(1, 2)
     finite = np.isfinite(points).all(axis=(1, 2))
     flat = (points == points[:, :1]).all(axis=(1, 2))
     faults = [f"{path}: row {row} has points that are not finite" for row in np.flatnonzero(~finite)]

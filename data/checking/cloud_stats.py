@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.precision import FAR
+
 AXES = "xyz"
 CLEAR_MAJORITY = 0.45  # share of the votes that decides the up-axis
 
@@ -73,8 +75,13 @@ def describe(stats: CloudStats) -> list[str]:
     votes = ", ".join(f"{axis} {share:.0%}" for axis, share in zip(AXES, up_votes(stats)))
     upright = likely_up_axis(stats)
     extent = (stats.extent / stats.radius[:, None]).mean(axis=0)  # (3,), comparable between sets of any scale
+    distance = stats.centroid / np.maximum(stats.extent.max(axis=1), np.finfo(np.float64).tiny)
+    is_far = distance > FAR
+    far = [
+        f"far: {is_far.sum()} clouds lie more than {FAR:.0f} times their size from the origin; read with --normalize"
+    ]
     extents = ", ".join(f"{axis} {size:.3g}" for axis, size in zip(AXES, extent))
-    return [
+    return (far if is_far.any() else []) + [
         f"scale: {_scale(stats)}; radius {stats.radius.min():.3g} .. {stats.radius.max():.3g} "
         f"(median {np.median(stats.radius):.3g}), centroid at most {stats.centroid.max():.3g} from the origin",
         f"mean extent in radii: {extents}",

@@ -9,6 +9,7 @@ import numpy as np
 
 from datasets.labels import SHAPENET_PART, PartCategory
 from datasets.layouts import CLASS_NAMES
+from datasets.precision import is_points_last
 
 _MAX_INFLATION = 1032  # the largest ratio of deflate
 
@@ -53,6 +54,11 @@ def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
             for key in keys:
                 if not isinstance(file[key], h5py.Dataset) or file[key].dtype.kind not in "iuf":
                     raise ValueError(f"{path}: {key} is no array of numbers ({file[key]}); make or download it again")
+                if file[key].is_virtual or file[key].external:
+                    kind = "virtual" if file[key].is_virtual else "external"
+                    raise ValueError(
+                        f"{path}: {key} is a {kind} data set, whose numbers lie elsewhere: store them in it"
+                    )
                 if file[key].nbytes > _MAX_INFLATION * path.stat().st_size:
                     raise ValueError(
                         f"{path}: {key} announces {file[key].nbytes} bytes, more than a file of this size can hold; "
@@ -66,7 +72,7 @@ def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
 
 
 def check_layout(file: h5py.File, path: Path) -> tuple[int, int]:
-    """Check the shapes of `data`, `label` and, where present, `pid`.
+    """Check the shapes of `data`, also with points last, of `label` and, where present, of `pid`.
 
     Returns:
         Number of clouds M and number of points in each.
@@ -74,6 +80,8 @@ def check_layout(file: h5py.File, path: Path) -> tuple[int, int]:
         ValueError: a shape differs from data (M, N, 3), label (M,) or (M, 1), pid (M, N).
     """
     data = file["data"].shape
+    if len(data) == 3 and is_points_last(data):
+        data = (data[0], data[2], data[1])
     if len(data) != 3 or data[2] != 3 or 0 in data:
         raise ValueError(f"{path}: data has shape {data}, expected (clouds, points, 3) with x, y, z last")
     num_clouds, num_points = data[:2]
@@ -86,11 +94,16 @@ def check_layout(file: h5py.File, path: Path) -> tuple[int, int]:
 
 
 def read_points(file: h5py.File, path: Path, num_points: int) -> np.ndarray:
-    """Read the first `num_points` points of every cloud in file order, (M, num_points, 3) float32, all finite."""
+    """Read the first `num_points` points of every cloud in file order, all finite.
+
+    Shape: -> (M, num_points, 3) float32; float64 where the file holds it, so that a far cloud can be centred first.
+    """
     stored = check_layout(file, path)[1]
     if not 1 <= num_points <= stored:
         raise ValueError(f"{path} holds {stored} points a cloud, {num_points} were asked for; pass 1 to {stored}")
-    points = file["data"][:, :num_points].astype(np.float32)
+    data = file["data"]
+    points = data[:, :, :num_points].swapaxes(1, 2) if is_points_last(data.shape) else data[:, :num_points]
+    points = points.astype(np.float64 if data.dtype.itemsize > 4 else np.float32)
     bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(bad):
         raise ValueError(

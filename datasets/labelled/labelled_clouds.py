@@ -32,14 +32,9 @@ class LabelledClouds(Dataset):
         points, labels = [], []
         for path in shards:
             with open_shard(path, ("data", "label")) as file:
-                if "pid" in file:
-                    raise ValueError(
-                        f"{path} holds part labels (pid): it is a shard of ShapeNetPart, which train_partseg.py reads; "
-                        "expected one label a cloud"
-                    )
                 clouds = read_points(file, path, num_points)
                 labels.append(read_labels(file, path, "label", len(class_names), fix=fix))
-            points.append(_to_unit_sphere(clouds, path) if normalize else clouds)
+            points.append(_to_unit_sphere(clouds, path) if normalize else clouds.astype(np.float32))
         self.points = torch.from_numpy(np.concatenate(points))
         self.labels = torch.from_numpy(np.concatenate(labels))
         self.class_names = class_names

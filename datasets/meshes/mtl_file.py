@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.meshes.surface import decode_text
 from datasets.shapes.views import load_view
+from datasets.text_files import decode_text
 
 # options of map_Kd and the most words that follow each; the numbers after -o, -s and -t may be fewer
 _OPTIONS = {"-blendu": 1, "-blendv": 1, "-bm": 1, "-boost": 1, "-cc": 1, "-clamp": 1, "-imfchan": 1, "-mm": 2}

@@ -8,7 +8,8 @@ import numpy as np
 
 from datasets.meshes.mtl_file import Material, read_materials
 from datasets.meshes.polygons import triangulate
-from datasets.meshes.surface import Look, Part, Surface, decode_text, parse_triples, to_bytes
+from datasets.meshes.surface import Look, Part, Surface, to_bytes
+from datasets.text_files import decode_text, parse_triples
 
 _NONE = -1  # in place of the index of texture coordinates
 

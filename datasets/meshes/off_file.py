@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.meshes.polygons import triangulate
-from datasets.meshes.surface import Look, Part, Surface, check_indices, decode_text, parse_triples, to_bytes
+from datasets.meshes.surface import Look, Part, Surface, check_indices, to_bytes
+from datasets.text_files import decode_text, parse_triples
 
 _HEADER = re.compile(r"(ST)?(C)?(N)?(4)?(n)?OFF(\s+BINARY)?")
 

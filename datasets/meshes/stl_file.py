@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.meshes.surface import Part, Surface, decode_text, parse_triples
+from datasets.meshes.surface import Part, Surface
+from datasets.text_files import decode_text, parse_triples
 
 _HEADER = 84  # bytes before the first triangle: 80 of free text, then the number of triangles
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])

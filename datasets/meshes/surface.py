@@ -1,7 +1,5 @@
 """What the readers of mesh files return: triangles in parts, each part with its look."""
 
-import codecs
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -81,33 +79,3 @@ def to_bytes(colours: np.ndarray) -> np.ndarray:
     colours = np.asarray(colours)
     largest = np.iinfo(colours.dtype).max if colours.dtype.kind in "iu" else 1
     return np.clip(colours.astype(np.float32) * np.float32(255 / largest), 0, 255)
-
-
-def decode_text(data: bytes, path: Path) -> str:
-    """Decode a text file: UTF-16 or UTF-8 by its byte order mark, else UTF-8, else single bytes as Latin-1.
-
-    Raises:
-        ValueError: it begins with the mark of UTF-16 and is none.
-    """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: begins as text in UTF-16 and is none ({error}): save it as UTF-8") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")  # numbers and keywords are ASCII; only names and comments can differ
-
-
-def parse_triples(rows: Sequence[Sequence[str]], path: Path, what: str) -> np.ndarray:
-    """Convert rows of words to float64 (N, 3); a ValueError names the first that is not 3 numbers."""
-    try:
-        return np.array(rows, dtype=np.float64).reshape(len(rows), 3)
-    except ValueError:
-        for number, row in enumerate(rows, start=1):
-            try:
-                np.array(row, dtype=np.float64).reshape(3)
-            except ValueError as error:
-                raise ValueError(f"{path}: {what} {number} is {' '.join(row)!r}, expected 3 numbers") from error
-        raise

@@ -113,7 +113,7 @@ def _find(root: Path, part: str) -> list[Path]:
 
 def _read(file: h5py.File, path: Path, num_points: int, table: PartTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read points (M, N, 3), categories (M,) and part labels (M, N) of one open shard."""
-    points = read_points(file, path, num_points)
+    points = read_points(file, path, num_points).astype(np.float32)
     advice = "make or download it again" if table is SHAPENET_PART else "correct it or the file of --parts"
     categories = read_labels(file, path, "label", len(table), fix=advice)
     return points, categories, read_part_labels(file, path, categories, table, fix=advice)[:, :num_points]

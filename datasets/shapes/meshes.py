@@ -13,7 +13,12 @@ from datasets.meshes.stl_file import read_stl
 from datasets.precision import to_float32
 
 _READERS = {
-    ".glb": read_gltf, ".gltf": read_gltf, ".obj": read_obj, ".off": read_off, ".ply": read_ply, ".stl": read_stl
+    ".glb": read_gltf,
+    ".gltf": read_gltf,
+    ".obj": read_obj,
+    ".off": read_off,
+    ".ply": read_ply,
+    ".stl": read_stl,
 }
 SUFFIXES = tuple(_READERS)
 # Rotation about x by -90 degrees: (x, y, z) -> (x, z, -y). Determinant +1; a swap of two axes would mirror the shape.

@@ -7,11 +7,13 @@ import numpy as np
 
 from datasets.labels import CATEGORY_NAMES
 from datasets.layouts import CLOUDS
+from datasets.precision import is_points_last, to_float32
 from datasets.shapes.file_listing import list_files, place_of
 from datasets.shapes.meshes import SUFFIXES as MESH_SUFFIXES
 from datasets.shapes.meshes import load_mesh, sample_surface
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import list_shapes
+from datasets.text_files import read_point_rows
 
 TEXT_SUFFIXES = (".pts", ".txt", ".xyz")
 SUFFIXES = tuple(sorted({*MESH_SUFFIXES, *TEXT_SUFFIXES, ".npy"}))
@@ -64,7 +66,8 @@ def read_shape(path: str | Path, *, seed: int = 0) -> np.ndarray:
     """Read the points of a cloud in file order, or sample MESH_POINTS uniform points on a mesh.
 
     Args:
-        path: an OFF, OBJ, STL or GLB mesh; PLY with or without faces; NumPy (N, 3 or more); text with x y z first.
+        path: an OFF, OBJ, STL, GLB or GLTF mesh; PLY with or without faces; NumPy (N, 3 or more) or (3, N); text, see
+            `read_point_rows`.
         seed: of the surface samples.
     Returns:
         (N, 3) float32, N >= 1, finite.
@@ -78,22 +81,32 @@ def read_shape(path: str | Path, *, seed: int = 0) -> np.ndarray:
         raise ValueError(f"{path} is no shape: expected one of {', '.join(SUFFIXES)}, found {suffix or 'no suffix'!r}")
     if not path.is_file():
         raise FileNotFoundError(f"no shape at {path}")
-    if suffix == ".npy" or suffix in TEXT_SUFFIXES:
-        return _read_rows(path, suffix)
+    if suffix == ".npy":
+        return _points_of(_load_array(path), path)
+    if suffix in TEXT_SUFFIXES:
+        return _points_of(read_point_rows(path), path)
     if suffix == ".ply" and not _has_faces(path):
         return read_points(path)
     return sample_surface(load_mesh(path), MESH_POINTS, np.random.default_rng(seed))[0]
 
 
-def _read_rows(path: Path, suffix: str) -> np.ndarray:
+def _load_array(path: Path) -> np.ndarray:
+    """Load an array (N, C); one stored with points last, (3, N) or with a leading 1, is brought to this shape."""
     try:
-        rows = np.load(path, allow_pickle=False) if suffix == ".npy" else np.loadtxt(path, ndmin=2)
-        points = np.asarray(rows, dtype=np.float32)
+        array = np.load(path, allow_pickle=False)
     except Exception as error:  # a damaged header makes numpy raise TokenError, SyntaxError, MemoryError ...
-        raise ValueError(f"{path} is not a readable table of points ({error})") from error
-    if points.ndim != 2 or len(points) == 0 or points.shape[1] < 3 or not np.isfinite(points[:, :3]).all():
-        raise ValueError(f"{path}: expected finite points (N, 3 or more), N >= 1, got an array {points.shape}")
-    return np.ascontiguousarray(points[:, :3])
+        raise ValueError(f"{path} is not a readable array ({error})") from error
+    if array.ndim == 3 and len(array) == 1:
+        array = array[0]
+    return array.T if array.ndim == 2 and is_points_last(array.shape) else array
+
+
+def _points_of(rows: np.ndarray, path: Path) -> np.ndarray:
+    """Return the first three columns of a table (N, C) as float32 points (N, 3)."""
+    is_table = rows.ndim == 2 and len(rows) > 0 and rows.shape[1] >= 3 and rows.dtype.kind in "iuf"
+    if not is_table or not np.isfinite(rows[:, :3]).all():
+        raise ValueError(f"{path}: expected finite points (N, 3 or more), N >= 1, got an array {rows.shape}")
+    return np.ascontiguousarray(to_float32(rows[:, :3]))
 
 
 def _has_faces(path: Path) -> bool:

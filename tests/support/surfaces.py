@@ -31,7 +31,8 @@ def glb(arrays: Sequence[np.ndarray], content: Mapping[str, Any], accessors: Map
         views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": array.nbytes})
         described.append(
             {"bufferView": number, "componentType": _COMPONENTS[array.dtype.str[1:]], "count": len(array)}
-            | {"type": _TYPES[width]} | (accessors or {}).get(number, {})
+            | {"type": _TYPES[width]}
+            | (accessors or {}).get(number, {})
         )
         binary += array.tobytes() + bytes(-array.nbytes % 4)
     whole = {"asset": {"version": "2.0"}, "buffers": [{"byteLength": len(binary)}], "bufferViews": views}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from datasets.precision import is_points_last
 from models.distributed import get_world_size
 from utils.processes.collectives import gather_rank_rows, rank_rows
 from utils.run.log import is_terminal
@@ -73,7 +74,8 @@ def as_clouds(points: np.ndarray | Tensor) -> Tensor:
         points = np.ascontiguousarray(points, points.dtype.newbyteorder("="))
     clouds = torch.as_tensor(points, dtype=torch.float32).detach()
     if clouds.ndim != 3 or clouds.shape[2] != 3 or 0 in clouds.shape:
-        raise ValueError(f"expected clouds (M, N, 3) with M, N >= 1, got {tuple(clouds.shape)}")
+        last = "; put points first, for example with swapaxes(1, 2)" if is_points_last(clouds.shape) else ""
+        raise ValueError(f"expected clouds (M, N, 3) with M, N >= 1, got {tuple(clouds.shape)}{last}")
     check_finite(clouds, 0, "point")
     return clouds
 

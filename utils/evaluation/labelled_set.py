@@ -8,6 +8,7 @@ import numpy as np
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labelled.modelnet40 import ModelNet40
 from datasets.labelled.scanobjectnn import VARIANTS, ScanObjectNN
+from datasets.precision import far_warning
 from utils.settings import Settings, flag
 
 DATASETS = {"modelnet40": ModelNet40, "scanobjectnn": ScanObjectNN}
@@ -61,12 +62,14 @@ def describe_clouds(settings: LabelledSetSettings, clouds: LabelledClouds) -> di
 
 
 def size_warning(points: np.ndarray) -> str | None:
-    """Warn of clouds so large that unscaled features reflect little but their size; return None where there are none.
+    """Warn of clouds so far or so large that unscaled features reflect little else; return None where there are none.
 
     Args:
         points: (M, N, 3).
     """
     points = np.asarray(points)
+    if text := far_warning(points, "pass --normalize"):
+        return text
     radius = np.linalg.norm(points - points.mean(axis=1, keepdims=True), axis=2).max(axis=1)
     median, largest = float(np.median(radius)), float(radius.max())
     if largest <= _LARGE * median:

@@ -46,7 +46,9 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
 
 def test_no_mesh_is_an_error_that_says_what_was_sought_and_found(tmp_path: Path) -> None:
     _touch(tmp_path, "a.dae", "b.dae", "README")
-    with pytest.raises(FileNotFoundError, match=r"\.glb, \.gltf, \.obj, \.off, \.ply, \.stl, found 2 x \.dae, 1 x no suffix"):
+    with pytest.raises(
+        FileNotFoundError, match=r"\.glb, \.gltf, \.obj, \.off, \.ply, \.stl, found 2 x \.dae, 1 x no suffix"
+    ):
         find_meshes(tmp_path)
 
 

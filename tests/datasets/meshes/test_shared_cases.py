@@ -51,7 +51,9 @@ def test_instances_are_eight() -> None:
 
 def test_draco_is_refused_by_name() -> None:
     """The bytes of the case are no Draco, so it is refused with the package, too."""
-    with pytest.raises(ValueError, match=r"glb_draco_mixed\.glb: .*KHR_draco_mesh_compression(; run: pip install DracoPy)?"):
+    with pytest.raises(
+        ValueError, match=r"glb_draco_mixed\.glb: .*KHR_draco_mesh_compression(; run: pip install DracoPy)?"
+    ):
         load_mesh(CASES / "glb_draco_mixed.glb")
 
 
