@@ -1,6 +1,7 @@
 """data.rendering.shape_writer: the files of one shape."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,8 +12,6 @@ from data.rendering import shape_writer
 from data.rendering.orbit import orbit_cameras
 from data.rendering.shape_writer import encode_depth, is_finished, write_shape
 from datasets.shapes.cameras import decode_depth, read_cameras
-
-View = tuple[np.ndarray, np.ndarray]
 
 
 def _shape(num_views=3):
@@ -45,11 +44,8 @@ def test_cloud_is_a_binary_ply_of_float_coordinates_alone(tmp_path):
     write_shape(tmp_path, "02", "a", *_shape())
     header = (tmp_path / "ShapeNet/02/a.ply").read_bytes().split(b"end_header")[0].decode()
     assert "binary_little_endian" in header
-    assert [line for line in header.splitlines() if line.startswith("property")] == [
-        "property float x",
-        "property float y",
-        "property float z",
-    ]
+    properties = [line for line in header.splitlines() if line.startswith("property")]
+    assert properties == ["property float x", "property float y", "property float z"]
 
 
 def test_depth_steps_are_finer_than_a_ten_thousandth(tmp_path):
@@ -74,32 +70,25 @@ def test_names_of_more_than_a_hundred_views_sort_like_the_cameras(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["_write_npz", "encode_depth", "_camera_arrays"])
-def test_a_shape_stopped_half_way_does_not_count(tmp_path, monkeypatch, step):
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shape_writer, step, stop)
-        with pytest.raises(KeyboardInterrupt):
-            write_shape(tmp_path, "02", "a", *_shape())
+def test_a_shape_stopped_half_way_does_not_count(tmp_path, step):
+    with patch.object(shape_writer, step, side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        write_shape(tmp_path, "02", "a", *_shape())
     assert not is_finished(tmp_path, "02", "a")
     assert not (tmp_path / "ShapeNetRendering").exists()  # readers see nothing of it
     write_shape(tmp_path, "02", "a", *_shape())
     assert is_finished(tmp_path, "02", "a")
 
 
-def test_a_shape_stopped_before_its_cloud_is_in_place_does_not_count(tmp_path, monkeypatch):
+def test_a_shape_stopped_before_its_cloud_is_in_place_does_not_count(tmp_path):
     rename = Path.rename
 
-    def stop_at_cloud(path: Path, target: Path) -> Path:
+    def stop_at_cloud(path, target):
         if Path(target).suffix == ".ply" and "ShapeNet" in Path(target).parts:
             raise KeyboardInterrupt
         return rename(path, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", stop_at_cloud)
-        with pytest.raises(KeyboardInterrupt):
-            write_shape(tmp_path, "02", "a", *_shape())
+    with patch.object(Path, "rename", stop_at_cloud), pytest.raises(KeyboardInterrupt):
+        write_shape(tmp_path, "02", "a", *_shape())
     assert (tmp_path / "ShapeNetRendering/02/a").is_dir()
     assert not is_finished(tmp_path, "02", "a")
 

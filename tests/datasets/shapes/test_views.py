@@ -1,4 +1,5 @@
 import zlib
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -85,9 +86,7 @@ def test_a_picture_larger_than_any_rendering_is_refused_before_it_takes_memory(t
 
 
 def test_a_picture_whose_bytes_ask_for_more_memory_than_there_is_is_named(view, monkeypatch):
-    def load(image):
-        raise MemoryError
-
+    load = Mock(side_effect=MemoryError)
     monkeypatch.setattr(Image.Image, "load", load)
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
     with pytest.raises(ValueError, match=r"00\.png is not a readable picture \(MemoryError\)"):

@@ -32,13 +32,6 @@ def test_every_sample_is_read_once_and_streams_are_equal(counts, streams):
     assert max(lengths) - min(lengths) <= 1
 
 
-def test_epochs_and_seeds_differ_and_repeat():
-    counts = [7, 11, 13]
-    assert emitted(counts, 2, 5, seed=3, epoch=4) == emitted(counts, 2, 5, seed=3, epoch=4)
-    different = [emitted(counts, 2, 5, seed, epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0), (2, 5))]
-    assert all(a != b for i, a in enumerate(different) for b in different[:i])
-
-
 @pytest.mark.parametrize("length, buffer", [(97, 1), (97, 10), (97, 97), (5, 100), (0, 3)])
 def test_a_shuffle_buffer_gives_out_only_what_it_can_hold(length, buffer):
     positions = shard_order.emission_order(length, buffer, 0, 0, 0)
