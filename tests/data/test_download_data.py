@@ -97,10 +97,8 @@ def test_where_a_link_holds_another_set_both_are_found(tmp_path, links):
     pack(links / LINKS["scanobjectnn"], write_modelnet40(tmp_path / "tree"))
     done = download(tmp_path, "--out", "out", "scanobjectnn", "modelnet40")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
-        "ScanObjectNN",
-        "modelnet40_ply_hdf5_2048",
-    }
+    folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert folders == {"ScanObjectNN", "modelnet40_ply_hdf5_2048"}
     assert len((tmp_path / "bin" / "calls").read_text().splitlines()) == 2
 
 

@@ -12,12 +12,12 @@ def cut(keep: int) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(path.read_bytes()[:keep])
 
 
-def flip(place: int | bytes, offset: int = 0) -> Callable[[Path], object]:
-    """Change a bit of a file, at a byte or at an offset from the first occurrence of a content."""
+def flip(place: int | bytes) -> Callable[[Path], object]:
+    """Change a bit of a file, in the byte of that number or in the first byte of a content."""
 
     def damage(path: Path) -> None:
         raw = bytearray(path.read_bytes())
-        raw[(place if isinstance(place, int) else raw.index(place)) + offset] ^= 1
+        raw[place if isinstance(place, int) else raw.index(place)] ^= 1
         path.write_bytes(raw)
 
     return damage

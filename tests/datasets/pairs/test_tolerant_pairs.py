@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.pairs.tolerant_pairs import MAX_IN_A_ROW, TolerantPairs
-from tests.support.damage import cut
+from tests.support.damage import cut, flip
 from tests.support.tiny_trees import cloud, pack, write_ply, write_shapenet
 
 SHAPES = [f"02/{i:02d}" for i in range(20)]
@@ -104,9 +104,7 @@ def test_an_index_that_does_not_exist_is_no_fault_of_the_data(root):
 def test_a_damaged_cloud_of_a_packed_file_is_skipped(root, tmp_path):
     path = pack(root, tmp_path / "all.h5")
     packed = PackedRender(path, num_points=61, image_size=8)
-    content = bytearray(path.read_bytes())
-    content[content.index(packed.read_points(4).tobytes()) + 100] ^= 1
-    path.write_bytes(bytes(content))
+    flip(packed.read_points(4).tobytes())(path)
     tolerant = TolerantPairs(PackedRender(path, num_points=61, image_size=8))
     assert tolerant[4]["index"] == 5
     assert "the cloud of 02/04 has another checksum" in tolerant[4]["fault"]

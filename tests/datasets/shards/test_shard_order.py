@@ -1,6 +1,7 @@
 """The order of reading: every sample once, equal parts, the same whoever reads."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -42,19 +43,20 @@ def test_a_shuffle_buffer_gives_out_only_what_it_can_hold(length, buffer):
         assert positions.tolist() == list(range(length))
 
 
-def test_seed_epoch_and_stream_each_change_the_shuffle():
-    orders = [shard_order.emission_order(50, 8, *key).tolist() for key in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))]
-    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
-
-
-def test_seed_and_epoch_each_change_the_order_of_shards():
-    orders = [shard_order.shard_order(30, *key).tolist() for key in ((0, 0), (1, 0), (0, 1))]
-    assert all(sorted(one) == list(range(30)) for one in orders)
-    assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
-
-
-def test_what_is_left_in_the_buffer_is_shuffled_too():
-    assert shard_order.emission_order(20, 20, 0, 0, 0).tolist() != list(range(20))
+@pytest.mark.parametrize(
+    "order, others",
+    [
+        (partial(shard_order.emission_order, 50, 8), [(1, 0, 0), (0, 1, 0), (0, 0, 1)]),
+        (partial(shard_order.emission_order, 20, 20), [(1, 0, 0)]),
+        (partial(shard_order.shard_order, 30), [(1, 0), (0, 1)]),
+    ],
+    ids=["samples", "all in the buffer", "shards"],
+)
+def test_an_order_is_a_shuffle_that_repeats_and_seed_epoch_and_stream_each_change(order, others):
+    zeros = (0,) * len(others[0])
+    first, again, *rest = (order(*key).tolist() for key in (zeros, zeros, *others))
+    assert first == again
+    assert len({*map(tuple, (sorted(first), first, *rest))}) == len(others) + 2
 
 
 def test_any_sample_can_leave_first():
