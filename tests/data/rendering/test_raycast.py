@@ -43,11 +43,6 @@ def test_depth_of_a_tilted_plane_is_exact_at_every_pixel_centre():
     np.testing.assert_allclose(points @ plane.face_normals[0], 0, atol=1e-6)
 
 
-def test_depth_does_not_depend_on_supersampling():
-    caster, camera = Raycaster(_two_spheres()), _front()
-    np.testing.assert_array_equal(caster.render(camera, supersample=1)[1], caster.render(camera, supersample=3)[1])
-
-
 def test_a_visible_point_hits_its_pixel():
     """The pixel's own surface point lies within the pixel's footprint of the sampled point, along its face."""
     mesh = _two_spheres()
@@ -113,33 +108,30 @@ def test_alpha_is_the_share_of_rays_that_hit():
     assert len(np.unique(rgba[..., 3])) > 3
 
 
-def test_supersampling_refines_edges_and_one_ray_does_not():
-    caster, camera = Raycaster(_two_spheres()), _front()
-    assert set(np.unique(caster.render(camera, supersample=1)[0][..., 3])) == {0, 255}
-    assert len(np.unique(caster.render(camera, supersample=2)[0][..., 3])) == 6  # 0 to 5 of 5 rays
+def test_supersampling_refines_edges_and_leaves_the_depth():
+    caster = Raycaster(_two_spheres())
+    (single, depth), (refined, refined_depth) = (caster.render(_front(), supersample=count) for count in (1, 2))
+    assert set(np.unique(single[..., 3])) == {0, 255}
+    assert len(np.unique(refined[..., 3])) == 6  # 0 to 5 of 5 rays
+    np.testing.assert_array_equal(depth, refined_depth)
+    assert not refined[refined[..., 3] == 0].any()  # no colour hides under transparent pixels
 
 
-def test_edge_pixels_keep_the_colour_of_the_surface():
-    """Not darkened towards a background: the colour is not premultiplied."""
+def test_edge_pixels_keep_the_colour_of_the_surface_and_rays_lie_evenly():
+    """Not darkened towards a background: the colour is not premultiplied. The picture does not lean to one side."""
     rgba, _ = Raycaster(_square(0.777)).render(_front())
     covered = rgba[rgba[..., 3] > 0]
     assert (covered[:, 3] < 255).any()
     assert len(np.unique(covered[:, :3], axis=0)) == 1
+    np.testing.assert_array_equal(rgba[..., 3], rgba[::-1, :, 3])
+    np.testing.assert_array_equal(rgba[..., 3], rgba[:, ::-1, 3])
 
 
-def test_no_colour_hides_under_transparent_pixels():
-    rgba, _ = Raycaster(_two_spheres()).render(_front())
-    assert not rgba[rgba[..., 3] == 0].any()
-
-
-def test_flipped_faces_are_lit_alike():
-    upright, flipped = (Raycaster(_square(flipped=flip)).render(_front())[0] for flip in (False, True))
-    np.testing.assert_array_equal(upright, flipped)
-
-
-def test_both_sides_of_an_open_surface_are_lit():
+def test_both_sides_of_an_open_surface_and_flipped_faces_are_lit_alike():
     caster = Raycaster(_square())
-    np.testing.assert_array_equal(caster.render(_front())[0], caster.render(_front(-2.0))[0])
+    front, _ = caster.render(_front())
+    np.testing.assert_array_equal(front, caster.render(_front(-2.0))[0])
+    np.testing.assert_array_equal(front, Raycaster(_square(flipped=True)).render(_front())[0])
 
 
 def test_faces_that_meet_at_an_angle_differ_in_brightness():
@@ -164,13 +156,6 @@ def test_a_floor_that_runs_on_behind_the_camera_fills_the_lower_frame():
     rgba, _ = Raycaster(trimesh.Trimesh(corners, [[0, 1, 2], [0, 2, 3]], process=False)).render(_front())
     assert (rgba[SIZE * 3 // 4 :, :, 3] == 255).all()
     assert not rgba[: SIZE // 2].any()
-
-
-def test_rays_lie_evenly_about_the_pixel_centre():
-    """Else the picture of a square in the middle of the frame would lean to one side."""
-    alpha = Raycaster(_square(0.777)).render(_front())[0][..., 3]
-    np.testing.assert_array_equal(alpha, alpha[::-1])
-    np.testing.assert_array_equal(alpha, alpha[:, ::-1])
 
 
 def test_first_hits_agree_with_the_depth_map():

@@ -75,12 +75,19 @@ def test_each_variant_reads_its_own_files(tmp_path, variant):
     assert dataset.class_names[14] == "toilet"
 
 
-def test_the_folder_name_of_the_official_scan_archive_is_accepted(tmp_path):
-    write_scanobjectnn(tmp_path).rename(tmp_path / "h5_files")
-    assert len(ScanObjectNN(tmp_path, "train", num_points=7)) == 3
-    (tmp_path / "ScanObjectNN").mkdir()
-    (tmp_path / "h5_files").rename(tmp_path / "ScanObjectNN" / "h5_files")
-    assert len(ScanObjectNN(tmp_path, "train", num_points=7)) == 3
+@pytest.mark.parametrize(
+    "read, write, name",
+    [
+        (ScanObjectNN, write_scanobjectnn, "h5_files"),
+        (ScanObjectNN, write_scanobjectnn, "ScanObjectNN/h5_files"),
+        (ShapeNetPart, write_shapenet_part, "hdf5_data"),
+        (ModelNet40, write_modelnet40, "mine"),
+    ],
+)
+def test_folder_names_of_the_official_archives_are_accepted_and_any_for_modelnet40(tmp_path, read, write, name):
+    (tmp_path / "root" / name).parent.mkdir(parents=True)
+    write(tmp_path).rename(tmp_path / "root" / name)
+    assert len(read(tmp_path / "root", "test", num_points=7)) == 3
 
 
 @pytest.mark.parametrize(
@@ -114,20 +121,10 @@ def test_a_part_item_holds_points_category_and_part_labels(tmp_path):
     assert item["part_label"][:4].tolist() == [47, 48, 49, 47]
 
 
-def test_the_folder_name_of_the_official_part_archive_is_accepted(tmp_path):
-    write_shapenet_part(tmp_path).rename(tmp_path / "hdf5_data")
-    assert len(ShapeNetPart(tmp_path, "val", num_points=97)) == 3
-
-
-def test_files_are_opened_read_only(tmp_path):
+def test_files_are_opened_read_only_and_no_handle_stays_open(tmp_path):
     path = write_modelnet40(tmp_path) / "ply_data_test0.h5"
     with h5py.File(path, "r"):  # HDF5 lets a second reader in, and no writer
-        ModelNet40(tmp_path, "test", num_points=5)
-
-
-def test_no_handle_stays_open(tmp_path):
-    path = write_modelnet40(tmp_path) / "ply_data_test0.h5"
-    dataset = ModelNet40(tmp_path, "test", num_points=5)
+        dataset = ModelNet40(tmp_path, "test", num_points=5)
     with h5py.File(path, "r+") as file:  # refused while a reader has it open
         file["label"][0] = 0
     assert dataset.labels[0] == 2
@@ -236,11 +233,6 @@ def test_part_labels_at_fault_are_named(tmp_path, damage, message):
 def test_an_unknown_split_or_variant_lists_the_known_ones(tmp_path, make, allowed):
     with pytest.raises(ValueError, match=allowed):
         make(tmp_path)
-
-
-def test_the_root_may_hold_a_folder_of_shards_of_any_name(tmp_path):
-    write_modelnet40(tmp_path).rename(tmp_path / "mine")
-    assert len(ModelNet40(tmp_path, "test", num_points=5)) == 3
 
 
 def test_of_several_such_folders_one_must_be_named(tmp_path):

@@ -152,7 +152,3 @@ def test_a_size_below_two_is_refused(packed, name):
 def test_there_are_no_items_beyond_the_ends(packed, index):
     with pytest.raises(IndexError, match=f"no item {index}: the data set holds 4"):
         PackedRender(packed, image_size=8)[index]
-
-
-def test_iteration_ends(packed):
-    assert sum(1 for _ in PackedRender(packed, image_size=8)) == 4

@@ -110,6 +110,8 @@ def test_the_background_shows_in_the_picture(root):
 
 def test_limit_keeps_the_first_shapes(root):
     assert [shape.shape_id for shape in ShapeNetRender(root, limit=2).shapes] == ["a", "b"]
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        ShapeNetRender(root, limit=0)
 
 
 def test_the_expected_number_of_shapes_is_checked(root):
@@ -163,8 +165,3 @@ def test_without_augmentation_views_of_two_sizes_are_an_error_that_says_what_to_
     message = r"c/rendering/00\.png has 5 x 4 pixels, .* 16 x 16; .*data\.pack ROOT\) and pass --packed$"
     with pytest.raises(ValueError, match=message):
         dataset[2]
-
-
-def test_a_limit_below_one_is_refused(root):
-    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
-        ShapeNetRender(root, limit=0)

@@ -21,15 +21,11 @@ def view(tmp_path):
 @pytest.mark.parametrize(
     "background, rgb", [("black", (0, 0, 0)), ("white", (255, 255, 255)), ((7, 80, 9), (7, 80, 9))]
 )
-def test_transparent_pixels_take_the_background_and_not_the_hidden_colour(view, background, rgb):
-    pixels = np.asarray(load_view(view, background))
+def test_transparent_pixels_take_the_background_and_not_the_hidden_colour_and_opaque_ones_stay(view, background, rgb):
+    pixels, inside = np.asarray(load_view(view, background)), disc_view(16)[..., 3] == 255
     assert pixels.shape == (16, 16, 3)
-    assert pixels[0, 0].tolist() == list(rgb)
-
-
-def test_opaque_pixels_keep_their_colour(view):
-    inside = disc_view(16)[..., 3] == 255
-    np.testing.assert_array_equal(np.asarray(load_view(view))[inside], disc_view(16)[inside][:, :3])
+    assert (pixels[~inside] == rgb).all()
+    np.testing.assert_array_equal(pixels[inside], disc_view(16)[inside][:, :3])
 
 
 def test_half_transparent_pixels_are_mixed_by_their_alpha(tmp_path):

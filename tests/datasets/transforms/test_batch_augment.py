@@ -97,23 +97,14 @@ def assert_same_distribution(ours, theirs):
     assert ks_2samp(np.asarray(ours, np.float64).ravel(), np.asarray(theirs, np.float64).ravel()).pvalue > 0.01
 
 
-def test_scale_factors_have_one_distribution(both):
+def test_scale_factors_shifts_and_noise_have_one_distribution(both):
     settings, single, batch = both
-    assert_same_distribution(batch.factor, single.factor)
+    pairs = [(batch.factor, single.factor), (batch.noise, single.noise), *zip(batch.shift.T, single.shift.T)]
+    for ours, theirs in pairs:
+        assert_same_distribution(ours, theirs)
     width = settings.max_scale - 1 / settings.max_scale
     assert kstest(batch.factor.double(), "uniform", (1 / settings.max_scale, width)).pvalue > 0.01
-
-
-def test_shifts_have_one_distribution_along_each_axis(both):
-    _, single, batch = both
-    for ours, theirs in zip(batch.shift.T, single.shift.T):
-        assert_same_distribution(ours, theirs)
     assert np.abs(np.corrcoef(batch.shift.T) - np.eye(3)).max() < 0.06
-
-
-def test_noise_has_one_distribution_and_its_limit(both):
-    _, single, batch = both
-    assert_same_distribution(batch.noise, single.noise)
     assert batch.noise.abs().max() <= 0.05
     assert len(batch.noise.unique()) > 0.95 * batch.noise.numel()
 
@@ -153,19 +144,12 @@ def test_strengths_of_each_adjustment_have_one_distribution(image_draws, which):
     assert kstest(batch.factor[:, which].double(), "uniform", (0.6, 0.8)).pvalue > 0.01
 
 
-def test_orders_of_the_adjustments_are_equally_frequent(image_draws):
-    orders = [tuple(row) for row in image_draws[1].order.tolist()]
-    counts = [orders.count(order) for order in itertools.permutations(ADJUSTMENTS)]
-    assert sum(counts) == COUNT
-    assert chisquare(counts).pvalue > 0.001
-
-
-def test_half_of_the_images_are_mirrored(image_draws):
-    assert abs(int(image_draws[1].flip.sum()) - COUNT / 2) < 4 * math.sqrt(COUNT) / 2
-
-
-def test_what_is_drawn_for_an_image_says_nothing_of_the_rest(image_draws):
+def test_orders_are_equally_frequent_half_of_the_images_mirrored_and_each_draw_independent_of_the_rest(image_draws):
     _, batch = image_draws
+    orders, counts = batch.order.unique(dim=0, return_counts=True)
+    assert orders.tolist() == [list(order) for order in itertools.permutations(sorted(ADJUSTMENTS))]
+    assert chisquare(counts).pvalue > 0.001
+    assert abs(int(batch.flip.sum()) - COUNT / 2) < 4 * math.sqrt(COUNT) / 2
     table = torch.cat([batch.order[:, :2], batch.factor, batch.flip[:, None]], dim=1).T
     correlation = torch.corrcoef(table.double())
     correlation[0, 1] = correlation[1, 0] = 0  # first and second place exclude each other
