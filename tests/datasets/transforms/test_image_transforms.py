@@ -80,28 +80,26 @@ def test_the_input_stays_and_the_result_is_square_and_depends_on_the_generator_a
     assert torch.equal(values, T.to_pixels(picture()))
 
 
-def draws(count):
+@pytest.fixture(scope="module")
+def draws():
     rng = np.random.default_rng(0)
-    return [T.draw_image(rng) for _ in range(count)]
+    return [T.draw_image(rng) for _ in range(2000)]
 
 
-def test_jitter_draws_the_factors_of_torchvisions_color_jitter():
+def test_jitter_draws_the_factors_of_torchvisions_color_jitter(draws):
     reference = transforms.ColorJitter(0.4, 0.4, 0.4)
     assert reference.hue is None
-    factors = np.stack([draw.factor for draw in draws(2000)])
+    factors = np.stack([draw.factor for draw in draws])
     for which, name in ((T.BRIGHTNESS, "brightness"), (T.CONTRAST, "contrast"), (T.SATURATION, "saturation")):
         assert_uniform(factors[:, which], *getattr(reference, name))
 
 
-def test_jitter_applies_its_three_changes_in_every_order_equally_often():
-    orders = [tuple(draw.order.tolist()) for draw in draws(1200)]
+def test_changes_come_in_every_order_equally_often_and_half_of_the_pictures_are_mirrored(draws):
+    orders = [tuple(draw.order.tolist()) for draw in draws]
     counts = [orders.count(order) for order in itertools.permutations(T.ADJUSTMENTS)]
-    assert sum(counts) == 1200
+    assert sum(counts) == len(draws)
     assert chisquare(counts).pvalue > 0.001
-
-
-def test_half_of_the_pictures_are_mirrored():
-    assert abs(sum(draw.flip for draw in draws(1000)) - 500) < 64  # 4 standard deviations
+    assert abs(sum(draw.flip for draw in draws) - 1000) < 90  # 4 standard deviations
 
 
 @pytest.mark.parametrize("flip", [False, True])
