@@ -11,6 +11,7 @@ from models.layers import row_norm
 from models.layers.pooled_conv import PooledConv
 from models.layers.row_norm import PointwiseConv
 from models.rows import CloudRows
+from tests.support.random_norms import randomise_norms
 
 C, D = 5, 7
 LENGTHS = [18, 1, 40]
@@ -25,14 +26,10 @@ def block(request, monkeypatch):
 def randomise(layer):
     """Give a layer scales of both signs, two of them 0 and one without a shift, and running statistics."""
     torch.manual_seed(0)
-    norm = layer.double()[1]
+    norm = randomise_norms(layer.double())[1]
     with torch.no_grad():
-        norm.weight.copy_(torch.randn(D))
-        norm.bias.copy_(torch.randn(D))
         norm.weight[[2, 4]] = 0
         norm.bias[4] = 0
-        norm.running_mean.copy_(torch.randn(D))
-        norm.running_var.copy_(torch.rand(D) + 0.5)
     return layer
 
 
