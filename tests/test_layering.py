@@ -114,13 +114,9 @@ def test_a_room_holds_few_files_and_their_names_are_their_own():
 
 
 @pytest.mark.parametrize("words", ["import b.c", "from b import c", "def f():\n    from b.c import x"])
-def test_an_import_is_found_however_it_is_written(words):
+def test_an_import_is_found_however_it_is_written_and_what_only_looks_like_one_is_not(words):
     assert imports_of(words, {"b": REPO, "b.c": REPO}) >= {"b.c"}
-
-
-@pytest.mark.parametrize("words", ["import bc", "from x.b import c", "# import b.c"])
-def test_what_only_looks_like_an_import_is_none(words):
-    assert imports_of(words, {"b": REPO, "b.c": REPO}) == set()
+    assert imports_of("import bc\nfrom x.b import c\n# import b.c", {"b": REPO, "b.c": REPO}) == set()
 
 
 @pytest.mark.parametrize("layer", LAYERS)
