@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.weights.weight_file import read_weights
+from tests.support.light_runs import same
 
 
 @pytest.fixture
@@ -16,10 +17,10 @@ def path(tmp_path):
     return tmp_path / "weights.pth"
 
 
-def flip(path, position):
+def flip(path, position, bit=1):
     content = bytearray(path.read_bytes())
-    content[position] ^= 1
-    path.write_bytes(bytes(content))
+    content[position] ^= bit
+    path.write_bytes(content)
 
 
 def test_a_flipped_byte_of_a_tensor_is_found_though_torch_loads_it(path):
@@ -37,9 +38,7 @@ def test_a_flipped_byte_between_records_changes_nothing(path):
 
 def test_a_record_that_a_flipped_bit_marks_as_a_folder_is_refused_for_torch_would_not_read_it(path):
     entry = path.read_bytes().index(b"PK\x01\x02", path.read_bytes().index(b"PK\x01\x02") + 4)
-    content = bytearray(path.read_bytes())
-    content[entry + 38] |= 0x10
-    path.write_bytes(bytes(content))
+    flip(path, entry + 38, bit=0x10)
     with pytest.raises(ValueError, match=r"weights\.pth .*marked as a folder"):
         read_weights(path)
 
@@ -84,10 +83,8 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_no_tensor(tmp_path):
     torch.save(original, path)
     content = path.read_bytes()
     for position in range(0, len(content), 5):
-        damaged = bytearray(content)
-        damaged[position] ^= 1 << position % 8
-        path.write_bytes(bytes(damaged))
+        path.write_bytes(content)
+        flip(path, position, bit=1 << position % 8)
         with contextlib.suppress(ValueError):
             state = read_weights(path)
-            assert state.keys() == original.keys()
-            assert all(torch.equal(state[key], original[key]) for key in original), position
+            assert same(state, original), position
