@@ -1,4 +1,7 @@
-"""Kinds of files that tests/stress/fuzz.py damages, and how the project reads each: as a digest of its content."""
+"""Kinds of files that tests/stress/fuzz.py damages, and how the project reads each: as a digest of its content.
+
+An AssertionError says that a reader returned what it promises never to return.
+"""
 
 import contextlib
 import io
@@ -25,10 +28,6 @@ from utils.run.names import STATE_FILE
 from utils.run.state import load_state
 
 
-class InvalidResult(Exception):
-    """A reader returned a result that it promises never to return."""
-
-
 class Format(NamedTuple):
     """A kind of file."""
 
@@ -47,10 +46,9 @@ def _state(path: Path) -> str:
 
 
 def _require_cloud(points: np.ndarray) -> np.ndarray:
-    if points.dtype != np.float32 or points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise InvalidResult(f"points {points.dtype} {points.shape}")
-    if not np.isfinite(points).all():
-        raise InvalidResult("points that are not finite")
+    is_cloud = points.dtype == np.float32 and points.ndim == 2 and points.shape[1] == 3 and len(points) > 0
+    assert is_cloud, f"points {points.dtype} {points.shape}"
+    assert np.isfinite(points).all(), "points that are not finite"
     return points
 
 
@@ -60,15 +58,14 @@ def _cloud(read: Callable[[Path], np.ndarray], path: Path) -> str:
 
 def _mesh(path: Path) -> str:
     mesh = load_mesh(path)
-    if not np.isfinite(mesh.vertices[mesh.faces]).all():
-        raise InvalidResult("corners that are not finite")
+    assert np.isfinite(mesh.vertices[mesh.faces]).all(), "corners that are not finite"
     return digest(np.asarray(mesh.vertices), np.asarray(mesh.faces), _require_cloud(read_shape(path)))
 
 
 def _png(path: Path) -> str:
     image = load_view(path, "white")
-    if image.mode != "RGB" or 0 in image.size:
-        raise InvalidResult(f"a picture {image.mode} {image.size}")
+    assert image.mode == "RGB"
+    assert 0 not in image.size
     return digest(np.asarray(image))
 
 
@@ -76,8 +73,7 @@ def _labelled(path: Path) -> str:
     dataset = ModelNet40(path.parent, "train", num_points=32, normalize=True)
     for points in dataset.points.numpy():
         _require_cloud(points)
-    if not ((dataset.labels >= 0) & (dataset.labels < len(dataset.class_names))).all():
-        raise InvalidResult("labels outside the classes")
+    assert set(dataset.labels.tolist()) <= set(range(len(dataset.class_names))), "labels outside the classes"
     return digest(dataset.points, dataset.labels)
 
 
@@ -86,8 +82,7 @@ def _parts(path: Path) -> str:
     for points in dataset.points.numpy():
         _require_cloud(points)
     for category, labels in zip(dataset.categories.tolist(), dataset.part_labels.tolist()):
-        if not set(labels) <= set(dataset.table[category].part_labels):
-            raise InvalidResult("parts of another category")
+        assert set(labels) <= set(dataset.table[category].part_labels), "parts of another category"
     return digest(dataset.points, dataset.categories, dataset.part_labels)
 
 
@@ -106,8 +101,7 @@ def _archive(path: Path) -> str:
                 unpack.main(unpack.parse_args([str(path), "--out", str(out)]))
         finally:
             outside = [str(found) for found in Path(folder).rglob("*") if not found.is_relative_to(out)]
-            if outside:
-                raise InvalidResult(f"unpacked outside: {outside}")
+            assert not outside, f"unpacked outside: {outside}"
         files = sorted(found for found in out.rglob("*") if found.is_file() and found.name != ".unpacked_from")
         return digest([(str(found.relative_to(out)), found.read_bytes()) for found in files if found.parent != out])
 

@@ -27,14 +27,6 @@ def _place(content: bytearray, rng: np.random.Generator, length: int = 1) -> int
     return distance if rng.random() < 0.7 else last - distance
 
 
-def _truncate(content: bytearray, rng: np.random.Generator) -> bytearray:
-    return content[: _place(content, rng)]
-
-
-def _empty(content: bytearray, rng: np.random.Generator) -> bytearray:
-    return bytearray()
-
-
 def _flip(content: bytearray, rng: np.random.Generator) -> bytearray:
     content[_place(content, rng)] ^= int(rng.integers(1, 256))
     return content
@@ -64,10 +56,6 @@ def _repeat(content: bytearray, rng: np.random.Generator) -> bytearray:
     return content[: start + length] + content[start:]
 
 
-def _append(content: bytearray, rng: np.random.Generator) -> bytearray:
-    return content + rng.bytes(int(rng.integers(1, 100_000)))
-
-
 def _number(content: bytearray, rng: np.random.Generator) -> bytearray:
     """Make a size, offset or count extreme: a binary number of either byte order, or decimal digits."""
     digits = [place for place, byte in enumerate(content[:_EDGE]) if byte in b"0123456789"]
@@ -88,14 +76,14 @@ def _block(content: bytearray, rng: np.random.Generator) -> tuple[int, int]:
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "truncated": _truncate,
-    "empty": _empty,
+    "truncated": lambda content, rng: content[: _place(content, rng)],
+    "empty": lambda content, rng: bytearray(),
     "flipped byte": _flip,
     "flipped bytes": _flip_many,
     "zeroed block": _zero,
     "swapped blocks": _swap,
     "repeated block": _repeat,
-    "appended bytes": _append,
+    "appended bytes": lambda content, rng: content + rng.bytes(int(rng.integers(1, 100_000))),
     "extreme number": _number,
 }
 
