@@ -60,17 +60,7 @@ def places(readme):
 
 
 def append(tmp_path, readme, *reports, name="quick"):
-    run(
-        *reports,
-        "--csv",
-        tmp_path / "r.csv",
-        "--append",
-        "--run",
-        name,
-        "--data",
-        "built-in",
-        *places(readme),
-    )
+    run(*reports, "--csv", tmp_path / "r.csv", "--append", "--run", name, "--data", "built-in", *places(readme))
     return read_csv(tmp_path / "r.csv")
 
 
@@ -152,14 +142,8 @@ def test_damaged_records_of_the_training_are_named(report, readme, tmp_path, nam
 
 
 def test_the_same_report_twice_is_one_seed_and_another_data_folder_another_line(report, capsys):
-    run(
-        report("a", accuracies={"fair": 0.5}, data="x"),
-        report("b", accuracies={"fair": 0.5}, data="x"),
-    )
-    run(
-        report("a", accuracies={"fair": 0.5}, data="x"),
-        report("b", accuracies={"fair": 0.1}, data="y"),
-    )
+    run(report("a", accuracies={"fair": 0.5}, data="x"), report("b", accuracies={"fair": 0.5}, data="x"))
+    run(report("a", accuracies={"fair": 0.5}, data="x"), report("b", accuracies={"fair": 0.1}, data="y"))
     lines = [cells(line)[-2] for line in capsys.readouterr().out.splitlines() if "linear" in line]
     assert lines == ["1", "1", "1"]
 
