@@ -45,18 +45,10 @@ def by_pieces(method, batch, size):
     return terms, method
 
 
-@pytest.mark.parametrize("size", [2, 3, 5])
-def test_without_batch_statistics_it_is_the_one_piece_batch(method, batch, size):
-    whole, cached = copy.deepcopy(method).eval(), copy.deepcopy(method).eval()
-    terms = whole(batch)
-    sum(terms.values()).backward()
-    assert_close(cached_backward(cached, batch, size), terms, rtol=1e-9, atol=1e-12)
-    assert_close(gradients(cached), gradients(whole), rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("size", [2, 3, 5, 7, 100])
-def test_in_training_batch_norm_sees_the_micro_batch_and_the_loss_the_whole(method, batch, size):
-    terms, kept = by_pieces(method.train(), batch, size)
+@pytest.mark.parametrize("size", [2, 3, 5, B, 100])
+@pytest.mark.parametrize("is_training", [False, True])
+def test_it_is_the_batch_in_one_piece_but_for_batch_norm_which_sees_the_micro_batch(method, batch, is_training, size):
+    terms, kept = by_pieces(method.train(is_training), batch, size if is_training else B)
     cached = copy.deepcopy(method)
     assert_close(cached_backward(cached, batch, size), terms, rtol=1e-9, atol=1e-12)
     assert_close(gradients(cached), gradients(kept), rtol=1e-9, atol=1e-12)
