@@ -1,5 +1,3 @@
-"""Few-shot episodes: drawn by setting, seed and number alone, scored as scikit-learn's own pipeline scores them."""
-
 import statistics
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Few-shot folds in JSON files."""
-
 import json
 
 import numpy as np

@@ -31,12 +31,9 @@ def test_a_record_holds_the_score_and_every_constant():
     }
 
 
-def test_a_result_line_can_be_found_and_split():
-    line = result_line(RECORD)
-    assert line.startswith("result task=linear_svm protocol=published dataset=toy split=test c=0.1 accuracy=0.7500 ")
-
-
-def test_a_constants_line_names_every_constant():
+def test_a_result_line_can_be_found_and_split_and_a_constants_line_names_every_constant():
+    start = "result task=linear_svm protocol=published dataset=toy split=test c=0.1 accuracy=0.7500 "
+    assert result_line(RECORD).startswith(start)
     assert constants_line(RESULT) == "published: c 0.1, grid [0.1 1]"
 
 

@@ -1,5 +1,3 @@
-"""Metrics against slow loops and published values."""
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -60,27 +58,16 @@ def test_shape_iou_equals_published_values(shared):
     assert_allclose(ious, golden["shape_iou"], rtol=0, atol=1e-5)
 
 
-def test_shape_iou_equals_a_loop_over_sets():
+def test_shape_iou_equals_a_loop_over_sets_and_is_one_on_truth():
     categories, truth, predicted = random_parts()
     slow = [slow_iou(t, p, SHAPENET_PART[c].part_labels) for c, t, p in zip(categories, truth, predicted, strict=True)]
     assert_allclose(shape_ious(truth, predicted, categories), slow)
-
-
-def test_shape_iou_is_one_on_truth():
-    categories, truth, _ = random_parts()
     assert_allclose(shape_ious(truth, truth, categories), 1.0)
 
 
-def test_a_part_absent_from_both_counts_one():
-    truth = np.array([4, 4, 4, 4])
-    predicted = np.array([4, 4, 4, 0])
-    assert shape_iou(truth, predicted, range(4, 6)) == (3 / 4 + 1) / 2
-
-
-def test_a_part_predicted_where_there_is_none_counts_zero():
-    truth = np.array([4, 4, 4, 4])
-    predicted = np.array([4, 4, 4, 5])
-    assert shape_iou(truth, predicted, range(4, 6)) == (3 / 4 + 0) / 2
+@pytest.mark.parametrize("predicted, iou_of_absent_part", [([4, 4, 4, 0], 1), ([4, 4, 4, 5], 0)])
+def test_a_part_absent_from_both_counts_one_and_one_predicted_where_there_is_none_zero(predicted, iou_of_absent_part):
+    assert shape_iou([4, 4, 4, 4], predicted, range(4, 6)) == (3 / 4 + iou_of_absent_part) / 2
 
 
 def test_instance_miou_is_the_mean_over_shapes_and_class_miou_over_categories():
