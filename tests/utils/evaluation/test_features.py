@@ -45,7 +45,8 @@ def test_tensors_and_arrays_give_the_same_features():
 def test_statistics_gradients_and_each_modules_own_mode_are_as_before_after_an_error_too(failure):
     encoder, points = nn.Sequential(Extent(), nn.Dropout()).train(), clouds()
     encoder[1].eval()
-    points[3, :, 0] = 0.5 if failure else points[3, :, 0]
+    if failure:
+        points[3, :, 0] = 0.5
     with pytest.raises(ValueError, match=failure) if failure else nullcontext():
         extract_features(encoder, points)
     assert [module.training for module in (encoder, encoder[0], encoder[0].norm, encoder[1])] == [True] * 3 + [False]

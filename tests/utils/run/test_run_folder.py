@@ -24,6 +24,7 @@ def test_what_a_kill_left_unfinished_is_removed_by_the_next_start(tmp_path, name
 def test_overwriting_removes_what_the_run_before_left_and_resuming_keeps_it(tmp_path):
     start(tmp_path)
     left = ["predictions.npz", "part_clouds.npz", "parts.png", "loss_curve.png", "results.json", "metrics.jsonl"]
+    left += ["tsne.npz", "retrieval.png"]
     left += ["last.pt", "previous.pt", "nonfinite.pt", "models/best_model.pth", f"{FEATURES_FOLDER}/of_an_encoder.npy"]
     (tmp_path / FEATURES_FOLDER).mkdir()
     for name in left:
