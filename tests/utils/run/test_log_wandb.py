@@ -1,6 +1,5 @@
 """W&B by the installed wandb itself: where it cannot be reached the run continues; offline it needs no account."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import REPO
+from tests.support.light_runs import metrics
 
 # A server that says yes to a new run and goes away before or after it. The limits of utils/run/log.py are shortened.
 PROGRAM = """
@@ -66,9 +66,7 @@ def run(folder, program, *words, **variables):
 def test_a_server_that_cannot_be_reached_neither_stops_nor_holds_up_a_run(tmp_path, gone, warning):
     assert warning in run(tmp_path, PROGRAM, gone, WANDB_API_KEY="a" * 40)
     assert "the run goes on" in (tmp_path / "run.log").read_text()
-    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
-        {"epoch": 0}, {"epoch": 1},
-    ]  # fmt: skip
+    assert metrics(tmp_path, "epoch") == [0, 1]
 
 
 OFFLINE = """
