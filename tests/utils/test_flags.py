@@ -1,5 +1,3 @@
-"""Settings classes as flags: declared once, read back typed, refused out of bounds by the flag's name."""
-
 from dataclasses import asdict, dataclass
 
 import pytest

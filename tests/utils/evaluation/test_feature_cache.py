@@ -1,5 +1,4 @@
-"""Cached features: computed once, equal bit by bit, never those of another encoder, cloud or setting."""
-
+import os
 from functools import partial
 
 import numpy as np
@@ -8,9 +7,9 @@ import torch
 from torch import nn
 
 from models.encoders.dgcnn import DGCNN
-from models.encoders.registry import build_encoder
-from models.weights.published import export_state
 from scripts import eval_svm, plot_tsne
+from tests.support.damage import flip_bit
+from tests.support.entry_programs import write_encoder
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40
 from utils.evaluation import feature_cache
 from utils.evaluation.feature_cache import FeatureCache
@@ -115,27 +114,19 @@ def test_batches_of_another_size_which_round_differently_are_run(tmp_path, encod
     assert len(encoder.seen) == 14
 
 
-@pytest.mark.parametrize("place", [0, 40, 100, 200, -40, -1])
-def test_a_damaged_file_is_said_to_be_and_computed_again(tmp_path, encoder, place):
+@pytest.mark.parametrize(
+    "damage, place",
+    [*((flip_bit, place) for place in (0, 40, 100, 200, -40, -1)), *((os.truncate, size) for size in (0, 10, 150))],
+)
+def test_a_damaged_or_cut_file_is_said_to_be_and_computed_again(tmp_path, encoder, damage, place):
     plain = extract(tmp_path, encoder, clouds())
     path, lines = one_file(tmp_path), []
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
+    damage(path, place)
     assert np.array_equal(extract(tmp_path, encoder, clouds(), lines), plain)
     assert lines == [f"warning: {path} is damaged; computing its features again"]
     assert np.array_equal(extract(tmp_path, encoder, clouds(), lines), plain)
     assert len(encoder.seen) == 14
     assert len(lines) == 2
-
-
-@pytest.mark.parametrize("length", [0, 10, 150])
-def test_a_file_cut_short_is_computed_again(tmp_path, encoder, length):
-    plain = extract(tmp_path, encoder, clouds())
-    path = one_file(tmp_path)
-    path.write_bytes(path.read_bytes()[:length])
-    assert np.array_equal(extract(tmp_path, encoder, clouds()), plain)
-    assert len(encoder.seen) == 14
 
 
 def test_features_of_others_under_the_same_name_are_not_taken(tmp_path, encoder):
@@ -181,14 +172,12 @@ def test_the_flag_names_the_folder_and_by_default_the_run_does(flag, checkpoint,
 def test_two_programs_never_run_an_encoder_twice_on_the_same_cloud(tmp_path, monkeypatch):
     shards = write_modelnet40(tmp_path / "data")
     write_h5(shards / "ply_data_test1.h5", **labelled([0, 1, 2, 2], seed=70))  # t-SNE needs more than three
-    folder = tmp_path / "run" / "models"
-    folder.mkdir(parents=True)
-    torch.save(export_state(build_encoder("dgcnn", k=7), "dgcnn", k=7), folder / "best_model.pth")
+    checkpoint = write_encoder(tmp_path / "run" / "models" / "best_model.pth", k=7)
     ran = []
     forward = DGCNN.forward
     monkeypatch.setattr(DGCNN, "forward", lambda self, points: ran.append(len(points)) or forward(self, points))
     data = ["--data_root", str(tmp_path / "data"), "--num_points", "61", "--device", "cpu", "--seed", "1"]
-    pretrained = ["--model_path", str(folder / "best_model.pth"), *data]
+    pretrained = ["--model_path", str(checkpoint), *data]
     shared = ["--feature_cache", str(tmp_path / "run" / FEATURES_FOLDER)]
     eval_svm.main(eval_svm.parse_args(pretrained))
     eval_svm.main(eval_svm.parse_args(["--random_init", "--k", "7", *data, *shared]))

@@ -1,5 +1,3 @@
-"""Result files: complete, valid JSON, whole or absent."""
-
 import json
 import os
 import shlex

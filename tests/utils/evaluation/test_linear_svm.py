@@ -12,6 +12,7 @@ from datasets.labelled.stratified import NEVER_HELD_OUT, stratified_folds
 from tests.utils.evaluation.clustered import FeatureSets, make_features
 from utils.evaluation import linear_svm
 from utils.evaluation.linear_svm import C_GRID, LinearProbe, cross_validate, fair_protocol, published_protocol
+from utils.evaluation.nearest_neighbour import knn_protocol
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_a_constant_that_is_not_positive_is_refused(sets, c):
         published_protocol(*sets, c=c)
 
 
-@pytest.mark.parametrize("protocol", [published_protocol, fair_protocol])
+@pytest.mark.parametrize("protocol", [published_protocol, fair_protocol, knn_protocol])
 def test_sets_that_do_not_fit_are_refused(sets, protocol):
     with pytest.raises(ValueError, match="different widths"):
         protocol(*sets._replace(test_features=sets.test_features[:, 1:]))

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.utils.evaluation.clustered import make_features
@@ -19,8 +18,3 @@ def test_equals_scikit_learns_cosine_neighbour_in_blocks_of_any_size(monkeypatch
 
 def test_of_equal_cosines_the_first_counts_also_of_a_zero_feature_without_a_warning():
     assert knn_protocol(np.eye(3), [2, 1, 0], np.zeros((1, 3)), [2]).accuracy == 1.0
-
-
-def test_widths_that_differ_are_refused():
-    with pytest.raises(ValueError, match="different widths"):
-        knn_protocol(np.eye(3), [2, 1, 0], np.zeros((1, 2)), [2])

@@ -1,5 +1,3 @@
-"""Part segmentation scores against slow loops, on logits that are looked up instead of computed."""
-
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,3 @@
-"""Runs on a CPU keep freed memory, where the C library can and the user has not chosen otherwise."""
-
 import os
 import platform
 import subprocess

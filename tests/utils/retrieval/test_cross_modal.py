@@ -26,11 +26,6 @@ def clouds(tmp_path_factory):
     return [write_ply(folder / f"{number}.ply", cloud(number)) for number in range(5)]
 
 
-def pictures(number=3, size=40):
-    views = [flatten(Image.fromarray(disc_view(size, seed=seed))) for seed in range(number)]
-    return [to_pixels(view) for view in views]
-
-
 def embed(state, clouds, **options):
     return load_cross_modal(state, CPU, EmbeddingSettings(**options))[0].embed_shapes(clouds)
 
@@ -42,23 +37,17 @@ def test_embeddings_have_unit_length_and_are_rows_in_order_whatever_the_batch(st
     np.testing.assert_allclose(plain[::-1], embed(state, clouds[::-1], batch_size=1), atol=1e-5)
 
 
-def test_a_shape_is_the_mean_over_augmented_copies_drawn_as_training_draws_them(state, clouds):
-    cross_modal, _ = load_cross_modal(state, CPU, EmbeddingSettings(num_copies=3, seed=7))
+@pytest.mark.parametrize("num_copies", [0, 3])
+def test_a_shape_is_the_mean_over_copies_augmented_as_in_training_or_else_one_plain_subset(state, clouds, num_copies):
+    cross_modal, _ = load_cross_modal(state, CPU, EmbeddingSettings(num_copies=num_copies, seed=7))
     copies = []
-    for copy in range(3):
+    for copy in range(num_copies or 1):
         rng = np.random.default_rng((7, copy))
-        copies.append(PointAugment()(random_subset(cloud(2), rng, 61), rng))
+        points = random_subset(cloud(2), rng, 61)
+        copies.append(PointAugment()(points, rng) if num_copies else unit_sphere(points))
     with torch.inference_mode():
         mean = cross_modal.method.eval().embed_points(torch.from_numpy(np.stack(copies))).mean(dim=0)
     np.testing.assert_allclose(cross_modal.embed_shapes(clouds[2:3])[0], mean / mean.norm(), atol=1e-5)
-
-
-def test_without_copies_a_shape_is_one_plain_subset_in_the_unit_sphere(state, clouds):
-    cross_modal, _ = load_cross_modal(state, CPU, EmbeddingSettings(num_copies=0))
-    points = unit_sphere(random_subset(cloud(0), np.random.default_rng((0, 0)), 61))
-    with torch.inference_mode():
-        row = cross_modal.method.eval().embed_points(torch.from_numpy(points)[None])[0]
-    np.testing.assert_allclose(cross_modal.embed_shapes(clouds[:1])[0], row / row.norm(), atol=1e-5)
 
 
 @pytest.mark.parametrize("option", [{"num_points": 31}, {"num_copies": 2}, {"num_copies": 0}, {"seed": 1}])
@@ -70,7 +59,8 @@ def test_pictures_are_prepared_as_the_training_does_but_for_its_draws(state):
     cross_modal, _ = load_cross_modal(state, CPU, EmbeddingSettings())
     seen = []
     cross_modal.method.image_encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    rows = cross_modal.embed_pictures(pictures())
+    pictures = [to_pixels(flatten(Image.fromarray(disc_view(40, seed=seed)))) for seed in range(3)]
+    rows = cross_modal.embed_pictures(pictures)
     assert rows.shape == (3, 256)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
     (images,) = seen

@@ -87,32 +87,24 @@ def test_the_state_before_is_kept_and_a_sound_newest_one_stays_where_it_is(tmp_p
     assert steps == {"last.pt": 2, "previous.pt": 1}
 
 
-def test_a_damaged_newest_state_gives_way_to_the_one_before_with_a_warning(tmp_path):
+def test_a_damaged_newest_state_gives_way_to_the_one_before_with_a_warning_and_never_takes_its_place(tmp_path):
     for step in range(2):
         save_state(state_of(step), tmp_path)
-    last = tmp_path / "last.pt"
-    last.write_bytes(last.read_bytes()[:-100])
-    warnings = []
-    path, state = load_state(tmp_path, report=warnings.append)
-    assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
-    assert len(warnings) == 1
-    assert warnings[0].startswith(f"warning: {last} is damaged")
+    last, warnings = tmp_path / "last.pt", []
+    damaged = last.read_bytes()[:-100]
+    for next_step in (2, 3):
+        last.write_bytes(damaged)
+        path, state = load_state(tmp_path, report=warnings.append)
+        assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
+        assert warnings.pop().startswith(f"warning: {last} is damaged")
+        assert warnings == []
+        set_aside_damaged(tmp_path, path)
+        assert (tmp_path / "damaged.pt").read_bytes() == damaged
+        save_state(state_of(next_step), tmp_path)
+    last.write_bytes(damaged)
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(ValueError, match=r"last\.pt is damaged(.|\n)*previous\.pt is damaged"):
         load_state(tmp_path, report=warnings.append)
-
-
-def test_a_damaged_newest_state_never_takes_the_place_of_the_sound_one(tmp_path):
-    for step in range(2):
-        save_state(state_of(step), tmp_path)
-    (tmp_path / "last.pt").write_bytes(b"damaged")
-    path, _ = load_state(tmp_path, report=lambda line: None)
-    set_aside_damaged(tmp_path, path)
-    assert (tmp_path / "damaged.pt").read_bytes() == b"damaged"
-    save_state(state_of(2), tmp_path)
-    (tmp_path / "last.pt").write_bytes(b"damaged again")
-    path, state = load_state(tmp_path, report=lambda line: None)
-    assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
 
 
 def test_a_missing_newest_state_is_no_fault_where_there_is_one_before(tmp_path):

@@ -1,5 +1,3 @@
-"""Order and content of batches depend on seed and epoch alone."""
-
 import os
 import signal
 import time

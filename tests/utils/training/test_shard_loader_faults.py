@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datasets.shards.shard_streams import StreamReader
+from tests.support.damage import flip_bit
 from tests.support.file_server import needs_curl, serving
 from tests.support.shard_batches import FORKING, load, open_loader
 
@@ -47,9 +48,7 @@ def test_an_epoch_left_in_the_middle_leaves_nothing_open(folder, num_workers, re
 def test_a_damaged_sample_is_one_message(folder, tmp_path, num_workers):
     copy = shutil.copytree(folder, tmp_path / "s")
     path = sorted(copy.glob("*.tar"))[2]
-    raw = bytearray(path.read_bytes())
-    raw[700] ^= 1
-    path.write_bytes(raw)
+    flip_bit(path, 700)
     message = rf"^{path} is damaged at byte 0: sample \d+-\w+ has another checksum"
     with pytest.raises(ValueError, match=message) as error:
         load(copy, num_workers=num_workers)
