@@ -74,11 +74,8 @@ def test_figures_are_the_mean_the_population_deviation_and_the_interval_of_the_m
     assert figures["accuracy"] == pytest.approx(statistics.mean(accuracies))
     assert figures["accuracy_std"] == pytest.approx(statistics.pstdev(accuracies))
     assert figures["accuracy_ci95"] == pytest.approx(1.96 * statistics.stdev(accuracies) / 5**0.5)
-
-
-def test_a_single_episode_has_no_interval():
-    figures = FewShotScore(np.array([0.5]), True).figures()
-    assert (figures["accuracy"], figures["accuracy_std"], figures["accuracy_ci95"]) == (0.5, 0.0, None)
+    single = FewShotScore(np.array([0.5]), True).figures()
+    assert (single["accuracy"], single["accuracy_std"], single["accuracy_ci95"]) == (0.5, 0.0, None)
 
 
 def test_a_fit_that_did_not_end_marks_the_score(monkeypatch):

@@ -16,16 +16,8 @@ RECORD = make_record(RESULT, dataset="toy", split="test", variant=None, k=15)
 
 def test_a_record_holds_the_score_and_every_constant():
     assert RECORD == {
-        "task": "linear_svm",
-        "protocol": "published",
-        "dataset": "toy",
-        "split": "test",
-        "accuracy": 0.75,
-        "mean_class_accuracy": (1 + 0.5 + 1) / 3,
-        "c": 0.1,
-        "grid": [0.1, 1.0],
-        "variant": None,
-        "k": 15,
+        **{"task": "linear_svm", "protocol": "published", "dataset": "toy", "split": "test", "variant": None, "k": 15},
+        **{"accuracy": 0.75, "mean_class_accuracy": (1 + 0.5 + 1) / 3, "c": 0.1, "grid": [0.1, 1.0]},
     }
 
 

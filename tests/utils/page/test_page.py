@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.support.run_folders import CLASSES, record, write_results, write_run
-from utils.page.page import assemble, build_page, embed_json, run_names
+from utils.page.page import build_page, embed_json, run_names
 
 
 class Elements(HTMLParser):
@@ -47,11 +47,13 @@ def test_names_with_markup_stay_text(page):
     assert "<title>a &lt;run&gt; &amp; $more</title>" in page
 
 
-def test_json_in_the_page_has_no_mark_that_html_or_old_scripts_read():
+def test_json_in_the_page_has_no_mark_that_html_or_old_scripts_read_and_no_figure_that_is_no_number():
     nasty = {"</script>": "<!--<script>", "lines": "\u2028\u2029", "amp": "&lt;"}
     text = embed_json(nasty)
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text) == nasty
+    with pytest.raises(ValueError, match="JSON"):
+        embed_json({"value": float("nan")})
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(page):
@@ -86,8 +88,3 @@ def test_runs_of_the_same_name_are_told_apart_by_their_paths_and_the_same_run_tw
     assert run_names([tmp_path / "a" / "x", tmp_path / "b" / "y"]) == ["x", "y"]
     with pytest.raises(ValueError, match="the same run"):
         run_names([tmp_path, tmp_path / "." / "x" / ".."])
-
-
-def test_a_figure_that_is_no_number_never_reaches_the_page():
-    with pytest.raises(ValueError, match="JSON"):
-        assemble({"title": "x", "value": float("nan")})

@@ -98,11 +98,6 @@ def test_reports_are_all_json_files_with_results_and_no_others(tmp_path):
     assert [report["file"] for report in page_sections.read_reports(tmp_path)] == ["results.json", "svm.json"]
 
 
-def save_one_array(folder):
-    with (folder / "tsne.npz").open("wb") as stream:
-        np.save(stream, np.zeros(3))
-
-
 NONE = np.zeros(0, np.int64)
 FAULTS = {
     "predictions.npz: a class too many": partial(run_folders.write_predictions, label=np.array([0, 1, 2, 3, 0])),
@@ -116,8 +111,6 @@ FAULTS = {
     "part_clouds.npz: an unknown part": partial(run_folders.write_parts, label=np.full((5, 31), 4)),
     "part_clouds.npz: fewer points": partial(run_folders.write_parts, points=np.zeros((5, 30, 3))),
     "part_clouds.npz: damaged": lambda folder: (folder / "part_clouds.npz").write_bytes(b"PK\x03\x04 damaged"),
-    "tsne.npz: empty": lambda folder: (folder / "tsne.npz").write_bytes(b""),
-    "tsne.npz: one array alone": save_one_array,
     "tsne.npz: pickled": lambda folder: np.savez(folder / "tsne.npz", xy=np.array([None], dtype=object)),
     "retrieval.png: a JPEG": lambda folder: (folder / "retrieval.png").write_bytes(b"\xff\xd8\xff"),
     "a.json: no JSON": lambda folder: (folder / "a.json").write_text('{"results": '),

@@ -29,39 +29,36 @@ def spoil(path, sample, byte):
     flip_bit(path, starts(path)[sample] + byte)
 
 
-DAMAGE = {  # what is done to a shard, which of its samples are lost, the message for each
-    "cloud": (lambda path: spoil(path, 3, CLOUD), [3], ["has another checksum than when written"]),
-    "two clouds": (lambda path: [spoil(path, i, CLOUD) for i in (0, 6)], [0, 6], ["has another checksum"] * 2),
-    "owner": (lambda path: spoil(path, 2, OWNER), [2], ["a header with a wrong checksum"]),
-    "name": (lambda path: spoil(path, 1, LETTER), [1], ["a header with a wrong checksum"]),
-    "size": (
-        lambda path: spoil(path, 4, SIZE),
-        [4, 5, 6],
-        ["a header with a wrong checksum", "no header of a file|more than", "no header of a file|more than"],
-    ),
-    "cut": (
-        lambda path: os.truncate(path, starts(path)[5] + CLOUD),
-        [5, 6],
-        [r"the end, \d+ bytes too early"] * 2,
-    ),
-    "too long": (
-        lambda path: os.truncate(path, path.stat().st_size + 512),
-        range(PER_SHARD),
-        [r"has \d+ bytes, its index says"] * PER_SHARD,
-    ),
+def cut(path):
+    os.truncate(path, starts(path)[5] + CLOUD)
+
+
+def lengthen(path):
+    os.truncate(path, path.stat().st_size + 512)
+
+
+HEADER, NO_HEADER = "a header with a wrong checksum", "no header of a file|more than"
+DAMAGE = {  # what is done to a shard, and the message for each of its samples that is lost
+    "cloud": (lambda path: spoil(path, 3, CLOUD), {3: "has another checksum than when written"}),
+    "two clouds": (lambda path: [spoil(path, i, CLOUD) for i in (0, 6)], dict.fromkeys((0, 6), "has another checksum")),
+    "owner": (lambda path: spoil(path, 2, OWNER), {2: HEADER}),
+    "name": (lambda path: spoil(path, 1, LETTER), {1: HEADER}),
+    "size": (lambda path: spoil(path, 4, SIZE), {4: HEADER, 5: NO_HEADER, 6: NO_HEADER}),
+    "cut": (cut, dict.fromkeys((5, 6), r"the end, \d+ bytes too early")),
+    "too long": (lengthen, dict.fromkeys(range(PER_SHARD), r"has \d+ bytes, its index says")),
 }
 
 
 @pytest.fixture(scope="module", params=list(DAMAGE))
 def damaged(request, folder, tmp_path_factory):
     """A folder with a damaged shard; the message expected for each of its lost shapes, by number."""
-    damage, samples, reasons = DAMAGE[request.param]
+    damage, reasons = DAMAGE[request.param]
     copy = shutil.copytree(folder, tmp_path_factory.mktemp("damaged") / "s")
     index = ShardSource(folder).load_index()
     numbers = [sample.number for sample in read_shard(folder, index, 0)]
     path = copy / index.passes[0][0].name
     damage(path)
-    return copy, {numbers[i]: f"^{path} .*{reason}" for i, reason in zip(samples, reasons)}
+    return copy, {numbers[i]: f"^{path} .*{reason}" for i, reason in reasons.items()}
 
 
 def yielded_by(folder, epoch=EPOCH, streams=STREAMS):
