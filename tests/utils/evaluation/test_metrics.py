@@ -4,15 +4,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import jaccard_score
 
 from datasets.labels import SHAPENET_PART
-from utils.evaluation.metrics import (
-    category_ious,
-    class_miou,
-    instance_miou,
-    mean_class_accuracy,
-    overall_accuracy,
-    shape_iou,
-    shape_ious,
-)
+from utils.evaluation import metrics
 
 LABEL = np.array([0, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1])
 PREDICTED = np.array([0, 3, 1, 3, 3, 1, 1, 0, 2, 1, 1])
@@ -28,11 +20,13 @@ def random_parts(num_shapes=7, num_points=53, seed=2):
 
 
 def test_overall_accuracy_is_the_share_of_equal_entries_and_that_of_classes_weighs_each_true_one_alike():
-    assert overall_accuracy(LABEL, PREDICTED) == 7 / 11
-    assert mean_class_accuracy(LABEL, PREDICTED) == np.mean([1 / 3, 4 / 6, 2 / 2])  # 2, predicted alone, is no class
+    assert metrics.overall_accuracy(LABEL, PREDICTED) == 7 / 11
+    assert metrics.mean_class_accuracy(LABEL, PREDICTED) == np.mean(
+        [1 / 3, 4 / 6, 2 / 2]
+    )  # 2, predicted alone, is no class
 
 
-@pytest.mark.parametrize("metric", [overall_accuracy, mean_class_accuracy])
+@pytest.mark.parametrize("metric", [metrics.overall_accuracy, metrics.mean_class_accuracy])
 @pytest.mark.parametrize("pair", [([], []), ([1, 2], [1]), ([[1]], [[1]])])
 def test_accuracies_refuse_vectors_that_do_not_match(metric, pair):
     with pytest.raises(ValueError, match="non-empty vectors of one length"):
@@ -41,7 +35,7 @@ def test_accuracies_refuse_vectors_that_do_not_match(metric, pair):
 
 def test_shape_iou_equals_published_values(shared):
     golden = np.load(shared / "golden" / "partseg_metric.npz")
-    ious = shape_ious(golden["seg"], golden["pred"], golden["label"][:, 0])
+    ious = metrics.shape_ious(golden["seg"], golden["pred"], golden["label"][:, 0])
     assert_allclose(ious, golden["shape_iou"], rtol=0, atol=1e-5)
 
 
@@ -51,25 +45,25 @@ def test_shape_iou_equals_scikit_learns_jaccard_score_and_is_one_on_truth():
         jaccard_score(*parts, labels=SHAPENET_PART[category].part_labels, average="macro", zero_division=1.0)
         for category, *parts in zip(categories, truth, predicted)
     ]
-    assert_allclose(shape_ious(truth, predicted, categories), theirs)
-    assert_allclose(shape_ious(truth, truth, categories), 1.0)
+    assert_allclose(metrics.shape_ious(truth, predicted, categories), theirs)
+    assert_allclose(metrics.shape_ious(truth, truth, categories), 1.0)
 
 
 @pytest.mark.parametrize("predicted, iou_of_absent_part", [([4, 4, 4, 0], 1), ([4, 4, 4, 5], 0)])
 def test_a_part_absent_from_both_counts_one_and_one_predicted_where_there_is_none_zero(predicted, iou_of_absent_part):
-    assert shape_iou([4, 4, 4, 4], predicted, range(4, 6)) == (3 / 4 + iou_of_absent_part) / 2
+    assert metrics.shape_iou([4, 4, 4, 4], predicted, range(4, 6)) == (3 / 4 + iou_of_absent_part) / 2
 
 
 def test_instance_miou_is_the_mean_over_shapes_and_class_miou_over_categories():
     ious, categories = np.array([0.5, 0.7, 0.9, 0.1]), np.array([15, 15, 15, 0])
-    assert_allclose(instance_miou(ious), 0.55)
-    assert_allclose(class_miou(ious, categories), (0.7 + 0.1) / 2)
+    assert_allclose(metrics.instance_miou(ious), 0.55)
+    assert_allclose(metrics.class_miou(ious, categories), (0.7 + 0.1) / 2)
 
 
 def test_category_ious_are_named_and_leave_out_categories_without_shapes():
-    assert category_ious([0.5, 0.25, 0.75], [15, 0, 0]) == {"airplane": 0.5, "table": 0.5}
+    assert metrics.category_ious([0.5, 0.25, 0.75], [15, 0, 0]) == {"airplane": 0.5, "table": 0.5}
 
 
 def test_class_iou_refuses_a_category_for_each_point():
     with pytest.raises(ValueError, match="one length"):
-        class_miou([0.5, 0.5], [[0], [1]])
+        metrics.class_miou([0.5, 0.5], [[0], [1]])

@@ -38,13 +38,6 @@ def test_scores_equal_a_loop_over_queries_and_scikit_learns_average_precision(ro
     assert (score.num_queries, score.num_gallery) == (23, 31)
 
 
-def test_queries_equal_to_their_own_entries_score_one():
-    _, gallery = example(num_gallery=13, num_shapes=13, num_categories=13)
-    score = R.score_retrieval(gallery, gallery)
-    assert score.recall == {1: 1, 5: 1, 10: 1}
-    assert score.map == 1
-
-
 def test_of_equal_similarities_the_first_entry_is_ranked_first():
     same = np.ones((5, 2), dtype=np.float32) / math.sqrt(2)
     side = R.Embedded(same, np.arange(5), np.zeros(5, dtype=int))
