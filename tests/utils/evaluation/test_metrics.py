@@ -21,9 +21,8 @@ def random_parts(num_shapes=7, num_points=53, seed=2):
 
 def test_overall_accuracy_is_the_share_of_equal_entries_and_that_of_classes_weighs_each_true_one_alike():
     assert metrics.overall_accuracy(LABEL, PREDICTED) == 7 / 11
-    assert metrics.mean_class_accuracy(LABEL, PREDICTED) == np.mean(
-        [1 / 3, 4 / 6, 2 / 2]
-    )  # 2, predicted alone, is no class
+    of_classes = [1 / 3, 4 / 6, 2 / 2]  # 2, predicted alone, is no class
+    assert metrics.mean_class_accuracy(LABEL, PREDICTED) == np.mean(of_classes)
 
 
 @pytest.mark.parametrize("metric", [metrics.overall_accuracy, metrics.mean_class_accuracy])
