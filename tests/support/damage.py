@@ -12,12 +12,12 @@ def cut(keep: int) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(path.read_bytes()[:keep])
 
 
-def flip(place: int | bytes) -> Callable[[Path], object]:
-    """Change a bit of a file, in the byte of that number or in the first byte of a content."""
+def flip(place: int | bytes, bit: int = 1) -> Callable[[Path], object]:
+    """Change bits of a file, those of `bit`, in the byte of that number or in the first byte of a content."""
 
     def damage(path: Path) -> None:
         raw = bytearray(path.read_bytes())
-        raw[place if isinstance(place, int) else raw.index(place)] ^= 1
+        raw[place if isinstance(place, int) else raw.index(place)] ^= bit
         path.write_bytes(raw)
 
     return damage

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.weights.weight_file import read_weights
+from tests.support.damage import flip
 from tests.support.light_runs import same
 
 
@@ -17,14 +18,8 @@ def path(tmp_path):
     return tmp_path / "weights.pth"
 
 
-def flip(path, position, bit=1):
-    content = bytearray(path.read_bytes())
-    content[position] ^= bit
-    path.write_bytes(content)
-
-
 def test_a_flipped_byte_of_a_tensor_is_found_though_torch_loads_it(path):
-    flip(path, path.read_bytes().index(torch.arange(1000.0).numpy().tobytes()) + 2000)
+    flip(path.read_bytes().index(torch.arange(1000.0).numpy().tobytes()) + 2000)(path)
     assert not torch.equal(torch.load(path, weights_only=True)["a"], torch.arange(1000.0))
     with pytest.raises(ValueError, match=r"weights\.pth is damaged .*CRC-32 for file .*; take another copy of it"):
         read_weights(path)
@@ -32,13 +27,13 @@ def test_a_flipped_byte_of_a_tensor_is_found_though_torch_loads_it(path):
 
 def test_a_flipped_byte_between_records_changes_nothing(path):
     padding = path.read_bytes().index(b"ZZZZ")  # the padding by which torch aligns tensors
-    flip(path, padding + 1)
+    flip(padding + 1)(path)
     assert torch.equal(read_weights(path)["a"], torch.arange(1000.0))
 
 
 def test_a_record_that_a_flipped_bit_marks_as_a_folder_is_refused_for_torch_would_not_read_it(path):
     entry = path.read_bytes().index(b"PK\x01\x02", path.read_bytes().index(b"PK\x01\x02") + 4)
-    flip(path, entry + 38, bit=0x10)
+    flip(entry + 38, bit=0x10)(path)
     with pytest.raises(ValueError, match=r"weights\.pth .*marked as a folder"):
         read_weights(path)
 
@@ -84,7 +79,7 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_no_tensor(tmp_path):
     content = path.read_bytes()
     for position in range(0, len(content), 5):
         path.write_bytes(content)
-        flip(path, position, bit=1 << position % 8)
+        flip(position, bit=1 << position % 8)(path)
         with contextlib.suppress(ValueError):
             state = read_weights(path)
             assert same(state, original), position
