@@ -35,7 +35,6 @@ from utils.parts.part_clouds import PartSetSettings, read_training_clouds
 from utils.parts.part_results import PartScoreSettings, score_part_network
 from utils.parts.part_training import PartSegTraining, PartSettings
 from utils.parts.part_weights import build_for, load_part_network, origin_of, start_from
-from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run
@@ -75,7 +74,6 @@ def main(args: argparse.Namespace) -> None:
     if settings.scoring.json:
         check_report_path(settings.scoring.json)
     with process_group(settings.processes) as device:
-        keep_freed_memory(device)
         if not settings.start.eval:
             train(settings, device)
         elif is_main_process():
@@ -168,5 +166,4 @@ def describe_training(
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

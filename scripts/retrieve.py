@@ -128,5 +128,4 @@ def evaluate(
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())
