@@ -4,13 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from datasets.labelled.stratified import stratified_split
-from utils.evaluation.features import extract_together
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split, size_warning
 from utils.evaluation.linear_svm import LinearProbe
-from utils.processes.collectives import compute_on_main
 from utils.settings import Settings, flag
 
 VAL_FRACTION = 0.2
@@ -40,7 +37,7 @@ class MonitorSettings(Settings):
         )
 
 
-class Monitor:
+class Monitor(LinearProbe):
     """Accuracy of a linear SVM on the held-out fifth of a labelled set's train split.
 
     Opens the test split too, so that a fault in it shows before the training and not after, but never scores it.
@@ -69,12 +66,7 @@ class Monitor:
         )
         self.warning = None if labelled.normalize else size_warning(train.points)
         sets = train.points[fit], train.labels[fit], train.points[val], train.labels[val]
-        self._probe = LinearProbe(*sets, labelled.dataset, device, batch_size)
-
-    def __call__(self, encoder: nn.Module) -> dict[str, float]:
-        """Return one entry, "svm/<name>_val": accuracy in [0, 1]. Every rank must call it."""
-        train, val = self._probe.features(encoder, extract_together)
-        return compute_on_main(lambda: self._probe.score(train, val))
+        super().__init__(*sets, labelled.dataset, device, batch_size)
 
 
 def find_monitor(

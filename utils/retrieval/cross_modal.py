@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,8 @@ class CrossModal:
 
 
 def _batches(inputs: Iterable[Tensor], at_once: int) -> Iterator[Tensor]:
-    batch: list[Tensor] = []
-    for value in inputs:
-        batch.append(value)
-        if len(batch) == at_once:
-            yield torch.stack(batch)
-            batch = []
-    if batch:
+    rest = iter(inputs)
+    while batch := list(islice(rest, at_once)):
         yield torch.stack(batch)
 
 
