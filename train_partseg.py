@@ -39,7 +39,7 @@ from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run
 from utils.run.names import BEST_MODEL, RESULTS_FILE
-from utils.run.provenance import file_sha256
+from utils.run.provenance import weights_origin
 from utils.settings import read_all, record
 from utils.training.epoch_loader import EpochLoader
 from utils.training.finetuning import StartSettings
@@ -83,14 +83,14 @@ def main(args: argparse.Namespace) -> None:
 def evaluate(settings: ProgramSettings, device: torch.device) -> None:
     """Score a fine-tuned network on the test split."""
     run, start, part_set, training, scoring, _ = settings
-    path = Path(start.model_path or run.folder / BEST_MODEL)
     asked = PartTask.from_flags(part_set.parts, "") if part_set.parts else None
+    path = Path(start.model_path or run.folder / BEST_MODEL)
     trained = load_part_network(path, training.model, training.k, asked)
     category = trained.task.tested_on(part_set.class_choice)
     test = trained.task.read(part_set.data_root, "test", num_points=part_set.num_points, category=category)
     json_file = Path(scoring.json) if scoring.json else None
     files = {"json_file": json_file, "examples": f"{json_file.with_suffix('')}_" if json_file else ""}
-    score_part_network(trained, path, test, training, scoring, device, report=print, category=category, **files)
+    score_part_network(trained, test, training, scoring, device, category=category, **files)
 
 
 def train(settings: ProgramSettings, device: torch.device) -> None:
@@ -128,35 +128,27 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
         report(f"{len(clouds)} clouds, {len(loader)} steps an epoch, {training.model} on {device}")
         for note in launch_notes(processes, training.batch_size):
             report(note)
-        trainer = PartSegTraining(
-            opened, training, method, loader, device, val=val, origin=origin, test_batch_size=scoring.test_batch_size
-        )
+        options = {"val": val, "origin": origin, "test_batch_size": scoring.test_batch_size}
+        trainer = PartSegTraining(opened, training, method, loader, device, **options)
         if run.resume:
             trainer.resume()
         else:
             report(started)
         trainer.fit()
         if is_main_process():
-            best = run.folder / BEST_MODEL
-            trained = load_part_network(best, training.model, training.k)
+            trained = load_part_network(run.folder / BEST_MODEL, training.model, training.k)
             files = {"json_file": Path(scoring.json or run.folder / RESULTS_FILE), "examples": f"{run.folder}/"}
-            category = task.class_choice
-            score_part_network(
-                trained, best, test, training, scoring, device, report=report, category=category, **files
-            )
+            options = {"report": report, "category": task.class_choice}
+            score_part_network(trained, test, training, scoring, device, **options, **files)
 
 
 def describe_training(
     start: StartSettings, part_set: PartSetSettings, training: PartSettings, num_train: int
 ) -> dict[str, Any]:
     """Describe how the network comes about, for the records."""
-    path = Path(start.pretrained_path)
     flags = asdict(training) | {"class_choice": part_set.class_choice}
     return {
-        "weights": "checkpoint" if start.pretrained_path else "random",
-        "checkpoint": start.pretrained_path or None,
-        "checkpoint_sha256": file_sha256(path) if path.is_file() else None,  # a resumed run may have lost it
-        "encoder_seed": None if start.pretrained_path else training.seed,
+        **weights_origin(start.pretrained_path, training.seed),
         "seed": training.seed,
         "label_fraction": part_set.label_fraction,
         "num_train": num_train,

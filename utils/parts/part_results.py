@@ -27,13 +27,12 @@ class PartScoreSettings(ScoreSettings):
 
 def score_part_network(
     trained: TrainedNetwork,
-    path: str | Path,
     clouds: ShapeNetPart,
     settings: PartSettings,
     scoring: PartScoreSettings,
     device: torch.device,
     *,
-    report: Callable[[str], None],
+    report: Callable[[str], None] = print,
     category: str = "",
     json_file: Path | None = None,
     examples: str = "",
@@ -41,24 +40,16 @@ def score_part_network(
     """Score a network on the test split by both protocols; report the table, write the records and examples.
 
     Args:
-        trained: the network at `path`.
         clouds: the test split, or those of `category` in it.
         settings: model, k and seed are used.
         json_file: of the records; None writes none.
         examples: prefix of the paths of part_clouds.npz and parts.png, such as "run/"; "" writes none.
     """
-    network = trained.network.to(device)
-    predictions = predict_parts(
-        network,
-        clouds,
-        batch_size=scoring.test_batch_size,
-        device=device,
-        progress="test",
-        votes=scoring.votes,
-        seed=settings.seed,
-    )
+    network, path = trained.network.to(device), trained.path
+    options = {"batch_size": scoring.test_batch_size, "votes": scoring.votes, "seed": settings.seed}
+    predictions = predict_parts(network, clouds, device=device, progress="test", **options)
     scores = score_parts(clouds, predictions)
-    digest = file_sha256(Path(path))
+    digest = file_sha256(path)
     graph = settings.graph_k
     neighbours = "no graph" if graph is None else f"k {graph}"
     report(f"network: {settings.model}, {neighbours}, {path}, sha256 {digest}")

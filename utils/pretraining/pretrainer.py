@@ -66,7 +66,6 @@ class Pretrainer(Training):
         return scores
 
     def _monitor(self, epoch: int) -> dict[str, float]:
-        """Score the encoder when that is due; keep the best model."""
         if self.monitor is None:
             self._keep("best_model.pth", "best")
             return {}

@@ -151,11 +151,7 @@ class Training(ABC):
         self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
 
     def _check_agreed(self, path: Path) -> None:
-        """Refuse to continue where the ranks have read different states, as from a folder that they do not share.
-
-        Raises:
-            ValueError: names the states.
-        """
+        """Refuse to continue where the ranks have read different states, as from a folder that they do not share."""
         found = sorted(set(gather_objects(f"{path} (epoch {self.progress.epoch}, step {self.progress.step})")))
         if len(found) > 1:
             raise ValueError(f"the processes have read different states: {', '.join(found)}; is the folder shared?")
@@ -224,7 +220,6 @@ class Training(ABC):
             self._save()
 
     def _save(self) -> None:
-        """Write the state, once for all ranks."""
         rng = gather_objects(rng_state())
         if is_main_process():
             save_state(self._state(rng), self.run.folder)
