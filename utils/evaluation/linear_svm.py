@@ -78,9 +78,7 @@ def fair_protocol(
     In each fold the scaler is fitted on the rows that are trained on, so that held-out rows do not influence it. This
     costs one Gram matrix per fold, shared by the whole grid of C. Of equally good C the smallest is taken.
 
-    Args:
-        train_features, test_features: (M, D), finite.
-        train_labels, test_labels: (M,) whole numbers.
+    Args, beside those of `published_protocol`:
         seed: of the folds.
     Raises:
         ValueError: a set is empty, widths or lengths differ, or train has a single class or no class with 2 rows.
