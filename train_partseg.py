@@ -71,8 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Fine-tune and test; with --eval only test."""
     settings = read_all(ProgramSettings, vars(args))
-    if settings.scoring.json:
-        check_report_path(settings.scoring.json)
+    check_report_path(settings.scoring.json)
     with process_group(settings.processes) as device:
         if not settings.start.eval:
             train(settings, device)

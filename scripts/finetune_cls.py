@@ -77,8 +77,7 @@ def main(args: argparse.Namespace) -> None:
     """Fine-tune, then score the chosen epoch once on the test split; with --eval only score."""
     settings = read_all(ProgramSettings, vars(args))
     run, start, _, training, labelled, scoring, processes = settings
-    if scoring.json:
-        check_report_path(scoring.json)
+    check_report_path(scoring.json)
     with process_group(processes) as device:
         test = load_split(labelled, "test")  # before the training, so that a fault in it shows at once
         if not start.eval:

@@ -81,5 +81,4 @@ def score_classifier(
         report(result_line(records[-1]))
         if votes == 0 and predictions_file is not None:
             write_npz(predictions_file, label=labels, predicted=result.predicted, class_names=clouds.class_names)
-    if json_file:
-        write_report(json_file, records)
+    write_report(json_file, records)

@@ -70,8 +70,7 @@ def score_part_network(
     records = [part_record(score, clouds, **constants) for score in scores]
     for record in records:
         report(result_line(record))
-    if json_file:
-        write_report(json_file, records)
+    write_report(json_file, records)
     if examples and scoring.num_pictures:
         shown = PartClouds.first_of_each(clouds, predictions[PROTOCOLS[0]], scoring.num_pictures)
         write_clouds(Path(f"{examples}{PART_CLOUDS_FILE}"), shown)

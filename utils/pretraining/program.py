@@ -162,5 +162,4 @@ def _score(
     frozen = load_frozen_encoder(EncoderSettings(model_path=str(path)), device)
     options = {"seed": common.training.seed, "report": report, "warn": report}
     records = score_encoder(labelled, features, ProtocolSettings(), frozen, device, **options)
-    if json_file is not None:
-        write_report(json_file, records)
+    write_report(json_file, records)
