@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.support import pretraining_runs
+from tests.support.damage import flip
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, log_of, metrics, same, weights
 from tests.support.tiny_shards import make_shards, make_tree
@@ -69,9 +70,7 @@ def spoil(folder, out, *shards):
     shutil.copytree(folder, out)
     for number in shards:
         for path in out.glob(f"pass-*-{number:06d}.tar"):
-            raw = bytearray(path.read_bytes())
-            raw[700] ^= 1
-            path.write_bytes(raw)
+            flip(700)(path)
     return out
 
 
