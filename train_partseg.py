@@ -35,12 +35,11 @@ from utils.parts.part_clouds import PartSetSettings, read_training_clouds
 from utils.parts.part_results import PartScoreSettings, score_part_network
 from utils.parts.part_training import PartSegTraining, PartSettings
 from utils.parts.part_weights import build_for, load_part_network, origin_of, start_from
-from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run
 from utils.run.names import BEST_MODEL, RESULTS_FILE
-from utils.run.provenance import file_sha256
+from utils.run.provenance import weights_origin
 from utils.settings import read_all, record
 from utils.training.epoch_loader import EpochLoader
 from utils.training.finetuning import StartSettings
@@ -72,10 +71,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Fine-tune and test; with --eval only test."""
     settings = read_all(ProgramSettings, vars(args))
-    if settings.scoring.json:
-        check_report_path(settings.scoring.json)
+    check_report_path(settings.scoring.json)
     with process_group(settings.processes) as device:
-        keep_freed_memory(device)
         if not settings.start.eval:
             train(settings, device)
         elif is_main_process():
@@ -85,14 +82,14 @@ def main(args: argparse.Namespace) -> None:
 def evaluate(settings: ProgramSettings, device: torch.device) -> None:
     """Score a fine-tuned network on the test split."""
     run, start, part_set, training, scoring, _ = settings
-    path = Path(start.model_path or run.folder / BEST_MODEL)
     asked = PartTask.from_flags(part_set.parts, "") if part_set.parts else None
+    path = Path(start.model_path or run.folder / BEST_MODEL)
     trained = load_part_network(path, training.model, training.k, asked)
     category = trained.task.tested_on(part_set.class_choice)
     test = trained.task.read(part_set.data_root, "test", num_points=part_set.num_points, category=category)
     json_file = Path(scoring.json) if scoring.json else None
     files = {"json_file": json_file, "examples": f"{json_file.with_suffix('')}_" if json_file else ""}
-    score_part_network(trained, path, test, training, scoring, device, report=print, category=category, **files)
+    score_part_network(trained, test, training, scoring, device, category=category, **files)
 
 
 def train(settings: ProgramSettings, device: torch.device) -> None:
@@ -130,35 +127,27 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
         report(f"{len(clouds)} clouds, {len(loader)} steps an epoch, {training.model} on {device}")
         for note in launch_notes(processes, training.batch_size):
             report(note)
-        trainer = PartSegTraining(
-            opened, training, method, loader, device, val=val, origin=origin, test_batch_size=scoring.test_batch_size
-        )
+        options = {"val": val, "origin": origin, "test_batch_size": scoring.test_batch_size}
+        trainer = PartSegTraining(opened, training, method, loader, device, **options)
         if run.resume:
             trainer.resume()
         else:
             report(started)
         trainer.fit()
         if is_main_process():
-            best = run.folder / BEST_MODEL
-            trained = load_part_network(best, training.model, training.k)
+            trained = load_part_network(run.folder / BEST_MODEL, training.model, training.k)
             files = {"json_file": Path(scoring.json or run.folder / RESULTS_FILE), "examples": f"{run.folder}/"}
-            category = task.class_choice
-            score_part_network(
-                trained, best, test, training, scoring, device, report=report, category=category, **files
-            )
+            options = {"report": report, "category": task.class_choice}
+            score_part_network(trained, test, training, scoring, device, **options, **files)
 
 
 def describe_training(
     start: StartSettings, part_set: PartSetSettings, training: PartSettings, num_train: int
 ) -> dict[str, Any]:
     """Describe how the network comes about, for the records."""
-    path = Path(start.pretrained_path)
     flags = asdict(training) | {"class_choice": part_set.class_choice}
     return {
-        "weights": "checkpoint" if start.pretrained_path else "random",
-        "checkpoint": start.pretrained_path or None,
-        "checkpoint_sha256": file_sha256(path) if path.is_file() else None,  # a resumed run may have lost it
-        "encoder_seed": None if start.pretrained_path else training.seed,
+        **weights_origin(start.pretrained_path, training.seed),
         "seed": training.seed,
         "label_fraction": part_set.label_fraction,
         "num_train": num_train,
@@ -168,5 +157,4 @@ def describe_training(
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -76,5 +76,4 @@ def _axis_conflicts(reports: list[Report]) -> list[str]:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -188,5 +188,4 @@ def _record(sums: Path, name: str, digest: str) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -76,8 +76,7 @@ def _check(args: argparse.Namespace) -> None:
             raise ValueError(f"--{name} must be at least {least}, got {smallest}")
     if args.write_folds and list(Path(args.write_folds).glob("*.json")):
         raise ValueError(f"--write_folds {args.write_folds} already holds JSON files; name another folder")
-    if args.json:
-        check_report_path(args.json)
+    check_report_path(args.json)
 
 
 def draw(args: argparse.Namespace, train: LabelledClouds) -> Episodes:
@@ -137,10 +136,8 @@ def main(args: argparse.Namespace) -> None:
         size = dict(zip(("k_way", "m_shot", "n_query"), setting)) | {"n_runs": len(of_setting)}
         records.append({**protocol, **size, **score.figures(), **constants, "seed": args.seed})
         print(result_line(records[-1]), flush=True)
-    if args.json:
-        write_report(args.json, records)
+    write_report(args.json, records)
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

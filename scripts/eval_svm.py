@@ -38,16 +38,13 @@ def main(args: argparse.Namespace) -> None:
     encoder, features, labelled, protocols = (
         kind.read(flags) for kind in (EncoderSettings, FeatureSettings, LabelledSetSettings, ProtocolSettings)
     )
-    if args.json:
-        check_report_path(args.json)
+    check_report_path(args.json)
     device = get_device(args.device)
     keep_freed_memory(device)
     frozen = load_frozen_encoder(encoder, device)
     records = score_encoder(labelled, features, protocols, frozen, device, seed=encoder.seed)
-    if args.json:
-        write_report(args.json, records)
+    write_report(args.json, records)
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -13,9 +13,7 @@ or the last.
 """
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -31,14 +29,12 @@ from utils.classification.classifier_training import (
     opening_lines,
     plan_epochs,
 )
-from utils.classification.classifier_weights import load_for_test
 from utils.classification.labelled_rows import LabelSettings, choose_rows
 from utils.classification.recipes import CONSTANTS, ClassifierSettings
 from utils.cli import run_main
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split
 from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
-from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run
@@ -80,17 +76,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Fine-tune, then score the chosen epoch once on the test split; with --eval only score."""
     settings = read_all(ProgramSettings, vars(args))
-    start, json_file = settings.start, settings.scoring.json
-    if json_file:
-        check_report_path(json_file)
-    with process_group(settings.processes) as device:
-        keep_freed_memory(device)
-        test = load_split(settings.labelled, "test")  # before the training, so that a fault in it shows at once
+    run, start, _, training, labelled, scoring, processes = settings
+    check_report_path(scoring.json)
+    with process_group(processes) as device:
+        test = load_split(labelled, "test")  # before the training, so that a fault in it shows at once
         if not start.eval:
             train(settings, test, device)
         elif is_main_process():
-            path = start.model_path or settings.run.folder / BEST_MODEL
-            score_on_test(path, settings, test, device, report=print, json_file=json_file)
+            path = start.model_path or run.folder / BEST_MODEL
+            score_classifier(path, training.model, test, labelled, scoring, device, json_file=scoring.json)
 
 
 def train(settings: ProgramSettings, test: LabelledClouds, device: torch.device) -> None:
@@ -111,49 +105,21 @@ def train(settings: ProgramSettings, test: LabelledClouds, device: torch.device)
     method = Classification(network, training.label_smoothing).to(device)
     epochs, length = plan_epochs(len(rows.fit), training)
     training = replace(training, model=encoder.constants["model"], epochs=epochs)
-    settings = settings._replace(run=run, training=training)
     loader = build_loader(clouds, rows.fit, length, training, pin_memory=device.type == "cuda")
     lines = opening_lines(clouds, rows, loader, encoder, training, normalize=labelled.normalize)
-    with open_run(run, record(*settings)) as opened:
+    with open_run(run, record(*settings._replace(run=run, training=training))) as opened:
         for line in [*lines, *launch_notes(processes, training.batch_size)]:
             opened.log.line(line)
-        trainer = ClassifierTraining(
-            opened,
-            training,
-            method,
-            loader,
-            device,
-            clouds=clouds,
-            rows=rows,
-            encoder=encoder.constants,
-            test_batch_size=scoring.test_batch_size,
-        )
+        data = {"clouds": clouds, "rows": rows, "test_batch_size": scoring.test_batch_size}
+        trainer = ClassifierTraining(opened, training, method, loader, device, encoder=encoder.constants, **data)
         if run.resume:
             trainer.resume()
         trainer.fit()
         if is_main_process():
-            files = {
-                "json_file": scoring.json or run.folder / RESULTS_FILE,
-                "predictions_file": run.folder / PREDICTIONS_FILE,
-            }
-            score_on_test(run.folder / BEST_MODEL, settings, test, device, report=opened.log.line, **files)
-
-
-def score_on_test(
-    path: str | Path,
-    settings: ProgramSettings,
-    test: LabelledClouds,
-    device: torch.device,
-    *,
-    report: Callable[[str], None],
-    **files: str | Path,
-) -> None:
-    """Score the fine-tuned network at `path`; write the `json_file` and `predictions_file` that are given."""
-    labelled = settings.labelled
-    network, origin = load_for_test(path, settings.training.model, test, labelled, report=report)
-    score_classifier(network, test, labelled, settings.scoring, device, origin=origin, report=report, **files)
+            best, json_file = run.folder / BEST_MODEL, scoring.json or run.folder / RESULTS_FILE
+            files = {"json_file": json_file, "predictions_file": run.folder / PREDICTIONS_FILE}
+            score_classifier(best, training.model, test, labelled, scoring, device, report=opened.log.line, **files)
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from utils.cli import run_main
 from utils.csv_rows import write_rows
+from utils.flags import program_parser
 from utils.markdown import update_section
 from utils.results.front_page import FRONT_PAGE
 from utils.results.published_table import published_table, read_published
@@ -33,7 +34,7 @@ NOTE = (
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("reports", type=Path, nargs="*", metavar="FILE.json", help="written by an evaluation program")
     parser.add_argument("--csv", type=Path, help="recorded results: write their tables into README and docs")
     parser.add_argument("--append", action="store_true", help="record the results of the JSON files in the CSV first")
@@ -89,5 +90,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from utils.cli import run_main
 from utils.figures.run_curves import draw_curves
+from utils.flags import program_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of the run: checkpoints/<exp_name>")
     parser.add_argument("--out", type=Path, default=None, help="PNG file; default: loss_curve.png in the run's folder")
     return parser.parse_args(argv)
@@ -24,5 +25,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -10,11 +10,11 @@ from utils.cli import run_main
 from utils.figures.cloud_plots import shape_panel
 from utils.figures.plot_style import save_png
 from utils.figures.shape_samples import ROW_NAMES, sample_columns
-from utils.flags import seed_number
+from utils.flags import program_parser, seed_number
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("data_root", type=Path, help="folder that holds ShapeNet/ and ShapeNetRendering/")
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     parser.add_argument("--num_shapes", type=int, default=8, help="columns, of as many categories as there are")
@@ -32,5 +32,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from utils.cli import run_main
 from utils.files import write_text
+from utils.flags import program_parser
 from utils.page.page import build_page
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program_parser(__doc__)
     parser.add_argument("run_dirs", type=Path, nargs="+", metavar="RUN", help="folder of a run: checkpoints/<exp_name>")
     parser.add_argument("--out", type=Path, help="HTML file; default: report.html in the folder of the first run")
     return parser.parse_args(argv)
@@ -32,5 +33,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

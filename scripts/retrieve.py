@@ -71,8 +71,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError("nothing to do: pass --query FILE, --evaluate or --out PNG")
     if args.json and not args.evaluate:
         raise ValueError("--json is for the scores of --evaluate")
-    if args.json:
-        check_report_path(args.json)
+    check_report_path(args.json)
     if args.out and args.out.is_dir():
         raise ValueError(f"--out {args.out} is a folder; name a file in it, such as {args.out / 'answers.png'}")
     shapes = list_shape_files(args.shapes)
@@ -123,10 +122,8 @@ def evaluate(
     records = [retrieval_record(score, protocol, **data, **constants) for protocol, score in scores.items()]
     for record in records:
         print(result_line(record))
-    if args.json:
-        write_report(args.json, records)
+    write_report(args.json, records)
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    run_main(lambda: main(arguments))
+    run_main(main, parse_args())

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from tests.conftest import REPO
+from tests.support.entry_programs import write_encoder
 
 PAGES = {path.relative_to(REPO).as_posix(): path for path in (REPO / "README.md", *sorted(REPO.glob("docs/*.md")))}
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in PAGES.items()}
@@ -95,15 +96,8 @@ def test_the_tree_has_a_line_for_every_folder_and_names_files_that_exist():
 
 
 def test_the_lines_that_load_an_encoder_run(tmp_path, monkeypatch):
-    import torch
-
-    from models.encoders.registry import build_encoder
-    from models.weights.published import export_state
-
     (snippet,) = (body for language, body in BLOCKS["README.md"] if language == "python")
-    path = tmp_path / "checkpoints" / "quickstart" / "models" / "best_model.pth"
-    path.parent.mkdir(parents=True)
-    torch.save(export_state(build_encoder("dgcnn"), "dgcnn", k=15), path)
+    write_encoder(tmp_path / "checkpoints" / "quickstart" / "models" / "best_model.pth")
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(snippet.replace("(8, 1024, 3)", "(2, 64, 3)"), names)

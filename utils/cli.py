@@ -10,15 +10,15 @@ USER_ERROR = 2
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, run it again with --resume
 
 
-def run_main(main: Callable[[], int | None]) -> None:
-    """Run `main` and exit with its status.
+def run_main(main: Callable[..., int | None], *args: object) -> None:
+    """Call `main` with `args` and exit with its status.
 
     A ValueError or OSError (missing file, no permission, full disk) is the caller's to repair: its message
     goes to stderr as `error: ...` with exit status 2 and no traceback. Anything else is our bug and keeps
     its traceback. A training that was told to stop exits with STOPPED.
     """
     try:
-        status = main()
+        status = main(*args)
     except (ValueError, OSError) as error:
         rank = os.environ.get("RANK", "0")
         sys.stderr.write(f"error{f' in process {rank}' if rank != '0' else ''}: {error}\n")  # one write: a whole line

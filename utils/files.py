@@ -141,14 +141,15 @@ def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.nda
             raise ValueError(f"{path} is no .npz file without pickled objects ({error})") from error
 
 
-def check_report_path(path: str | Path) -> Path:
-    """Create the folder of a report before the work that fills it.
+def check_report_path(path: str | Path | None) -> None:
+    """Create the folder of a report, where one is asked for, before the work that fills it.
 
     Raises:
         ValueError: `path` is a folder. OSError: its folder cannot be made.
     """
+    if not path:
+        return
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"--json {path} is a folder; name a file in it, such as {path / 'results.json'}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path

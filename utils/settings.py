@@ -9,11 +9,23 @@
 
 import dataclasses
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self, TypeVar
 
 Group = TypeVar("Group", bound=tuple)
+_IS_INSIDE = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
+_WORDS = {  # of the bounds that a flag has
+    frozenset({"above"}): "> {above:g}",
+    frozenset({"at_least"}): "at least {at_least:g}",
+    frozenset({"below"}): "below {below:g}",
+    frozenset({"at_most"}): "at most {at_most:g}",
+    frozenset({"above", "below"}): "between {above:g} and {below:g}",
+    frozenset({"above", "at_most"}): "above {above:g} and at most {at_most:g}",
+    frozenset({"at_least", "below"}): "in [{at_least:g}, {below:g})",
+    frozenset({"at_least", "at_most"}): "at least {at_least:g} and at most {at_most:g}",
+}
 
 
 def flag(
@@ -67,27 +79,9 @@ def check_bounds(name: str, value: Any, bounds: Mapping[str, float | None]) -> N
     given = {key: bound for key, bound in bounds.items() if bound is not None}
     if value is None or not given:
         return
-    low_open, low, high_open, high = (given.get(key) for key in ("above", "at_least", "below", "at_most"))
-    is_inside = (
-        (low_open is None or value > low_open)
-        and (low is None or value >= low)
-        and (high_open is None or value < high_open)
-        and (high is None or value <= high)
-    )
+    is_inside = all(_IS_INSIDE[key](value, bound) for key, bound in given.items())
     if not is_inside or not math.isfinite(value):
-        raise ValueError(f"--{name} must be {_in_words(low_open, low, high_open, high)}, got {value}")
-
-
-def _in_words(low_open: float | None, low: float | None, high_open: float | None, high: float | None) -> str:
-    if low is not None and high_open is not None:
-        return f"in [{low:g}, {high_open:g})"
-    if low_open is not None and high_open is not None:
-        return f"between {low_open:g} and {high_open:g}"
-    words = [f"above {low_open:g}" if high is not None else f"> {low_open:g}"] if low_open is not None else []
-    words += [f"at least {low:g}"] if low is not None else []
-    words += [f"at most {high:g}"] if high is not None else []
-    words += [f"below {high_open:g}"] if high_open is not None else []
-    return " and ".join(words)
+        raise ValueError(f"--{name} must be {_WORDS[frozenset(given)].format(**given)}, got {value}")
 
 
 def read_all(group: type[Group], flags: Mapping[str, Any]) -> Group:

@@ -2,9 +2,9 @@ import torch
 
 from benchmarks import copies
 from benchmarks.harness.inputs import make_clouds
-from benchmarks.harness.records import read_csv
 from models.encoders.dgcnn import DGCNN
 from models.layers import neighbours
+from tests.support.program_calls import recorded
 
 
 def test_one_side_computes_every_copy_and_the_other_none(monkeypatch):
@@ -24,7 +24,5 @@ def test_one_side_computes_every_copy_and_the_other_none(monkeypatch):
 
 
 def test_both_sides_are_measured_and_kept(tmp_path):
-    flags = ["--sizes", "2x48", "--k", "5", "--rounds", "1", "--record", str(tmp_path / "r.csv")]
-    copies.main(copies.parse_args(flags))
-    rows = read_csv(tmp_path / "r.csv")
+    rows = recorded(tmp_path, copies, "--sizes", "2x48", "--k", 5, "--rounds", 1)
     assert [(row["side"], row["setting"]) for row in rows] == [("each", "B=2 N=48 k=5"), ("once", "B=2 N=48 k=5")]

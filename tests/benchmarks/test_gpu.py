@@ -11,6 +11,7 @@ from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import gpu_check, gpu_kernels, gpu_step
 from models.kernels import knn
 from tests.conftest import REPO
+from tests.support.program_calls import run
 
 TINY_STEP = "--batch 3 --points 24 --k 4 --image_size 32 --image_depth 18 --steps 1 --device cpu".split()
 TINY_CHECK = "--clouds 2 --points 24 --k 4 --device cpu".split()
@@ -26,7 +27,7 @@ def _cheap(monkeypatch):
 @pytest.mark.parametrize("form", ["published", "bf16"])
 def test_a_step_of_each_form_is_measured(tmp_path, form):
     path = tmp_path / "step.json"
-    assert gpu_step.main(gpu_step.parse_args([*TINY_STEP, "--form", form, "--json", str(path)])) == 0
+    assert run(gpu_step, *TINY_STEP, "--form", form, "--json", path) == 0
     figures = json.loads(path.read_text())
     assert figures["form"] == form
     assert figures["shapes_per_s"] == pytest.approx(3e3 / figures["step_ms"])
@@ -49,25 +50,22 @@ def test_running_out_of_memory_is_an_exit_status(monkeypatch, capsys):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(gpu_step, "measure", full)
-    assert gpu_step.main(gpu_step.parse_args(TINY_STEP)) == gpu_step.OUT_OF_MEMORY
+    assert run(gpu_step, *TINY_STEP) == gpu_step.OUT_OF_MEMORY
 
 
 def test_the_check_passes_and_fails(tmp_path, monkeypatch, capsys):
     path = tmp_path / "check.json"
-    args = gpu_check.parse_args([*TINY_CHECK, "--json", str(path)])
-    assert gpu_check.main(args) == 0
+    assert run(gpu_check, *TINY_CHECK, "--json", path) == 0
     assert all(row["is_right"] for row in json.loads(path.read_text()))
-    monkeypatch.setattr(
-        gpu_check, "our_layer", lambda layer, x, index: 1.01 * gpu_check.published_layer(layer, x, index)
-    )
-    assert gpu_check.main(args) == 1
+    monkeypatch.setattr(gpu_check, "our_layer", lambda *args: 1.01 * gpu_check.published_layer(*args))
+    assert run(gpu_check, *TINY_CHECK, "--json", path) == 1
     assert "WRONG edge_conv 3->8 train" in capsys.readouterr().out
 
 
 def test_every_form_of_the_search_is_timed(tmp_path):
     path = tmp_path / "kernels.json"
     flags = "--clouds 2 --points 64 --channels 3 --k 2 4 --rounds 1 --device cpu --json".split()
-    gpu_kernels.main(gpu_kernels.parse_args([*flags, str(path)]))
+    run(gpu_kernels, *flags, path)
     rows = json.loads(path.read_text())
     assert [(row["k"], row["form"]) for row in rows] == [(k, name) for k in (2, 4) for name in list(knn.FORMS)[:-1]]
     assert all(abs(row["excess"]) < 1e-5 for row in rows)
@@ -79,8 +77,7 @@ def test_parts_that_fail_stop_no_other(tmp_path, monkeypatch, capsys):
     def finish(command, **_):
         code = next(codes)
         if code == 0:
-            path = command[-1].removeprefix("--json=")
-            gpu.Path(path).write_text('{"loss": 1}')
+            gpu.Path(command[-1].removeprefix("--json=")).write_text('{"loss": 1}')
         return subprocess.CompletedProcess(command, code, "", "what went wrong")
 
     some = [gpu.Part(name, "module", []) for name in ("first", "second", "third")]
@@ -89,13 +86,10 @@ def test_parts_that_fail_stop_no_other(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu, "describe", lambda name, record: name)
     monkeypatch.setattr(gpu, "provenance", dict)
     path = tmp_path / "gpu.json"
-    assert gpu.main(gpu.parse_args(["--device", "cpu", "--json", str(path)])) == 1
+    assert run(gpu, "--device", "cpu", "--json", path) == 1
     records = json.loads(path.read_text())["parts"]
-    assert {name: record["status"] for name, record in records.items()} == {
-        "first": "done",
-        "second": "out of memory",
-        "third": "exit status 1",
-    }
+    statuses = {name: record["status"] for name, record in records.items()}
+    assert statuses == {"first": "done", "second": "out of memory", "third": "exit status 1"}
     assert records["first"]["found"] == {"loss": 1}
     assert "what went wrong" in records["third"]["output"]
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from benchmarks import knn
-from benchmarks.harness.records import read_csv
+from tests.support.program_calls import recorded, run
 
 CPU = torch.device("cpu")
 
@@ -26,9 +26,8 @@ def test_a_form_that_misses_a_neighbour_is_not_timed():
 
 
 def test_every_combination_is_measured_and_kept(tmp_path, capsys):
-    flags = ["--points", 16, 32, "--channels", 3, "--k", 2, 5, "--clouds", 2, "--rounds", 1, "--device", "cpu"]
-    knn.main(knn.parse_args([str(flag) for flag in [*flags, "--record", tmp_path / "r.csv"]]))
-    rows = read_csv(tmp_path / "r.csv")
+    flags = ("--points", 16, 32, "--channels", 3, "--k", 2, 5, "--clouds", 2, "--rounds", 1, "--device", "cpu")
+    rows = recorded(tmp_path, knn, *flags)
     assert len(rows) == 4 * 4
     assert {row["setting"] for row in rows} == {f"B=2 N={n} C=3 k={k}" for n in (16, 32) for k in (2, 5)}
     assert capsys.readouterr().out.count("fastest: ") == 4
@@ -37,4 +36,4 @@ def test_every_combination_is_measured_and_kept(tmp_path, capsys):
 @pytest.mark.parametrize("flags", [["--k", "0"], ["--k", "600"], ["--rounds", "0"]])
 def test_a_flag_out_of_range_is_refused_by_name(flags):
     with pytest.raises(ValueError, match=flags[0]):
-        knn.main(knn.parse_args(flags))
+        run(knn, *flags)

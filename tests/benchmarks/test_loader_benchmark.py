@@ -12,11 +12,9 @@ from scipy.stats import ks_2samp
 
 from benchmarks import loader
 from benchmarks.published import published_loader
-from data.storage.packed_writer import write_packed
-from datasets.shapes.shape_tree import list_shapes
 from datasets.transforms.image_transforms import augment_image, draw_image, to_pixels
 from datasets.transforms.point_transforms import PUBLISHED_AUGMENT
-from tests.support.tiny_trees import cloud, disc_view, write_ply, write_shapenet
+from tests.support.tiny_trees import cloud, disc_view, pack, write_ply, write_shapenet
 
 
 @pytest.fixture
@@ -79,7 +77,7 @@ def arguments(root, *flags):
 @pytest.fixture
 def packed_root(tmp_path):
     root = write_shapenet(tmp_path / "tree")
-    write_packed(root, list_shapes(root), root / "shapenet_render.h5", workers=1)
+    pack(root, root / "shapenet_render.h5")
     return root
 
 

@@ -8,12 +8,10 @@ import pytest
 import torch
 
 from benchmarks import micro_batch
-from benchmarks.harness.records import read_csv
 from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
-
-CPU = torch.device("cpu")
+from tests.support.program_calls import recorded, run
 
 
 class Kept:
@@ -76,9 +74,8 @@ def test_each_combination_is_measured_and_kept(tmp_path, monkeypatch, capsys):
         return mib and {"mib": mib, "seconds": 1.0}
 
     monkeypatch.setattr(micro_batch, "run_alone", run_alone)
-    flags = ["--batch_size", 8, 16, "--micro_batch", 0, 4, 8, "--device", "cpu", "--record", tmp_path / "r.csv"]
-    micro_batch.main(micro_batch.parse_args([str(flag) for flag in flags]))
-    memory = [row["value"] for row in read_csv(tmp_path / "r.csv") if row["figure"] == "memory"]
+    rows = recorded(tmp_path, micro_batch, "--batch_size", 8, 16, "--micro_batch", 0, 4, 8, "--device", "cpu")
+    memory = [row["value"] for row in rows if row["figure"] == "memory"]
     assert memory == ["90", "50", "90", "out of memory", "52", "92"]
     assert "0.25 MiB for each shape of the batch, 10.00 MiB for each of the micro-batch" in capsys.readouterr().out
 
@@ -86,8 +83,7 @@ def test_each_combination_is_measured_and_kept(tmp_path, monkeypatch, capsys):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_a_process_prints_what_one_step_needs(monkeypatch, capsys):
     monkeypatch.setattr(micro_batch, "ends_when_full", nullcontext)  # its limit would outlive the test
-    flags = ["--batch_size", "4", "--micro_batch", "2", "--points", "16", "--device", "cpu", "--alone"]
-    micro_batch.main(micro_batch.parse_args(flags))
+    run(micro_batch, "--batch_size", 4, "--micro_batch", 2, "--points", 16, "--device", "cpu", "--alone")
     usage = json.loads(capsys.readouterr().out)
     assert usage.keys() == {"mib", "seconds"}
     assert usage["seconds"] > 0
@@ -96,4 +92,4 @@ def test_a_process_prints_what_one_step_needs(monkeypatch, capsys):
 @pytest.mark.parametrize("flags", [["--batch_size", "1"], ["--micro_batch", "1"], ["--points", "14"]])
 def test_a_flag_out_of_range_is_refused_by_name(flags):
     with pytest.raises(ValueError, match=flags[0]):
-        micro_batch.main(micro_batch.parse_args(flags))
+        run(micro_batch, *flags)

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,7 +8,6 @@ from benchmarks.harness import records
 from benchmarks.harness.records import COLUMNS, Figure, Recorder, describe, parse_setting, read_csv, setting_text
 from utils.csv_rows import write_rows
 
-CPU = torch.device("cpu")
 ROW = {
     "date": "2026-01-01", "benchmark": "step", "setting": "B=8 N=64", "side": "ours", "figure": "step", "value": "1.5",
     "unit": "ms", "rounds": "3", "machine": "m", "threads": "1", "python": "3", "torch": "2", "commit": "c",
@@ -15,9 +15,8 @@ ROW = {
 }  # fmt: skip
 
 
-class Args:
-    def __init__(self, json=None, record=None):
-        self.json, self.record = json, record
+def recorder(record, json=None):
+    return Recorder(SimpleNamespace(json=json, record=record), "step", torch.device("cpu"))
 
 
 def figure(setting="B=8", side="ours", value=2.0, name="step"):
@@ -30,7 +29,7 @@ def test_a_setting_is_read_as_it_was_written():
 
 
 def test_figures_are_kept_with_what_measured_them(tmp_path):
-    Recorder(Args(record=tmp_path / "r.csv"), "step", CPU).add([figure(), figure(side="published", value=None)])
+    recorder(tmp_path / "r.csv").add([figure(), figure(side="published", value=None)])
     ours, published = read_csv(tmp_path / "r.csv")
     assert (ours["benchmark"], ours["setting"], ours["value"], ours["rounds"]) == ("step", "B=8", "2", "3")
     assert published["value"] == records.OUT_OF_MEMORY
@@ -44,8 +43,8 @@ def test_what_is_measured_again_replaces_the_same_benchmark_setting_side_and_mac
     path = tmp_path / "r.csv"
     others = [ROW | {"machine": "another"}, ROW | {"benchmark": "knn"}]
     write_rows(path, COLUMNS, others)
-    Recorder(Args(record=path), "step", CPU).add([figure(), figure("B=16"), figure(side="published")])
-    Recorder(Args(record=path), "step", CPU).add([figure(value=7.0), figure(name="memory")])
+    recorder(path).add([figure(), figure("B=16"), figure(side="published")])
+    recorder(path).add([figure(value=7.0), figure(name="memory")])
     kept = read_csv(path)
     assert kept[:2] == others
     assert [(row["setting"], row["side"], row["figure"], row["value"]) for row in kept[2:]] == [
@@ -57,9 +56,9 @@ def test_what_is_measured_again_replaces_the_same_benchmark_setting_side_and_mac
 
 
 def test_each_setting_is_in_the_files_before_the_next_is_measured(tmp_path):
-    recorder = Recorder(Args(json=tmp_path / "r.json", record=tmp_path / "r.csv"), "step", CPU)
+    both = recorder(tmp_path / "r.csv", tmp_path / "r.json")
     for number, setting in enumerate(("B=8", "B=16"), start=1):
-        recorder.add([figure(setting)])
+        both.add([figure(setting)])
         assert len(read_csv(tmp_path / "r.csv")) == number
         report = json.loads((tmp_path / "r.json").read_text())
         assert len(report["figures"]) == number
@@ -83,7 +82,7 @@ def test_a_row_that_is_no_measurement_is_refused_by_its_number_before_the_work(t
     path = tmp_path / "r.csv"
     write_rows(path, COLUMNS, [ROW, ROW | change])
     with pytest.raises(ValueError, match=r"r\.csv record 3: .*measure it again"):
-        Recorder(Args(record=path), "step", CPU)
+        recorder(path)
 
 
 def test_a_sound_row_is_none_of_these(tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from benchmarks import scaling
-from benchmarks.harness.records import read_csv
+from tests.support.program_calls import recorded, run
 from tests.support.several_processes import run_in_processes
 
 TINY = "--batch 4 --points 32 --k 4 --image_size 32 --steps 1 --rounds 1".split()
@@ -25,16 +25,12 @@ def forked(monkeypatch, tmp_path):
 
 
 def test_two_processes_are_measured_beside_one_on_the_same_batch(forked, tmp_path, capsys, monkeypatch):
-    sides = {"1x1": scaling.BASES["1x1"], "2x1": scaling.SIDES["2x1"]}
-    monkeypatch.setattr(scaling, "SIDES", sides)
-    monkeypatch.setattr(scaling, "BASES", {"1x1": scaling.BASES["1x1"]})
-    scaling.main(scaling.parse_args([*TINY, "--record", str(tmp_path / "r.csv")]))
-    rows = read_csv(tmp_path / "r.csv")
-    assert [(row["side"], row["figure"]) for row in rows] == [
-        ("1x1", "throughput"),
-        ("2x1", "throughput"),
-        ("2x1", "in collectives"),
-    ]
+    base = {"1x1": scaling.BASES["1x1"]}
+    monkeypatch.setattr(scaling, "SIDES", base | {"2x1": scaling.SIDES["2x1"]})
+    monkeypatch.setattr(scaling, "BASES", base)
+    rows = recorded(tmp_path, scaling, *TINY)
+    figures = [f"{row['side']} {row['figure']}" for row in rows]
+    assert figures == ["1x1 throughput", "2x1 throughput", "2x1 in collectives"]
     assert 0 < float(rows[2]["value"]) < 100
     lines = capsys.readouterr().out.splitlines()
     losses = [float(line.rsplit(" ", 1)[1]) for line in lines[:2]]
@@ -52,4 +48,4 @@ def test_efficiency_is_relative_to_the_cores_of_each_side():
 
 def test_a_batch_that_processes_cannot_share_is_refused():
     with pytest.raises(ValueError, match="--batch_size 5 is not divisible by 2 ranks"):
-        scaling.main(scaling.parse_args([*TINY, "--batch", "5"]))
+        run(scaling, *TINY, "--batch", 5)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from benchmarks import shard_sampler, shards
+from tests.support.program_calls import run
 from tests.support.tiny_shards import make_shards, make_tree
 from tests.support.tiny_trees import pack
 
@@ -46,10 +47,6 @@ def test_shards_of_other_data_are_not_compared(tmp_path, num_shapes, seed):
         shards.open_both(arguments(packed, make_shards(tree, tmp_path / "s")), augment=True)
 
 
-def simulate(*flags):
-    return shard_sampler.main(shard_sampler.parse_args(list(map(str, flags))))
-
-
 SMALL = (
     *("--shapes", 100_003, "--samples_per_shard", 97, "--ranks", 7, "--workers", 3, "--streams", 42),
     *("--batch_size", 84, "--shuffle_buffer", 31),
@@ -57,7 +54,7 @@ SMALL = (
 
 
 def test_the_simulation_finds_every_sample_once(tmp_path, capsys):
-    assert simulate(*SMALL, "--json", tmp_path / "out.json") == 0
+    assert run(shard_sampler, *SMALL, "--json", tmp_path / "out.json") == 0
     figures = {f["name"]: f["value"] for f in json.loads((tmp_path / "out.json").read_text())["figures"]}
     assert figures["not read exactly once"] == 0
     assert figures["rank imbalance"] == 1
@@ -77,8 +74,7 @@ def test_the_simulation_finds_every_sample_once(tmp_path, capsys):
 def test_the_simulation_finds_what_is_wrong(monkeypatch, name, change):
     right = getattr(shard_sampler, name)
     monkeypatch.setattr(shard_sampler, name, lambda *args: change(right(*args)))
-    flags = (*SMALL, "--shuffle_buffer", 1)
-    assert simulate(*flags) == 1
+    assert run(shard_sampler, *SMALL, "--shuffle_buffer", 1) == 1
 
 
 def test_shards_are_uneven_and_hold_all():
@@ -99,4 +95,4 @@ def test_shards_are_uneven_and_hold_all():
 )
 def test_processes_that_cannot_share_are_named(flags, message):
     with pytest.raises(ValueError, match=message):
-        simulate(*SMALL, *flags)
+        run(shard_sampler, *SMALL, *flags)

@@ -7,6 +7,7 @@ from benchmarks import report
 from benchmarks.harness.growth import find_growth, fit_exponent
 from benchmarks.harness.records import COLUMNS, OUT_OF_MEMORY, RESULTS, read_csv
 from tests.conftest import REPO
+from tests.support.program_calls import run
 from utils.csv_rows import write_rows
 from utils.markdown import markers, replace_section
 
@@ -50,14 +51,10 @@ def test_a_side_without_figure_has_no_ratio_and_says_why():
     assert [cells(table, 2), cells(table, 3)] == [["8", "3 / -"], ["16", "- / 12"]]
 
 
-def test_of_more_than_two_sides_the_smallest_is_bold():
-    table = report.figures_table([row("N=8", side, value) for side, value in (("a", 3), ("b", 1), ("c", 2))])
-    assert cells(table, 2) == ["8", "3 / **1** / 2"]
-
-
-def test_of_rates_the_largest_is_bold():
-    rows = [row("N=8", side, value, unit="shapes/s") for side, value in (("a", 3), ("b", 1), ("c", 2))]
-    assert cells(report.figures_table(rows), 2) == ["8", "**3** / 1 / 2"]
+@pytest.mark.parametrize("unit, line", [("ms", "3 / **1** / 2"), ("shapes/s", "**3** / 1 / 2")])
+def test_of_more_than_two_sides_the_smallest_time_or_the_largest_rate_is_bold(unit, line):
+    rows = [row("N=8", side, value, unit=unit) for side, value in (("a", 3), ("b", 1), ("c", 2))]
+    assert cells(report.figures_table(rows), 2) == ["8", line]
 
 
 def test_machines_and_thread_counts_have_tables_of_their_own():
@@ -89,8 +86,7 @@ def run_report(folder, rows):
     for name in ("README.md", "speed.md"):
         (folder / name).write_text(f"before\n{begin}\n{end}\nafter\n")
     write_rows(folder / "r.csv", COLUMNS, rows)
-    flags = ["--csv", folder / "r.csv", "--readme", folder / "README.md", "--page", folder / "speed.md"]
-    report.main(report.parse_args([str(flag) for flag in flags]))
+    run(report, "--csv", folder / "r.csv", "--readme", folder / "README.md", "--page", folder / "speed.md")
     return [(folder / name).read_text() for name in ("README.md", "speed.md")]
 
 

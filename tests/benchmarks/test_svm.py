@@ -2,17 +2,12 @@ import numpy as np
 import pytest
 
 from benchmarks import svm
-from benchmarks.harness.records import read_csv
+from tests.support.program_calls import recorded
 from utils.evaluation.linear_svm import published_protocol
 
 
-def run(*flags):
-    svm.main(svm.parse_args([str(flag) for flag in flags]))
-
-
 def test_both_sides_reach_the_same_accuracy_and_are_kept(tmp_path):
-    run("--sizes", 160, "--width", 256, "--rounds", 1, "--record", tmp_path / "r.csv")
-    rows = read_csv(tmp_path / "r.csv")
+    rows = recorded(tmp_path, svm, "--sizes", 160, "--width", 256, "--rounds", 1)
     assert [(row["side"], row["figure"]) for row in rows] == [
         (side, figure) for figure in ("fit and predict", "accuracy") for side in ("sklearn", "ours")
     ]
@@ -30,10 +25,8 @@ def test_sides_of_different_accuracy_are_not_compared(monkeypatch):
 def test_features_of_a_file_are_used_in_their_place(tmp_path):
     features, labels = svm.make_features(50, 17)
     np.savez(tmp_path / "mine.npz", features=features, labels=labels % 2)
-    run("--features", tmp_path / "mine.npz", "--rounds", 1, "--record", tmp_path / "r.csv")
-    assert {row["setting"] for row in read_csv(tmp_path / "r.csv")} == {
-        "features=mine train=40 test=10 D=17 classes=2",
-    }
+    rows = recorded(tmp_path, svm, "--features", tmp_path / "mine.npz", "--rounds", 1)
+    assert {row["setting"] for row in rows} == {"features=mine train=40 test=10 D=17 classes=2"}
 
 
 @pytest.mark.parametrize("arrays", [{"features": np.zeros((3, 2))}, {"features": np.zeros(3), "labels": np.zeros(3)}])

@@ -50,11 +50,14 @@ def links(tmp_path):
     return tmp_path / "bin" / "links"
 
 
-def download(tmp_path, *arguments, python=None):
+def download(tmp_path, *names, python=None, status=0):
+    """Fetch data sets to tmp_path / "out"; return what the script wrote."""
     env = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     env["PYTHON"] = python or str(tmp_path / "bin" / "python")
-    command = ["bash", str(REPO / "data" / "download_data.sh"), *arguments]
-    return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    command = ["bash", str(REPO / "data" / "download_data.sh"), "--out", "out", *names]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, done.stderr
+    return done
 
 
 def pack(path, folder):
@@ -64,30 +67,26 @@ def pack(path, folder):
 
 def test_an_archive_is_fetched_unpacked_removed_and_its_data_checked(tmp_path, links):
     pack(links / LINKS["modelnet40"], write_modelnet40(tmp_path / "tree"))
-    done = download(tmp_path, "--out", "out", "modelnet40", python=sys.executable)
-    assert done.returncode == 0, done.stderr
+    done = download(tmp_path, "modelnet40", python=sys.executable)
     assert "ModelNet40 layout in" in done.stdout
     assert "no faults; next: python -m scripts.eval_svm" in done.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"SHA256SUMS.local", "modelnet40_ply_hdf5_2048"}
 
 
 def test_a_broken_transfer_keeps_its_part_and_the_next_run_continues(tmp_path, links):
-    broken = download(tmp_path, "--out", "out", "modelnet40")
-    part = tmp_path / "out" / "modelnet40.tar.gz.part"
-    assert broken.returncode == 1
+    broken = download(tmp_path, "modelnet40", status=1)
     assert "kept 6 bytes in" in broken.stderr
     assert "error: the download of modelnet40 broke off (curl status 56)" in broken.stderr
     assert "python -m data.unpack FILE --out" in broken.stderr
     pack(links / LINKS["modelnet40"], write_modelnet40(tmp_path / "tree"))
-    part.write_bytes((links / LINKS["modelnet40"]).read_bytes()[:1000])
-    assert download(tmp_path, "--out", "out", "modelnet40").returncode == 0
+    (tmp_path / "out" / "modelnet40.tar.gz.part").write_bytes((links / LINKS["modelnet40"]).read_bytes()[:1000])
+    download(tmp_path, "modelnet40")
     assert "--continue-at -" in (tmp_path / "bin" / "calls").read_text()
 
 
 def test_a_quota_page_is_reported_and_does_not_stay_as_a_part(tmp_path, links):
     (links / LINKS["modelnet40"]).write_text("<!DOCTYPE html><html>Quota exceeded</html>")
-    done = download(tmp_path, "--out", "out", "modelnet40")
-    assert done.returncode == 1
+    done = download(tmp_path, "modelnet40", status=1)
     assert "Google Drive sent no archive for modelnet40" in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -95,24 +94,19 @@ def test_a_quota_page_is_reported_and_does_not_stay_as_a_part(tmp_path, links):
 def test_where_a_link_holds_another_set_both_are_found(tmp_path, links):
     pack(links / LINKS["modelnet40"], write_scanobjectnn(tmp_path / "tree"))
     pack(links / LINKS["scanobjectnn"], write_modelnet40(tmp_path / "tree"))
-    done = download(tmp_path, "--out", "out", "scanobjectnn", "modelnet40")
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {
-        "ScanObjectNN",
-        "modelnet40_ply_hdf5_2048",
-    }
+    download(tmp_path, "scanobjectnn", "modelnet40")
+    folders = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
+    assert folders == {"ScanObjectNN", "modelnet40_ply_hdf5_2048"}
     assert len((tmp_path / "bin" / "calls").read_text().splitlines()) == 2
 
 
 def test_data_that_is_in_place_is_not_fetched_again(tmp_path, links):
     write_modelnet40(tmp_path / "out")
-    done = download(tmp_path, "--out", "out", "modelnet40")
-    assert done.returncode == 0
+    done = download(tmp_path, "modelnet40")
     assert "modelnet40_ply_hdf5_2048 is there already, nothing to fetch" in done.stdout
     assert not (tmp_path / "bin" / "calls").exists()
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path, links):
-    done = download(tmp_path, "--out", "out", "modelnet")
-    assert done.returncode == 2
+    done = download(tmp_path, "modelnet", status=2)
     assert "unknown data set 'modelnet'; known: all shapenet shapenet_render" in done.stderr

@@ -6,7 +6,14 @@ from tests.conftest import REPO
 from tests.support.entry_programs import write_encoder
 from tests.support.tiny_trees import labelled, write_h5, write_shapenet
 
-NOTEBOOK = REPO / "eval_ssl.ipynb"
+
+@pytest.fixture
+def notebook():
+    return nbformat.read(REPO / "eval_ssl.ipynb", as_version=4)
+
+
+def code_of(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 @pytest.fixture
@@ -17,18 +24,16 @@ def tiny_run(tmp_path, monkeypatch):
     write_h5(folder / "training_objectdataset.h5", **labelled([0, 1, 14] * 4))
     write_h5(folder / "test_objectdataset.h5", **labelled([0, 1, 14] * 2, seed=500))
     write_encoder(tmp_path / "best_model.pth", "pointnet")
-    monkeypatch.setenv("CHECKPOINT", str(tmp_path / "best_model.pth"))
-    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    monkeypatch.setenv("NUM_POINTS", "67")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    variables = {"CHECKPOINT": tmp_path / "best_model.pth", "DATA_ROOT": tmp_path, "NUM_POINTS": 67}
+    for name in ("IPYTHONDIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        variables[name] = tmp_path / name
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
 
 
-def test_notebook_runs_and_shows_a_table_and_three_figures(tiny_run):
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def test_notebook_runs_and_shows_a_table_and_three_figures(notebook, tiny_run):
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(REPO)}}).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    outputs = [output for cell in code_of(notebook) for output in cell.outputs]
     assert [output.output_type for output in outputs] == ["execute_result"] * 4
     panel, table, confusion, maps = (output.data for output in outputs)
     assert all("image/png" in data for data in (panel, confusion, maps))
@@ -37,11 +42,7 @@ def test_notebook_runs_and_shows_a_table_and_three_figures(tiny_run):
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| published", "| fair", "| knn"]
 
 
-def test_notebook_is_committed_without_outputs():
-    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
-
-
-def test_notebook_defines_no_function_of_its_own():
-    source = "\n".join(cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code")
+def test_notebook_is_committed_without_outputs_and_defines_no_function_of_its_own(notebook):
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code_of(notebook))
+    source = "\n".join(cell.source for cell in code_of(notebook))
     assert not any(word in source for word in ("def ", "class ", "lambda", "for epoch"))

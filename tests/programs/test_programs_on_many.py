@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +16,11 @@ import train_crosspoint
 import train_partseg
 from scripts import finetune_cls
 from tests.conftest import REPO
-from tests.support.light_runs import light, log_of
+from tests.support.entry_programs import call
+from tests.support.light_runs import light, log_of, results
+from tests.support.pretraining_runs import write_pairs_and_classes
 from tests.support.several_processes import run_in_processes
-from tests.support.tiny_trees import labelled, write_h5, write_shapenet, write_shapenet_part
+from tests.support.tiny_trees import write_shapenet_part
 from utils.cli import run_main
 
 PRETRAIN = (
@@ -40,20 +41,16 @@ FLAGS = {"train_crosspoint": PRETRAIN, "finetune_cls": FINETUNE, "train_partseg"
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    folder = write_shapenet(tmp_path_factory.mktemp("tree"), [f"02/{i:02d}" for i in range(8)], num_points=80, size=40)
-    shards = folder / "modelnet40_ply_hdf5_2048"
-    write_h5(shards / "ply_data_train0.h5", **labelled([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2], num_points=1024))
-    write_h5(shards / "ply_data_test0.h5", **labelled([2, 0, 1], seed=90, num_points=1024))
+    folder = write_pairs_and_classes(tmp_path_factory.mktemp("tree"), [f"02/{i:02d}" for i in range(8)])
     write_shapenet_part(folder)
     return folder
 
 
 def run_program(name, root, out, *flags):
-    """Run the program in this process; return the folder of its run, as text."""
-    words = [*FLAGS[name], "--data_root", str(root), "--output_dir", str(out), *flags]
+    """Run the program in this process; return the folder of its run."""
     with light():
-        PROGRAMS[name].main(PROGRAMS[name].parse_args(words))
-    return str(out / "run")
+        call(PROGRAMS[name], *FLAGS[name], "--data_root", root, "--output_dir", out, *flags)
+    return out / "run"
 
 
 def run_on_two(tmp_path, name, root, out, *flags):
@@ -82,14 +79,13 @@ def pretrained_on_two(root, tmp_path_factory):
 
 @pytest.mark.parametrize("name", list(PROGRAMS))
 def test_figures_and_files_are_those_of_one_process(root, pretrained_on_two, tmp_path, name):
-    one = Path(run_program(name, root, tmp_path / "one"))
+    one = run_program(name, root, tmp_path / "one")
     two = pretrained_on_two if name == "train_crosspoint" else run_on_two(tmp_path, name, root, tmp_path / "two")
     files = [{str(path.relative_to(run)) for path in run.rglob("*") if path.suffix != ".npy"} for run in (one, two)]
     assert files[0] == files[1]
     for mine, expected in zip(metrics(two), metrics(one), strict=True):
         assert mine == pytest.approx(expected, rel=1e-3)
-    counts = [len(json.loads((run / "results.json").read_text())["results"]) for run in (one, two)]
-    assert counts[0] == counts[1] > 0
+    assert len(results(one)) == len(results(two)) > 0
     assert log_of(two).count("epoch 1 step 1/") == 1
 
 

@@ -3,14 +3,13 @@
 `python eval_fewshot.py` and `python ft_crosspoint.py` are `python -m scripts.eval_fewshot` and `scripts.finetune_cls`.
 """
 
-import json
-
 import pytest
 
 import train_crosspoint
 import train_partseg
 from scripts import eval_fewshot, finetune_cls
-from tests.support.entry_programs import write_encoder
+from tests.support.entry_programs import call, write_encoder
+from tests.support.light_runs import results
 from tests.support.tiny_trees import labelled, write_h5, write_shapenet, write_shapenet_part
 
 PRE_TRAINING = {
@@ -62,9 +61,8 @@ def root(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", list(PRE_TRAINING))
 def test_pre_training(root, name):
     argv = [*PRE_TRAINING[name].split(), *SHORT, "--image_size", "32", "--image_depth", "18", "--eval_freq", "0"]
-    args = train_crosspoint.parse_args([*argv, "--num_workers", "0", *FEW_NEIGHBOURS])
-    train_crosspoint.main(args)
-    assert (root / "checkpoints" / args.exp_name / "models" / "best_model.pth").is_file()
+    call(train_crosspoint, *argv, "--num_workers", "0", *FEW_NEIGHBOURS)
+    assert (root / "checkpoints" / argv[argv.index("--exp_name") + 1] / "models" / "best_model.pth").is_file()
 
 
 @pytest.mark.parametrize("name", list(FINE_TUNING))
@@ -72,9 +70,8 @@ def test_fine_tuning_starts_from_the_weights_and_continues_when_it_is_run_again(
     start = write_encoder(root / "checkpoints/crosspoint_dgcnn_pt/models/best_model.pth", "dgcnn")
     argv = [*FINE_TUNING[name].split(), *SHORT, "--num_workers", "0", *FEW_NEIGHBOURS]
     for _ in range(2):
-        args = finetune_cls.parse_args(argv)
-        finetune_cls.main(args)
-    (record,) = json.loads((root / "checkpoints" / args.exp_name / "results.json").read_text())["results"]
+        call(finetune_cls, *argv)
+    (record,) = results(root / "checkpoints" / argv[argv.index("--exp_name") + 1])
     assert (record["dataset"], record["weights"], record["lr"]) == (name.lower(), "checkpoint", 0.001)
     assert (record["use_sgd"], record["label_smoothing"], record["weight_decay"]) == (False, 0.0, 1e-6)
     assert record["checkpoint"].endswith(str(start.relative_to(root)))
@@ -84,19 +81,19 @@ def test_another_number_of_classes_is_refused(root):
     write_encoder(root / "checkpoints/crosspoint_dgcnn_pt/models/best_model.pth", "dgcnn")
     argv = [*FINE_TUNING["ScanObjectNN"].split(), *SHORT, "--num_classes", "16"]
     with pytest.raises(ValueError, match="--num_classes 16, but scanobjectnn here has 15"):
-        finetune_cls.main(finetune_cls.parse_args(argv))
+        call(finetune_cls, *argv)
 
 
 def test_part_segmentation_starts_from_the_weights(root, capsys):
     write_encoder(root / "checkpoints/crosspoint_dgcnn_pt_seg/models/best_model.pth", "dgcnn_seg")
     argv = [*PART_SEGMENTATION.split(), *SHORT, "--num_workers", "0", "--batch_size", "3", *FEW_NEIGHBOURS]
-    train_partseg.main(train_partseg.parse_args(argv))
+    call(train_partseg, *argv)
     assert "best_model.pth: 68 encoder tensors loaded" in capsys.readouterr().out
 
 
 def test_few_shot(root, capsys):
     path = write_encoder(root / "path-to-trained-model", "pointnet")
     argv = FEW_SHOT.format(way=5, shot=1).split()
-    eval_fewshot.main(eval_fewshot.parse_args([*argv, "--n_query", "1", "--num_points", str(NUM_POINTS)]))
+    call(eval_fewshot, *argv, "--n_query", "1", "--num_points", NUM_POINTS)
     assert "k_way=5 m_shot=1" in capsys.readouterr().out
     assert path.is_file()

@@ -92,16 +92,6 @@ def test_hours_are_those_of_the_whole_run(root, run_dir):
     assert 1 < hours[2] < 1.1
 
 
-def test_resuming_with_other_settings_is_refused(root, finished):
-    with pytest.raises(ValueError, match="--lr was 0.001, now 0.01"):
-        train(root, finished.parent, "--resume", "--lr", "0.01")
-
-
-def test_nothing_to_resume_is_an_error(root, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing to resume"):
-        train(root, tmp_path, "--resume")
-
-
 def test_a_non_finite_loss_stops_with_step_files_and_saved_state(root, tmp_path):
     with pytest.raises(ValueError, match=r"epoch 0, step 1(.|\n)*02/0\d.ply"):
         train(root, tmp_path, "--lr", "1e30", "--use_sgd")

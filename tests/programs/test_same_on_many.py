@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 import torch
 from lightly.loss import NTXentLoss
-from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 from torch.testing import assert_close
 
@@ -14,6 +13,8 @@ from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.losses.nt_xent import nt_xent
 from models.methods.crosspoint import CrossPoint
+from tests.support import light_runs
+from tests.support.random_norms import randomise_norms
 from tests.support.several_processes import run_in_processes
 from utils.training.engine import Precision, Stepper
 
@@ -21,21 +22,15 @@ B, N, S = 8, 24, 32
 CPU = torch.device("cpu")
 
 
-class SmallImageNet(nn.Sequential):
-    """Stands in for a ResNet and its eleven million weights."""
+class SmallImageNet(light_runs.SmallImageNet):
+    """Stands in for an image encoder, too."""
 
-    def __init__(self):
-        super().__init__(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        self.feature_dim = 32
+    feature_dim = 10
 
 
 def make_method(dtype, image_encoder):
     torch.manual_seed(0)
-    method = CrossPoint(DGCNN(k=5, emb_dims=32), image_encoder()).to(dtype)
-    for module in method.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            nn.init.normal_(module.weight)
-    return method
+    return randomise_norms(CrossPoint(DGCNN(k=5, emb_dims=32), image_encoder()).to(dtype))
 
 
 def make_batch(step, dtype):
@@ -47,10 +42,15 @@ def make_batch(step, dtype):
     return {name: rows.to(dtype) for name, rows in (clouds | {"image": images}).items()} | {"index": torch.arange(B)}
 
 
-def own(batch):
+def own(rows):
     """Return this rank's part."""
     share = B // get_world_size()
-    return {name: rows[get_rank() * share :][:share] for name, rows in batch.items()}
+    return rows[get_rank() * share :][:share]
+
+
+def step_of(stepper, batch, number):
+    """Take a step on this rank's part of a global batch; return its loss terms."""
+    return stepper.step({name: own(rows) for name, rows in batch.items()}, number).terms
 
 
 def make_stepper(method, micro_batch=0, lr=0.1, optimizer=torch.optim.SGD):
@@ -67,7 +67,7 @@ def one_step(micro_batch, order=None):
     batch = make_batch(0, torch.float64)
     if order is not None:
         batch = {name: rows[order] for name, rows in batch.items()}
-    terms = stepper.step(own(batch), 0).terms
+    terms = step_of(stepper, batch, 0)
     return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
 
 
@@ -83,7 +83,7 @@ def twenty_steps(dtype, lr):
     """Return the losses of 20 steps of Adam and the weights after them."""
     method = make_method(dtype, SmallImageNet).train()
     stepper = make_stepper(method, lr=lr, optimizer=torch.optim.Adam)
-    losses = [sum(stepper.step(own(make_batch(step, dtype)), step).terms.values()) for step in range(20)]
+    losses = [sum(step_of(stepper, make_batch(step, dtype), step).values()) for step in range(20)]
     return torch.tensor(losses), torch.cat([p.detach().flatten() for p in method.parameters()])
 
 
@@ -91,16 +91,11 @@ def distances(rows, others):
     """Return our NT-Xent and lightly's with gather_distributed, each with the gradients of its two arguments."""
     found = []
     for loss in (nt_xent, NTXentLoss(temperature=0.1, gather_distributed=True)):
-        a, b = rows[own_rows()].clone().requires_grad_(), others[own_rows()].clone().requires_grad_()
+        a, b = own(rows).clone().requires_grad_(), own(others).clone().requires_grad_()
         value = loss(a, b)
         value.backward()
         found.append([value.detach(), a.grad, b.grad])
     return found
-
-
-def own_rows():
-    share = B // get_world_size()
-    return slice(get_rank() * share, (get_rank() + 1) * share)
 
 
 STEPS = {"float64": (torch.float64, 1e-3), "float32": (torch.float32, 1e-5)}

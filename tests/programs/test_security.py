@@ -12,7 +12,7 @@ import train_crosspoint
 import train_partseg
 from scripts import eval_fewshot, eval_svm, export, finetune_cls, plot_tsne, retrieve
 from tests.conftest import REPO
-from tests.support.entry_programs import error_of
+from tests.support.entry_programs import call, error_of
 from tests.support.tiny_trees import write_all
 from utils.pretrained import load
 
@@ -173,7 +173,7 @@ def commands(root: Path, path: Path, out: Path) -> dict[str, tuple[object, list[
 def test_a_weight_file_with_code_is_refused_and_the_code_not_run(root, evil, tmp_path, capsys, name):
     path, mark = evil
     program, flags = commands(root, path, tmp_path / "out")[name]
-    message = error_of(lambda: program.main(program.parse_args(flags)), capsys)
+    message = error_of(lambda: call(program, *flags), capsys)
     assert message.startswith(f"error: {path} is damaged or not a plain weight file")
     assert not mark.exists()
 
@@ -185,8 +185,7 @@ def test_a_state_with_code_is_not_resumed(root, evil, tmp_path, capsys, name):
     state = tmp_path / "out" / "a" / "last.pt"
     state.parent.mkdir(parents=True)
     path.rename(state)
-    resume = [*flags[:-2], "--resume"]
-    assert str(state) in error_of(lambda: program.main(program.parse_args(resume)), capsys)
+    assert str(state) in error_of(lambda: call(program, *flags[:-2], "--resume"), capsys)
     assert not mark.exists()
 
 

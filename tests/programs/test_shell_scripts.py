@@ -1,6 +1,7 @@
 """The shell scripts, run with a `python` that only records its arguments: every command line must parse."""
 
 import importlib
+import itertools
 import os
 import shlex
 import shutil
@@ -19,6 +20,8 @@ printf "%s\0" "$@" >>"$COMMANDS"
 echo >>"$COMMANDS"
 {then}
 """
+DATA, ENCODER = "data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth"
+QUICKSTART = ("checkpoints/quickstart/last.pt", ENCODER)
 
 
 @pytest.fixture
@@ -53,57 +56,56 @@ def parse(call):
     return module, importlib.import_module(module).parse_args(argv)
 
 
-def finish_training(checkout, command, *, results=True):
-    run = checkout / "checkpoints" / "quickstart"
-    (run / "models").mkdir(parents=True)
-    (run / "config.json").write_text(command)
-    for name in ["last.pt", "models/best_model.pth", *(["models/ckpt_epoch_last.pth"] if results else [])]:
-        (run / name).write_text("")
-    return run
+def asked(checkout, name, *arguments, **variables):
+    """Return the programs and parsed flags of all that a script calls."""
+    done, calls = run_script(checkout, name, *arguments, **variables)
+    assert done.returncode == 0, done.stderr
+    return [parse(call) for call in calls]
+
+
+def touch(folder, *names, age=0):
+    """Write empty files, which are `age` seconds older than those of age 0."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+        os.utime(folder / name, (1e9 - age, 1e9 - age))
+
+
+def finish_training(checkout, *, results=True):
+    """Leave the run of the quickstart's own command; return the command."""
+    command = run_script(checkout, "quickstart.sh")[1][2]
+    touch(checkout, *QUICKSTART, *(["checkpoints/quickstart/models/ckpt_epoch_last.pth"] if results else []))
+    (checkout / "checkpoints" / "quickstart" / "config.json").write_text(" ".join(command))
+    return command
 
 
 def test_quickstart_asks_every_program_what_it_understands_in_the_right_order(checkout):
-    done, calls = run_script(checkout, "quickstart.sh")
-    assert done.returncode == 0, done.stderr
-    programs = [parse(call)[0] for call in calls]
-    assert programs == [
-        "data.make_shapes",
-        "data.pack",
-        "train_crosspoint",
-        *["scripts.eval_svm"] * 4,
-        "scripts.plot_tsne",
-        "scripts.make_results_table",
-        "benchmarks.step",
+    assert [module for module, _ in asked(checkout, "quickstart.sh")] == [
+        *("data.make_shapes", "data.pack", "train_crosspoint", *["scripts.eval_svm"] * 4),
+        *("scripts.plot_tsne", "scripts.make_results_table", "benchmarks.step"),
     ]
-    assert done.stdout.splitlines()[-1].startswith("total: 0 min")
+    assert run_script(checkout, "quickstart.sh")[0].stdout.splitlines()[-1].startswith("total: 0 min")
 
 
 def test_quickstart_compares_both_encoders_on_both_sets_under_one_seed_and_one_network(checkout):
-    calls = [parse(call)[1] for call in run_script(checkout, "quickstart.sh", SEED="2")[1]]
-    training, scores = calls[2], calls[3:7]
+    _, _, training, *scores = [flags for _, flags in asked(checkout, "quickstart.sh", SEED="2")[:7]]
     assert training.exp_name == "quickstart_seed2"
     assert {(args.seed, args.k, args.data_root) for args in [training, *scores]} == {(2, training.k, "data/shapes")}
-    assert [(args.dataset, args.random_init) for args in scores] == [
-        ("modelnet40", True),
-        ("modelnet40", False),
-        ("scanobjectnn", True),
-        ("scanobjectnn", False),
-    ]
+    compared = itertools.product(("modelnet40", "scanobjectnn"), (True, False))
+    assert [(args.dataset, args.random_init) for args in scores] == list(compared)
     assert {args.model_path for args in scores} == {None, "checkpoints/quickstart_seed2/models/best_model.pth"}
     assert len({args.json for args in scores}) == 4
 
 
 def test_quickstart_reuses_a_finished_run(checkout):
-    calls = run_script(checkout, "quickstart.sh")[1]
-    finish_training(checkout, " ".join(calls[2]))
+    finish_training(checkout)
     done, calls = run_script(checkout, "quickstart.sh")
     assert "train_crosspoint.py" not in [call[0] for call in calls]
     assert "reusing the finished run in checkpoints/quickstart" in done.stdout
 
 
 def test_quickstart_goes_on_with_an_interrupted_run(checkout):
-    first = run_script(checkout, "quickstart.sh")[1][2]
-    finish_training(checkout, " ".join(first), results=False)
+    first = finish_training(checkout, results=False)
     done, calls = run_script(checkout, "quickstart.sh")
     assert calls[2] == [*first, "--resume"]
     assert parse(calls[2])[1].resume
@@ -111,7 +113,9 @@ def test_quickstart_goes_on_with_an_interrupted_run(checkout):
 
 
 def test_quickstart_refuses_a_run_with_other_settings(checkout):
-    finish_training(checkout, "train_crosspoint.py --exp_name quickstart --epochs 99")
+    finish_training(checkout)
+    config = checkout / "checkpoints" / "quickstart" / "config.json"
+    config.write_text("train_crosspoint.py --exp_name quickstart --epochs 99")
     done, _ = run_script(checkout, "quickstart.sh")
     assert done.returncode != 0
     assert "rm -r checkpoints/quickstart" in done.stderr
@@ -119,19 +123,12 @@ def test_quickstart_refuses_a_run_with_other_settings(checkout):
 
 @pytest.mark.parametrize("data_age, encoder_age", [(50, 40), (40, 50)])
 def test_quickstart_scores_again_only_what_is_older_than_the_encoder_or_the_data(checkout, data_age, encoder_age):
-    run = finish_training(checkout, " ".join(run_script(checkout, "quickstart.sh")[1][2]))
-    (checkout / "data" / "shapes").mkdir(parents=True)
-    ages = {
-        checkout / "data" / "shapes" / "make_shapes.json": data_age,
-        run / "models" / "best_model.pth": encoder_age,
-        run / "svm_modelnet40_random.json": 30,
-        run / "svm_modelnet40_pretrained.json": 45,
-    }
-    for path, age in ages.items():
-        path.write_text("")
-        os.utime(path, (1e9 - age, 1e9 - age))
-    calls = run_script(checkout, "quickstart.sh")[1]
-    scored = [parse(call)[1].json for call in calls if call[:2] == ["-m", "scripts.eval_svm"]]
+    finish_training(checkout)
+    touch(checkout, DATA, age=data_age)
+    touch(checkout, ENCODER, age=encoder_age)
+    touch(checkout, "checkpoints/quickstart/svm_modelnet40_random.json", age=30)
+    touch(checkout, "checkpoints/quickstart/svm_modelnet40_pretrained.json", age=45)
+    scored = [flags.json for module, flags in asked(checkout, "quickstart.sh") if module == "scripts.eval_svm"]
     names = ["modelnet40_pretrained", "scanobjectnn_random", "scanobjectnn_pretrained"]
     assert scored == [f"checkpoints/quickstart/svm_{name}.json" for name in names]
 
@@ -206,47 +203,32 @@ RECIPES = {
 
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_a_recipe_is_one_command_and_flags_behind_it_win(checkout, name):
-    done, calls = run_script(checkout, name, "--k", "7", "--seed", "3")
-    assert done.returncode == 0, done.stderr
-    ((module, flags),) = [parse(call) for call in calls]
+    ((module, flags),) = asked(checkout, name, "--k", "7", "--seed", "3")
     assert (module, flags.k, flags.seed) == (RECIPES[name], 7, 3)
 
 
 def test_what_is_fine_tuned_is_what_was_pre_trained(checkout):
-    flags = {name: parse(run_script(checkout, name)[1][0])[1] for name in RECIPES}
-    made = {
-        name: f"checkpoints/{flags[name].exp_name}/models/best_model.pth" for name in ("pt-cls.sh", "pt-partseg.sh")
-    }
-    assert flags["ft-mn.sh"].pretrained_path == flags["ft-so.sh"].pretrained_path == made["pt-cls.sh"]
-    assert flags["fsl_script.sh"].model_path == made["pt-cls.sh"]
-    assert flags["ft-partseg.sh"].pretrained_path == made["pt-partseg.sh"]
+    flags = {name: asked(checkout, name)[0][1] for name in RECIPES}
+    whole, parts = (f"checkpoints/{flags[name].exp_name}/models/best_model.pth" for name in list(RECIPES)[:2])
+    assert flags["ft-mn.sh"].pretrained_path == flags["ft-so.sh"].pretrained_path == whole
+    assert flags["fsl_script.sh"].model_path == whole
+    assert flags["ft-partseg.sh"].pretrained_path == parts
 
 
 def test_script_sh_runs_all_in_order_and_continues_what_is_there(checkout):
-    calls = [parse(call) for call in run_script(checkout, "script.sh")[1]]
+    calls = asked(checkout, "script.sh")
     order = ["pt-cls.sh", "fsl_script.sh", "pt-partseg.sh", "ft-partseg.sh"]
     assert [module for module, _ in calls] == [RECIPES[name] for name in order]
     assert [flags.resume for _, flags in calls if hasattr(flags, "resume")] == [False] * 3
-    run = checkout / "checkpoints" / "crosspoint_dgcnn_seg"
-    run.mkdir(parents=True)
-    (run / "last.pt").write_text("")
-    calls = [parse(call) for call in run_script(checkout, "script.sh")[1]]
+    touch(checkout, "checkpoints/crosspoint_dgcnn_seg/last.pt")
+    calls = asked(checkout, "script.sh")
     assert [flags.resume for _, flags in calls if hasattr(flags, "resume")] == [False, True, False]
-
-
-def write_report(folder, *names):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).write_text("")
 
 
 @pytest.fixture
 def trained(checkout):
     """Make a checkout with the data and the encoder of a finished quickstart."""
-    write_report(checkout / "data" / "shapes", "make_shapes.json")
-    write_report(checkout / "data" / "held_out", "make_shapes.json")
-    write_report(checkout / "checkpoints" / "quickstart", "last.pt")
-    write_report(checkout / "checkpoints" / "quickstart" / "models", "best_model.pth")
+    touch(checkout, DATA, "data/held_out/make_shapes.json", *QUICKSTART)
     return checkout
 
 
@@ -257,49 +239,42 @@ def test_downstream_asks_for_the_quickstart_first(checkout):
 
 
 def test_downstream_compares_every_task_with_random_weights_under_the_same_flags(trained):
-    done, calls = run_script(trained, "downstream.sh", SEEDS="1 2")
-    assert done.returncode == 0, done.stderr
-    asked = [parse(call) for call in calls]
-    modules = [module for module, _ in asked]
-    assert modules == [
+    calls = asked(trained, "downstream.sh", SEEDS="1 2")
+    assert [module for module, _ in calls] == [
         *["scripts.eval_fewshot"] * 4, *["scripts.finetune_cls"] * 4, *["train_partseg"] * 4, "data.make_shapes",
         *["scripts.retrieve"] * 2, "scripts.export", "scripts.report", "scripts.make_results_table",
     ]  # fmt: skip
     start = {"random_init", "model_path", "pretrained_path", "model", "k", "json", "exp_name", "out"}
     for module in ("scripts.eval_fewshot", "scripts.finetune_cls", "train_partseg", "scripts.retrieve"):
-        flags = [vars(args) for name, args in asked if name == module]
+        flags = [vars(args) for name, args in calls if name == module]
         for random, pretrained in zip(flags[::2], flags[1::2]):
             assert {key for key in random if random[key] != pretrained[key]} <= start
             assert random.get("random_init", not random.get("pretrained_path"))
             assert not pretrained.get("random_init", not pretrained.get("pretrained_path"))
-    seeds = [args.seed for name, args in asked if name == "train_partseg"]
+    seeds = [args.seed for name, args in calls if name == "train_partseg"]
     assert seeds == [1, 1, 2, 2]
 
 
 def test_downstream_run_again_reuses_what_is_there_and_goes_on_with_a_training(trained):
-    out = trained / "checkpoints" / "downstream"
-    write_report(out, *(f"few_shot_{name}_1.json" for name in ("random", "pretrained")), "encoder.pt2")
-    write_report(out / "cls_random_1", "results.json")
-    write_report(out / "parts_random_1", "last.pt")
-    _, calls = run_script(trained, "downstream.sh", SEEDS="1")
-    asked = [parse(call) for call in calls]
-    assert [module for module, _ in asked][:3] == ["scripts.finetune_cls", "train_partseg", "train_partseg"]
-    assert "scripts.export" not in [module for module, _ in asked]
-    assert [args.resume for _, args in asked[:3]] == [False, True, False]
-    weights = trained / "checkpoints" / "quickstart" / "models" / "best_model.pth"
-    os.utime(weights, (weights.stat().st_mtime + 60,) * 2)
-    _, calls = run_script(trained, "downstream.sh", SEEDS="1")
-    again = [parse(call)[0] for call in calls]
+    reports = [f"few_shot_{name}_1.json" for name in ("random", "pretrained")]
+    made = [*reports, "encoder.pt2", "cls_random_1/results.json", "parts_random_1/last.pt"]
+    touch(trained / "checkpoints" / "downstream", *made)
+    calls = asked(trained, "downstream.sh", SEEDS="1")
+    assert [module for module, _ in calls][:3] == ["scripts.finetune_cls", "train_partseg", "train_partseg"]
+    assert "scripts.export" not in [module for module, _ in calls]
+    assert [args.resume for _, args in calls[:3]] == [False, True, False]
+    touch(trained, ENCODER, age=-60)
+    again = [module for module, _ in asked(trained, "downstream.sh", SEEDS="1")]
     assert again.count("scripts.eval_fewshot") == 1  # the random encoder's figures still stand
     assert "scripts.export" in again
 
 
 @pytest.mark.parametrize("name", ["ft-mn.sh", "ft-so.sh"])
 def test_another_recipe_or_length_behind_a_fine_tuning_script_wins(checkout, name):
-    flags = [parse(run_script(checkout, name, *more)[1][0])[1] for more in ((), ("--recipe", "dgcnn"))]
+    flags = [asked(checkout, name, *more)[0][1] for more in ((), ("--recipe", "dgcnn"))]
     recipes = [ClassifierSettings.read(vars(one)) for one in flags]
     assert [(one.epochs, one.use_sgd) for one in recipes] == [(300, False), (250, True)]
-    assert parse(run_script(checkout, name, "--steps", "7")[1][0])[1].steps == 7
+    assert asked(checkout, name, "--steps", "7")[0][1].steps == 7
 
 
 def test_the_command_beside_a_published_figure_makes_that_figure(checkout):
@@ -307,23 +282,17 @@ def test_the_command_beside_a_published_figure_makes_that_figure(checkout):
     assert rows
     for row in rows:
         _, script, *more = shlex.split(row["command"])
-        flags = parse(run_script(checkout, Path(script).name, *more)[1][0])[1]
+        flags = asked(checkout, Path(script).name, *more)[0][1]
         assert (flags.pretrained_path == "") == (row["encoder"] == "random")
         if row["task"] == "finetune_cls":
-            assert (flags.recipe, flags.dataset, flags.variant or "") == (
-                row["protocol"], row["dataset"], row["variant"],
-            )  # fmt: skip
+            published = (row["protocol"], row["dataset"], row["variant"])
+            assert (flags.recipe, flags.dataset, flags.variant or "") == published
 
 
-@pytest.mark.parametrize("newer", ["data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth"])
-def test_downstream_trains_again_from_new_weights_and_on_new_data(checkout, newer):
-    finish_training(checkout, "")
-    run = checkout / "checkpoints" / "downstream" / "cls_pretrained_1"
-    origins = ("data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth")
-    files = [run / "results.json", run / "last.pt", *(checkout / name for name in origins)]
-    for path, age in zip(files, (20, 20, *(10 if name == newer else 30 for name in origins))):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-        os.utime(path, (1e9 - age, 1e9 - age))
-    calls = [parse(call)[1] for call in run_script(checkout, "downstream.sh", SEEDS="1")[1]]
+@pytest.mark.parametrize("newer", [DATA, ENCODER])
+def test_downstream_trains_again_from_new_weights_and_on_new_data(trained, newer):
+    touch(trained / "checkpoints/downstream/cls_pretrained_1", "results.json", "last.pt", age=20)
+    touch(trained, DATA, ENCODER, age=30)
+    touch(trained, newer, age=10)
+    calls = [flags for _, flags in asked(trained, "downstream.sh", SEEDS="1")]
     assert [flags.overwrite for flags in calls if getattr(flags, "exp_name", "") == "cls_pretrained_1"] == [True]

@@ -172,16 +172,18 @@ def test_without_scores_the_run_says_so(plain):
     assert "--eval_freq 0: no held-out SVM, no test score at the end" in log_of(plain)
 
 
-@pytest.mark.parametrize("spoil", ["missing", "damaged", "single"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / "ply_data_test0.h5").unlink(),
+        lambda folder: (folder / "ply_data_test0.h5").write_bytes(b"no HDF5"),
+        lambda folder: write_h5(folder / "ply_data_train0.h5", **labelled([0, 1, 2], num_points=1024)),
+    ],
+    ids=["missing", "damaged", "one cloud a class"],
+)
 def test_labelled_data_at_fault_stop_the_run_before_it_writes_anything(root, tmp_path, spoil):
     folder = shutil.copytree(root, tmp_path / "data")
-    shards = folder / "modelnet40_ply_hdf5_2048"
-    if spoil == "single":
-        write_h5(shards / "ply_data_train0.h5", **labelled([0, 1, 2], num_points=1024))
-    else:
-        (shards / "ply_data_test0.h5").unlink()
-    if spoil == "damaged":
-        (shards / "ply_data_test0.h5").write_bytes(b"no HDF5")
+    spoil(folder / "modelnet40_ply_hdf5_2048")
     with pytest.raises((ValueError, OSError), match="or pass --eval_freq 0"):
         train(folder, tmp_path, "--eval_freq", "1")
     assert not (tmp_path / "tiny").exists()

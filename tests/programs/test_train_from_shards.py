@@ -6,7 +6,8 @@ import shutil
 import pytest
 import torch
 
-import train_crosspoint
+from tests.support import pretraining_runs
+from tests.support.damage import flip
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, log_of, metrics, same, weights
 from tests.support.tiny_shards import make_shards, make_tree
@@ -25,15 +26,12 @@ def folder(tree, tmp_path_factory):
     return make_shards(tree, tmp_path_factory.mktemp("shards") / "s")
 
 
-def train(folder, out, *flags):
-    """Train two epochs on shards, or without a folder on the data that the flags name."""
-    command = [
-        *("--model", "pointnet", "--epochs", "2", "--exp_name", "tiny", "--batch_size", "4", "--device", "cpu"),
-        *("--num_points", "64", "--image_depth", "18", "--image_size", "32", "--num_workers", "0"),
-        *("--eval_freq", "0", "--output_dir", out, *flags, *(() if folder is None else ("--shards", folder))),
-    ]
-    train_crosspoint.main(train_crosspoint.parse_args([str(word) for word in command]))
-    return out / "tiny"
+def train(tree, out, *flags):
+    return pretraining_runs.train(tree, out, "--batch_size", "4", *flags)
+
+
+def train_on(folder, out, *flags):
+    return train("unused", out, "--shards", folder, *flags)
 
 
 def assert_same(a, b):
@@ -43,25 +41,25 @@ def assert_same(a, b):
 
 @pytest.fixture(scope="module")
 def plain(folder, tmp_path_factory, light_training):
-    return train(folder, tmp_path_factory.mktemp("plain"))
+    return train_on(folder, tmp_path_factory.mktemp("plain"))
 
 
 def test_workers_and_an_interruption_change_nothing_and_unused_workers_are_reported(folder, plain, tmp_path):
     with interrupted_in(1):
-        train(folder, tmp_path, "--num_workers", "3")
+        train_on(folder, tmp_path, "--num_workers", "3")
     assert "9 shapes, 2 steps an epoch" in log_of(tmp_path / "tiny")
     assert "--num_workers 3: 2 are used, to share the 4 streams of a process equally" in log_of(tmp_path / "tiny")
-    assert_same(plain, train(folder, tmp_path, "--resume"))
+    assert_same(plain, train_on(folder, tmp_path, "--resume"))
 
 
 def test_another_order_is_refused_when_resuming(folder, plain):
     with pytest.raises(ValueError, match="--streams was None, now 2"):
-        train(folder, plain.parent, "--resume", "--streams", "2")
+        train_on(folder, plain.parent, "--resume", "--streams", "2")
 
 
 def test_flags_reach_the_loader(folder, tmp_path):
     flags = ("--streams", "2", "--shuffle_buffer", "7", "--augment", "device", "--background", "white", "--seed", "3")
-    loader = built_by(lambda: train(folder, tmp_path, *flags)).loader
+    loader = built_by(lambda: train_on(folder, tmp_path, *flags)).loader
     pairs = loader.dataset
     assert (loader.streams, loader.shuffle_buffer, loader.seed, loader.batch_size) == (2, 7, 3, 4)
     assert (pairs.augment, pairs.background, pairs.seed, pairs.num_points) == (False, (255, 255, 255), 3, 64)
@@ -72,9 +70,7 @@ def spoil(folder, out, *shards):
     shutil.copytree(folder, out)
     for number in shards:
         for path in out.glob(f"pass-*-{number:06d}.tar"):
-            raw = bytearray(path.read_bytes())
-            raw[700] ^= 1
-            path.write_bytes(raw)
+            flip(700)(path)
     return out
 
 
@@ -82,11 +78,11 @@ def test_a_damaged_sample_ends_a_run_or_is_replaced_counted_and_named_once(folde
     bad = spoil(folder, tmp_path / "bad", 0)
     flags = ("--epochs", "4", "--batch_size", "3", "--streams", "1")  # nine shapes, all of them in every epoch
     with pytest.raises(ValueError, match=r"pass-0-000000\.tar is damaged at byte 0: sample .* has another checksum"):
-        train(bad, tmp_path / "fail", *flags)
-    whole = train(bad, tmp_path / "whole", *flags, "--on_bad_sample", "skip")
+        train_on(bad, tmp_path / "fail", *flags)
+    whole = train_on(bad, tmp_path / "whole", *flags, "--on_bad_sample", "skip")
     with interrupted_in(1):
-        train(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip")
-    cut = train(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip", "--resume")
+        train_on(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip")
+    cut = train_on(bad, tmp_path / "cut", *flags, "--on_bad_sample", "skip", "--resume")
     assert_same(whole, cut)
     for run_dir in (whole, cut):
         log = log_of(run_dir)
@@ -102,20 +98,20 @@ def test_too_many_damaged_samples_end_a_run_that_skips_them(folder, tmp_path):
     bad = spoil(folder, tmp_path / "bad", 0, 1)
     flags = ("--epochs", "9", "--batch_size", "3", "--streams", "1", "--on_bad_sample", "skip")
     with pytest.raises(ValueError, match=r"11 of \d+ samples could not be read, more than 5.00%; check the data"):
-        train(bad, tmp_path, *flags, "--max_bad_rate", "0.05")
+        train_on(bad, tmp_path, *flags, "--max_bad_rate", "0.05")
 
 
 def test_a_run_of_shards_does_not_go_on_with_other_data_nor_the_other_way_round(tree, folder, plain, tmp_path):
     with pytest.raises(ValueError, match="cannot resume on other data than .*: --shards then, --data_root now"):
-        train(None, plain.parent, "--data_root", tree, "--resume")
-    built_by(lambda: train(None, tmp_path, "--data_root", tree))
+        train(tree, plain.parent, "--resume")
+    built_by(lambda: train(tree, tmp_path))
     with pytest.raises(ValueError, match="cannot resume on other data than .*: --data_root then, --shards now"):
-        train(folder, tmp_path, "--resume")
+        train_on(folder, tmp_path, "--resume")
 
 
 def test_two_kinds_of_data_are_refused(tree, folder, tmp_path):
     with pytest.raises(ValueError, match="--shards and --packed both name data to train on; pass one"):
-        train(folder, tmp_path / "run", "--packed", pack(tree, tmp_path / "a.h5"))
+        train_on(folder, tmp_path / "run", "--packed", pack(tree, tmp_path / "a.h5"))
     assert not (tmp_path / "run").exists()
 
 
@@ -131,5 +127,5 @@ def test_two_kinds_of_data_are_refused(tree, folder, tmp_path):
 def test_a_location_at_fault_is_named_before_anything_is_written(tmp_path, monkeypatch, location, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises((ValueError, OSError), match=message):
-        train(location, tmp_path / "run")
+        train_on(location, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -49,17 +49,12 @@ def test_the_published_command_runs_as_a_user_types_it(root, pretrained, tmp_pat
     done = subprocess.run(
         [sys.executable, REPO / "train_partseg.py", *command.split(), "--num_points", str(NUM_POINTS)],
         env={**os.environ, "CROSSPOINT_DATA": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "dgcnn_partseg_best.pth: 68 encoder tensors loaded" in done.stdout
-    assert (
-        "result task=part_segmentation protocol=all_parts dataset=shapenetpart split=test label_fraction=1.0"
-        in done.stdout
-    )
+    result = "result task=part_segmentation protocol=all_parts dataset=shapenetpart split=test label_fraction=1.0"
+    assert result in done.stdout
     run_dir = tmp_path / "checkpoints" / "dgcnn_partseg"
     assert (run_dir / "models" / "best_model.pth").is_file()
     assert (run_dir / "loss_curve.png").read_bytes().startswith(b"\x89PNG")
@@ -79,8 +74,8 @@ def test_a_resumed_training_with_workers_ends_as_without_bit_for_bit(root, plain
     run_dir = run_partseg(root, tmp_path, "--resume")
     assert same(weights(plain), weights(run_dir))
     assert metrics(plain) == metrics(run_dir)
-    categories = [read_records(run)["all_parts"]["miou_by_category"] for run in (plain, run_dir)]
-    assert categories[0] == categories[1]
+    expected, found = (read_records(run)["all_parts"]["miou_by_category"] for run in (plain, run_dir))
+    assert found == expected
 
 
 def last_rate(training):
@@ -104,18 +99,20 @@ EFFECTS = {
 }
 
 
+def build(root, out, *flags):
+    return built_by(lambda: run_partseg(root, out, *flags))
+
+
 @pytest.mark.parametrize("flags", list(EFFECTS))
 def test_each_flag_changes_what_is_built(root, tmp_path, flags):
     read, expected = EFFECTS[flags]
-    assert read(built_by(lambda: run_partseg(root, tmp_path / "plain"))) != expected
-    assert read(built_by(lambda: run_partseg(root, tmp_path / "flags", *flags.split()))) == expected
+    assert read(build(root, tmp_path / "plain")) != expected
+    assert read(build(root, tmp_path / "flags", *flags.split())) == expected
 
 
 def test_the_seed_decides_the_first_weights_and_the_order(root, tmp_path):
-    starts = [
-        start_of(built_by(lambda seed=seed: run_partseg(root, tmp_path / str(seed), "--seed", seed))) for seed in (1, 2)
-    ]
-    assert all(mine != theirs for mine, theirs in zip(*starts, strict=True))
+    first, second = (start_of(build(root, tmp_path / seed, "--seed", seed)) for seed in "12")
+    assert all(mine != theirs for mine, theirs in zip(first, second, strict=True))
 
 
 def test_the_rate_of_sgd_falls_as_published(plain):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -48,6 +49,12 @@ def airplane(root, tmp_path_factory, light_training):
     return run_partseg(root, tmp_path_factory.mktemp("airplane"), "--class_choice", "airplane", "--batch_size", "2")
 
 
+def evaluate(root, run_dir, out, *flags, **options):
+    """Score the network of a run; return the records."""
+    run_partseg(root, run_dir.parent, "--eval", "--json", out / "again.json", *flags, **options)
+    return read_records(out / "again.json")
+
+
 def best(run_dir):
     return run_dir / "models" / "best_model.pth"
 
@@ -60,16 +67,14 @@ def test_one_category_is_trained_and_tested_with_its_own_parts_alone(airplane):
 
 
 def test_eval_knows_the_category_a_network_was_trained_on(root, airplane, tmp_path):
-    for name, flags in (("without", ()), ("with", ("--class_choice", "airplane"))):
-        run_partseg(root, airplane.parent, "--eval", "--json", tmp_path / f"{name}.json", *flags)
-        assert read_records(tmp_path / f"{name}.json") == read_records(airplane)
+    for flags in ((), ("--class_choice", "airplane")):
+        assert evaluate(root, airplane, tmp_path, *flags) == read_records(airplane)
     with pytest.raises(ValueError, match="--class_choice bag: the network was trained on airplane alone"):
         run_partseg(root, airplane.parent, "--eval", "--class_choice", "bag")
 
 
 def test_eval_of_a_network_of_all_categories_on_one(root, plain, tmp_path):
-    run_partseg(root, plain.parent, "--eval", "--class_choice", "airplane", "--json", tmp_path / "a.json")
-    for protocol, record in read_records(tmp_path / "a.json").items():
+    for protocol, record in evaluate(root, plain, tmp_path, "--class_choice", "airplane").items():
         assert (record["variant"], record["num_test"], record["num_parts"]) == ("airplane", 3, 50)
         assert record["miou_by_category"]["airplane"] == read_records(plain)[protocol]["miou_by_category"]["airplane"]
 
@@ -92,9 +97,8 @@ def test_a_custom_set_is_trained_with_its_table(own):
 
 def test_eval_knows_the_table_a_network_was_trained_with(own, tmp_path):
     root, path, run_dir = own
-    for name, flags in (("without", ()), ("with", ("--parts", path))):
-        run_partseg(root, run_dir.parent, "--eval", "--json", tmp_path / f"{name}.json", *flags)
-        assert read_records(tmp_path / f"{name}.json") == read_records(run_dir)
+    for flags in ((), ("--parts", path)):
+        assert evaluate(root, run_dir, tmp_path, *flags) == read_records(run_dir)
 
 
 def test_eval_with_another_table_is_refused_with_the_difference(own, tmp_path):
@@ -135,8 +139,7 @@ def test_every_network_trains_from_a_pre_trained_encoder_and_is_scored_again(roo
     assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(tmp_path / "pre.pth"))
     assert len(record["checkpoint_sha256"]) == 64
     assert record["encoder_seed"] is None
-    run_partseg(root, tmp_path / "tuned", "--eval", "--model", model, "--json", tmp_path / "again.json")
-    assert read_records(tmp_path / "again.json") == read_records(tuned)
+    assert evaluate(root, tuned, tmp_path, "--model", model) == read_records(tuned)
 
 
 def test_weights_of_another_network_are_refused_with_the_flag_to_pass(root, plain):
@@ -161,8 +164,8 @@ def test_val_is_scored_every_eval_freq_epochs_and_in_the_last(root, tmp_path):
 def test_the_test_split_may_be_scored_by_votes_and_the_record_says_so(root, tmp_path):
     flags = ("--model", "pointnet", "--select", "last")
     run_dir = run_partseg(root, tmp_path, *flags, "--no-use_sgd", "--lr", "0.003", "--epochs", "9")
-    run_partseg(root, tmp_path, *flags, "--eval", "--votes", "5", "--json", tmp_path / "votes.json")
-    voted, once = (read_records(path)["category_parts"] for path in (tmp_path / "votes.json", run_dir))
+    voted = evaluate(root, run_dir, tmp_path, *flags, "--votes", "5")["category_parts"]
+    once = read_records(run_dir)["category_parts"]
     assert (once["voting"], voted["voting"]) == (False, 5)
     assert once["miou_instance"] != voted["miou_instance"]
 
@@ -178,7 +181,7 @@ def test_a_run_shows_true_and_predicted_parts(plain):
 
 def test_the_examples_of_an_evaluation_stand_beside_its_report(root, plain, tmp_path):
     before = [(plain / name).stat().st_mtime_ns for name in ("part_clouds.npz", "last.pt")]
-    run_partseg(root, plain.parent, "--eval", "--json", tmp_path / "again.json", pictures=1)
+    evaluate(root, plain, tmp_path, pictures=1)
     names = ["again.json", "again_part_clouds.npz", "again_parts.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     with np.load(tmp_path / "again_part_clouds.npz") as file:
@@ -187,9 +190,8 @@ def test_the_examples_of_an_evaluation_stand_beside_its_report(root, plain, tmp_
 
 
 def test_no_pictures_are_drawn_when_none_are_asked_for(root, plain, tmp_path):
-    run_partseg(root, plain.parent, "--eval", "--json", tmp_path / "again.json", pictures=0)
+    assert evaluate(root, plain, tmp_path, pictures=0) == read_records(plain)
     assert [path.name for path in tmp_path.iterdir()] == ["again.json"]
-    assert read_records(tmp_path / "again.json") == read_records(plain)
 
 
 def test_a_finished_run_may_be_resumed_with_other_votes_and_pictures(root, plain, tmp_path):
@@ -205,10 +207,7 @@ def test_the_table_of_shapenetpart_in_a_file_is_the_same_task(root, plain, tmp_p
     assert metrics(run_dir) == metrics(plain)
 
 
-def test_clouds_are_scored_in_batches_of_the_size_asked_for(root, plain, monkeypatch):
-    sizes, forward = [], DGCNNPartSeg.forward
-    monkeypatch.setattr(
-        DGCNNPartSeg, "forward", lambda self, points, c: sizes.append(len(points)) or forward(self, points, c)
-    )
-    run_partseg(root, plain.parent, "--eval", "--test_batch_size", "3")
-    assert sizes == [3, 2]
+def test_clouds_are_scored_in_batches_of_the_size_asked_for(root, plain):
+    with patch.object(DGCNNPartSeg, "forward", autospec=True, side_effect=DGCNNPartSeg.forward) as forward:
+        run_partseg(root, plain.parent, "--eval", "--test_batch_size", "3")
+    assert [len(call.args[1]) for call in forward.call_args_list] == [3, 2]

@@ -1,16 +1,20 @@
 """`python -m scripts.eval_fewshot` on tiny trees in the real layouts."""
 
 import json
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from scripts import eval_fewshot
-from tests.support.entry_programs import error_of, write_encoder
+from tests.support import program_calls
+from tests.support.entry_programs import write_encoder
+from tests.support.program_calls import run
 from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn
-from utils.evaluation import few_shot
+from utils.evaluation.few_shot import score_episodes
 
 SIZES = (5, 6, 7, 3)  # clouds of each class in train
+RANDOM = ("--random_init", "--model", "pointnet")
 SMALL = ("--num_points", 31, "--m_shot", 2, "--n_query", 3, "--n_runs", 3, "--k_way", 2)
 
 
@@ -31,37 +35,31 @@ def checkpoint(tmp_path_factory):
 
 
 def evaluate(*flags, root):
-    flags = ["--data_root", root, "--device", "cpu", *flags]
-    eval_fewshot.main(eval_fewshot.parse_args([str(flag) for flag in flags]))
+    run(eval_fewshot, *RANDOM, "--data_root", root, "--device", "cpu", *flags)
 
 
 def records_of(*flags, root, tmp_path):
     path = tmp_path / "results.json"
-    evaluate("--random_init", "--model", "pointnet", *SMALL, *flags, "--json", path, root=root)
+    evaluate(*SMALL, *flags, "--json", path, root=root)
     return json.loads(path.read_text())["results"]
 
 
 def message_of(*flags, root, capsys):
-    return error_of(lambda: evaluate("--random_init", "--model", "pointnet", *flags, root=root), capsys)
+    return program_calls.message_of(capsys, eval_fewshot, *RANDOM, "--data_root", root, "--device", "cpu", *flags)
 
 
-def accuracies(monkeypatch, run):
+def accuracies(*flags, root):
     """Return the accuracies of all episodes of a call."""
-    seen, plain = [], few_shot.score_episodes
-
-    def note_down(*args):
-        seen.append(plain(*args))
-        return seen[-1]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(eval_fewshot, "score_episodes", note_down)
-        run()
+    seen = []
+    with patch.object(eval_fewshot, "score_episodes", lambda *args: seen.append(score_episodes(*args)) or seen[-1]):
+        evaluate(*SMALL, "--n_runs", 9, *flags, root=root)
     return [score.accuracies.tolist() for score in seen]
 
 
 def test_the_record_holds_figures_constants_and_the_trained_k(root, checkpoint, tmp_path):
     path = tmp_path / "results.json"
-    evaluate("--model_path", checkpoint, *SMALL, "--seed", 5, "--json", path, root=root)
+    flags = (*SMALL, "--data_root", root, "--device", "cpu", "--seed", 5)
+    run(eval_fewshot, "--model_path", checkpoint, *flags, "--json", path)
     (record,) = json.loads(path.read_text())["results"]
     assert (record["task"], record["protocol"], record["split"]) == ("few_shot", "published", "train")
     assert [record[name] for name in ("k_way", "m_shot", "n_query", "n_runs", "c", "seed")] == [2, 2, 3, 3, 1.0, 5]
@@ -100,17 +98,16 @@ def test_a_setting_has_the_same_figure_whatever_else_is_in_the_call(root, tmp_pa
         ("--normalize",), ("--model", "dgcnn", "--k", 5),
     ],
 )  # fmt: skip
-def test_each_flag_changes_the_accuracies_of_episodes(flags, root, monkeypatch):
-    base = ("--random_init", "--model", "pointnet", *SMALL, "--n_runs", 9)
-    plain = accuracies(monkeypatch, lambda: evaluate(*base, root=root))
-    assert plain == accuracies(monkeypatch, lambda: evaluate(*base, root=root))
-    assert plain != accuracies(monkeypatch, lambda: evaluate(*base, *flags, root=root))
+def test_each_flag_changes_the_accuracies_of_episodes(flags, root):
+    plain = accuracies(root=root)
+    assert plain == accuracies(root=root)
+    assert plain != accuracies(*flags, root=root)
 
 
 def test_classes_that_are_too_small_are_left_out_with_a_note(root, capsys):
-    evaluate("--random_init", "--model", "pointnet", *SMALL, root=root)
+    evaluate(*SMALL, root=root)
     assert "note: 2 way 2 shot: 1 of 4 classes have fewer than 5 clouds and are left out" in capsys.readouterr().out
-    evaluate("--random_init", "--model", "pointnet", *SMALL, "--n_query", 1, root=root)
+    evaluate(*SMALL, "--n_query", 1, root=root)
     assert "note" not in capsys.readouterr().out
 
 
@@ -118,8 +115,8 @@ def test_episodes_written_as_folds_score_the_same(root, tmp_path):
     settings = ("--k_way", 2, 3, "--write_folds", tmp_path / "folds")
     drawn = records_of(*settings, root=root, tmp_path=tmp_path)
     path = tmp_path / "again.json"
-    flags = ("--protocol", "folds", "--folds", tmp_path / "folds", "--num_points", 31, "--json", path)
-    evaluate("--random_init", "--model", "pointnet", *flags, root=root)
+    folds = ("--protocol", "folds", "--folds", tmp_path / "folds")
+    evaluate(*folds, "--num_points", 31, "--json", path, root=root)
     read = json.loads(path.read_text())["results"]
     assert [record.pop("protocol") for record in [*drawn, *read]] == ["published"] * 2 + ["folds"] * 2
     assert read == drawn
@@ -128,8 +125,7 @@ def test_episodes_written_as_folds_score_the_same(root, tmp_path):
 def test_a_fold_with_queries_of_the_test_split_is_scored(root, tmp_path, capsys):
     fold = {"support": {"train": [0, 1, 5, 6]}, "query": {"test": [0, 4, 1, 5]}}
     (tmp_path / "fold.json").write_text(json.dumps(fold))
-    flags = ("--protocol", "folds", "--folds", tmp_path / "fold.json", "--num_points", 31)
-    evaluate("--random_init", "--model", "pointnet", *flags, root=root)
+    evaluate("--protocol", "folds", "--folds", tmp_path / "fold.json", "--num_points", 31, root=root)
     line = capsys.readouterr().out.splitlines()[-1]
     assert "protocol=folds dataset=modelnet40 split=test c=1.0 k_way=2 m_shot=2 n_query=2 n_runs=1 accuracy=" in line
     assert "ci95" not in line

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from models.encoders.registry import build_encoder
 from models.weights.published import export_state
 from scripts import eval_svm
 from tests.support.entry_programs import error_of, write_encoder
+from tests.support.program_calls import run
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
 from utils.evaluation import encoder_scores
 
@@ -29,9 +31,8 @@ def checkpoint(tmp_path_factory):
     return write_encoder(tmp_path_factory.mktemp("models") / "best_model.pth", k=7)
 
 
-def evaluate(*flags, root, num_points=61):
-    flags = ["--data_root", root, "--num_points", num_points, "--device", "cpu", *flags]
-    eval_svm.main(eval_svm.parse_args([str(flag) for flag in flags]))
+def evaluate(*flags, root):
+    run(eval_svm, "--data_root", root, "--num_points", 61, "--device", "cpu", *flags)
 
 
 def report_of(*flags, tmp_path, **options):
@@ -108,10 +109,8 @@ def test_each_scanobjectnn_variant_is_read_and_recorded(tmp_path, monkeypatch):
     (record,) = report_of(*flags, "--variant", "hardest", root=tmp_path, tmp_path=tmp_path)["results"]
     assert (record["dataset"], record["variant"], record["num_classes"]) == ("scanobjectnn", "hardest", 15)
     variants = ("obj_bg", "obj_only", "hardest")
-    a, b, c = (features_given(monkeypatch, *flags, "--variant", variant, root=tmp_path) for variant in variants)
-    assert not np.allclose(a, b)
-    assert not np.allclose(b, c)
-    assert not np.allclose(a, c)
+    features = [features_given(monkeypatch, *flags, "--variant", variant, root=tmp_path) for variant in variants]
+    assert not any(np.allclose(a, b) for a, b in combinations(features, 2))
 
 
 def test_another_k_than_the_trained_one_is_warned_of(modelnet, checkpoint, capsys):
@@ -133,14 +132,11 @@ def test_clouds_of_very_unequal_size_are_warned_of_unless_normalised(tmp_path, c
 def test_weights_or_data_at_fault_are_one_message(modelnet, checkpoint, tmp_path, capsys):
     missing, damaged = tmp_path / "no.pth", tmp_path / "cut.pth"
     damaged.write_bytes(b"PK\x03\x04 cut short")
+    other = "these are weights of dgcnn, not of --model pointnet"
     for flags, root, expected in (
         (("--model_path", missing), modelnet, f"error: no checkpoint at {missing}"),
         (("--model_path", damaged), modelnet, f"error: {damaged} is damaged"),
-        (
-            ("--model_path", checkpoint, "--model", "pointnet"),
-            modelnet,
-            f"error: {checkpoint}: these are weights of dgcnn, not of --model pointnet",
-        ),
+        (("--model_path", checkpoint, "--model", "pointnet"), modelnet, f"error: {checkpoint}: {other}"),
         (("--random_init",), tmp_path / "nowhere", "error: no ModelNet40 train shards"),
     ):
         message = message_of(*flags, root=root, capsys=capsys)

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from models.encoders.registry import build_encoder
 from models.weights.published import export_state
 from scripts import export
-from tests.support.entry_programs import error_of
+from tests.support.program_calls import message_of, run
 
 ELSEWHERE = """
 import sys, torch
@@ -37,19 +37,11 @@ def pointnet(tmp_path):
     return saved(build_encoder("pointnet"), "pointnet", tmp_path)
 
 
-def run(*flags):
-    export.main(export.parse_args([str(flag) for flag in flags]))
-
-
-def message_of(*flags, capsys):
-    return error_of(lambda: run(*flags), capsys)
-
-
 def test_a_fresh_process_without_this_repository_computes_the_same(tmp_path, capsys):
     torch.manual_seed(3)
     encoder = build_encoder("dgcnn", k=7).eval()
     checkpoint = saved(encoder, "dgcnn", tmp_path)  # it says k 5
-    run("--model_path", checkpoint, "--k", 7, "--out", tmp_path / "new" / "encoder.pt2")
+    run(export, "--model_path", checkpoint, "--k", 7, "--out", tmp_path / "new" / "encoder.pt2")
     printed = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("check: ") for line in printed) == 3
     assert printed[-1].endswith("points (B, N, 3) float32 -> feature (B, 2048)")
@@ -70,7 +62,7 @@ def test_a_program_that_deviates_is_not_written_over_an_older_one(pointnet, tmp_
     wrong = export.export_encoder(build_encoder("pointnet"))
     monkeypatch.setattr(export, "export_encoder", lambda encoder: wrong)
     (tmp_path / "encoder.pt2").write_text("older")
-    message = message_of("--model_path", pointnet, "--out", tmp_path / "encoder.pt2", capsys=capsys)
+    message = message_of(capsys, export, "--model_path", pointnet, "--out", tmp_path / "encoder.pt2")
     assert message.startswith("error: the exported program deviates by")
     assert (tmp_path / "encoder.pt2").read_text() == "older"
 
@@ -79,13 +71,9 @@ def test_a_program_that_deviates_is_not_written_over_an_older_one(pointnet, tmp_
     "flags, expected",
     [
         (("--k", 0, "--out", "a.pt2"), "--k must be at least 1, got 0"),
+        (("--model_path", "no.pth", "--out", "a.pt2"), "error: no checkpoint at"),
         (("--out", "."), "--out . is a folder; name a file in it"),
     ],
 )
 def test_flags_that_do_not_fit_are_one_message(flags, expected, pointnet, capsys):
-    assert expected in message_of("--model_path", pointnet, *flags, capsys=capsys)
-
-
-def test_a_missing_checkpoint_is_one_message(tmp_path, capsys):
-    message = message_of("--model_path", tmp_path / "no.pth", "--out", tmp_path / "encoder.pt2", capsys=capsys)
-    assert message.startswith("error: no checkpoint at")
+    assert expected in message_of(capsys, export, "--model_path", pointnet, *flags)

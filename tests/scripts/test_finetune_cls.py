@@ -14,6 +14,7 @@ from scripts import finetune_cls
 from tests.support.entry_programs import error_of, write_encoder
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, metrics, results, same, start_of, weights
+from tests.support.program_calls import run
 from tests.support.tiny_trees import labelled, write_h5, write_scanobjectnn
 from utils.classification.classifier_weights import load_network
 
@@ -48,8 +49,7 @@ COMMAND = (
 
 def train(root, out, *extra, command=COMMAND):
     """Train PointNet, the quickest encoder, for two epochs on the tiny tree; return the run's folder."""
-    words = [*command.split(), "--data_root", root, "--output_dir", out, *extra]
-    finetune_cls.main(finetune_cls.parse_args([str(word) for word in words]))
+    run(finetune_cls, *command.split(), "--data_root", root, "--output_dir", out, *extra)
     return out / "tiny"
 
 

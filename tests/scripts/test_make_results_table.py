@@ -1,10 +1,13 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from scripts.make_results_table import PUBLISHED, SECTION, main, page_section, parse_args, readme_section
+from scripts import make_results_table
+from scripts.make_results_table import PUBLISHED, SECTION, page_section, parse_args, readme_section
 from tests.conftest import REPO
+from tests.support import program_calls
 from utils.markdown import markers, replace_section
 from utils.results.front_page import FRONT_PAGE
 from utils.results.published_table import _SAME, MISSING, published_table, read_published
@@ -15,6 +18,7 @@ from utils.results.tasks import FIGURE_NAMES, TASKS
 
 RECORDED = read_csv(REPO / "benchmarks" / "accuracies.csv")
 BEGIN, END = markers(SECTION)
+run = partial(program_calls.run, make_results_table)
 RANDOM = {"published": 0.1, "fair": 0.6, "knn": 0.5}
 
 
@@ -49,10 +53,6 @@ def readme(tmp_path):
     for name in ("README.md", "results.md"):
         (tmp_path / name).write_text(f"before\n{BEGIN}\nold figures\n{END}\nafter\n")
     return tmp_path / "README.md"
-
-
-def run(*argv):
-    main(parse_args([str(word) for word in argv]))
 
 
 def places(readme):
@@ -199,25 +199,10 @@ def test_the_readme_shows_at_most_15_lines_each_with_a_random_and_a_pretrained_e
 
 
 RECORDS = {
-    "few_shot": {
-        "k_way": 5,
-        "m_shot": 10,
-        "n_query": 20,
-        "n_runs": 50,
-        "protocol": "published",
-        "c": 1,
-        "accuracy": 0.5,
-    },
-    "finetune_cls": {"label_fraction": 0.05, "protocol": "dgcnn", "accuracy": 0.5, "mean_class_accuracy": 0.25},
-    "part_segmentation": {"protocol": "all_parts", "miou_instance": 0.5, "miou_class": 0.25, "voting": 10},
-    "retrieval": {
-        "protocol": "image_to_shape",
-        "recall_1": 0.5,
-        "map": 0.25,
-        "num_queries": 9,
-        "num_gallery": 9,
-        "num_copies": 8,
-    },
+    "few_shot": dict(k_way=5, m_shot=10, n_query=20, n_runs=50, protocol="published", c=1, accuracy=0.5),
+    "finetune_cls": dict(label_fraction=0.05, protocol="dgcnn", accuracy=0.5, mean_class_accuracy=0.25),
+    "part_segmentation": dict(protocol="all_parts", miou_instance=0.5, miou_class=0.25, voting=10),
+    "retrieval": dict(protocol="image_to_shape", recall_1=0.5, map=0.25, num_queries=9, num_gallery=9, num_copies=8),
 }
 NAMES = {
     "few_shot": "few-shot, 5-way 10-shot, 20 queries, 50 runs",

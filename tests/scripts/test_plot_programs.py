@@ -1,31 +1,20 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from models.encoders.registry import build_encoder
-from models.weights.published import export_state
 from scripts import plot_run, plot_shapes, plot_tsne
+from tests.support.entry_programs import write_encoder
+from tests.support.program_calls import run
+from tests.support.run_folders import write_metrics
 from tests.support.tiny_trees import write_modelnet40, write_shapenet
 from utils.evaluation.comparison import encoder_pair
 
 
-def run(program, *argv):
-    program.main(program.parse_args([str(word) for word in argv]))
-
-
-def write_metrics(folder, *records):
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-
-
 @pytest.fixture
 def checkpoint(tmp_path):
-    torch.manual_seed(0)
-    torch.save(export_state(build_encoder("dgcnn"), "dgcnn", k=7), tmp_path / "best_model.pth")
-    return tmp_path / "best_model.pth"
+    return write_encoder(tmp_path / "best_model.pth", k=7)
 
 
 def test_plot_run_writes_a_picture_into_the_folder_of_the_run(tmp_path):

@@ -1,14 +1,13 @@
 """scripts.report, and its page in a headless Chromium where there is one (apt-get install chromium)."""
 
+import itertools
+
 import pytest
 
 from scripts import report
 from tests.support.browser import CHROMIUM, Browser
+from tests.support.program_calls import run
 from tests.support.run_folders import CLASSES, write_run
-
-
-def run(*argv):
-    report.main(report.parse_args([str(word) for word in argv]))
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +17,12 @@ def page(tmp_path_factory):
     second = write_run(folder / "second")
     for name in ("tsne.npz", "predictions.npz", "part_clouds.npz", "retrieval.png"):
         (second / name).unlink()
-    run(write_run(folder / "first"), second, "--out", folder / "new" / "page.html")
+    run(report, write_run(folder / "first"), second, "--out", folder / "new" / "page.html")
     return folder / "new" / "page.html"
 
 
 def test_the_page_goes_into_the_folder_of_the_first_run_unless_told_otherwise(page, tmp_path, capsys):
-    run(write_run(tmp_path / "tiny"))
+    run(report, write_run(tmp_path / "tiny"))
     assert (tmp_path / "tiny" / "report.html").is_file()
     assert f"wrote {tmp_path / 'tiny' / 'report.html'}" in capsys.readouterr().out
     assert page.is_file()
@@ -32,12 +31,12 @@ def test_the_page_goes_into_the_folder_of_the_first_run_unless_told_otherwise(pa
 
 def test_a_folder_as_out_is_refused(tmp_path):
     with pytest.raises(ValueError, match="--out .* is a folder"):
-        run(write_run(tmp_path / "tiny"), "--out", tmp_path)
+        run(report, write_run(tmp_path / "tiny"), "--out", tmp_path)
 
 
 def test_nothing_is_written_when_a_run_is_at_fault(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        run(write_run(tmp_path / "tiny"), tmp_path / "nowhere", "--out", tmp_path / "page.html")
+        run(report, write_run(tmp_path / "tiny"), tmp_path / "nowhere", "--out", tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 
@@ -70,6 +69,7 @@ PIXELS_OF_COLOUR = """([selector, name]) => {
   for (let i = 0; i < data.length; i += 4) found += wanted.every((value, band) => data[i + band] === value);
   return found;
 }"""
+TIP = "(({ hidden, firstChild }) => hidden ? '' : firstChild.textContent)(document.getElementById('tip'))"
 PIXELS_OF = "(selector) => document.querySelector(selector).toDataURL()"
 
 
@@ -137,14 +137,9 @@ def test_dragging_or_an_arrow_key_turns_both_clouds(browser):
 def test_the_pointer_on_a_dot_names_its_class_as_text(browser):
     x, y = browser.middle("#tsne canvas:not(.swatch)")
     tips = set()
-    for step in range(-150, 151, 30):
-        for rise in range(-150, 151, 30):
-            browser.mouse("mouseMoved", x + step, y + rise)
-            tips.add(
-                browser.run(
-                    "(({ hidden, firstChild }) => hidden ? '' : firstChild.textContent)(document.getElementById('tip'))"
-                )
-            )
+    for step, rise in itertools.product(range(-150, 151, 30), repeat=2):
+        browser.mouse("mouseMoved", x + step, y + rise)
+        tips.add(browser.run(TIP))
     assert len(tips - {""}) > 1
     assert tips <= {"", *CLASSES}
 

@@ -10,9 +10,10 @@ import pytest
 import trimesh
 from PIL import Image
 
-import train_crosspoint
 from scripts import retrieve
+from tests.support import pretraining_runs
 from tests.support.entry_programs import error_of
+from tests.support.program_calls import run
 from tests.support.tiny_trees import cloud, disc_view, write_ply, write_shapenet
 from utils.figures import contact_sheet as sheets
 from utils.retrieval.search import may_be_trained_on
@@ -28,11 +29,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def state(root, tmp_path_factory, light_training):
-    out = tmp_path_factory.mktemp("runs")
-    flags = f"--data_root {root} --output_dir {out} --exp_name tiny --model dgcnn --k 5 --num_points 64 --epochs 1"
-    flags += " --batch_size 3 --image_depth 18 --image_size 32 --num_workers 0 --eval_freq 0 --device cpu"
-    train_crosspoint.main(train_crosspoint.parse_args(flags.split()))
-    return out / "tiny" / "last.pt"
+    return pretraining_runs.train(root, tmp_path_factory.mktemp("runs"), "--epochs", 1, model="dgcnn") / "last.pt"
 
 
 @pytest.fixture
@@ -42,8 +39,7 @@ def copied(root, tmp_path):
 
 
 def ask(state, shapes, *flags):
-    words = ["--model_path", state, "--shapes", shapes, "--device", "cpu", *flags]
-    retrieve.main(retrieve.parse_args([str(word) for word in words]))
+    run(retrieve, "--model_path", state, "--shapes", shapes, "--device", "cpu", *flags)
 
 
 def answers(capsys):
@@ -85,9 +81,8 @@ def test_pictures_clouds_and_meshes_find_shapes_and_a_cloud_finds_itself(state, 
 def test_the_sheet_shows_each_query_and_its_answers(state, root, tmp_path, drawn):
     write_ply(tmp_path / "asked.ply", cloud(0))
     Image.fromarray(disc_view(50)).save(tmp_path / "render.png")
-    ask(
-        state, root, "--query", tmp_path / "asked.ply", tmp_path / "render.png", "--top", 2, "--out", tmp_path / "o.png"
-    )
+    queries = (tmp_path / "asked.ply", tmp_path / "render.png")
+    ask(state, root, "--query", *queries, "--top", 2, "--out", tmp_path / "o.png")
     by_cloud, by_picture = drawn
     assert [cell.content.ndim for cell in by_cloud] == [2, 3, 3]
     assert by_picture[0].content.shape == (50, 50, 3)

@@ -137,10 +137,7 @@ def test_a_job_is_queued_again_a_bounded_number_of_times(checkout):
 
 @pytest.mark.parametrize(
     "flags, folder",
-    [
-        ([], "checkpoints/exp"),
-        (["--exp_name", "a", "--exp_name=b", "--output_dir", "my runs"], "my runs/b"),
-    ],
+    [([], "checkpoints/exp"), (["--exp_name", "a", "--exp_name=b", "--output_dir", "my runs"], "my runs/b")],
 )
 def test_a_run_that_has_begun_is_resumed(checkout, flags, folder):
     (checkout / folder).mkdir(parents=True)

@@ -8,8 +8,8 @@ For every kind of file the program counts
     same      read, and bit for bit equal to the undamaged file: the damage hit bytes that hold nothing
     changed   read, well-formed and different; possible only for kinds without checksums over all their content
     breach    anything else: another exception, a message without the file's name, an ill-formed result, different
-              tensors of a checkpoint, the death of the reading process, more than 20 s of processor time or more than
-              1 GiB of memory for one file
+              tensors of a checkpoint, more than 1 GiB of memory for one file, or the death of the reading process
+              (exit code -27: after 20 s of processor time; -14: after 600 s)
 
 The same seed gives the same damage. Exit status: 0 no breach, 1 breaches, 2 misuse.
 """
@@ -22,11 +22,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from data.rendering.isolated_workers import run_isolated
 from tests.stress.fuzz_formats import CHECKPOINTS, INPUTS, Format
-from tests.stress.fuzz_originals import write_checkpoints, write_inputs
-from tests.stress.fuzz_worker import Outcome, Reader
+from tests.stress.fuzz_originals import write_originals
+from tests.stress.fuzz_worker import Job, Outcome, read_limited
 from utils.cli import run_main
 from utils.flags import program_parser, require_at_least, seed_number
 
@@ -37,10 +36,9 @@ class Trial(NamedTuple):
     """One damaged file, and its result: one of RESULTS."""
 
     kind: str
-    damage: str
+    job: Job
     result: str
-    outcome: Outcome
-    content: bytes
+    breach: str
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -55,55 +53,47 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def fuzz(
-    reader: Reader, formats: Mapping[str, Format], originals: Mapping[str, Sequence[Path]], count: int, seed: int
+    formats: Mapping[str, Format], originals: Mapping[str, Sequence[Path]], count: int, seed: int
 ) -> Iterator[Trial]:
-    """Damage `count` files, each kind in turn, and let `reader` read each.
+    """Damage `count` files, each kind in turn, and read each in a process that may die of it.
 
     Args:
         originals: sound files of each kind.
     Raises:
         ValueError: an original cannot be read.
     """
+    kinds = {path: kind for kind in formats for path in originals[kind]}
+    jobs = [Job(formats[kind], path) for path, kind in kinds.items()]
+    for number, kind in enumerate(itertools.islice(itertools.cycle(formats), count)):
+        path = originals[kind][number // len(formats) % len(originals[kind])]
+        jobs.append(Job(formats[kind], path, (seed, number)))
     digests: dict[Path, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for number, kind in enumerate(itertools.islice(itertools.cycle(formats), count)):
-            files, where = originals[kind], formats[kind]
-            original = files[number // len(formats) % len(files)]
-            path = Path(folder, where.name)
-            if original not in digests:
-                path.write_bytes(original.read_bytes())
-                digests[original] = _sound(reader.read(where, path), kind)
-            damage, content = where.mutate(original.read_bytes(), np.random.default_rng((seed, number)))
-            path.write_bytes(content)
-            outcome = reader.read(where, path)
-            result = _judge(where, outcome, digests[original])
-            path.unlink()
-            yield Trial(kind, damage, result, outcome, content)
+    for job, found, death in run_isolated(read_limited, jobs, num_workers=1):
+        outcome = found or Outcome(breach=death)
+        kind = kinds[job.original]
+        if job.seed:
+            yield Trial(kind, job, _judge(outcome, digests[job.original], job.kind.is_sealed), outcome.breach)
+        elif outcome.digest:
+            digests[job.original] = outcome.digest
+        else:
+            raise ValueError(f"the undamaged {kind} is not read: {outcome.refusal or outcome.breach}")
 
 
-def _sound(outcome: Outcome, kind: str) -> str:
-    if not outcome.digest:
-        raise ValueError(f"the undamaged {kind} is not read: {outcome.refusal or outcome.breach}")
-    return outcome.digest
-
-
-def _judge(kind: Format, outcome: Outcome, original: str) -> str:
-    if outcome.breach:
-        return "breach"
+def _judge(outcome: Outcome, original: str, is_sealed: bool) -> str:
     if outcome.refusal:
         return "refused"
     if outcome.digest == original:
         return "same"
-    return "breach" if kind.is_sealed else "changed"
+    return "breach" if outcome.breach or is_sealed else "changed"
 
 
 def main(args: argparse.Namespace) -> int:
     """Print every breach and one line per kind; return the exit status."""
     counts: Counter[tuple[str, str]] = Counter()
-    with tempfile.TemporaryDirectory() as folder, Reader() as reader:
+    with tempfile.TemporaryDirectory() as folder:
+        originals = write_originals(Path(folder))
         trials = itertools.chain(
-            fuzz(reader, CHECKPOINTS, write_checkpoints(Path(folder)), args.checkpoints, args.seed),
-            fuzz(reader, INPUTS, write_inputs(Path(folder)), args.inputs, args.seed),
+            fuzz(CHECKPOINTS, originals, args.checkpoints, args.seed), fuzz(INPUTS, originals, args.inputs, args.seed)
         )
         for trial in trials:
             counts[trial.kind, trial.result] += 1
@@ -118,11 +108,12 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _report(trial: Trial, folder: Path | None, number: int) -> None:
-    text = trial.outcome.breach or "read without complaint, and different from the original"
-    print(f"BREACH: {trial.kind}, {trial.damage}: {text}", flush=True)
+    damage, content = trial.job.damaged()
+    text = trial.breach or "read without complaint, and different from the original"
+    print(f"BREACH: {trial.kind}, {damage}: {text}", flush=True)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number:05d}_{trial.kind.replace(' ', '_')}").write_bytes(trial.content)
+        (folder / f"{number:05d}_{trial.kind.replace(' ', '_')}").write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""Kinds of files that tests/stress/fuzz.py damages, and how the project reads each: as a digest of its content."""
+"""Kinds of files that tests/stress/fuzz.py damages, and how the project reads each: as a digest of its content.
 
-import hashlib
-import subprocess
-import sys
+An AssertionError says that a reader returned what it promises never to return.
+"""
+
+import contextlib
+import io
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
+from data import unpack
 from datasets.labelled.modelnet40 import ModelNet40
 from datasets.pairs.packed_file import PackedFile
 from datasets.parts.shapenet_part import ShapeNetPart
@@ -19,14 +22,10 @@ from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_folder import read_shape
 from datasets.shapes.views import load_view
 from models.weights.weight_file import read_weights
+from tests.stress.contents import digest
 from tests.stress.mutations import mutate, mutate_inside_gzip, mutate_png
 from utils.run.names import STATE_FILE
-from utils.run.provenance import REPO
 from utils.run.state import load_state
-
-
-class InvalidResult(Exception):
-    """A reader returned a result that it promises never to return."""
 
 
 class Format(NamedTuple):
@@ -38,28 +37,6 @@ class Format(NamedTuple):
     mutate: Callable[[bytes, np.random.Generator], tuple[str, bytes]] = mutate
 
 
-def digest(*values: object) -> str:
-    """Compute the digest of tensors, arrays, plain values and nests of them, bit by bit."""
-    state = hashlib.sha256()
-    _update(state, values)
-    return state.hexdigest()
-
-
-def _update(state: "hashlib._Hash", value: object) -> None:
-    if isinstance(value, dict):
-        value = list(value.items())
-    if isinstance(value, Tensor):
-        value = value.detach().numpy()
-    if isinstance(value, np.ndarray):
-        state.update(f"{value.dtype} {value.shape}".encode() + np.ascontiguousarray(value).tobytes())
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            _update(state, item)
-        state.update(f"{len(value)}".encode())
-    else:
-        state.update(repr(value).encode())
-
-
 def _weights(path: Path) -> str:
     return digest(read_weights(path))
 
@@ -69,32 +46,26 @@ def _state(path: Path) -> str:
 
 
 def _require_cloud(points: np.ndarray) -> np.ndarray:
-    if points.dtype != np.float32 or points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise InvalidResult(f"points {points.dtype} {points.shape}")
-    if not np.isfinite(points).all():
-        raise InvalidResult("points that are not finite")
+    is_cloud = points.dtype == np.float32 and points.ndim == 2 and points.shape[1] == 3 and len(points) > 0
+    assert is_cloud, f"points {points.dtype} {points.shape}"
+    assert np.isfinite(points).all(), "points that are not finite"
     return points
 
 
-def _ply(path: Path) -> str:
-    return digest(_require_cloud(read_points(path)))
-
-
-def _shape(path: Path) -> str:
-    return digest(_require_cloud(read_shape(path)))
+def _cloud(read: Callable[[Path], np.ndarray], path: Path) -> str:
+    return digest(_require_cloud(read(path)))
 
 
 def _mesh(path: Path) -> str:
     mesh = load_mesh(path)
-    if not np.isfinite(mesh.vertices[mesh.faces]).all():
-        raise InvalidResult("corners that are not finite")
-    return digest(np.asarray(mesh.vertices), np.asarray(mesh.faces), _shape(path))
+    assert np.isfinite(mesh.vertices[mesh.faces]).all(), "corners that are not finite"
+    return digest(np.asarray(mesh.vertices), np.asarray(mesh.faces), _require_cloud(read_shape(path)))
 
 
 def _png(path: Path) -> str:
     image = load_view(path, "white")
-    if image.mode != "RGB" or 0 in image.size:
-        raise InvalidResult(f"a picture {image.mode} {image.size}")
+    assert image.mode == "RGB"
+    assert 0 not in image.size
     return digest(np.asarray(image))
 
 
@@ -102,8 +73,7 @@ def _labelled(path: Path) -> str:
     dataset = ModelNet40(path.parent, "train", num_points=32, normalize=True)
     for points in dataset.points.numpy():
         _require_cloud(points)
-    if not ((dataset.labels >= 0) & (dataset.labels < len(dataset.class_names))).all():
-        raise InvalidResult("labels outside the classes")
+    assert set(dataset.labels.tolist()) <= set(range(len(dataset.class_names))), "labels outside the classes"
     return digest(dataset.points, dataset.labels)
 
 
@@ -112,32 +82,26 @@ def _parts(path: Path) -> str:
     for points in dataset.points.numpy():
         _require_cloud(points)
     for category, labels in zip(dataset.categories.tolist(), dataset.part_labels.tolist()):
-        if not set(labels) <= set(dataset.table[category].part_labels):
-            raise InvalidResult("parts of another category")
+        assert set(labels) <= set(dataset.table[category].part_labels), "parts of another category"
     return digest(dataset.points, dataset.categories, dataset.part_labels)
 
 
 def _packed(path: Path) -> str:
     file = PackedFile(path)
     views = [[file.read_view(shape, view) for view in range(file.num_views(shape))] for shape in range(len(file))]
-    return digest(
-        [file.read_points(shape) for shape in range(len(file))], views, list(map(file.name, range(len(file))))
-    )
+    return digest([(file.name(shape), file.read_points(shape)) for shape in range(len(file))], views)
 
 
 def _archive(path: Path) -> str:
-    """Run `python -m data.unpack`; nothing may appear outside --out."""
+    """Unpack it; nothing may appear outside --out."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        out = Path(folder, "in", "here")
-        command = [sys.executable, "-m", "data.unpack", str(path.resolve()), "--out", str(out)]
-        done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, errors="replace")
-        outside = [str(found) for found in Path(folder).rglob("*") if not {found, *found.parents} & {out, out.parent}]
-        if outside:
-            raise InvalidResult(f"unpacked outside: {outside}")
-        if done.returncode == 2 and done.stderr.rstrip().splitlines()[-1].startswith("error: "):
-            raise ValueError(done.stderr)
-        if done.returncode:
-            raise InvalidResult(f"status {done.returncode}: {done.stderr[-2000:]}")
+        out = Path(folder, "here")
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                unpack.main(unpack.parse_args([str(path), "--out", str(out)]))
+        finally:
+            outside = [str(found) for found in Path(folder).rglob("*") if not found.is_relative_to(out)]
+            assert not outside, f"unpacked outside: {outside}"
         files = sorted(found for found in out.rglob("*") if found.is_file() and found.name != ".unpacked_from")
         return digest([(str(found.relative_to(out)), found.read_bytes()) for found in files if found.parent != out])
 
@@ -147,7 +111,7 @@ CHECKPOINTS = {
     "state": Format(_state, STATE_FILE, is_sealed=True),
 }
 INPUTS = {
-    "ply": Format(_ply, "cloud.ply", is_sealed=False),
+    "ply": Format(partial(_cloud, read_points), "cloud.ply", is_sealed=False),
     "png": Format(_png, "00.png", is_sealed=False, mutate=mutate_png),
     "hdf5 clouds": Format(_labelled, "ply_data_train0.h5", is_sealed=False),
     "hdf5 parts": Format(_parts, "ply_data_train0.h5", is_sealed=False),
@@ -158,6 +122,6 @@ INPUTS = {
     "mesh ply": Format(_mesh, "mesh.ply", is_sealed=False),
     "mesh stl": Format(_mesh, "mesh.stl", is_sealed=False),
     "mesh glb": Format(_mesh, "mesh.glb", is_sealed=False),
-    "table npy": Format(_shape, "cloud.npy", is_sealed=False),
-    "table txt": Format(_shape, "cloud.xyz", is_sealed=False),
+    "table npy": Format(partial(_cloud, read_shape), "cloud.npy", is_sealed=False),
+    "table txt": Format(partial(_cloud, read_shape), "cloud.xyz", is_sealed=False),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tests.stress.contents import digest, leaves
 from utils.run.names import METRICS_FILE, STATE_FILE
 
 _STATE_KEYS = ("method", "optimizer", "schedule", "scaler", "rng", "best", "bad_samples")
@@ -26,7 +27,7 @@ def differences(expected: Path, found: Path) -> list[str]:
 def num_tensors(run_dir: Path) -> int:
     """Count the tensors that `differences` compares."""
     files = [run_dir / STATE_FILE, *(run_dir / "models").glob("*.pth")]
-    return sum(isinstance(value, Tensor) for path in files for _, value in _leaves(_read(path)))
+    return sum(isinstance(value, Tensor) for path in files for _, value in leaves(_read(path)))
 
 
 def _read(path: Path) -> dict:
@@ -38,28 +39,8 @@ def _read(path: Path) -> dict:
 
 
 def _unequal(expected: dict, found: dict) -> list[str]:
-    wanted, got = dict(_leaves(expected)), dict(_leaves(found))
-    places = sorted(wanted.keys() ^ got.keys())
-    return places + [place for place in wanted if place in got and not _is_same(wanted[place], got[place])]
-
-
-def _leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every tensor and number in nested dicts and lists with the path of keys that leads to it."""
-    if isinstance(value, dict):
-        pairs = value.items()
-    elif isinstance(value, (list, tuple)):
-        pairs = enumerate(value)
-    else:
-        yield place, value
-        return
-    for key, inner in pairs:
-        yield from _leaves(inner, f"{place}.{key}" if place else str(key))
-
-
-def _is_same(a: object, b: object) -> bool:
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    return type(a) is type(b) and a == b
+    wanted, got = ({place: digest(value) for place, value in leaves(state)} for state in (expected, found))
+    return sorted({place for place, _ in wanted.items() ^ got.items()})
 
 
 def _unequal_metrics(expected: Path, found: Path) -> list[str]:

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from utils.run.names import CONFIG_FILE, STATE_FILE
 from utils.run.provenance import REPO
@@ -31,7 +31,7 @@ class Start(NamedTuple):
 
 
 class Launch:
-    """train_crosspoint.py in processes of its own, with --resume when its folder holds a run.
+    """train_crosspoint.py in processes of its own, with --resume when its folder holds a run; killed on leaving.
 
     Args:
         flags: of train_crosspoint.py, without --output_dir, --exp_name and --resume.
@@ -45,17 +45,23 @@ class Launch:
         self._log = run_dir / "run.log"
         self._left = set(self._unfinished())  # by an earlier launch
         self._before = self._log.stat().st_size if self._log.exists() else 0
-        self._mark = f"{_MARK}={uuid.uuid4().hex}"
+        mark = {_MARK: uuid.uuid4().hex}
+        self._mark = f"{_MARK}={mark[_MARK]}"
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         words = [*(torchrun if processes > 1 else []), "train_crosspoint.py", *flags]
         words += ["--output_dir", str(run_dir.parent), "--exp_name", run_dir.name]
         words += ["--resume"] if (run_dir / CONFIG_FILE).exists() else []
-        name, value = self._mark.split("=")
-        environment = os.environ | {name: value, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+        environment = os.environ | mark | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         self.start = time.monotonic()
         with output.open("ab") as stream:
             options = {"stdout": stream, "stderr": stream, "start_new_session": True}
             self._root = subprocess.Popen([sys.executable, *words], cwd=REPO, env=environment, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     @property
     def text(self) -> str:
@@ -92,6 +98,29 @@ class Launch:
     def status(self) -> int | None:
         """Return the exit status, None while it runs."""
         return self._root.poll()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition.
+
+        Raises:
+            RuntimeError: the training ended before.
+        """
+        while not condition():
+            if self.status() is not None and not condition():
+                raise RuntimeError(f"the training ended with {self.status()} before its interruption{self._tail()}")
+            time.sleep(POLL_S)
+
+    def require_success(self) -> None:
+        """Wait for its end.
+
+        Raises:
+            RuntimeError: the training failed.
+        """
+        if self._root.wait():
+            raise RuntimeError(f"the training failed with {self.status()}{self._tail()}")
+
+    def _tail(self) -> str:
+        return ":\n" + "\n".join(self.output.read_text().splitlines()[-20:])
 
     def kill(self) -> None:
         """Send SIGKILL to every process, those of torchrun and of data loaders too, until none is left."""

@@ -14,6 +14,7 @@ import random
 import statistics
 import tempfile
 import time
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import torch
 from benchmarks.harness.records import Figure, Recorder, add_output_args, setting_text
 from data import make_shapes
 from tests.stress.kill_compare import differences, num_tensors
+from tests.stress.kill_launch import Launch
 from tests.stress.kill_trial import DAMAGES, SAVE, START, STEP, STOPS, Interruption, Trial, train_uninterrupted
 from utils import markdown
 from utils.cli import run_main
@@ -68,20 +70,12 @@ def make_data(folder: Path) -> Path:
 
 def table(interruptions: list[Interruption]) -> str:
     """Format one row per interruption."""
-    header = ["", "interruption", "after (s)", "during a save", "step", "resumed at", "lost", "from"]
-    rows = [
-        [
-            str(number),
-            one.how,
-            f"{one.seconds:.1f}",
-            "yes" if one.is_saving else "",
-            "-" if one.step is None else str(one.step),
-            str(one.began.step),
-            "-" if one.lost is None else str(one.lost),
-            one.began.source,
-        ]
-        for number, one in enumerate(interruptions, start=1)
-    ]
+    header = ["", "interruption", "after (s)", "during a save", "step", "resumed at", "from", "lost"]
+    rows = []
+    for number, one in enumerate(interruptions, start=1):
+        saving = "yes" if one.is_saving else ""
+        cells = (number, one.how, f"{one.seconds:.1f}", saving, one.step, *one.began, one.lost)
+        rows.append(["-" if cell is None else str(cell) for cell in cells])
     return markdown.table(header, rows)
 
 
@@ -97,13 +91,12 @@ def figures(trial: Trial, args: argparse.Namespace) -> list[Figure]:
     setting = setting_text(processes=args.processes, every=args.save_every_steps, steps=trial.expected.num_steps)
     kills = [one for one in trial.interruptions if one.how not in STOPS + DAMAGES]
     lost = [one.lost for one in kills if one.lost is not None]
-    numbers = {
-        "kills": (len(kills), "kills"),
-        "kills during a save": (sum(one.is_saving for one in kills), "kills"),
-        "steps lost by a kill, most": (max(lost), "steps"),
-        "steps lost by a kill, mean": (statistics.mean(lost), "steps"),
-    }
-    return [Figure(setting, "ours", name, value, unit) for name, (value, unit) in numbers.items()]
+    return [
+        Figure(setting, "ours", "kills", len(kills), "kills"),
+        Figure(setting, "ours", "kills during a save", sum(one.is_saving for one in kills), "kills"),
+        Figure(setting, "ours", "steps lost by a kill, most", max(lost), "steps"),
+        Figure(setting, "ours", "steps lost by a kill, mean", statistics.mean(lost), "steps"),
+    ]
 
 
 def run_both(
@@ -112,17 +105,16 @@ def run_both(
     """Run the training without and with interruptions; return the latter and everything that went wrong."""
     flags = [*SETTINGS, "--epochs", str(args.epochs), "--num_workers", str(args.num_workers)]
     flags += ["--data_root", str(data_root.resolve())]
-    output, every = work / "output.txt", args.save_every_steps
-    expected = train_uninterrupted(flags, work / "uninterrupted", args.processes, output)
+    launch = partial(Launch, processes=args.processes, output=work / "output.txt")
+    expected = train_uninterrupted(launch(flags, work / "uninterrupted"))
     print(
         f"uninterrupted: {expected.num_steps} steps in {expected.seconds:.0f} s, {expected.start_seconds:.1f} s up to "
         f"the first, {expected.save_seconds:.2f} s for a state",
         flush=True,
     )
-    flags += ["--save_every_steps", str(every)]
-    trial = Trial(
-        flags, work / "interrupted", args.processes, output, save_every_steps=every, expected=expected, rng=rng
-    )
+    flags += ["--save_every_steps", str(args.save_every_steps)]
+    run_dir = work / "interrupted"
+    trial = Trial(partial(launch, flags, run_dir), run_dir, args.save_every_steps, expected, rng)
     for number, how in enumerate(hows, start=1):
         one = trial.interrupt(how, len(hows) - number)
         print(f"{number}/{len(hows)} {how} after {one.seconds:.1f} s, step {one.step}", flush=True)
@@ -147,10 +139,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"\n{table(trial.interruptions)}\n")
         recorder.add(figures(trial, args))
         compared = num_tensors(work / "interrupted")
-    print(
-        "\n".join(f"BREACH {fault}" for fault in faults) or f"sound: {compared} tensors are equal bit for bit", end=""
-    )
-    print(f"; {time.monotonic() - start:.0f} s")
+    verdict = "\n".join(f"BREACH {fault}" for fault in faults) or f"sound: {compared} tensors are equal bit for bit"
+    print(f"{verdict}; {time.monotonic() - start:.0f} s")
     return 1 if faults else 0
 
 

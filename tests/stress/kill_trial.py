@@ -4,8 +4,8 @@ import random
 import signal
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.stress.kill_launch import POLL_S, Launch, Start
@@ -47,15 +47,14 @@ class Uninterrupted:
     save_seconds: float  # of one state
 
 
-def train_uninterrupted(flags: Sequence[str], run_dir: Path, processes: int, output: Path) -> Uninterrupted:
+def train_uninterrupted(launch: Launch) -> Uninterrupted:
     """Run the training that the interrupted one is compared with.
 
     Raises:
         RuntimeError: the training failed.
     """
-    launch = Launch(flags, run_dir, processes, output)
     started, saving, saves = 0.0, 0.0, []
-    try:
+    with launch:
         while launch.status() is None:
             now = time.monotonic()
             started = started or (now if launch.steps() else 0.0)
@@ -65,36 +64,21 @@ def train_uninterrupted(flags: Sequence[str], run_dir: Path, processes: int, out
                 saves.append(now - saving)
                 saving = 0.0
             time.sleep(POLL_S)
-    finally:
-        launch.kill()
-    _require_success(launch)
+        launch.require_success()
     seconds = time.monotonic() - launch.start
     return Uninterrupted(launch.steps()[-1], seconds, started - launch.start, statistics.median(saves))
 
 
+@dataclass
 class Trial:
-    """A run that is interrupted launch by launch.
+    """A run that is interrupted launch by launch."""
 
-    Args:
-        flags: of train_crosspoint.py, with --save_every_steps.
-        save_every_steps: value of that flag: the number of steps that a kill may cost.
-        expected: the same run without interruptions.
-    """
-
-    def __init__(
-        self,
-        flags: Sequence[str],
-        run_dir: Path,
-        processes: int,
-        output: Path,
-        *,
-        save_every_steps: int,
-        expected: Uninterrupted,
-        rng: random.Random,
-    ):
-        self.flags, self.run_dir, self.processes, self.output = flags, run_dir, processes, output
-        self.every, self.expected, self.rng = save_every_steps, expected, rng
-        self.interruptions: list[Interruption] = []
+    launch: Callable[[], Launch]  # of the training with --save_every_steps
+    run_dir: Path
+    every: int  # value of that flag: the number of steps that a kill may cost
+    expected: Uninterrupted  # the same run without interruptions
+    rng: random.Random
+    interruptions: list[Interruption] = field(default_factory=list)
 
     def interrupt(self, how: str, num_left: int) -> Interruption:
         """Launch the training and interrupt it early enough to leave steps for `num_left` more interruptions.
@@ -102,16 +86,13 @@ class Trial:
         Raises:
             RuntimeError: the training failed or ended before.
         """
-        launch = Launch(self.flags, self.run_dir, self.processes, self.output)
         faults = []
-        try:
+        with self.launch() as launch:
             self._wait_for(launch, how, num_left)
             if how in STOPS:
                 status = launch.stop(signal.Signals[how])
-                if status != STOPPED and not (self.processes > 1 and status):  # torchrun has a status of its own
+                if status != STOPPED and not (launch.processes > 1 and status):  # torchrun has a status of its own
                     faults.append(f"exit status {status} after {how}, not {STOPPED}")
-        finally:
-            launch.kill()
         seconds = time.monotonic() - launch.start
         self._note_start(launch)
         steps, began = launch.steps(), launch.began()
@@ -130,13 +111,8 @@ class Trial:
         Raises:
             RuntimeError: the training failed.
         """
-        launch = Launch(self.flags, self.run_dir, self.processes, self.output)
-        try:
-            while launch.status() is None:
-                time.sleep(10 * POLL_S)
-        finally:
-            launch.kill()
-        _require_success(launch)
+        with self.launch() as launch:
+            launch.require_success()
         self._note_start(launch)
 
     def _wait_for(self, launch: Launch, how: str, num_left: int) -> None:
@@ -144,19 +120,19 @@ class Trial:
         if how == START:
             time.sleep(self.rng.uniform(0, self.expected.start_seconds))
             return
-        _until(lambda: launch.began() is not None, launch)
+        launch.until(lambda: launch.began() is not None)
         begun = launch.began().step
         ahead = self.expected.num_steps - begun
         target = begun + 1 + int(2 * self.rng.random() * ahead / (num_left + 2))
         if not self.interruptions:  # before there is any state
             target = self.rng.randint(1, self.every - 1)
         target = min(target, self.expected.num_steps - 1)
-        _until(lambda: (launch.steps() or [begun])[-1] >= target, launch)
+        launch.until(lambda: (launch.steps() or [begun])[-1] >= target)
         if how in DAMAGES:
             states = [self.run_dir / name for name in (STATE_FILE, PREVIOUS_FILE)]
-            _until(lambda: all(path.exists() for path in states), launch)
+            launch.until(lambda: all(path.exists() for path in states))
         if how == SAVE:
-            _until(launch.is_saving, launch)
+            launch.until(launch.is_saving)
             time.sleep(self.rng.uniform(0, self.expected.save_seconds))
         else:
             training_seconds = self.expected.seconds - self.expected.start_seconds
@@ -192,24 +168,3 @@ def damage(path: Path, how: str, rng: random.Random) -> None:
         content = stream.read(_FLIPPED)
         stream.seek(place)
         stream.write(bytes(byte ^ rng.randrange(1, 256) for byte in content))
-
-
-def _until(condition: Callable[[], bool], launch: Launch) -> None:
-    """Wait until a launch reaches a condition.
-
-    Raises:
-        RuntimeError: it ended before.
-    """
-    while not condition():
-        if launch.status() is not None and not condition():
-            raise RuntimeError(f"the training ended with {launch.status()} before its interruption{_tail(launch)}")
-        time.sleep(POLL_S)
-
-
-def _require_success(launch: Launch) -> None:
-    if launch.status():
-        raise RuntimeError(f"the training failed with {launch.status()}{_tail(launch)}")
-
-
-def _tail(launch: Launch) -> str:
-    return ":\n" + "\n".join(launch.output.read_text().splitlines()[-20:])

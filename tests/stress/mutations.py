@@ -1,7 +1,6 @@
 """Random damage to the bytes of files, of the kinds that disks, networks and broken programs cause."""
 
 import gzip
-import struct
 import zlib
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ import numpy as np
 Mutation = Callable[[bytearray, np.random.Generator], bytearray]
 
 _EDGE = 2048  # headers and tables of contents lie within this distance of either end
-_NUMBERS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
+_NUMBERS = np.array([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1], np.uint64)
 
 
 def mutate(content: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
@@ -26,14 +25,6 @@ def _place(content: bytearray, rng: np.random.Generator, length: int = 1) -> int
         return int(rng.integers(last + 1))
     distance = int(rng.integers(min(_EDGE, last) + 1))
     return distance if rng.random() < 0.7 else last - distance
-
-
-def _truncate(content: bytearray, rng: np.random.Generator) -> bytearray:
-    return content[: _place(content, rng)]
-
-
-def _empty(content: bytearray, rng: np.random.Generator) -> bytearray:
-    return bytearray()
 
 
 def _flip(content: bytearray, rng: np.random.Generator) -> bytearray:
@@ -65,26 +56,16 @@ def _repeat(content: bytearray, rng: np.random.Generator) -> bytearray:
     return content[: start + length] + content[start:]
 
 
-def _append(content: bytearray, rng: np.random.Generator) -> bytearray:
-    return content + rng.bytes(int(rng.integers(1, 100_000)))
-
-
 def _number(content: bytearray, rng: np.random.Generator) -> bytearray:
     """Make a size, offset or count extreme: a binary number of either byte order, or decimal digits."""
-    if rng.random() < 0.3:
-        digits = [place for place, byte in enumerate(content[:_EDGE]) if 48 <= byte < 58]
-        if digits:
-            place = int(rng.choice(digits))
-            return (
-                content[:place]
-                + str(rng.choice(["-", "9" * 9, "9" * 18, "0", ".5", "e9", "x"])).encode()
-                + (content[place + int(rng.integers(2)) :])
-            )
-    kind = str(rng.choice(["<H", ">H", "<I", ">I", "<Q", ">Q"]))
-    size = struct.calcsize(kind)
+    digits = [place for place, byte in enumerate(content[:_EDGE]) if byte in b"0123456789"]
+    if digits and rng.random() < 0.3:
+        place = int(rng.choice(digits))
+        extreme = str(rng.choice(["-", "9" * 9, "9" * 18, "0", ".5", "e9", "x"])).encode()
+        return content[:place] + extreme + content[place + int(rng.integers(2)) :]
+    size, order = int(rng.choice([2, 4, 8])), str(rng.choice(["little", "big"]))
     start = _place(content, rng, size)
-    value = int(rng.choice(np.array(_NUMBERS, np.uint64))) % 256**size
-    content[start : start + size] = struct.pack(kind, value)
+    content[start : start + size] = (int(rng.choice(_NUMBERS)) % 256**size).to_bytes(size, order)
     return content
 
 
@@ -95,14 +76,14 @@ def _block(content: bytearray, rng: np.random.Generator) -> tuple[int, int]:
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "truncated": _truncate,
-    "empty": _empty,
+    "truncated": lambda content, rng: content[: _place(content, rng)],
+    "empty": lambda content, rng: bytearray(),
     "flipped byte": _flip,
     "flipped bytes": _flip_many,
     "zeroed block": _zero,
     "swapped blocks": _swap,
     "repeated block": _repeat,
-    "appended bytes": _append,
+    "appended bytes": lambda content, rng: content + rng.bytes(int(rng.integers(1, 100_000))),
     "extreme number": _number,
 }
 

@@ -110,20 +110,20 @@ def test_runs_that_differ_in_time_alone_are_the_same(folders):
 
 
 @pytest.mark.parametrize(
-    "change, place",
+    "change, found",
     [
-        ({"method": {"w": torch.zeros(3)}}, "method.w"),
-        ({"optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}}, "optimizer.state.0.exp_avg"),
-        ({"optimizer": {"state": {}}}, "optimizer.state.0.exp_avg"),
-        ({"rng": [{"torch": torch.zeros(4)}]}, "rng.0.torch"),
-        ({"progress": {"epoch": 2, "step": 1, "seconds": 1.0}}, "progress.step"),
-        ({"best": 0.25}, "best"),
+        ({"method": {"w": torch.zeros(3)}}, "1 values differ, method.w"),
+        ({"optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}}, "1 values differ, optimizer.state.0.exp_avg"),
+        ({"optimizer": {"state": {}}}, "2 values differ, optimizer.state"),
+        ({"rng": [{"torch": torch.zeros(4)}]}, "1 values differ, rng.0.torch"),
+        ({"progress": {"epoch": 2, "step": 1, "seconds": 1.0}}, "1 values differ, progress.step"),
+        ({"best": 0.25}, "1 values differ, best"),
     ],
 )
-def test_a_state_that_differs_anywhere_is_named(folders, change, place):
+def test_a_state_that_differs_anywhere_is_named(folders, change, found):
     a, b, state = folders
     torch.save(state | change, b / "last.pt")
-    assert differences(a, b) == [f"last.pt: 1 values differ, {place} is one"]
+    assert differences(a, b) == [f"last.pt: {found} is one"]
 
 
 def test_weights_and_losses_that_differ_are_named(folders):

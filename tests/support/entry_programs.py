@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -10,6 +11,11 @@ from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
 from models.weights.published import export_state
 from utils.cli import run_main
+
+
+def call(program: ModuleType, *words: object) -> None:
+    """Run an entry program on a command line."""
+    program.main(program.parse_args([str(word) for word in words]))
 
 
 def error_of(program: Callable[[], object], capsys) -> str:

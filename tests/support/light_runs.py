@@ -40,13 +40,9 @@ class _Begun(Exception):
 
 def built_by(program: Callable[[], object]) -> Training:
     """Run a training program up to its first step and return the training it has built."""
-
-    def stop(training: Training) -> None:
-        raise _Begun(training)
-
-    with patch.object(Training, "fit", stop), pytest.raises(_Begun) as begun:
+    with patch.object(Training, "fit", autospec=True, side_effect=_Begun) as fit, pytest.raises(_Begun):
         program()
-    return begun.value.args[0]
+    return fit.call_args.args[0]
 
 
 def start_of(training: Training) -> tuple[float, list[list[int]]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 import train_partseg
 from datasets.labels import SHAPENET_PART
+from tests.support.entry_programs import call
 from tests.support.tiny_trees import labelled, write_h5
 
 NUM_POINTS = 48
@@ -28,13 +29,13 @@ def write_part_tree(root: Path, table=SHAPENET_PART, indices=(0, 1, 15)) -> Path
 
 def run_partseg(root: Path, out: Path, *extra: str, pictures: int = 0) -> Path:
     """Train two epochs on the tiny tree; return the run's folder."""
-    command = [
+    command = (
         *("--exp_name", "tiny", "--batch_size", "4", "--test_batch_size", "2", "--k", "4"),
         *(() if "--steps" in extra else ("--epochs", "2")),
         *("--num_points", "32", "--num_workers", "0", "--device", "cpu", "--print_freq", "1"),
-        *("--num_pictures", str(pictures), "--data_root", str(root), "--output_dir", str(out), *map(str, extra)),
-    ]
-    train_partseg.main(train_partseg.parse_args(command))
+        *("--num_pictures", pictures, "--data_root", root, "--output_dir", out, *extra),
+    )
+    call(train_partseg, *command)
     return out / "tiny"
 
 

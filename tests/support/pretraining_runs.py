@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import train_crosspoint
+from tests.support.entry_programs import call
 from tests.support.tiny_trees import labelled, write_h5, write_shapenet
 
 SHAPES = [f"02/{i:02d}" for i in range(7)]
@@ -12,9 +13,9 @@ def write_pairs(folder: Path, shapes: list[str] = SHAPES) -> Path:
     return write_shapenet(folder, shapes, num_points=100, num_views=2, size=40)
 
 
-def write_pairs_and_classes(folder: Path) -> Path:
-    """Write seven shapes with two views, and a ModelNet40 layout of three classes."""
-    shards = write_pairs(folder) / "modelnet40_ply_hdf5_2048"
+def write_pairs_and_classes(folder: Path, shapes: list[str] = SHAPES) -> Path:
+    """Write shapes with two views, and a ModelNet40 layout of three classes."""
+    shards = write_pairs(folder, shapes) / "modelnet40_ply_hdf5_2048"
     write_h5(shards / "ply_data_train0.h5", **labelled([0, 0, 0, 1, 1, 1, 2, 2, 2], num_points=1024))
     write_h5(shards / "ply_data_test0.h5", **labelled([2, 0, 1], seed=90, num_points=1024))
     return folder
@@ -32,5 +33,5 @@ def command(root: Path, out: Path, *extra: str, model: str = "pointnet") -> list
 
 def train(root: Path, out: Path, *extra: str, **options) -> Path:
     """Run the program; return the run's folder."""
-    train_crosspoint.main(train_crosspoint.parse_args(command(root, out, *extra, **options)))
+    call(train_crosspoint, *command(root, out, *extra, **options))
     return out / "tiny"

@@ -6,42 +6,31 @@ import pytest
 import torch
 
 from scripts import eval_svm
+from tests.support.entry_programs import call
 from tests.support.interruption import stopped_after
+from tests.support.light_runs import metrics, results, same, weights
+from tests.support.pretraining_runs import write_pairs_and_classes
 from tests.support.several_processes import run_in_processes
-from tests.support.tiny_trees import labelled, write_h5, write_shapenet
 from tests.toy import pretrain_byol
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    folder = write_shapenet(tmp_path_factory.mktemp("tree"), [f"02/{i}" for i in range(8)], num_points=80, num_views=0)
-    for split, labels in (("train", [0, 0, 0, 1, 1, 1]), ("test", [1, 0])):
-        shard = folder / "modelnet40_ply_hdf5_2048" / f"ply_data_{split}0.h5"
-        write_h5(shard, **labelled(labels, seed=len(labels), num_points=64))
-    return folder
+    return write_pairs_and_classes(tmp_path_factory.mktemp("tree"), [f"02/{i}" for i in range(8)])
 
 
 def train(root, out, *flags):
-    words = ["--data_root", str(root), "--output_dir", str(out), "--exp_name", "byol", "--model", "pointnet"]
-    words += ["--batch_size", "4", "--num_points", "64", "--num_workers", "0", "--device", "cpu", "--print_freq", "1"]
-    pretrain_byol.main(pretrain_byol.parse_args([*words, "--eval_num_points", "64", *flags]))
-    return str(out / "byol")
+    command = (
+        *("--exp_name", "byol", "--model", "pointnet", "--batch_size", "4", "--num_points", "64", "--num_workers", "0"),
+        *("--device", "cpu", "--print_freq", "1", "--eval_num_points", "64", "--data_root", root, "--output_dir", out),
+    )
+    call(pretrain_byol, *command, *flags)
+    return out / "byol"
 
 
 @pytest.fixture(scope="module")
 def trained(root, tmp_path_factory):
-    out = tmp_path_factory.mktemp("byol")
-    train(root, out)
-    return out / "byol"
-
-
-def state(run_dir):
-    return torch.load(f"{run_dir}/last.pt", weights_only=True)
-
-
-def losses(run_dir):
-    with open(f"{run_dir}/metrics.jsonl") as lines:
-        return [json.loads(line)["loss/byol"] for line in lines]
+    return train(root, tmp_path_factory.mktemp("byol"))
 
 
 def test_it_trains_and_its_teacher_is_the_moving_average_of_the_student():
@@ -70,22 +59,19 @@ def test_the_loop_moves_the_teacher_once_an_update(root, tmp_path, monkeypatch):
 def test_it_resumes_exactly_in_the_middle_of_an_epoch(root, trained, tmp_path):
     with stopped_after(step=1):
         train(root, tmp_path)
-    resumed = state(train(root, tmp_path, "--resume"))["method"]
-    expected = state(trained)["method"]
-    assert [name for name in expected if not torch.equal(expected[name], resumed[name])] == []
+    assert same(weights(train(root, tmp_path, "--resume")), weights(trained))
 
 
 def test_two_processes_train_what_one_does(root, tmp_path):
     one = train(root, tmp_path / "one", "--lr", "1e-6")
     run_in_processes(train, 2, tmp_path, root, tmp_path / "two", "--lr", "1e-6", has_group=False)
-    assert losses(tmp_path / "two" / "byol") == pytest.approx(losses(one), rel=1e-3)
+    assert metrics(tmp_path / "two" / "byol", "loss/byol") == pytest.approx(metrics(one, "loss/byol"), rel=1e-3)
 
 
 def test_its_encoder_is_scored_by_the_svm_at_the_end_and_by_the_evaluation_program(root, trained, tmp_path):
-    at_the_end = json.loads((trained / "results.json").read_text())["results"]
     report = tmp_path / "svm.json"
-    words = ["--model_path", str(trained / "models/best_model.pth"), "--data_root", str(root), "--num_points", "64"]
-    eval_svm.main(eval_svm.parse_args([*words, "--device", "cpu", "--seed", "1", "--json", str(report)]))
+    words = ("--model_path", trained / "models/best_model.pth", "--data_root", root, "--num_points", "64")
+    call(eval_svm, *words, "--device", "cpu", "--seed", "1", "--json", report)
     alone = json.loads(report.read_text())["results"]
-    assert [record["accuracy"] for record in alone] == [record["accuracy"] for record in at_the_end]
+    assert [record["accuracy"] for record in alone] == [record["accuracy"] for record in results(trained)]
     assert {record["protocol"] for record in alone} == {"published", "fair", "knn"}

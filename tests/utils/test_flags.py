@@ -1,6 +1,4 @@
-"""Settings classes as flags: declared once, read back typed, refused out of bounds by the flag's name."""
-
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pytest
 
@@ -70,13 +68,5 @@ def test_a_flag_without_default_is_required_and_seeds_are_whole_numbers(capsys):
 
 def test_a_record_merges_settings_and_knows_what_may_change_on_resuming():
     flags, free = record(Bread(grams=2), Oven(degrees=9.0))
-    assert flags == {
-        "flour": "rye",
-        "grams": 2,
-        "salt": 0.02,
-        "seeds": False,
-        "minutes": None,
-        "seed": 1,
-        "degrees": 9.0,
-    }
+    assert flags == asdict(Bread(grams=2)) | {"seed": 1, "degrees": 9.0}
     assert free == {"salt"}

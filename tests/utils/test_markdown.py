@@ -6,12 +6,8 @@ BEGIN, END = markers("figures")
 
 
 def test_a_table_has_a_line_for_each_row():
-    assert table(["a", "b"], [["1", "2"], ["3", "4"]]).splitlines() == [
-        "| a | b |",
-        "| --- | --- |",
-        "| 1 | 2 |",
-        "| 3 | 4 |",
-    ]
+    lines = table(["a", "b"], [["1", "2"], ["3", "4"]]).splitlines()
+    assert lines == ["| a | b |", "| --- | --- |", "| 1 | 2 |", "| 3 | 4 |"]
 
 
 def test_only_what_stands_between_the_markers_of_that_name_is_replaced():

@@ -1,5 +1,3 @@
-"""An encoder from Python: arrays and tensors in, features of the same kind out."""
-
 import numpy as np
 import pytest
 import torch
@@ -25,38 +23,36 @@ def path(plain, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def encoder(path):
+    return load(path, device="cpu")
+
+
 POINTS = np.random.default_rng(0).random((5, 31, 3)) * 40 + 7
 
 
-def test_an_array_gives_the_array_that_evaluation_computes(path, plain):
-    encoder = load(path, device="cpu")
+def test_an_array_gives_the_array_that_evaluation_computes(encoder, plain):
     feature = encoder(POINTS, batch_size=2)
     assert (feature.shape, feature.dtype) == ((5, encoder.feature_dim), np.float32)
     assert np.array_equal(feature, extract_features(plain, POINTS, batch_size=2))
 
 
-def test_a_tensor_gives_a_tensor_without_a_gradient(path):
-    encoder = load(path, device="cpu")
+def test_a_tensor_gives_a_tensor_without_a_gradient(encoder):
     points = torch.from_numpy(POINTS).requires_grad_()
     feature = encoder(points)
     assert not feature.requires_grad
     assert torch.equal(feature, torch.from_numpy(encoder(POINTS)))
 
 
-def test_normalised_clouds_give_the_same_feature_whatever_their_unit_and_place(path):
-    encoder = load(path, device="cpu")
+def test_normalised_clouds_give_the_same_feature_whatever_their_unit_and_place(encoder):
     assert_close(encoder(POINTS, normalize=True), encoder(unit_sphere(POINTS)))
     assert_close(encoder(POINTS, normalize=True), encoder(POINTS * 8 - 64, normalize=True), rtol=1e-4, atol=1e-4)
     assert not np.allclose(encoder(POINTS), encoder(POINTS, normalize=True), rtol=0.1)
 
 
-def test_the_module_is_in_eval_mode_and_differentiable(path):
-    encoder = load(path, device="cpu")
+def test_the_module_is_in_eval_mode_and_differentiable_and_of_another_k_where_one_is_chosen(path, encoder):
     assert (encoder.name, encoder.module.k, encoder.module.training) == ("dgcnn", 7, False)
     assert encoder.module(torch.rand(1, 31, 3)).requires_grad
-
-
-def test_k_can_be_chosen(path):
     assert load(path, k=3, device="cpu").module.k == 3
 
 
@@ -70,14 +66,14 @@ def test_k_can_be_chosen(path):
         (POINTS[:, :6], "6 points but k = 7"),
     ],
 )
-def test_clouds_that_do_not_fit_are_refused(points, expected, normalize, path):
+def test_clouds_that_do_not_fit_are_refused(points, expected, normalize, encoder):
     with pytest.raises(ValueError, match=expected):
-        load(path, device="cpu")(points, normalize=normalize)
+        encoder(points, normalize=normalize)
 
 
-def test_a_cloud_without_a_size_cannot_be_normalised(path):
+def test_a_cloud_without_a_size_cannot_be_normalised(encoder):
     with pytest.raises(ValueError, match="all points coincide in cloud 1"):
-        load(path, device="cpu")(np.stack([POINTS[0], np.ones((31, 3))]), normalize=True)
+        encoder(np.stack([POINTS[0], np.ones((31, 3))]), normalize=True)
 
 
 def test_a_published_file_is_loaded(shared):

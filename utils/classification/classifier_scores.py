@@ -1,8 +1,6 @@
 """Scores of a fine-tuned classifier on a test split, from each cloud as it is and by votes over scaled copies."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +8,7 @@ from torch import Tensor, nn
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labelled.training_clouds import scale_and_shift
+from utils.classification.classifier_weights import Report, load_for_test
 from utils.evaluation.features import extract_features
 from utils.evaluation.json_report import make_record, result_line, write_report
 from utils.evaluation.labelled_set import LabelledSetSettings, describe_clouds
@@ -47,43 +46,39 @@ def class_logits(
 
 
 def score_classifier(
-    network: nn.Module,
+    path: str | Path,
+    model: str | None,
     clouds: LabelledClouds,
     labelled: LabelledSetSettings,
     scoring: ScoreSettings,
     device: torch.device,
     *,
-    origin: dict[str, Any],
-    report: Callable[[str], None],
+    report: Report = print,
     json_file: str | Path = "",
     predictions_file: Path | None = None,
 ) -> None:
-    """Score a fine-tuned network on the test split: one record, and with --votes above 1 another for the votes.
+    """Score the network at `path` on the test split: one record, and with --votes above 1 another for the votes.
 
     Args:
+        model: the encoder expected; None takes whichever the file holds.
         clouds: the test split of `labelled`.
-        origin: how the network was trained, for the records (JSON values); has protocol, class_names and seed.
         predictions_file: .npz with label and predicted (M,) int64, class_names (Y,); of the clouds as they are.
+    Raises:
+        FileNotFoundError, ValueError: as `load_for_test`.
     """
+    network, origin = load_for_test(path, model, clouds, labelled, report)
     labels, data = clouds.labels.numpy(), describe_clouds(labelled, clouds)
     report(f"data: test split of {data['data']}, {len(clouds)} clouds, {labelled.num_points} points each")
     network.to(device)
+    own = {key: value for key, value in origin.items() if key not in ("protocol", "class_names")}
+    constants = {**own, **data, "num_test": len(clouds)}
+    options = {"seed": origin["seed"], "batch_size": scoring.test_batch_size, "progress": "test"}
     records = []
     for votes in (0, scoring.votes) if scoring.votes > 1 else (0,):
-        logits = class_logits(
-            network,
-            clouds.points,
-            votes=votes,
-            seed=origin["seed"],
-            batch_size=scoring.test_batch_size,
-            progress="test",
-        )
+        logits = class_logits(network, clouds.points, votes=votes, **options)
         result = score(TASK, origin["protocol"], labels, logits.argmax(axis=1), {"voting": votes})
-        own = {key: value for key, value in origin.items() if key not in ("protocol", "class_names")}
-        constants = {**own, **data, "num_test": len(clouds)}
         records.append(make_record(result, dataset=labelled.dataset, split="test", **constants))
         report(result_line(records[-1]))
         if votes == 0 and predictions_file is not None:
             write_npz(predictions_file, label=labels, predicted=result.predicted, class_names=clouds.class_names)
-    if json_file:
-        write_report(json_file, records)
+    write_report(json_file, records)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labelled.training_clouds import TrainingClouds
@@ -19,7 +21,6 @@ from utils.evaluation.features import extract_together
 from utils.evaluation.frozen_encoder import EncoderSettings, FrozenEncoder, load_frozen_encoder
 from utils.evaluation.labelled_set import size_warning
 from utils.evaluation.metrics import overall_accuracy
-from utils.run.folder import Run
 from utils.training.epoch_loader import EpochLoader
 from utils.training.loop import Training
 from utils.training.optim import build_optimizer, cosine_schedule
@@ -142,41 +143,38 @@ class ClassifierTraining(Training):
 
     def __init__(
         self,
-        run: Run,
-        settings: ClassifierSettings,
-        method: Classification,
-        loader: EpochLoader,
-        device: torch.device,
-        *,
+        *of_training: Any,
         clouds: LabelledClouds,
         rows: LabelledRows,
         encoder: dict[str, Any],
         test_batch_size: int,
     ):
+        super().__init__(*of_training)
+        self.val_points, self.val_labels = clouds.points[rows.val], clouds.labels[rows.val]
+        self.test_batch_size = test_batch_size
+        self.origin = {name: self.run.record.flags[name] for name in _RECORDED} | {
+            "protocol": self.settings.recipe,
+            "selected_on": "val" if len(rows.val) else "last",
+            "num_train": len(rows.fit),
+            "num_val": len(rows.val),
+            "batch_size": self.loader.batch_size,
+            "steps": self.settings.epochs * len(self.loader),
+            "class_names": list(clouds.class_names),
+            **encoder,
+        }
+
+    def build_optimizer(self) -> tuple[Optimizer, LRScheduler]:
+        """Build SGD or Adam, with the cosine from --lr to --final_lr over all steps."""
+        settings = self.settings
         optimizer = build_optimizer(
-            method.parameters(),
+            self.method.parameters(),
             lr=settings.lr,
             use_sgd=settings.use_sgd,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        num_steps = settings.epochs * len(loader)
-        schedule = cosine_schedule(optimizer, num_steps, final=settings.final_lr / settings.lr)
-        super().__init__(
-            run, settings, method, loader, device, optimizer=optimizer, schedule=schedule, amp=settings.amp
-        )
-        self.val_points, self.val_labels = clouds.points[rows.val], clouds.labels[rows.val]
-        self.test_batch_size = test_batch_size
-        self.origin = {name: run.record.flags[name] for name in _RECORDED} | {
-            "protocol": settings.recipe,
-            "selected_on": "val" if len(rows.val) else "last",
-            "num_train": len(rows.fit),
-            "num_val": len(rows.val),
-            "batch_size": loader.batch_size,
-            "steps": num_steps,
-            "class_names": list(clouds.class_names),
-            **encoder,
-        }
+        final = settings.final_lr / settings.lr
+        return optimizer, cosine_schedule(optimizer, settings.epochs * len(self.loader), final=final)
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
         """Score the validation clouds; keep the best network (of equals the later), or without any the last."""

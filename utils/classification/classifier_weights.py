@@ -12,6 +12,7 @@ from utils.evaluation.labelled_set import LabelledSetSettings
 from utils.run.provenance import file_sha256
 
 _HEAD = "classifier."
+Report = Callable[[str], None]
 
 
 def classifier_state(network: CloudClassifier, name: str, k: int, origin: dict[str, Any]) -> dict[str, Any]:
@@ -50,12 +51,7 @@ def load_network(path: str | Path, name: str | None = None) -> tuple[CloudClassi
 
 
 def load_for_test(
-    path: str | Path,
-    name: str | None,
-    clouds: LabelledClouds,
-    labelled: LabelledSetSettings,
-    *,
-    report: Callable[[str], None],
+    path: str | Path, name: str | None, clouds: LabelledClouds, labelled: LabelledSetSettings, report: Report
 ) -> tuple[CloudClassifier, dict[str, Any]]:
     """Load a network as `load_network` does, check that it fits the clouds, and add its file to what it recorded.
 

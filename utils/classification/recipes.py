@@ -10,7 +10,7 @@ from utils.training.engine import AMP_DTYPES
 from utils.training.finetuning import FinetuneSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Constants of one recipe, each under the name of the flag that overrides it; `final_lr` is a share of `lr`."""
 
@@ -19,12 +19,12 @@ class Recipe:
     use_sgd: bool
     lr: float
     final_lr: float
-    momentum: float
+    momentum: float = 0.9
     weight_decay: float
     label_smoothing: float
     augment: bool
-    dropout: float
-    k: int
+    dropout: float = 0.5
+    k: int = 20
 
 
 RECIPES = {
@@ -35,12 +35,9 @@ RECIPES = {
         use_sgd=False,
         lr=0.001,
         final_lr=0.0,
-        momentum=0.9,
         weight_decay=1e-6,
         label_smoothing=0.0,
         augment=False,
-        dropout=0.5,
-        k=20,
     ),
     # Wang et al. 2019, arXiv:1801.07829, as published: from 0.1 to 0.001.
     "dgcnn": Recipe(
@@ -49,12 +46,9 @@ RECIPES = {
         use_sgd=True,
         lr=0.1,
         final_lr=0.01,
-        momentum=0.9,
         weight_decay=1e-4,
         label_smoothing=0.2,
         augment=True,
-        dropout=0.5,
-        k=20,
     ),
 }
 CONSTANTS = tuple(field.name for field in fields(Recipe))

@@ -10,7 +10,7 @@ from torch import nn
 from models.encoders.registry import ENCODERS, build_encoder
 from models.weights.published import load_encoder
 from utils import seed
-from utils.run.provenance import file_sha256
+from utils.run.provenance import file_sha256, weights_origin
 from utils.settings import Settings, flag
 
 PUBLISHED_K = 15
@@ -63,35 +63,20 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
         FileNotFoundError: no checkpoint there.
         ValueError: damaged, of another model than --model, or k out of range.
     """
+    path, warnings = settings.model_path, []
     if settings.random_init:
         seed.everything(settings.seed)
         name, k = settings.model or "dgcnn", settings.k or PUBLISHED_K
-        return _frozen(build_encoder(name, k).to(device), name, k, "untrained weights", seed=settings.seed)
-    path = settings.model_path
-    loaded = load_encoder(path, settings.model, settings.k)
-    k = settings.k or loaded.stored_k or PUBLISHED_K
-    digest = file_sha256(Path(path))
-    origin = f"{path}, sha256 {digest}, {loaded.report}"
-    frozen = _frozen(loaded.encoder.to(device), loaded.name, k, origin, checkpoint=path, sha256=digest)
-    if loaded.name != "pointnet" and loaded.stored_k not in (None, k):
-        frozen.warnings.append(f"--k {k}, but {path} was trained with k {loaded.stored_k}")
-    if loaded.report.saw_labels:
-        frozen.warnings.append(f"{path} was fine-tuned with labels: this is no figure of pre-training alone")
-    return frozen
-
-
-def _frozen(
-    encoder: nn.Module, name: str, k: int, origin: str, *, seed: int | None = None, checkpoint="", sha256=""
-) -> FrozenEncoder:
+        encoder, source = build_encoder(name, k), f"untrained weights, seed {settings.seed}"
+    else:
+        encoder, _, name, stored_k, report = load_encoder(path, settings.model, settings.k)
+        k = settings.k or stored_k or PUBLISHED_K
+        source = f"{path}, sha256 {file_sha256(Path(path))}, {report}"
+        if name != "pointnet" and stored_k not in (None, k):
+            warnings.append(f"--k {k}, but {path} was trained with k {stored_k}")
+        if report.saw_labels:
+            warnings.append(f"{path} was fine-tuned with labels: this is no figure of pre-training alone")
     graph = None if name == "pointnet" else k  # PointNet has no graph
-    constants = {
-        "model": name,
-        "k": graph,
-        "weights": "checkpoint" if checkpoint else "random",
-        "checkpoint": checkpoint or None,
-        "checkpoint_sha256": sha256 or None,
-        "encoder_seed": seed,
-    }
+    constants = {"model": name, "k": graph, **weights_origin(path, settings.seed)}
     neighbours = "no graph" if graph is None else f"k {graph}"
-    seeded = "" if seed is None else f", seed {seed}"
-    return FrozenEncoder(encoder, constants, f"{name}, {neighbours}, {origin}{seeded}", [])
+    return FrozenEncoder(encoder.to(device), constants, f"{name}, {neighbours}, {source}", warnings)

@@ -54,15 +54,17 @@ def _short(value: Any) -> str:
     return "[" + " ".join(f"{item:g}" for item in value) + "]" if isinstance(value, list) else str(value)
 
 
-def write_report(path: str | Path, results: list[dict[str, Any]]) -> None:
+def write_report(path: str | Path | None, results: list[dict[str, Any]]) -> None:
     """Write {commit, machine, versions, command, results} atomically as JSON.
 
     Args:
+        path: of the file; an empty one asks for none.
         results: objects as `make_record` makes them; NaN, which JSON does not have, is refused.
     """
-    path = check_report_path(path)
+    if not path:
+        return
+    check_report_path(path)
     origin = provenance()
     versions = {name: origin.pop(name) for name in ("python", "torch")} | {name: version(name) for name in _LIBRARIES}
     report = {**origin, "versions": versions, "command": shlex.join(sys.orig_argv), "results": results}
-    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-    write_text(path, text)
+    write_text(Path(path), json.dumps(report, indent=2, allow_nan=False) + "\n")

@@ -7,7 +7,6 @@ the scale its features happen to have.
 """
 
 import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +18,15 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from datasets.labelled.stratified import NEVER_HELD_OUT, stratified_folds
-from utils.evaluation.features import extract_features
+from utils.evaluation.features import extract_together
 from utils.evaluation.protocol_score import Score, check_features, score
+from utils.processes.collectives import compute_on_main
 
 TASK = "linear_svm"
 PUBLISHED_C = 0.1  # of the SVM inside CrossPoint's training; its notebook uses 0.01
 C_GRID = (1e-4, 3.16e-4, 1e-3, 3.16e-3, 1e-2, 3.16e-2, 1e-1, 3.16e-1, 1.0)
 NUM_FOLDS = 5
-PROBE_C = 0.01  # of the fair probe during training, where a search would take too long
+PROBE_C = 0.01  # of the probe during training, where a search would take too long
 # Real features need under 20,000 steps for a pair of classes. On features of clouds of very unequal size libsvm never
 # stops; the cap turns that into a score marked as not converged.
 MAX_STEPS = 1_000_000
@@ -78,9 +78,7 @@ def fair_protocol(
     In each fold the scaler is fitted on the rows that are trained on, so that held-out rows do not influence it. This
     costs one Gram matrix per fold, shared by the whole grid of C. Of equally good C the smallest is taken.
 
-    Args:
-        train_features, test_features: (M, D), finite.
-        train_labels, test_labels: (M,) whole numbers.
+    Args, beside those of `published_protocol`:
         seed: of the folds.
     Raises:
         ValueError: a set is empty, widths or lengths differ, or train has a single class or no class with 2 rows.
@@ -161,7 +159,7 @@ def _fit_and_predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray, gr
 
 
 class LinearProbe:
-    """Scores an encoder by a linear SVM on held-out clouds, with a fixed C: cheap enough to run between epochs.
+    """Scores an encoder by a standardised linear SVM on held-out clouds, with a fixed C: cheap enough between epochs.
 
     Args:
         train_points, val_points: (M, N, 3), disjoint parts of a train split.
@@ -169,10 +167,6 @@ class LinearProbe:
         name: of the data set, for the metric's key.
         device: the encoder is moved there and stays; None leaves it where it is.
         batch_size: clouds per forward pass.
-        protocol: "fair" standardises the features, "published" leaves them as they are.
-        c: None takes PROBE_C or PUBLISHED_C by protocol.
-    Raises:
-        ValueError: unknown protocol.
     """
 
     def __init__(
@@ -184,33 +178,23 @@ class LinearProbe:
         name: str,
         device: torch.device | None = None,
         batch_size: int = 32,
-        *,
-        protocol: str = "fair",
-        c: float | None = None,
     ):
-        if protocol not in ("fair", "published"):
-            raise ValueError(f"the probe has the protocols fair and published, got {protocol!r}")
         self.train_points, self.train_labels = train_points, train_labels
         self.val_points, self.val_labels = val_points, val_labels
         self.name, self.device, self.batch_size = name, device, batch_size
-        self.has_scaler = protocol == "fair"
-        self.c = c if c is not None else (PROBE_C if self.has_scaler else PUBLISHED_C)
 
     def __call__(self, encoder: nn.Module) -> dict[str, float]:
-        """Return one entry, "svm/<name>_val": accuracy in [0, 1]. The encoder's modes and weights do not change."""
-        return self.score(*self.features(encoder, extract_features))
+        """Return one entry, "svm/<name>_val": accuracy in [0, 1]. The encoder's modes and weights do not change.
 
-    def features(self, encoder: nn.Module, extract: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the features (M, D) of train and of val by `extract_features` or a function with its arguments."""
+        Every rank must call it.
+        """
         train, val = (
-            extract(encoder, points, batch_size=self.batch_size, device=self.device)
+            extract_together(encoder, points, batch_size=self.batch_size, device=self.device)
             for points in (self.train_points, self.val_points)
         )
-        return train, val
+        return compute_on_main(lambda: self._score(train, val))
 
-    def score(self, train: np.ndarray, val: np.ndarray) -> dict[str, float]:
-        """Score features (M, D) of train and val; return the entry that a call returns."""
-        if self.has_scaler:
-            train, _, val = _standardised(train.astype(np.float64), self.train_labels, val.astype(np.float64))
-        result = published_protocol(train, self.train_labels, val, self.val_labels, c=self.c)
+    def _score(self, train: np.ndarray, val: np.ndarray) -> dict[str, float]:
+        train, _, val = _standardised(train.astype(np.float64), self.train_labels, val.astype(np.float64))
+        result = published_protocol(train, self.train_labels, val, self.val_labels, c=PROBE_C)
         return {f"svm/{self.name}_val": result.accuracy}

@@ -22,11 +22,8 @@ def run_protocols(
 ) -> list[Score]:
     """Run `protocols` on train and test features; return one score for each, in that order.
 
-    Args:
-        train_features, test_features: (M, D), finite.
-        train_labels, test_labels: (M,) whole numbers.
+    Args, beside those of `published_protocol`:
         protocols: names out of PROTOCOLS.
-        c: of the published protocol.
         seed: of the fair protocol's folds.
     Raises:
         ValueError: a protocol is unknown, or refuses the sets.

@@ -44,25 +44,22 @@ def run_names(run_dirs: list[Path]) -> list[str]:
 
 def page_data(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Regroup what `read_run` found, from runs with sections to sections with runs."""
-    sections = ("curves", "tsne", "confusion", "parts", "sheet")
-    return {
+    reports = {name: run.get("reports", []) for name, run in runs.items()}
+    data = {
         "runs": [
-            {"name": name, **run["origin"], "reports": _origins(run.get("reports", []))} for name, run in runs.items()
+            {"name": name, **run["origin"], "reports": [_origin(report) for report in reports[name]]}
+            for name, run in runs.items()
         ],
-        "results": results_tables({name: run.get("reports", []) for name, run in runs.items()}),
-        **{
-            section: [
-                {"run": number, "content": run[section]} for number, run in enumerate(runs.values()) if section in run
-            ]
-            for section in sections
-        },
+        "results": results_tables(reports),
     }
+    for section in ("curves", "tsne", "confusion", "parts", "sheet"):
+        found = [(number, run[section]) for number, run in enumerate(runs.values()) if section in run]
+        data[section] = [{"run": number, "content": content} for number, content in found]
+    return data
 
 
-def _origins(reports: list[dict[str, Any]]) -> list[dict[str, str]]:
-    return [
-        {name: str(report.get(name, "")) for name in ("file", "command", "commit", "machine")} for report in reports
-    ]
+def _origin(report: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(report.get(name, "")) for name in ("file", "command", "commit", "machine")}
 
 
 def assemble(data: Mapping[str, Any]) -> str:

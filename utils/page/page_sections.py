@@ -1,4 +1,4 @@
-"""Readers of the files of a run folder that the page shows: JSON values, or None if the file is absent."""
+"""Readers of the files of a run folder that the page shows, each of a file that is there: JSON values."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ def read_origin(run_dir: Path) -> dict[str, Any]:
 def read_curves(run_dir: Path) -> dict[str, Any] | None:
     """Read every figure of metrics.jsonl over the epochs: `epoch` (E,), `series` name -> (E,), None where missing."""
     path = run_dir / METRICS_FILE
-    if not path.is_file() or not path.stat().st_size:  # empty: the run is in its first epoch
+    if not path.stat().st_size:  # the run is in its first epoch
         return None
     records = read_metrics(run_dir)
     names = dict.fromkeys(name for record in records for name in record if name != "epoch")
@@ -51,11 +51,9 @@ def read_curves(run_dir: Path) -> dict[str, Any] | None:
     }
 
 
-def read_tsne(run_dir: Path) -> dict[str, Any] | None:
+def read_tsne(run_dir: Path) -> dict[str, Any]:
     """Read the maps of tsne.npz, that of the random encoder first if there is one."""
     path = run_dir / "tsne.npz"
-    if not path.is_file():
-        return None
     layout = {"xy": ("f", "M x2"), "xy_random": ("f", "M x2"), "label": ("iu", "M"), "class_names": ("U", "C")}
     arrays = read_npz(path, layout, optional=("xy_random",))
     check_range(path, "label", arrays["label"], len(arrays["class_names"]))
@@ -70,11 +68,9 @@ def read_tsne(run_dir: Path) -> dict[str, Any] | None:
     }
 
 
-def read_confusion(run_dir: Path) -> dict[str, Any] | None:
+def read_confusion(run_dir: Path) -> dict[str, Any]:
     """Count the predictions of predictions.npz: (C, C), row true, column predicted."""
     path = run_dir / "predictions.npz"
-    if not path.is_file():
-        return None
     arrays = read_npz(path, {"label": ("iu", "M"), "predicted": ("iu", "M"), "class_names": ("U", "C")})
     classes = arrays["class_names"].tolist()
     for name in ("label", "predicted"):
@@ -85,11 +81,9 @@ def read_confusion(run_dir: Path) -> dict[str, Any] | None:
     return {"counts": encode_labels(counts), "classes": classes}
 
 
-def read_parts(run_dir: Path) -> dict[str, Any] | None:
+def read_parts(run_dir: Path) -> dict[str, Any]:
     """Read clouds of part_clouds.npz with true and predicted parts, as many of each category as there is room for."""
     path = run_dir / "part_clouds.npz"
-    if not path.is_file():
-        return None
     layout = {
         **{"points": ("f", "S N x3"), "label": ("iu", "S N"), "predicted": ("iu", "S N")},
         **{"category": ("U", "S"), "part_names": ("U", "P")},
@@ -136,11 +130,9 @@ def _to_int16(points: np.ndarray) -> np.ndarray:
     return np.rint(centred * (32767 / max(np.linalg.norm(centred, axis=1).max(), 1e-12)))
 
 
-def read_sheet(run_dir: Path) -> str | None:
+def read_sheet(run_dir: Path) -> str:
     """Read retrieval.png as a data URL."""
     path = run_dir / "retrieval.png"
-    if not path.is_file():
-        return None
     content = path.read_bytes()
     if not content.startswith(_PNG):
         raise ValueError(f"{path} is no PNG file; make it again with scripts.retrieve")
@@ -187,8 +179,8 @@ def read_run(run_dir: Path) -> dict[str, Any]:
     """
     if not run_dir.is_dir():
         raise FileNotFoundError(f"no folder {run_dir}; name folders of runs, such as checkpoints/quickstart")
-    found = {name: reader(run_dir) for name, (_, reader) in READERS.items()}
-    found = {name: content for name, content in found.items() if content}
+    present = {name: reader for name, (file, reader) in READERS.items() if "*" in file or (run_dir / file).is_file()}
+    found = {name: content for name, reader in present.items() if (content := reader(run_dir))}
     if not found:
         looked_for = ", ".join(file for file, _ in READERS.values())
         raise FileNotFoundError(f"nothing to show in {run_dir}: none of {looked_for}")

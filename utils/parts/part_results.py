@@ -27,13 +27,12 @@ class PartScoreSettings(ScoreSettings):
 
 def score_part_network(
     trained: TrainedNetwork,
-    path: str | Path,
     clouds: ShapeNetPart,
     settings: PartSettings,
     scoring: PartScoreSettings,
     device: torch.device,
     *,
-    report: Callable[[str], None],
+    report: Callable[[str], None] = print,
     category: str = "",
     json_file: Path | None = None,
     examples: str = "",
@@ -41,24 +40,16 @@ def score_part_network(
     """Score a network on the test split by both protocols; report the table, write the records and examples.
 
     Args:
-        trained: the network at `path`.
         clouds: the test split, or those of `category` in it.
         settings: model, k and seed are used.
         json_file: of the records; None writes none.
         examples: prefix of the paths of part_clouds.npz and parts.png, such as "run/"; "" writes none.
     """
-    network = trained.network.to(device)
-    predictions = predict_parts(
-        network,
-        clouds,
-        batch_size=scoring.test_batch_size,
-        device=device,
-        progress="test",
-        votes=scoring.votes,
-        seed=settings.seed,
-    )
+    network, path = trained.network.to(device), trained.path
+    options = {"batch_size": scoring.test_batch_size, "votes": scoring.votes, "seed": settings.seed}
+    predictions = predict_parts(network, clouds, device=device, progress="test", **options)
     scores = score_parts(clouds, predictions)
-    digest = file_sha256(Path(path))
+    digest = file_sha256(path)
     graph = settings.graph_k
     neighbours = "no graph" if graph is None else f"k {graph}"
     report(f"network: {settings.model}, {neighbours}, {path}, sha256 {digest}")
@@ -79,8 +70,7 @@ def score_part_network(
     records = [part_record(score, clouds, **constants) for score in scores]
     for record in records:
         report(result_line(record))
-    if json_file:
-        write_report(json_file, records)
+    write_report(json_file, records)
     if examples and scoring.num_pictures:
         shown = PartClouds.first_of_each(clouds, predictions[PROTOCOLS[0]], scoring.num_pictures)
         write_clouds(Path(f"{examples}{PART_CLOUDS_FILE}"), shown)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from datasets.parts.shapenet_part import ShapeNetPart
 from models.encoders.part_networks import PART_NETWORKS
@@ -12,9 +14,7 @@ from models.methods.part_segmentation import PartSegmentation
 from models.weights.published import export_state
 from utils.parts.part_scores import PROTOCOLS, PartScore, predict_parts, score_parts
 from utils.processes.collectives import gather_rank_rows, is_main_process, rank_rows
-from utils.run.folder import Run
 from utils.settings import flag
-from utils.training.epoch_loader import EpochLoader
 from utils.training.finetuning import FinetuneSettings
 from utils.training.loop import Training
 from utils.training.optim import FINETUNE_SCHEDULES, build_optimizer, published_finetune_schedule
@@ -50,29 +50,22 @@ class PartSegTraining(Training):
     settings: PartSettings
     method: PartSegmentation
 
-    def __init__(
-        self,
-        run: Run,
-        settings: PartSettings,
-        method: PartSegmentation,
-        loader: EpochLoader,
-        device: torch.device,
-        *,
-        val: ShapeNetPart | None,
-        origin: dict[str, Any],
-        test_batch_size: int,
-    ):
+    def __init__(self, *of_training: Any, val: ShapeNetPart | None, origin: dict[str, Any], test_batch_size: int):
+        super().__init__(*of_training)
+        self.val, self.origin, self.test_batch_size = val, origin, test_batch_size
+
+    def build_optimizer(self) -> tuple[Optimizer, LRScheduler]:
+        """Build SGD or Adam, with the published schedule."""
+        settings = self.settings
         optimizer = build_optimizer(
-            method.parameters(),
+            self.method.parameters(),
             lr=settings.lr * SGD_FACTOR if settings.use_sgd else settings.lr,
             use_sgd=settings.use_sgd,
             momentum=settings.momentum,
             weight_decay=WEIGHT_DECAY,
         )
-        length = {"epochs": settings.epochs, "steps": len(loader)}
-        schedule = published_finetune_schedule(optimizer, settings.scheduler, **length)
-        super().__init__(run, settings, method, loader, device, optimizer=optimizer, schedule=schedule)
-        self.val, self.origin, self.test_batch_size = val, origin, test_batch_size
+        length = {"epochs": settings.epochs, "steps": len(self.loader)}
+        return optimizer, published_finetune_schedule(optimizer, settings.scheduler, **length)
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
         """Score val by the published protocol every `eval_freq` epochs and after the last; keep the best network.

@@ -13,8 +13,9 @@ from models.weights.weight_file import read_weights
 
 
 class TrainedNetwork(NamedTuple):
-    """A fine-tuned network, what it was trained for, and how (JSON values; empty for files of others)."""
+    """A fine-tuned network, its file, what it was trained for, and how (JSON values; empty for files of others)."""
 
+    path: Path
     network: nn.Module
     task: PartTask
     training: dict[str, Any]
@@ -85,11 +86,10 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
         raise ValueError(f"{path} is no fine-tuned part segmentation network of --model {name}: {error}") from error
     if stored.get("k") not in (None, k):
         raise ValueError(f"{path} was trained with k {stored['k']}, got --k {k}; pass --k {stored['k']}")
-    return TrainedNetwork(network, task, stored.get("training", {}))
+    return TrainedNetwork(Path(path), network, task, stored.get("training", {}))
 
 
 def _difference(trained: PartTable, given: PartTable) -> str:
-    """Describe the first row in which two tables differ."""
     for one, other in zip(trained, given):
         if (one.name, one.parts) != (other.name, other.parts):
             return f"{part_names([one])} there, {part_names([other])} in --parts"

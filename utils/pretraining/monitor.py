@@ -1,20 +1,13 @@
-"""Scores of pre-training: a linear SVM on a held-out part of train between epochs, the test split once at the end."""
+"""Scores between the epochs of a pre-training: a linear SVM on a held-out part of a labelled set's train split."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from torch import nn
 
 from datasets.labelled.stratified import stratified_split
-from utils.evaluation.encoder_scores import ProtocolSettings, score_encoder
-from utils.evaluation.features import extract_together
-from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder
-from utils.evaluation.json_report import write_report
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split, size_warning
 from utils.evaluation.linear_svm import LinearProbe
-from utils.processes.collectives import compute_on_main
 from utils.settings import Settings, flag
 
 VAL_FRACTION = 0.2
@@ -44,7 +37,7 @@ class MonitorSettings(Settings):
         )
 
 
-class Monitor:
+class Monitor(LinearProbe):
     """Accuracy of a linear SVM on the held-out fifth of a labelled set's train split.
 
     Opens the test split too, so that a fault in it shows before the training and not after, but never scores it.
@@ -73,12 +66,7 @@ class Monitor:
         )
         self.warning = None if labelled.normalize else size_warning(train.points)
         sets = train.points[fit], train.labels[fit], train.points[val], train.labels[val]
-        self._probe = LinearProbe(*sets, labelled.dataset, device, batch_size)
-
-    def __call__(self, encoder: nn.Module) -> dict[str, float]:
-        """Return one entry, "svm/<name>_val": accuracy in [0, 1]. Every rank must call it."""
-        train, val = self._probe.features(encoder, extract_together)
-        return compute_on_main(lambda: self._probe.score(train, val))
+        super().__init__(*sets, labelled.dataset, device, batch_size)
 
 
 def find_monitor(
@@ -118,32 +106,6 @@ def find_monitor(
     if monitor.warning:
         report(f"warning: {monitor.warning}")
     return monitor
-
-
-def score_on_test(
-    path: str | Path,
-    settings: MonitorSettings,
-    *,
-    data_root: str,
-    seed: int,
-    device: torch.device,
-    report: Callable[[str], None],
-    json_file: Path | None = None,
-) -> None:
-    """Score the weights at `path` on the test split of --eval_dataset by all protocols; the file names model and k.
-
-    Raises:
-        FileNotFoundError: no weights there, or no labelled set below the data root.
-        ValueError: damaged weights or data.
-    """
-    labelled = settings.labelled_set(data_root)
-    features = FeatureSettings(batch_size=settings.test_batch_size)
-    frozen = load_frozen_encoder(EncoderSettings(model_path=str(path)), device)
-    records = score_encoder(
-        labelled, features, ProtocolSettings(), frozen, device, seed=seed, report=report, warn=report
-    )
-    if json_file is not None:
-        write_report(json_file, records)
 
 
 def _first_found(data_root: str) -> str:

@@ -1,15 +1,15 @@
 """Pre-training on top of the training loop: held-out scores, the best model, copies of the encoder."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from models.methods.method import Method
 from utils.pretraining.monitor import Monitor
-from utils.run.folder import Run
 from utils.run.log import WANDB_MODES
 from utils.settings import flag
-from utils.training.engine import AMP_DTYPES, Batches, BatchTransform
+from utils.training.engine import AMP_DTYPES
 from utils.training.loop import LoopSettings, Training
 from utils.training.optim import build_optimizer, cosine_schedule
 
@@ -19,9 +19,7 @@ class PretrainSettings(LoopSettings):
     """Optimisation, copies and reports of a pre-training."""
 
     micro_batch: int = flag(
-        0,
-        "shapes in memory at once while all of --batch_size are contrasted; BatchNorm sees these; 0: all",
-        at_least=0,
+        0, "shapes in memory at once while all of --batch_size are contrasted; BatchNorm sees these; 0: all", at_least=0
     )
     lr: float = flag(0.001, "initial rate, cosine to 0 over all steps")
     use_sgd: bool = flag(False, "SGD instead of Adam")
@@ -46,35 +44,17 @@ class Pretrainer(Training):
 
     settings: PretrainSettings
 
-    def __init__(
-        self,
-        run: Run,
-        settings: PretrainSettings,
-        method: Method,
-        loader: Batches,
-        device: torch.device,
-        *,
-        monitor: Monitor | None = None,
-        transform: BatchTransform | None = None,
-        max_bad_rate: float = 0.0,
-    ):
-        optimizer = build_optimizer(
-            method.parameters(), lr=settings.lr, use_sgd=settings.use_sgd, momentum=settings.momentum
-        )
-        super().__init__(
-            run,
-            settings,
-            method,
-            loader,
-            device,
-            optimizer=optimizer,
-            schedule=cosine_schedule(optimizer, settings.epochs * len(loader)),
-            amp=settings.amp,
-            micro_batch=settings.micro_batch,
-            transform=transform,
-            max_bad_rate=max_bad_rate,
-        )
+    def __init__(self, *of_training: Any, monitor: Monitor | None, **options: Any):
+        super().__init__(*of_training, **options)
         self.monitor = monitor
+
+    def build_optimizer(self) -> tuple[Optimizer, LRScheduler]:
+        """Build Adam or SGD, with the cosine over all steps."""
+        settings = self.settings
+        optimizer = build_optimizer(
+            self.method.parameters(), lr=settings.lr, use_sgd=settings.use_sgd, momentum=settings.momentum
+        )
+        return optimizer, cosine_schedule(optimizer, settings.epochs * len(self.loader))
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
         """Score held-out data when that is due; keep the best model, and copies when they are due."""
@@ -86,7 +66,6 @@ class Pretrainer(Training):
         return scores
 
     def _monitor(self, epoch: int) -> dict[str, float]:
-        """Score the encoder when that is due; keep the best model."""
         if self.monitor is None:
             self._keep("best_model.pth", "best")
             return {}

@@ -16,10 +16,12 @@ from models.encoders.registry import ENCODERS
 from models.methods.method import Method
 from models.weights.published import PretrainedEncoder, load_encoder
 from utils import seed
-from utils.pretraining.monitor import MonitorSettings, find_monitor, score_on_test
+from utils.evaluation.encoder_scores import ProtocolSettings, score_encoder
+from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder
+from utils.evaluation.json_report import write_report
+from utils.pretraining.monitor import MonitorSettings, find_monitor
 from utils.pretraining.pair_loader import AugmentSettings, PairSettings, build_loader, build_transform
 from utils.pretraining.pretrainer import Pretrainer, PretrainSettings
-from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run
@@ -91,15 +93,8 @@ def open_pairs(
 ) -> tuple[Batches, BatchTransform | None]:
     """Open the loader of pairs, and the augmentation of whole batches where --augment device asks for it."""
     seed_of_run, pairs, augment = common.training.seed, common.pairs, common.augment
-    loader = build_loader(
-        pairs,
-        augment,
-        common.shards,
-        common.bad_samples,
-        seed=seed_of_run,
-        with_images=with_images,
-        pin_memory=pin_memory,
-    )
+    options = {"seed": seed_of_run, "with_images": with_images, "pin_memory": pin_memory}
+    loader = build_loader(pairs, augment, common.shards, common.bad_samples, **options)
     return loader, build_transform(pairs, augment, seed_of_run)
 
 
@@ -124,7 +119,6 @@ def pretrain(
         ValueError: settings that do not fit, damaged data, or a loss that became NaN.
     """
     with process_group(common.processes) as device:
-        keep_freed_memory(device)
         if not common.model.eval:
             _train(common, own, build_method, open_data or partial(open_pairs, with_images=with_images), device)
         elif is_main_process():
@@ -150,16 +144,8 @@ def _train(
         shapes = f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch"
         for line in [f"{shapes}, {model.model} on {device}{several}", *notes]:
             opened.log.line(line)
-        trainer = Pretrainer(
-            opened,
-            training,
-            method,
-            loader,
-            device,
-            monitor=monitor,
-            transform=transform,
-            max_bad_rate=common.bad_samples.max_bad_rate,
-        )
+        options = {"transform": transform, "max_bad_rate": common.bad_samples.max_bad_rate}
+        trainer = Pretrainer(opened, training, method, loader, device, monitor=monitor, **options)
         if run.resume:
             trainer.resume()
         trainer.fit()
@@ -170,12 +156,10 @@ def _train(
 def _score(
     common: PretrainingSettings, path: str | Path, device: torch.device, report: Report, json_file: Path | None = None
 ) -> None:
-    score_on_test(
-        path,
-        common.monitor,
-        data_root=common.pairs.data_root,
-        seed=common.training.seed,
-        device=device,
-        report=report,
-        json_file=json_file,
-    )
+    """Score the weights at `path` on the test split of --eval_dataset by all protocols; the file names model and k."""
+    labelled = common.monitor.labelled_set(common.pairs.data_root)
+    features = FeatureSettings(batch_size=common.monitor.test_batch_size)
+    frozen = load_frozen_encoder(EncoderSettings(model_path=str(path)), device)
+    options = {"seed": common.training.seed, "report": report, "warn": report}
+    records = score_encoder(labelled, features, ProtocolSettings(), frozen, device, **options)
+    write_report(json_file, records)

@@ -21,14 +21,11 @@ def keep_freed_memory(device: torch.device) -> bool:
 
     Does nothing where the user has chosen: GLIBC_TUNABLES or one of the variables of KEEP is set.
     """
-    if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or _is_chosen():
+    is_chosen = any(name in os.environ for name in ("GLIBC_TUNABLES", *(name for *_, name in KEEP)))
+    if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or is_chosen:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return all(mallopt(parameter, value) == 1 for parameter, value, _ in KEEP)
-
-
-def _is_chosen() -> bool:
-    return any(name in os.environ for name in ("GLIBC_TUNABLES", *(name for *_, name in KEEP)))
 
 
 def release_free_pages() -> None:

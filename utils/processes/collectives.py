@@ -81,12 +81,9 @@ def compute_on_main(compute: Callable[[], dict[str, float]]) -> dict[str, float]
     return found[0]
 
 
-def rank_rows(num_rows: int) -> range:
-    """Return the rows that this rank evaluates: each row belongs to one rank, and shares differ by 1 at most."""
-    return _rows_of(get_rank(), num_rows)
-
-
-def _rows_of(rank: int, num_rows: int) -> range:
+def rank_rows(num_rows: int, rank: int | None = None) -> range:
+    """Return the rows that a rank, by default this one, evaluates: each belongs to one rank, shares differ by 1."""
+    rank = get_rank() if rank is None else rank
     return range(rank * num_rows // get_world_size(), (rank + 1) * num_rows // get_world_size())
 
 
@@ -100,4 +97,4 @@ def gather_rank_rows(rows: Tensor, num_rows: int) -> Tensor:
         padded = padded.cuda()
     parts = [torch.empty_like(padded) for _ in range(get_world_size())]
     distributed.all_gather(parts, padded)
-    return torch.cat([part[: len(_rows_of(rank, num_rows))].cpu() for rank, part in enumerate(parts)])
+    return torch.cat([part[: len(rank_rows(num_rows, rank))].cpu() for rank, part in enumerate(parts)])

@@ -10,6 +10,7 @@ import torch
 from torch import distributed
 
 from models.distributed import get_world_size
+from utils.processes.allocator import keep_freed_memory
 from utils.processes.collectives import barrier, leave_process_group
 from utils.processes.device import get_device
 from utils.processes.stop import Stopped
@@ -36,6 +37,8 @@ class ProcessSettings(Settings):
 def process_group(settings: ProcessSettings) -> Iterator[torch.device]:
     """Join the process group this process was started in, yield the rank's device, and leave at the end of the block.
 
+    On the CPU the allocator keeps freed memory from here on.
+
     Raises:
         ValueError: a device or backend that does not fit, or another number of processes than asked for.
     """
@@ -48,6 +51,7 @@ def process_group(settings: ProcessSettings) -> Iterator[torch.device]:
     if device.type == "cuda":
         device = get_device(f"cuda:{local_rank}") if world_size > 1 else device
         torch.cuda.set_device(device)
+    keep_freed_memory(device)
     if world_size == 1:
         yield device
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from models.methods.crosspoint import CrossPoint
 from models.weights.weight_file import read_weights
 from utils import seed as seeding
 from utils.evaluation.features import check_finite, eval_mode
-from utils.run.provenance import file_sha256
+from utils.run.provenance import weights_origin
 from utils.settings import Settings, flag
 
 _FLAGS = ("model", "k", "num_points", "image_depth", "image_size", "background", "cmid_weight")
@@ -118,13 +119,8 @@ class CrossModal:
 
 
 def _batches(inputs: Iterable[Tensor], at_once: int) -> Iterator[Tensor]:
-    batch: list[Tensor] = []
-    for value in inputs:
-        batch.append(value)
-        if len(batch) == at_once:
-            yield torch.stack(batch)
-            batch = []
-    if batch:
+    rest = iter(inputs)
+    while batch := list(islice(rest, at_once)):
         yield torch.stack(batch)
 
 
@@ -171,8 +167,5 @@ def _constants(path: Path, flags: dict[str, Any], cross_modal: CrossModal, rando
         "background": flags["background"],
         **cross_modal.settings(),
         "normalize": True,
-        "weights": "random" if random_init else "checkpoint",
-        "checkpoint": None if random_init else str(path),
-        "checkpoint_sha256": None if random_init else file_sha256(path),
-        "encoder_seed": cross_modal.seed if random_init else None,
+        **weights_origin(None if random_init else path, cross_modal.seed),
     }

@@ -20,6 +20,14 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def weights_origin(checkpoint: str | Path | None, seed: int) -> dict[str, str | int | None]:
+    """Return what records say of an encoder's weights: the file they are from, or the seed of random ones."""
+    if not checkpoint:
+        return {"weights": "random", "checkpoint": None, "checkpoint_sha256": None, "encoder_seed": seed}
+    digest = file_sha256(Path(checkpoint)) if Path(checkpoint).is_file() else None  # a resumed run may have lost it
+    return {"weights": "checkpoint", "checkpoint": str(checkpoint), "checkpoint_sha256": digest, "encoder_seed": None}
+
+
 def provenance() -> dict[str, str]:
     """Return git commit (with "+" when the tree has changes), versions and machine."""
     return {

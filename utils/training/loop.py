@@ -43,8 +43,14 @@ from utils.training.engine import (
 
 @dataclass(frozen=True)
 class LoopSettings(Settings):
-    """Length, seed, reports and states of a training."""
+    """Length, seed, reports and states of a training.
 
+    Trainings with a flag for them override `amp`, a key of AMP_DTYPES, and `micro_batch`, the samples whose activations
+    are in memory at once, 0 for the whole batch.
+    """
+
+    amp = "none"
+    micro_batch = 0
     epochs: int = flag(help="passes over the data", at_least=1)
     seed: int = flag(1, "weights, data order and augmentations")
     print_freq: int = flag(50, "steps between log lines", at_least=1, is_free=True)
@@ -59,9 +65,6 @@ class Training(ABC):
     Args:
         run: folder and log; its record goes into every state.
         loader: batches by epoch; its `dataset` names the files of an item.
-        optimizer, schedule: over the method's parameters; the schedule moves once per step.
-        amp: autocast, a key of AMP_DTYPES.
-        micro_batch: samples whose activations are in memory at once; 0 takes the whole batch.
         transform: of batches on the device, see engine.py.
         max_bad_rate: share of unreadable samples that ends the run.
     """
@@ -74,19 +77,20 @@ class Training(ABC):
         loader: Batches,
         device: torch.device,
         *,
-        optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-        amp: str = "none",
-        micro_batch: int = 0,
         transform: BatchTransform | None = None,
         max_bad_rate: float = 0.0,
     ):
         self.run, self.settings, self.method, self.loader, self.device = run, settings, method, loader, device
         self.log = run.log
-        self.optimizer, self.schedule = optimizer, schedule
-        self.precision = Precision.from_name(amp, device)
+        self.optimizer, self.schedule = self.build_optimizer()
+        self.precision = Precision.from_name(settings.amp, device)
         self.stepper = Stepper(
-            method, optimizer, schedule, device=device, precision=self.precision, micro_batch=micro_batch
+            method,
+            self.optimizer,
+            self.schedule,
+            device=device,
+            precision=self.precision,
+            micro_batch=settings.micro_batch,
         )
         self.transform = transform
         self.progress = Progress()
@@ -94,6 +98,10 @@ class Training(ABC):
         self.best = float("-inf")
         self.bad_samples = BadSamples(self.log.line, max_rate=max_bad_rate)
         seed_rank(settings.seed)
+
+    @abstractmethod
+    def build_optimizer(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """Build the optimiser over the method's parameters, and its schedule, which moves once per step."""
 
     @abstractmethod
     def after_epoch(self, epoch: int) -> dict[str, float]:
@@ -143,11 +151,7 @@ class Training(ABC):
         self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
 
     def _check_agreed(self, path: Path) -> None:
-        """Refuse to continue where the ranks have read different states, as from a folder that they do not share.
-
-        Raises:
-            ValueError: names the states.
-        """
+        """Refuse to continue where the ranks have read different states, as from a folder that they do not share."""
         found = sorted(set(gather_objects(f"{path} (epoch {self.progress.epoch}, step {self.progress.step})")))
         if len(found) > 1:
             raise ValueError(f"the processes have read different states: {', '.join(found)}; is the folder shared?")
@@ -216,7 +220,6 @@ class Training(ABC):
             self._save()
 
     def _save(self) -> None:
-        """Write the state, once for all ranks."""
         rng = gather_objects(rng_state())
         if is_main_process():
             save_state(self._state(rng), self.run.folder)
@@ -240,9 +243,8 @@ class Training(ABC):
 
     def _explain(self, error: NonFiniteLoss) -> str:
         """Save the state and describe the failure; the failed step has moved no weight."""
-        path = self.run.folder / (
-            "nonfinite.pt" if is_main_process() else f"nonfinite_{get_rank()}.pt"
-        )  # its own batch
+        name = "nonfinite.pt" if is_main_process() else f"nonfinite_{get_rank()}.pt"  # with its own batch
+        path = self.run.folder / name
         state = self._state([rng_state()])
         save_atomically(state | {"failed_batch": error.indices, "failed_step": error.step}, path)
         files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)

@@ -43,14 +43,10 @@ class ShardLoader:
 
     Rows of a batch come stream by stream. Rank r of W has rows r * B / W up to (r + 1) * B / W of every batch.
 
-    Args:
+    Args, beside those of EpochLoader:
         dataset: the shards and how their samples become items.
-        batch_size: B, samples per step over all ranks.
-        seed: of the run.
-        num_workers: of each rank; 0 loads in the training process. As many are started as can share the streams of
-            the rank equally; `notes` says so when they are fewer.
-        pin_memory: for transfers to a GPU.
-        rank, world_size: r and W.
+        num_workers: as many are started as can share the streams of the rank equally; `notes` says so when they are
+            fewer.
         streams: S; divides B, and W divides it.
         shuffle_buffer: samples of each stream in memory, from which the next one is drawn.
         skips_bad: replace a damaged sample by the next sound one of its stream; batches then hold "fault", a text per
@@ -169,7 +165,6 @@ class _Steps(IterableDataset):
 
 
 def _join(parts: list[dict[str, Tensor]], pin: bool) -> dict[str, Tensor]:
-    """Concatenate batches in their order."""
     if len(parts) == 1:
         return {name: value.pin_memory() if pin else value for name, value in parts[0].items()}
     rows = sum(len(part["index"]) for part in parts)
@@ -180,7 +175,6 @@ def _join(parts: list[dict[str, Tensor]], pin: bool) -> dict[str, Tensor]:
 
 
 def _explain(error: Exception) -> str:
-    """Describe a worker that died or hangs."""
     return (
         f"{describe_death(error)}. Was memory short? Lower --num_workers or --shuffle_buffer, or pass --num_workers 0"
     )

@@ -8,6 +8,7 @@ from PIL import Image
 
 import train_crosspoint
 from data.check_data import check_all
+from datasets.transforms.point_transforms import unit_sphere
 from tests.support.check_helpers import check, report_on
 from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_trees import cloud, labelled, pack, write_all, write_extras, write_h5, write_shapenet
@@ -21,9 +22,20 @@ def root(tmp_path):
     return write_all(tmp_path)
 
 
-def test_a_sound_tree_has_status_zero_and_names_the_training_command(root, capsys):
-    status, text = check(root, capsys)
+def sound(root, capsys, *flags):
+    """The printed text on data without a fault."""
+    status, text = check(root, capsys, *flags)
     assert status == 0
+    return text
+
+
+def test_a_sound_tree_is_described_and_the_training_command_named(root, capsys):
+    text = sound(root, capsys)
+    assert "clouds: 3 in 2 folders, points a cloud: 97" in text
+    assert "views a cloud: 3; pictures: 9, sizes (width x height): 16x16" in text
+    assert "shapes by folder: 02 2, 03 1" in text
+    assert "stored: 97 points, data float32, label uint8, pid uint8" in text
+    assert "3 classes, labels 0 .. 2; clouds of each (train/test): cone 2/1, cube 2/1, ball 2/1" in text
     assert f"no faults; next: python train_crosspoint.py --data_root {root}" in text
     assert "--batch_size 3 --num_points 97" in text  # the published 20 and 2048 would not fit three clouds of 97
 
@@ -61,9 +73,8 @@ def test_several_processes_report_the_same_as_one(root, monkeypatch):
 
 def test_a_folder_of_shards_can_be_given_itself(root, capsys):
     folder = root / "modelnet40_ply_hdf5_2048"
-    status, text = check(folder, capsys)
-    assert status == 0
-    assert f"python -m scripts.eval_svm --random_init --dataset modelnet40 --data_root {folder}" in text
+    command = f"python -m scripts.eval_svm --random_init --dataset modelnet40 --data_root {folder}"
+    assert command in sound(folder, capsys)
 
 
 def test_clouds_are_counted_and_compared_with_the_published_split(root, monkeypatch):
@@ -85,23 +96,16 @@ def test_each_set_knows_its_published_sizes(root, title, published):
     assert published in report_on(root, title).facts[0]
 
 
-def test_shapes_dtypes_labels_and_the_class_histogram_are_reported(root, capsys):
-    text = check(root, capsys)[1]
-    assert "stored: 97 points, data float32, label uint8, pid uint8" in text
-    assert "3 classes, labels 0 .. 2; clouds of each (train/test): cone 2/1, cube 2/1, ball 2/1" in text
-
-
-def test_points_views_and_folders_are_reported(root, capsys):
-    text = check(root, capsys)[1]
-    assert "clouds: 3 in 2 folders, points a cloud: 97" in text
-    assert "views a cloud: 3; pictures: 9, sizes (width x height): 16x16" in text
-    assert "shapes by folder: 02 2, 03 1" in text
-
-
 def write_pair(folder, points):
     """The same clouds as train and test of a set in ModelNet40's layout, one class each."""
     for split in ("train", "test"):
         write_h5(folder / f"ply_data_{split}0.h5", data=points.astype(np.float32), label=np.arange(len(points)))
+
+
+def facts_on(folder, points):
+    """What is found out about clouds, a line each."""
+    write_pair(folder, points)
+    return "\n".join(report_on(folder, "ModelNet40").facts)
 
 
 def standing(axis):
@@ -115,35 +119,27 @@ def standing(axis):
 
 
 def test_a_unit_sphere_is_recognised(tmp_path):
-    points = np.stack([cloud(seed) for seed in range(4)])
-    points -= points.mean(axis=1, keepdims=True)
-    points /= np.linalg.norm(points, axis=2).max(axis=1)[:, None, None]
-    write_pair(tmp_path, points)
-    facts = report_on(tmp_path, "ModelNet40").facts
-    assert any("unit sphere about the centroid; radius 1 .. 1 (median 1)" in fact for fact in facts)
+    points = unit_sphere(np.stack([cloud(seed) for seed in range(4)]))
+    assert "unit sphere about the centroid; radius 1 .. 1 (median 1)" in facts_on(tmp_path, points)
 
 
 def test_boxes_of_unit_diagonal_are_recognised_though_samples_fall_short_of_them(tmp_path):
     points = np.stack([cloud(seed, 4000) - [5.0, -1.0, 0.5] for seed in range(4)]) / 14**0.5  # a box of 2 x 3 x 1
     points[0] *= 0.5  # one mesh has a far corner that no sample hit
-    write_pair(tmp_path, points)
-    assert any("unit diagonal of the bounding box" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
-    write_pair(tmp_path, points * 1.1)
-    assert any("not normalised" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
+    assert "unit diagonal of the bounding box" in facts_on(tmp_path, points)
+    assert "not normalised" in facts_on(tmp_path, points * 1.1)
 
 
 def test_extents_are_given_in_radii_so_that_scale_does_not_matter(tmp_path):
     points = np.stack([cloud(seed) for seed in range(4)])
-    write_pair(tmp_path, points * np.array([1, 10, 0.1, 100])[:, None, None])
-    radius = np.linalg.norm(points - points.mean(axis=1, keepdims=True), axis=2).max(axis=1)
-    x, y, z = (np.ptp(points, axis=1) / radius[:, None]).mean(axis=0)
-    assert f"mean extent in radii: x {x:.3g}, y {y:.3g}, z {z:.3g}" in report_on(tmp_path, "ModelNet40").facts
+    x, y, z = np.ptp(unit_sphere(points), axis=1).mean(axis=0)
+    scaled = points * np.array([1, 10, 0.1, 100])[:, None, None]
+    assert f"mean extent in radii: x {x:.3g}, y {y:.3g}, z {z:.3g}" in facts_on(tmp_path, scaled).splitlines()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_axis_along_which_clouds_stand_is_the_up_axis(tmp_path, axis):
-    write_pair(tmp_path, standing(axis))
-    assert any(f"up-axis: probably {'xyz'[axis]}" in fact for fact in report_on(tmp_path, "ModelNet40").facts)
+    assert f"up-axis: probably {'xyz'[axis]}" in facts_on(tmp_path, standing(axis))
 
 
 def test_sets_that_stand_along_different_axes_are_pointed_out(tmp_path, capsys):
@@ -162,33 +158,28 @@ def test_equal_clouds_are_noted_and_are_no_fault(root, capsys):
     shutil.copy(root / "ShapeNet" / "02" / "a.ply", root / "ShapeNet" / "03" / "c.ply")
     with h5py.File(root / "modelnet40_ply_hdf5_2048" / "ply_data_test0.h5", "r+") as file:
         file["data"][2] = labelled([0])["data"][0]
-    status, text = check(root, capsys)
-    assert status == 0
+    text = sound(root, capsys)
     assert f"note: equal clouds: {root}/ShapeNet/02/a.ply = {root}/ShapeNet/03/c.ply" in text
     assert "note: equal clouds: ply_data_train0.h5 row 0 = ply_data_test0.h5 row 2" in text
 
 
 def test_renders_without_a_cloud_are_noted(root, capsys):
     (root / "ShapeNet" / "03" / "c.ply").unlink()
-    status, text = check(root, capsys)
-    assert status == 0
-    assert f"note: {root}/ShapeNetRendering/03/c: renders without a cloud" in text
+    assert f"note: {root}/ShapeNetRendering/03/c: renders without a cloud" in sound(root, capsys)
 
 
 def test_blank_and_opaque_pictures_are_noted(root, capsys):
     folder = root / "ShapeNetRendering" / "02" / "a" / "rendering"
     Image.new("RGBA", (16, 16), (9, 9, 9, 0)).save(folder / "00.png")
     Image.new("RGB", (16, 16)).save(folder / "01.png")
-    status, text = check(root, capsys)
-    assert status == 0
+    text = sound(root, capsys)
     assert f"{folder}/00.png: nothing to see" in text
     assert "note: 1 pictures have no alpha" in text
 
 
 def test_cameras_and_depth_are_counted(root, capsys):
     write_extras(root / "ShapeNetRendering" / "02" / "a")
-    status, text = check(root, capsys)
-    assert status == 0
+    text = sound(root, capsys)
     assert "cameras and depth: cameras.npz for 1 of 3, depth.npz for 1 of 3 shapes" in text
     assert "note: 2 shapes have no cameras.npz: 02/b, 03/c" in text
 
@@ -216,17 +207,14 @@ def test_nothing_to_check_says_what_was_looked_for_and_what_to_run(tmp_path, exi
 
 
 def test_real_shards_are_sound(shared, capsys):
-    status, text = check(shared / "realdata" / "h5", capsys)
-    assert status == 0
+    text = sound(shared / "realdata" / "h5", capsys)
     assert "clouds: train 1989, test 494; not the published split" in text
     assert "69 classes, labels 0 .. 68" in text
 
 
 def test_a_packed_file_is_checked(tmp_path, capsys):
-    root = write_shapenet(tmp_path / "tree")
-    path = pack(root, tmp_path / "all.h5")
-    status, text = check(path, capsys)
-    assert status == 0
+    path = pack(write_shapenet(tmp_path / "tree"), tmp_path / "all.h5")
+    text = sound(path, capsys)
     assert "clouds: 3, points a cloud: 97 .. 97" in text
     assert "views: 9, sizes (width x height): 16x16" in text
     assert f"next: python train_crosspoint.py --packed {path}" in text
@@ -252,7 +240,6 @@ def test_every_fault_of_a_packed_file_is_named(tmp_path, capsys):
 
 def test_a_packed_file_of_one_shape_is_too_small_to_train_on(tmp_path, capsys):
     path = pack(write_shapenet(tmp_path / "tree", ("02/a",)), tmp_path / "all.h5")
-    status, text = check(path, capsys)
-    assert status == 0
+    text = sound(path, capsys)
     assert "pre-training compares at least 2" in text
     assert "train_crosspoint.py" not in text

@@ -3,12 +3,10 @@
 import os
 import signal
 
-import pytest
-
 from data.rendering.isolated_workers import THREAD_LIMITS, run_isolated
 
 
-def work(job: str) -> str:
+def work(job):
     """What the worker processes run: doubles its job unless told to fail or to die."""
     if job == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -23,7 +21,7 @@ def work(job: str) -> str:
     return job * 2
 
 
-def test_errors_and_deaths_fail_their_own_job_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_and_deaths_fail_their_own_job_only(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     jobs = ["a", "crash", "wrong", "b", "exit", "bug", "threads"]
     before = {name: os.environ.get(name) for name in THREAD_LIMITS}
@@ -39,11 +37,11 @@ def test_errors_and_deaths_fail_their_own_job_only(monkeypatch: pytest.MonkeyPat
     assert {name: os.environ.get(name) for name in THREAD_LIMITS} == before
 
 
-def test_abandoning_the_outcomes_stops_the_processes() -> None:
+def test_abandoning_the_outcomes_stops_the_processes():
     outcomes = run_isolated(work, ["a", "b", "c", "d", "e"], 1)
     next(outcomes)
     outcomes.close()  # would hang if a worker were left to wait for
 
 
-def test_no_jobs_give_no_outcomes() -> None:
+def test_no_jobs_give_no_outcomes():
     assert list(run_isolated(work, [], 2)) == []

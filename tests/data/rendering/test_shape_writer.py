@@ -1,6 +1,7 @@
 """data.rendering.shape_writer: the files of one shape."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,12 +11,10 @@ from PIL import Image
 from data.rendering import shape_writer
 from data.rendering.orbit import orbit_cameras
 from data.rendering.shape_writer import encode_depth, is_finished, write_shape
-from datasets.shapes.cameras import Camera, decode_depth, read_cameras
-
-View = tuple[np.ndarray, np.ndarray]
+from datasets.shapes.cameras import decode_depth, read_cameras
 
 
-def _shape(num_views: int = 3) -> tuple[np.ndarray, list[View], list[Camera]]:
+def _shape(num_views=3):
     rng = np.random.default_rng(0)
     cameras = orbit_cameras(num_views, 11, rng)
     views = []
@@ -26,7 +25,7 @@ def _shape(num_views: int = 3) -> tuple[np.ndarray, list[View], list[Camera]]:
     return rng.random((7, 3)).astype(np.float32), views, cameras
 
 
-def test_everything_written_reads_back(tmp_path: Path) -> None:
+def test_everything_written_reads_back(tmp_path):
     points, views, cameras = _shape()
     write_shape(tmp_path, "02", "a", points, views, cameras)
     np.testing.assert_array_equal(trimesh.load(tmp_path / "ShapeNet/02/a.ply").vertices, points)
@@ -41,18 +40,15 @@ def test_everything_written_reads_back(tmp_path: Path) -> None:
         np.testing.assert_allclose(decode_depth(arrays), [depth for _, depth in views], atol=1e-5)
 
 
-def test_cloud_is_a_binary_ply_of_float_coordinates_alone(tmp_path: Path) -> None:
+def test_cloud_is_a_binary_ply_of_float_coordinates_alone(tmp_path):
     write_shape(tmp_path, "02", "a", *_shape())
     header = (tmp_path / "ShapeNet/02/a.ply").read_bytes().split(b"end_header")[0].decode()
     assert "binary_little_endian" in header
-    assert [line for line in header.splitlines() if line.startswith("property")] == [
-        "property float x",
-        "property float y",
-        "property float z",
-    ]
+    properties = [line for line in header.splitlines() if line.startswith("property")]
+    assert properties == ["property float x", "property float y", "property float z"]
 
 
-def test_depth_steps_are_finer_than_a_ten_thousandth(tmp_path: Path) -> None:
+def test_depth_steps_are_finer_than_a_ten_thousandth(tmp_path):
     depth = np.full((2, 3, 5), np.inf)
     depth[:, 1] = np.random.default_rng(0).uniform(1.4, 2.6, (2, 5))
     arrays = encode_depth(depth)
@@ -62,11 +58,11 @@ def test_depth_steps_are_finer_than_a_ten_thousandth(tmp_path: Path) -> None:
     np.testing.assert_allclose(decode_depth(arrays), depth, atol=1e-5)
 
 
-def test_views_without_a_hit_have_depth_zero_everywhere() -> None:
+def test_views_without_a_hit_have_depth_zero_everywhere():
     assert not encode_depth(np.full((1, 4, 4), np.inf))["depth"].any()
 
 
-def test_names_of_more_than_a_hundred_views_sort_like_the_cameras(tmp_path: Path) -> None:
+def test_names_of_more_than_a_hundred_views_sort_like_the_cameras(tmp_path):
     write_shape(tmp_path, "02", "a", *_shape(num_views=101))
     names = sorted(path.name for path in (tmp_path / "ShapeNetRendering/02/a/rendering").iterdir())
     assert names[0] == "000.png"
@@ -74,45 +70,36 @@ def test_names_of_more_than_a_hundred_views_sort_like_the_cameras(tmp_path: Path
 
 
 @pytest.mark.parametrize("step", ["_write_npz", "encode_depth", "_camera_arrays"])
-def test_a_shape_stopped_half_way_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shape_writer, step, stop)
-        with pytest.raises(KeyboardInterrupt):
-            write_shape(tmp_path, "02", "a", *_shape())
+def test_a_shape_stopped_half_way_does_not_count(tmp_path, step):
+    with patch.object(shape_writer, step, side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        write_shape(tmp_path, "02", "a", *_shape())
     assert not is_finished(tmp_path, "02", "a")
     assert not (tmp_path / "ShapeNetRendering").exists()  # readers see nothing of it
     write_shape(tmp_path, "02", "a", *_shape())
     assert is_finished(tmp_path, "02", "a")
 
 
-def test_a_shape_stopped_before_its_cloud_is_in_place_does_not_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shape_stopped_before_its_cloud_is_in_place_does_not_count(tmp_path):
     rename = Path.rename
 
-    def stop_at_cloud(path: Path, target: Path) -> Path:
+    def stop_at_cloud(path, target):
         if Path(target).suffix == ".ply" and "ShapeNet" in Path(target).parts:
             raise KeyboardInterrupt
         return rename(path, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", stop_at_cloud)
-        with pytest.raises(KeyboardInterrupt):
-            write_shape(tmp_path, "02", "a", *_shape())
+    with patch.object(Path, "rename", stop_at_cloud), pytest.raises(KeyboardInterrupt):
+        write_shape(tmp_path, "02", "a", *_shape())
     assert (tmp_path / "ShapeNetRendering/02/a").is_dir()
     assert not is_finished(tmp_path, "02", "a")
 
 
-def test_writing_again_replaces_all_views(tmp_path: Path) -> None:
+def test_writing_again_replaces_all_views(tmp_path):
     write_shape(tmp_path, "02", "a", *_shape(num_views=3))
     write_shape(tmp_path, "02", "a", *_shape(num_views=2))
     assert len(list((tmp_path / "ShapeNetRendering/02/a/rendering").iterdir())) == 2
 
 
-def test_a_cloud_without_views_is_not_finished(tmp_path: Path) -> None:
+def test_a_cloud_without_views_is_not_finished(tmp_path):
     (tmp_path / "ShapeNet/02").mkdir(parents=True)
     (tmp_path / "ShapeNet/02/a.ply").touch()
     assert not is_finished(tmp_path, "02", "a")

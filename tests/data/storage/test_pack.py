@@ -1,5 +1,7 @@
 """python -m data.pack: whole or nothing, every fault named."""
 
+from unittest.mock import Mock
+
 import h5py
 import numpy as np
 import pytest
@@ -22,23 +24,25 @@ def run(root, *flags):
     return pack.main(pack.parse_args([str(root), "--workers", "1", *flags]))
 
 
-def test_the_file_lies_in_the_root_and_says_what_it_holds(root, capsys):
+def packed(root):
     assert run(root) == 0
-    path = root / "shapenet_render.h5"
-    out = capsys.readouterr().out
+    return PackedFile(root / "shapenet_render.h5")
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_the_file_lies_in_the_root_and_says_what_it_holds_and_where_it_comes_from(root, capsys):
+    file, path, out = packed(root), root / "shapenet_render.h5", capsys.readouterr().out
     assert f"wrote {path}: 3 shapes, 291 points, 9 views" in out
     assert f"python train_crosspoint.py --data_root {root} --packed {path}" in out
     assert "--batch_size 3 --num_points 97" in out
-    assert len(PackedFile(path)) == 3
-    assert sorted(file.name for file in root.iterdir()) == ["ShapeNet", "ShapeNetRendering", path.name]
+    assert len(file) == 3
+    assert names_in(root) == {"ShapeNet", "ShapeNetRendering", path.name}
     assert path.stat().st_mode & 0o444 == 0o444
-
-
-def test_its_origin_is_recorded(root):
-    run(root)
-    provenance = PackedFile(root / "shapenet_render.h5").provenance
-    assert provenance["root"] == str(root.resolve())
-    assert {"format", "version", "command", "commit", "machine", "python", "torch"} <= provenance.keys()
+    assert file.provenance["root"] == str(root.resolve())
+    assert {"format", "version", "command", "commit", "machine", "python", "torch"} <= file.provenance.keys()
 
 
 def test_several_processes_write_the_same(root, tmp_path, monkeypatch):
@@ -46,18 +50,15 @@ def test_several_processes_write_the_same(root, tmp_path, monkeypatch):
     monkeypatch.setattr("data.parallel.ProcessPoolExecutor", PickledPool)
     run(root, "--out", str(tmp_path / "two.h5"), "--workers", "2")
     with h5py.File(tmp_path / "one.h5") as one, h5py.File(tmp_path / "two.h5") as two:
-        names = []
-        one.visit(names.append)
-        arrays = [name for name in names if isinstance(one[name], h5py.Dataset)]
+        arrays = []
+        one.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
         assert len(arrays) == 9
         assert all(np.array_equal(one[name][:], two[name][:]) for name in arrays)
 
 
 def test_pieces_of_large_arrays_join(root, monkeypatch):
     monkeypatch.setattr(packed_writer, "_PIECE", 100)
-    run(root)
-    file = PackedFile(root / "shapenet_render.h5")
-    np.testing.assert_array_equal(file.read_points(2), cloud(2))
+    np.testing.assert_array_equal(packed(root).read_points(2), cloud(2))
 
 
 def test_a_file_is_replaced_only_when_asked(root):
@@ -101,28 +102,23 @@ def test_every_fault_is_named_and_nothing_is_written(root, capsys):
     for name in ("a/rendering/01.png", "a/rendering/02.png", "b.ply is not", "c.ply: all points", "c.ply: no picture"):
         assert sum(name in line for line in error.splitlines()) == 1, name
     assert "5 faults, nothing written" in error
-    assert sorted(file.name for file in root.iterdir()) == ["ShapeNet", "ShapeNetRendering"]
+    assert names_in(root) == {"ShapeNet", "ShapeNetRendering"}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_an_interruption_leaves_the_old_file_and_nothing_else(root, monkeypatch, error):
     run(root)
     before = (root / "shapenet_render.h5").read_bytes()
-
-    def fail(*args):
-        raise error
-
-    monkeypatch.setattr(packed_writer, "_index", fail)
+    monkeypatch.setattr(packed_writer, "_index", Mock(side_effect=error))
     with pytest.raises(error):
         run(root, "--overwrite")
     assert (root / "shapenet_render.h5").read_bytes() == before
-    assert sorted(file.name for file in root.iterdir()) == ["ShapeNet", "ShapeNetRendering", "shapenet_render.h5"]
+    assert names_in(root) == {"ShapeNet", "ShapeNetRendering", "shapenet_render.h5"}
 
 
 def test_a_picture_wider_than_16_bits_is_stored(root):
     Image.new("RGB", (70_000, 1)).save(root / "ShapeNetRendering" / "02" / "a" / "rendering" / "00.png")
-    run(root)
-    assert PackedFile(root / "shapenet_render.h5").read_view(0, 0).shape == (1, 70_000, 3)
+    assert packed(root).read_view(0, 0).shape == (1, 70_000, 3)
 
 
 def test_a_folder_as_out_and_an_empty_root_are_refused(root, tmp_path):

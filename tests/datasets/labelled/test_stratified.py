@@ -72,13 +72,12 @@ def test_every_class_of_two_or_more_is_in_both_parts_and_a_class_of_one_is_fitte
     assert set(LABELS[val]) == {0, 1, 2, 4}
 
 
-def test_each_class_gives_its_share_to_validation():
-    assert np.bincount(LABELS[of_split(LABELS)], minlength=5).tolist() == [10, 1, 2, 0, 6]
-
-
-def test_each_class_gives_its_share_and_at_least_one_to_a_subset():
-    assert np.bincount(LABELS[stratified_subset(LABELS, 0.1)]).tolist() == [4, 1, 1, 1, 2]
-    assert np.bincount(LABELS[stratified_subset(LABELS, 0.5)]).tolist() == [20, 1, 4, 1, 12]
+@pytest.mark.parametrize(
+    "select, fraction, counts",
+    [(of_split, 0.25, [10, 1, 2, 0, 6]), (of_subset, 0.1, [4, 1, 1, 1, 2]), (of_subset, 0.5, [20, 1, 4, 1, 12])],
+)
+def test_each_class_gives_its_share_and_to_a_subset_at_least_one(select, fraction, counts):
+    assert np.bincount(LABELS[select(LABELS, fraction)], minlength=5).tolist() == counts
 
 
 def test_rows_of_a_subset_are_sorted_and_occur_once():
@@ -101,12 +100,9 @@ def test_folds_and_each_class_within_them_differ_by_one_row_at_most():
         assert counts.max() - counts.min() <= 1
 
 
-def test_the_only_row_of_a_class_is_never_held_out():
-    assert (stratified_folds(LABELS, 5, seed=0) == NEVER_HELD_OUT).tolist() == (LABELS == 3).tolist()
-
-
-def test_every_class_is_in_the_fitting_part_of_every_fold():
+def test_every_class_is_in_the_fitting_part_of_every_fold_and_its_only_row_never_held_out():
     fold = stratified_folds(LABELS, 5, seed=0)
+    assert (fold == NEVER_HELD_OUT).tolist() == (LABELS == 3).tolist()
     for held_out in range(5):
         assert set(LABELS[fold != held_out]) == {0, 1, 2, 3, 4}
 

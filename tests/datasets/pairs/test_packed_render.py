@@ -41,8 +41,9 @@ def packed(root, tmp_path_factory):
 
 
 def assert_equal_items(a, b):
-    assert a.keys() == b.keys()
-    assert all(torch.equal(torch.as_tensor(a[name]), torch.as_tensor(b[name])) for name in a)
+    for one, other in zip(a, b, strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(torch.as_tensor(one[name]), torch.as_tensor(other[name])) for name in one)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +61,7 @@ def test_items_equal_those_of_the_trees(root, packed, options):
     for epoch in range(6):
         trees.set_epoch(epoch)
         file.set_epoch(epoch)
-        for index in range(4):
-            assert_equal_items(trees[index], file[index])
+        assert_equal_items(trees, file)
 
 
 def test_every_view_is_stored_as_it_decodes(root, packed):
@@ -75,10 +75,8 @@ def test_every_view_is_stored_as_it_decodes(root, packed):
 def test_what_happens_to_the_trees_later_does_not_matter(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "tree")
     file = PackedRender(pack(copy, tmp_path / "a.h5"), image_size=24)
-    expected = [ShapeNetRender(root, image_size=24)[i] for i in range(4)]
     shutil.rmtree(copy)
-    for index in range(4):
-        assert_equal_items(file[index], expected[index])
+    assert_equal_items(file, ShapeNetRender(root, image_size=24))
 
 
 def test_names_and_files_are_reported(packed):
@@ -108,8 +106,7 @@ def test_a_copy_sent_to_a_spawned_worker_equals_it_and_follows_its_epoch(packed)
     copy = ForkingPickler.loads(ForkingPickler.dumps(dataset))
     for epoch in (0, 1):
         dataset.set_epoch(epoch)
-        for index in range(4):
-            assert_equal_items(copy[index], dataset[index])
+        assert_equal_items(copy, dataset)
 
 
 def read_often(path, queue):
@@ -155,7 +152,3 @@ def test_a_size_below_two_is_refused(packed, name):
 def test_there_are_no_items_beyond_the_ends(packed, index):
     with pytest.raises(IndexError, match=f"no item {index}: the data set holds 4"):
         PackedRender(packed, image_size=8)[index]
-
-
-def test_iteration_ends(packed):
-    assert sum(1 for _ in PackedRender(packed, image_size=8)) == 4

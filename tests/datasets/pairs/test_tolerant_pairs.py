@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -5,7 +7,8 @@ from torch.utils.data import DataLoader
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.pairs.tolerant_pairs import MAX_IN_A_ROW, TolerantPairs
-from tests.support.tiny_trees import pack, write_ply, write_shapenet
+from tests.support.damage import cut, flip
+from tests.support.tiny_trees import cloud, pack, write_ply, write_shapenet
 
 SHAPES = [f"02/{i:02d}" for i in range(20)]
 
@@ -53,16 +56,18 @@ def test_an_item_that_cannot_be_read_is_that_of_the_next_index_with_the_reason(r
     assert equal(items[1], sound[7])
 
 
-@pytest.mark.parametrize("damage", ["picture", "missing", "small"])
-def test_faults_of_every_kind_are_skipped(root, damage):
-    if damage == "picture":
-        (root / "ShapeNetRendering" / "02" / "05" / "rendering" / "00.png").write_bytes(b"")
+@pytest.mark.parametrize(
+    "name, damage",
+    [
+        ("ShapeNetRendering/02/05/rendering/00.png", cut(0)),
+        ("ShapeNet/02/05.ply", Path.unlink),
+        ("ShapeNet/02/05.ply", lambda path: write_ply(path, cloud(5, 60))),
+    ],
+    ids=["picture", "missing", "small"],
+)
+def test_faults_of_every_kind_are_skipped(root, name, damage):
     tolerant = TolerantPairs(pairs(root))
-    cloud = root / "ShapeNet" / "02" / "05.ply"
-    if damage == "missing":
-        cloud.unlink()
-    if damage == "small":
-        write_ply(cloud, torch.rand(60, 3).numpy())
+    damage(root / name)
     assert tolerant[5]["index"] == 6
     assert str(tolerant.files(5)) in tolerant[5]["fault"]
 
@@ -99,9 +104,7 @@ def test_an_index_that_does_not_exist_is_no_fault_of_the_data(root):
 def test_a_damaged_cloud_of_a_packed_file_is_skipped(root, tmp_path):
     path = pack(root, tmp_path / "all.h5")
     packed = PackedRender(path, num_points=61, image_size=8)
-    content = bytearray(path.read_bytes())
-    content[content.index(packed.read_points(4).tobytes()) + 100] ^= 1
-    path.write_bytes(bytes(content))
+    flip(packed.read_points(4).tobytes())(path)
     tolerant = TolerantPairs(PackedRender(path, num_points=61, image_size=8))
     assert tolerant[4]["index"] == 5
     assert "the cloud of 02/04 has another checksum" in tolerant[4]["fault"]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from datasets.shapes.ply_clouds import read_points
+from tests.support.damage import cut, replace_bytes
 from tests.support.tiny_trees import cloud, write_ply
 
 HEADER = "ply\nformat ascii 1.0\nelement vertex {count}\n{properties}end_header\n"
@@ -23,32 +24,26 @@ def test_other_properties_and_faces_are_ignored(tmp_path):
     np.testing.assert_array_equal(read_points(path), [[0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 6, 7]])
 
 
-def test_a_file_without_vertices_is_named(tmp_path):
-    path = tmp_path / "none.ply"
-    path.write_text(HEADER.format(count=0, properties=XYZ))
-    with pytest.raises(ValueError, match=r"none\.ply is a PLY file without vertices"):
-        read_points(path)
+def write_ascii(count, rows):
+    return lambda path: path.write_text(HEADER.format(count=count, properties=XYZ) + rows)
 
 
-def test_a_vertex_that_is_not_finite_is_named(tmp_path):
-    points = cloud(0)
-    points[5, 1] = np.nan
-    with pytest.raises(ValueError, match=r"nan\.ply has 1 of 97 points that are not finite \(first: vertex 5\)"):
-        read_points(write_ply(tmp_path / "nan.ply", points))
+POINT, NO_POINT = cloud(0)[5].tobytes(), np.full(3, np.nan, np.float32).tobytes()
 
 
-@pytest.mark.parametrize("keep", [0, 40, -50])
-def test_a_damaged_binary_file_is_named(tmp_path, keep):
-    path = write_ply(tmp_path / "cut.ply", cloud(0))
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"cut\.ply is not a readable PLY file"):
-        read_points(path)
-
-
-def test_an_ascii_file_that_ends_early_is_not_taken_for_a_smaller_cloud(tmp_path):
-    path = tmp_path / "short.ply"
-    path.write_text(HEADER.format(count=4, properties=XYZ) + "0 0 0\n1 0 0\n0 1 0\n")
-    with pytest.raises(ValueError, match=r"short\.ply is not a readable PLY file .*row 3: early end-of-file"):
+@pytest.mark.parametrize(
+    "damage, problem",
+    [
+        *((cut(keep), "is not a readable PLY file") for keep in (0, 40, -50)),
+        (replace_bytes(POINT, NO_POINT), r"has 1 of 97 points that are not finite \(first: vertex 5\)"),
+        (write_ascii(0, ""), "is a PLY file without vertices"),
+        (write_ascii(4, "0 0 0\n1 0 0\n0 1 0\n"), "is not a readable PLY file .*row 3: early end-of-file"),
+    ],
+)
+def test_a_file_at_fault_is_named(tmp_path, damage, problem):
+    path = write_ply(tmp_path / "bad.ply", cloud(0))
+    damage(path)
+    with pytest.raises(ValueError, match=rf"bad\.ply {problem}"):
         read_points(path)
 
 

@@ -52,8 +52,7 @@ def test_clouds_of_every_kind_are_read_in_file_order(tmp_path):
 @pytest.mark.parametrize("suffix", ["ply", "off", "obj", "stl", "glb"])
 def test_a_mesh_is_sampled_on_its_surface_by_the_seed(tmp_path, suffix):
     path = tmp_path / f"box.{suffix}"
-    content = trimesh.creation.box(extents=(2, 2, 2)).export(file_type=suffix)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    trimesh.creation.box(extents=(2, 2, 2)).export(path)
     points = read_shape(path, seed=3)
     assert points.shape == (MESH_POINTS, 3)
     np.testing.assert_allclose(np.abs(points).max(axis=1), 1, atol=1e-6)

@@ -29,6 +29,12 @@ def index(folder):
     return ShardSource(folder).load_index()
 
 
+@pytest.fixture
+def shard(folder, index):
+    """The path of the only shard, of four samples."""
+    return folder / index.passes[0][0].name
+
+
 class Pipe(io.BytesIO):
     """Bytes that cannot be sought in, as those of a network."""
 
@@ -40,10 +46,9 @@ class Pipe(io.BytesIO):
 
 
 @pytest.mark.parametrize("kind", [io.BytesIO, Pipe])
-def test_what_is_skipped_does_not_matter(folder, index, kind):
-    path = folder / index.passes[0][0].name
+def test_what_is_skipped_does_not_matter(folder, index, shard, kind):
     samples = read_shard(folder, index, 0)
-    reader = SampleReader(kind(path.read_bytes()), "here", path.stat().st_size, index)
+    reader = SampleReader(kind(shard.read_bytes()), "here", shard.stat().st_size, index)
     reader.skip(2)
     assert reader.read()[:5] == samples[2][:5]
     reader.skip(0)
@@ -52,9 +57,8 @@ def test_what_is_skipped_does_not_matter(folder, index, kind):
         reader.skip()
 
 
-def test_a_sample_says_where_it_comes_from(folder, index):
+def test_a_sample_says_where_it_comes_from(folder, index, shard):
     sample = read_shard(folder, index, 0)[1]
-    shard = folder / index.passes[0][0].name
     assert str(sample) == f"{bytes(sample.name).decode()} (sample {sample.key} of {shard})"
 
 
@@ -63,8 +67,8 @@ def read_all(raw, index, size=None):
     return [reader.read() for _ in range(4)]
 
 
-def test_a_flipped_bit_anywhere_in_a_sample_is_found(folder, index):
-    raw = (folder / index.passes[0][0].name).read_bytes()
+def test_a_flipped_bit_anywhere_in_a_sample_is_found(index, shard):
+    raw = shard.read_bytes()
     sound = [sample[:5] for sample in read_all(raw, index)]
     rng = np.random.default_rng(0)
     for place in rng.integers(len(raw) - 1024, size=300).tolist():
@@ -75,8 +79,8 @@ def test_a_flipped_bit_anywhere_in_a_sample_is_found(folder, index):
 
 
 @pytest.mark.parametrize("length", [0, 100, 512, 2000, 5000])
-def test_a_shard_that_is_cut_is_named(folder, index, length):
-    raw = (folder / index.passes[0][0].name).read_bytes()
+def test_a_shard_that_is_cut_is_named(index, shard, length):
+    raw = shard.read_bytes()
     with pytest.raises(ValueError, match=r"here is damaged at byte \d+: the end, \d+ bytes too early; copy it again"):
         read_all(raw[:length], index, len(raw))
 

@@ -124,10 +124,8 @@ def test_no_server_is_named():
 @needs_curl
 def test_a_server_that_says_nothing_is_no_hang(folder, monkeypatch):
     monkeypatch.setattr(shard_source, "STALL_S", 0.3)
-    with (
-        serving(folder, stalled=("index.json",)) as url,
-        pytest.raises(TimeoutError, match=r"index.json: no byte came for 0.3 s"),
-    ):
+    timeout = pytest.raises(TimeoutError, match=r"index.json: no byte came for 0.3 s")
+    with serving(folder, stalled=("index.json",)) as url, timeout:
         ShardSource(url).load_index()
 
 
@@ -153,14 +151,23 @@ def test_the_environment_rewrites_no_url(folder, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """A function that installs a script as a program."""
+
+    def write(program, script):
+        (tmp_path / program).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / program).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return write
+
+
 @pytest.mark.parametrize(
     "scheme, program, words", [("s3", "aws", "s3 cp --only-show-errors {url} -"), ("gs", "gsutil", "cat {url}")]
 )
-def test_buckets_are_read_by_their_program(folder, tmp_path, monkeypatch, scheme, program, words):
-    script = tmp_path / program
-    script.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/words\ncat {folder}/index.json\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_buckets_are_read_by_their_program(folder, tmp_path, install, scheme, program, words):
+    install(program, f'echo "$@" >> {tmp_path}/words\ncat {folder}/index.json')
     assert ShardSource(f"{scheme}://bucket/some/where").load_index() == ShardSource(folder).load_index()
     url = f"{scheme}://bucket/some/where/index.json"
     assert (tmp_path / "words").read_text().strip() == words.format(url=url)
@@ -172,10 +179,8 @@ def test_a_missing_program_is_named(tmp_path, monkeypatch):
         ShardSource("s3://bucket/s").load_index()
 
 
-def test_a_failing_program_is_named(tmp_path, monkeypatch):
-    (tmp_path / "aws").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "aws").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    shard_source = ShardSource("s3://bucket/s")
-    with closing(shard_source.open_file("index.json")) as stream, pytest.raises(OSError, match="exit status 1"):
+def test_a_failing_program_is_named(install):
+    install("aws", "exit 1")
+    stream = ShardSource("s3://bucket/s").open_file("index.json")
+    with closing(stream), pytest.raises(OSError, match="exit status 1"):
         stream.read()

@@ -1,8 +1,8 @@
 """Batches are augmented as single items are: equal where the draws are given, and drawn from equal distributions."""
 
+import collections
 import itertools
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +14,7 @@ from datasets.transforms.image_transforms import ADJUSTMENTS, augment_image, dra
 from datasets.transforms.point_transforms import PointAugment, augmented_pair, unit_sphere
 from tests.support.tiny_trees import cloud
 
-SETTINGS = [
-    PointAugment(),
-    PointAugment("so3", 1.25, 0.1, 0.5),
-    PointAugment("none", 1.0, 0.0, 0.0),
-]
+SETTINGS = [PointAugment(), PointAugment("so3", 1.25, 0.1, 0.5), PointAugment("none", 1.0, 0.0, 0.0)]
 EACH_SETTING = pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: s.rotation)
 GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
@@ -36,43 +32,42 @@ def images(count, height=21, width=17):
     return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator())
 
 
-class Script:
-    """A numpy generator that returns what is written down, in the order PointAugment asks for it."""
+class Recorder:
+    """A numpy generator that keeps what it draws, by the name of the method."""
 
-    def __init__(self, factor, angle, shift, noise, ratio, uniforms):
-        self.uniforms = iter([factor, *([] if angle is None else [angle]), shift, ratio])
-        self.random = lambda count: uniforms
-        self.noise = noise
+    def __init__(self, seed):
+        self.rng, self.drawn = np.random.default_rng(seed), collections.defaultdict(list)
 
-    def uniform(self, low=0.0, high=1.0, size=None):
-        value = next(self.uniforms)
-        assert np.all(low <= value)
-        assert np.all(value <= high)
-        return value
+    def __getattr__(self, method):
+        def draw(*args, **options):
+            value = getattr(self.rng, method)(*args, **options)
+            self.drawn[method].append(np.copy(value))
+            return value
 
-    def standard_normal(self, shape, dtype=np.float64):
-        return self.quaternion if shape == 4 else self.noise.copy()
+        return draw
+
+
+def single_clouds(settings, points):
+    """Clouds augmented one by one, and what was drawn for them, as draws of a batch and in float64."""
+    augmented, rows = [], []
+    for number, sample in enumerate(points):
+        rng = Recorder(number)
+        augmented.append(settings(sample, rng))
+        factor, *angle, shift, ratio = rng.drawn["uniform"]
+        *quaternion, noise = rng.drawn["standard_normal"]
+        (uniforms,) = rng.drawn["random"]
+        rotation = {"y": angle, "so3": quaternion, "none": [0]}[settings.rotation][0]
+        rows.append((factor, rotation, shift, np.clip(noise * 0.01, -0.05, 0.05), uniforms <= ratio))
+    draws = B.PointDraws(*(torch.from_numpy(np.stack(column)) for column in zip(*rows)))
+    turn = {"y": B.rotations_about_y, "so3": B.quaternion_rotations, "none": lambda nothing: None}[settings.rotation]
+    return torch.from_numpy(np.stack(augmented)), draws._replace(rotation=turn(draws.rotation))
 
 
 @EACH_SETTING
 def test_given_the_draws_a_batch_of_clouds_equals_single_clouds(settings):
-    rng = np.random.default_rng(0)
-    expected, rows = [], []
-    points = clouds(7)
-    for sample in points.numpy():
-        factor, angle = rng.uniform(1 / settings.max_scale, settings.max_scale), rng.uniform(0, 2 * math.pi)
-        shift = rng.uniform(-settings.translation, settings.translation, 3)
-        noise, quaternion = rng.standard_normal((97, 3), dtype=np.float32), rng.standard_normal(4)
-        ratio, uniforms = rng.uniform(0, settings.max_dropout), rng.random(97)
-        script = Script(factor, angle if settings.rotation == "y" else None, shift, noise, ratio, uniforms)
-        script.quaternion = quaternion
-        expected.append(settings(sample, script))
-        rows.append((factor, angle, quaternion, shift, np.clip(noise * 0.01, -0.05, 0.05), uniforms <= ratio))
-    factor, angle, quaternion, shift, noise, dropped = (torch.from_numpy(np.stack(column)) for column in zip(*rows))
-    rotation = {"y": B.rotations_about_y(angle), "so3": B.quaternion_rotations(quaternion), "none": None}
-    draws = B.PointDraws(factor, rotation[settings.rotation], shift, noise, dropped)
-    ours = B.augment_points(points, B.PointDraws(*(v.float() if v is not None else v for v in draws[:4]), dropped))
-    torch.testing.assert_close(ours, torch.from_numpy(np.stack(expected)), rtol=0, atol=3e-6)
+    expected, draws = single_clouds(settings, clouds(7).numpy())
+    draws = B.PointDraws(*(value.float() if value is not None else None for value in draws[:4]), draws.dropped)
+    torch.testing.assert_close(B.augment_points(clouds(7), draws), expected, rtol=0, atol=3e-6)
 
 
 def test_given_the_draws_a_batch_of_images_equals_single_images():
@@ -88,87 +83,50 @@ def test_given_the_draws_a_batch_of_images_equals_single_images():
     assert (difference > 1e-6).double().mean() < 1e-3
 
 
-def single_clouds(settings, count):
-    """What single items draw, read from where it is applied: recorded by a generator that passes all through."""
-    rng, rows = np.random.default_rng(1), []
-    for _ in range(count):
-        row = SimpleNamespace(uniforms=[], normals=[], random=None)
-
-        def uniform(*args, row=row, **options):
-            row.uniforms.append(rng.uniform(*args, **options))
-            return row.uniforms[-1]
-
-        def standard_normal(*args, row=row, **options):
-            row.normals.append(rng.standard_normal(*args, **options))
-            return row.normals[-1].copy()
-
-        def random(size, row=row):
-            row.random = rng.random(size)
-            return row.random
-
-        settings(cloud(0, 5), SimpleNamespace(uniform=uniform, standard_normal=standard_normal, random=random))
-        rows.append(row)
-    return rows
-
-
 COUNT = 4000
 
 
 @pytest.fixture(scope="module", params=SETTINGS[:2], ids=lambda s: s.rotation)
 def both(request):
     """Settings, the draws of 4,000 single clouds of 5 points, and those of one batch of as many."""
-    settings = request.param
-    return settings, single_clouds(settings, COUNT), B.draw_points(settings, COUNT, 5, generator(2))
+    single = single_clouds(request.param, [cloud(0, 5)] * COUNT)[1]
+    return request.param, single, B.draw_points(request.param, COUNT, 5, generator(2))
 
 
 def assert_same_distribution(ours, theirs):
     assert ks_2samp(np.asarray(ours, np.float64).ravel(), np.asarray(theirs, np.float64).ravel()).pvalue > 0.01
 
 
-def test_scale_factors_have_one_distribution(both):
+def test_scale_factors_shifts_and_noise_have_one_distribution(both):
     settings, single, batch = both
-    assert_same_distribution(batch.factor, [row.uniforms[0] for row in single])
+    pairs = [(batch.factor, single.factor), (batch.noise, single.noise), *zip(batch.shift.T, single.shift.T)]
+    for ours, theirs in pairs:
+        assert_same_distribution(ours, theirs)
     width = settings.max_scale - 1 / settings.max_scale
     assert kstest(batch.factor.double(), "uniform", (1 / settings.max_scale, width)).pvalue > 0.01
-
-
-def test_shifts_have_one_distribution_along_each_axis(both):
-    _, single, batch = both
-    for axis in range(3):
-        assert_same_distribution(batch.shift[:, axis], [row.uniforms[-2][axis] for row in single])
     assert np.abs(np.corrcoef(batch.shift.T) - np.eye(3)).max() < 0.06
-
-
-def test_noise_has_one_distribution_and_its_limit(both):
-    _, single, batch = both
-    theirs = np.clip(np.stack([row.normals[-1] for row in single]) * 0.01, -0.05, 0.05)
-    assert_same_distribution(batch.noise, theirs)
     assert batch.noise.abs().max() <= 0.05
     assert len(batch.noise.unique()) > 0.95 * batch.noise.numel()
 
 
 def test_dropout_has_one_distribution(both):
-    _, single, batch = both
-    theirs = [(row.random <= row.uniforms[-1]).sum() for row in single]
-    ours = batch.dropped.sum(dim=1)
-    counts = np.stack([np.bincount(values, minlength=6) for values in (ours, theirs)])
-    assert chisquare(counts[0], counts[1] * COUNT / counts[1].sum()).pvalue > 0.001
-    ratios = B.draw_points(both[0], COUNT, 2000, generator(3)).dropped.double().mean(dim=1)
-    assert kstest(ratios / both[0].max_dropout, "uniform").pvalue > 0.01
+    settings, single, batch = both
+    counts = np.stack([np.bincount(draws.dropped.sum(dim=1), minlength=6) for draws in (batch, single)])
+    assert chisquare(counts[0], counts[1]).pvalue > 0.001
+    ratios = B.draw_points(settings, COUNT, 2000, generator(3)).dropped.double().mean(dim=1)
+    assert kstest(ratios / settings.max_dropout, "uniform").pvalue > 0.01
 
 
 def test_rotations_have_one_distribution(both):
     settings, single, batch = both
     if settings.rotation == "y":
-        angle = torch.atan2(batch.rotation[:, 0, 2], batch.rotation[:, 0, 0]) % (2 * math.pi)
-        assert_same_distribution(angle, [row.uniforms[1] for row in single])
+        ours, theirs = (torch.atan2(draws.rotation[:, 0, 2], draws.rotation[:, 0, 0]) for draws in (batch, single))
+        assert_same_distribution(ours % (2 * math.pi), theirs % (2 * math.pi))
         assert torch.equal(batch.rotation[:, 1], torch.tensor([0.0, 1.0, 0.0]).expand(COUNT, 3))
         return
-    quaternions = torch.from_numpy(np.stack([row.normals[0] for row in single]))
-    theirs = B.quaternion_rotations(quaternions)
-    for row, column in itertools.product(range(3), repeat=2):
-        assert_same_distribution(batch.rotation[:, row, column], theirs[:, row, column])
-        assert kstest(batch.rotation[:, row, column].double(), "uniform", (-1, 2)).pvalue > 0.001
+    for ours, theirs in zip(batch.rotation.flatten(1).T, single.rotation.flatten(1).T):
+        assert_same_distribution(ours, theirs)
+        assert kstest(ours.double(), "uniform", (-1, 2)).pvalue > 0.001
     torch.testing.assert_close(batch.rotation @ batch.rotation.mT, torch.eye(3).expand(COUNT, 3, 3), rtol=0, atol=1e-5)
 
 
@@ -186,19 +144,12 @@ def test_strengths_of_each_adjustment_have_one_distribution(image_draws, which):
     assert kstest(batch.factor[:, which].double(), "uniform", (0.6, 0.8)).pvalue > 0.01
 
 
-def test_orders_of_the_adjustments_are_equally_frequent(image_draws):
-    orders = [tuple(row) for row in image_draws[1].order.tolist()]
-    counts = [orders.count(order) for order in itertools.permutations(ADJUSTMENTS)]
-    assert sum(counts) == COUNT
-    assert chisquare(counts).pvalue > 0.001
-
-
-def test_half_of_the_images_are_mirrored(image_draws):
-    assert abs(int(image_draws[1].flip.sum()) - COUNT / 2) < 4 * math.sqrt(COUNT) / 2
-
-
-def test_what_is_drawn_for_an_image_says_nothing_of_the_rest(image_draws):
+def test_orders_are_equally_frequent_half_of_the_images_mirrored_and_each_draw_independent_of_the_rest(image_draws):
     _, batch = image_draws
+    orders, counts = batch.order.unique(dim=0, return_counts=True)
+    assert orders.tolist() == [list(order) for order in itertools.permutations(sorted(ADJUSTMENTS))]
+    assert chisquare(counts).pvalue > 0.001
+    assert abs(int(batch.flip.sum()) - COUNT / 2) < 4 * math.sqrt(COUNT) / 2
     table = torch.cat([batch.order[:, :2], batch.factor, batch.flip[:, None]], dim=1).T
     correlation = torch.corrcoef(table.double())
     correlation[0, 1] = correlation[1, 0] = 0  # first and second place exclude each other
@@ -243,16 +194,17 @@ def test_given_the_draws_a_gpu_computes_what_the_cpu_computes(settings):
     assert (difference > 1e-5).double().mean() < 0.01
 
 
-def test_a_batch_is_a_function_of_seed_epoch_and_step():
-    batch = {"aug_a": clouds(2), "aug_b": clouds(2), "image": images(2)}
+def test_a_batch_is_a_function_of_seed_epoch_and_step_and_leaves_global_generators_alone():
+    batch, state = {"aug_a": clouds(2), "aug_b": clouds(2), "image": images(2)}, torch.get_rng_state()
 
     def run(seed, epoch, step):
-        return B.BatchAugment(augmented_pair(), 24, seed)(batch, epoch, step)
+        return B.BatchAugment(augmented_pair(PointAugment("so3")), 24, seed)(batch, epoch, step)
 
     first = run(3, 1, 2)
     assert all(torch.equal(value, run(3, 1, 2)[name]) for name, value in first.items())
     for other in ((4, 1, 2), (3, 2, 2), (3, 1, 3), (3, 2, 1)):
         assert all(not torch.equal(value, run(*other)[name]) for name, value in first.items())
+    assert torch.equal(state, torch.get_rng_state())
 
 
 @pytest.mark.parametrize(
@@ -274,16 +226,8 @@ def test_any_clouds_are_augmented_each_by_its_settings_alike_on_any_number_of_ra
 
 def test_the_input_is_not_changed_and_images_may_be_absent():
     batch = {"aug_a": clouds(2), "aug_b": clouds(2)}
-    result = B.BatchAugment(augmented_pair(), 24, 0)(batch, 0, 0)
-    assert set(result) == {"aug_a", "aug_b"}
+    assert B.BatchAugment(augmented_pair(), 24, 0)(batch, 0, 0).keys() == batch.keys()
     assert torch.equal(batch["aug_a"], clouds(2))
-
-
-def test_global_generators_are_left_alone():
-    state = torch.get_rng_state()
-    batch = {"aug_a": clouds(2), "aug_b": clouds(2), "image": images(2)}
-    B.BatchAugment(augmented_pair(PointAugment("so3")), 24, 0)(batch, 0, 0)
-    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_without_any_change_a_cloud_is_only_normalised():

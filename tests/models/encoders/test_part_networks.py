@@ -10,6 +10,7 @@ from models.encoders.part_networks import PART_NETWORKS, build_part_network
 from models.encoders.registry import build_encoder
 from models.layers.heads import point_head
 from models.weights.published import export_state, import_state, load_encoder
+from tests.support.light_runs import same
 
 CATEGORY = torch.tensor([2, 0, 1])
 
@@ -24,14 +25,11 @@ def points(num_points=23):
 
 
 @pytest.mark.parametrize("name", list(PART_NETWORKS))
-def test_every_point_has_a_logit_for_each_part(name):
-    assert network(name)(points(), CATEGORY).shape == (3, 23, 11)
-
-
-@pytest.mark.parametrize("name", list(PART_NETWORKS))
-def test_logits_move_with_their_points(name):
+def test_every_point_has_a_logit_for_each_part_that_moves_with_it(name):
     model, cloud, order = network(name).eval(), points(), torch.randperm(23)
-    assert_close(model(cloud[:, order], CATEGORY), model(cloud, CATEGORY)[:, order])
+    logits = model(cloud, CATEGORY)
+    assert logits.shape == (3, 23, 11)
+    assert_close(model(cloud[:, order], CATEGORY), logits[:, order])
 
 
 @pytest.mark.parametrize("name", list(PART_NETWORKS))
@@ -99,8 +97,7 @@ def test_the_encoders_tensors_keep_their_names_and_a_fine_tuned_file_gives_them_
     loaded = load_encoder(tmp_path / "tuned.pth", name)
     assert set(loaded.report.loaded) == set(encoder.state_dict())
     assert loaded.report.unused != []
-    for key, value in loaded.encoder.state_dict().items():
-        assert torch.equal(value, model.state_dict()[key].to(value.dtype)), key
+    assert same(loaded.encoder.state_dict(), {key: model.float().state_dict()[key] for key in encoder.state_dict()})
 
 
 @pytest.mark.parametrize("name", list(PART_NETWORKS))
@@ -109,6 +106,6 @@ def test_a_fine_tuned_file_is_read_strictly(name):
     state = export_state(model, name, k=5)
     again.conv1[0].weight.data.zero_()
     import_state(state, again, name)
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
+    assert same(model.state_dict(), again.state_dict())
     with pytest.raises(ValueError, match="weights do not fit"):
         import_state(export_state(build_encoder(name, 5), name, point_head(8)), again, name)

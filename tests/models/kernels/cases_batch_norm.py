@@ -14,6 +14,7 @@ from models.layers import pooled_conv, row_norm
 from models.layers.pooled_conv import PooledConv
 from models.layers.row_norm import row_statistics
 from models.rows import CloudRows
+from tests.support.random_norms import randomise_norms
 
 B, N = 2, 37
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -22,11 +23,7 @@ pytestmark = pytest.mark.usefixtures("by_kernels")
 
 
 def make(device, width, offset=0.0):
-    norm = nn.BatchNorm1d(width, momentum=1.0).double()
-    with torch.no_grad():
-        for tensor in (norm.weight, norm.bias, norm.running_mean):
-            tensor.copy_(torch.randn(width))
-        norm.running_var.copy_(torch.rand(width) + 0.5)
+    norm = randomise_norms(nn.BatchNorm1d(width, momentum=1.0).double())
     y = torch.randn(B, N, width, dtype=torch.float64) + offset
     return norm.to(device), y.to(device), torch.randn(2, B, width, dtype=torch.float64, device=device)
 
@@ -61,8 +58,7 @@ def error(ours, exact):
 def test_equals_batch_norm_activation_and_pooling(device, width, training, offset):
     norm, y, direction = make(device, width, offset)
     norm.train(training)
-    for ours, theirs in zip(run(fused, norm, y, direction), run(published, norm, y, direction)):
-        assert_close(ours, theirs, **EXACT)
+    assert_close(run(fused, norm, y, direction), run(published, norm, y, direction), **EXACT)
 
 
 def test_equals_it_where_a_scale_is_zero_and_points_are_equal(device):
@@ -70,8 +66,7 @@ def test_equals_it_where_a_scale_is_zero_and_points_are_equal(device):
     with torch.no_grad():
         norm.weight[2] = 0
     y[:, 5], y[:, 8], y[:, 20] = 9, 9, -9  # the first of equal ones receives the gradient
-    for a, b in zip(run(fused, norm, y, direction), run(published, norm, y, direction)):
-        assert_close(a, b, **EXACT)
+    assert_close(run(fused, norm, y, direction), run(published, norm, y, direction), **EXACT)
 
 
 def test_only_one_of_the_two_gradients_may_be_asked_for(device):
@@ -86,8 +81,7 @@ def test_only_one_of_the_two_gradients_may_be_asked_for(device):
 def test_layouts_do_not_matter(device):
     norm, y, direction = make(device, 7)
     turned = y.transpose(1, 2).contiguous().transpose(1, 2), direction.mT.contiguous().mT
-    for a, b in zip(run(fused, norm, *turned), run(fused, norm, y, direction)):
-        assert_close(a, b, **EXACT)
+    assert_close(run(fused, norm, *turned), run(fused, norm, y, direction), **EXACT)
 
 
 @pytest.mark.parametrize("dtype, bound", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
@@ -96,9 +90,8 @@ def test_lower_precisions_add_up_in_float32(device, dtype, bound):
     y = y.to(dtype)
     exact = run(published, norm, y.double(), direction)
     ours = run(fused, copy.deepcopy(norm).float(), y, direction.float())
-    assert [tensor.dtype for tensor in ours] == [torch.float32] * 2 + [torch.float64] * 2 + [dtype] + [
-        torch.float32
-    ] * 2
+    single, double = [torch.float32] * 2, [torch.float64] * 2
+    assert [tensor.dtype for tensor in ours] == [*single, *double, dtype, *single]
     assert error(ours.pop(4), exact.pop(4)) < bound  # the gradient of y is rounded to y's type
     assert [place for place in range(6) if not error(ours[place], exact[place]) < 1e-5] == []
 

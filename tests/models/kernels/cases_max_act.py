@@ -9,83 +9,47 @@ from torch.testing import assert_close
 
 from models.kernels import tiles
 from models.kernels.max_act import max_act
-from models.layers.edge_conv import EdgeConv
-from models.rows import CloudRows, Edges, flat_index
-from tests.models.layers.published_formulation import edge_conv, exact_knn
+from models.rows import Edges
+from tests.models.layers.edge_conv_step import NAMES, B, K, N, assert_same, fused, make, published, run
+from tests.models.layers.published_formulation import exact_knn
 
-B, N, C, K = 2, 11, 5, 4
-NAMES = ("output", "grad_x", "grad_weight", "grad_scale", "grad_shift", "mean", "var", "batches")
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 pytestmark = pytest.mark.usefixtures("by_kernels")
-
-
-def make(device, width, offset=0.0):
-    """Make a layer with scales of both signs, an input, and a direction in which to take gradients."""
-    layer = EdgeConv(C, width).double()
-    with torch.no_grad():
-        for tensor in (layer[1].weight, layer[1].bias, layer[1].running_mean):
-            tensor.copy_(torch.randn(width))
-        layer[1].running_var.copy_(torch.rand(width) + 0.5)
-    x = torch.randn(B, N, C, dtype=torch.float64) + offset
-    return layer.to(device), x.to(device), torch.randn(B, N, width, dtype=torch.float64, device=device)
-
-
-def fused(layer, x, index):
-    return layer(x.flatten(0, 1), flat_index(index), CloudRows([N] * B)).unflatten(0, (B, N))
-
-
-def published(layer, x, index):
-    return edge_conv(x, index, layer)
-
-
-def run(function, layer, x, index, direction):
-    """Return everything that a training step uses of the layer, by name."""
-    layer, x = copy.deepcopy(layer), x.clone().requires_grad_()
-    out = function(layer, x, index)
-    (out * direction).sum().backward()
-    gradients = [x.grad, layer[0].weight.grad, layer[1].weight.grad, layer[1].bias.grad]
-    return dict(zip(NAMES, [out.detach(), *gradients, *layer.buffers()], strict=True))
 
 
 def error(ours, exact):
     return ((ours.double() - exact).norm() / exact.norm()).item()
 
 
-def assert_same(layer, x, index, direction, skip=()):
-    ours, theirs = run(fused, layer, x, index, direction), run(published, layer, x, index, direction)
-    for name in set(NAMES) - set(skip):
-        assert_close(ours[name], theirs[name], **EXACT, msg=lambda text, name=name: f"{name}: {text}")
-
-
 @pytest.mark.parametrize("width, training", [(7, True), (64, False), (300, True)])
 def test_equals_the_published_formulation(device, width, training):
-    layer, x, direction = make(device, width)
+    layer, x, direction = make(width, device=device)
     assert_same(layer.train(training), x, exact_knn(x, K), direction)
 
 
 @pytest.mark.parametrize("k, offset", [(1, 0.0), (N, 10.0)])
 def test_equals_it_with_one_or_all_neighbours_and_far_from_the_origin(device, k, offset):
-    layer, x, direction = make(device, 7, offset)
+    layer, x, direction = make(7, offset, device)
     assert_same(layer, x, exact_knn(x, k), direction)
 
 
 def test_equals_it_where_a_scale_is_zero(device):
-    layer, x, direction = make(device, 7)
+    layer, x, direction = make(7, device=device)
     with torch.no_grad():
         layer[1].weight[2] = 0
     assert_same(layer, x, exact_knn(x, K).flip(-1), direction)  # the first of the list is not the nearest
 
 
 def test_duplicate_points_leave_the_parameters_gradients_as_they_are(device):
-    layer, x, direction = make(device, 7)
+    layer, x, direction = make(7, device=device)
     x[:, 4:8] = x[:, :1]
     # which of several equal points receives the gradient is a free choice
     assert_same(layer, x, exact_knn(x, K), direction, skip=["grad_x"])
 
 
 def test_float32_is_within_1e_4_far_from_the_origin(device):
-    layer, x, direction = make(device, 32, 10.0)
+    layer, x, direction = make(32, 10.0, device)
     x, index = x.float().double(), exact_knn(x, K)
     exact = run(published, layer, x, index, direction)
     single = run(fused, copy.deepcopy(layer).float(), x.float(), index, direction.float())
@@ -93,7 +57,7 @@ def test_float32_is_within_1e_4_far_from_the_origin(device):
 
 
 def test_under_autocast_only_the_edges_are_bfloat16(device):
-    layer, x, direction = make(device, 32)
+    layer, x, direction = make(32, device=device)
     index = exact_knn(x, K)
     exact = run(published, layer, x, index, direction)
     with torch.autocast(device.type, torch.bfloat16):  # the backward pass too, though torch advises against it
@@ -104,7 +68,7 @@ def test_under_autocast_only_the_edges_are_bfloat16(device):
 
 
 def test_two_runs_give_the_same_bits(device):
-    layer, x, direction = make(device, 16)
+    layer, x, direction = make(16, device=device)
     index = exact_knn(x, K)
     layer, x, direction = layer.float(), x.float(), direction.float()
     first, second = (run(fused, layer, x, index, direction) for _ in range(2))
@@ -112,14 +76,14 @@ def test_two_runs_give_the_same_bits(device):
 
 
 def test_inference_gives_the_same_output(device):
-    layer, x, _ = make(device, 7)
+    layer, x, _ = make(7, device=device)
     index = exact_knn(x, K)
     with torch.inference_mode():
         assert_close(fused(layer.eval(), x, index), published(layer, x, index), **EXACT)
 
 
 def test_checkpoints_give_the_same_gradients(device):
-    layer, x, direction = make(device, 7)
+    layer, x, direction = make(7, device=device)
     index = exact_knn(x, K)
     plain = run(fused, layer, x, index, direction)
     for reentrant in (False, True):
@@ -133,7 +97,7 @@ def test_checkpoints_give_the_same_gradients(device):
 
 
 def test_one_sort_serves_a_backward_pass(device, monkeypatch):
-    layer, x, direction = make(device, 7)
+    layer, x, direction = make(7, device=device)
     index, calls, sort = exact_knn(x, K), [], torch.sort
     monkeypatch.setattr(torch, "sort", lambda *args, **options: calls.append(1) or sort(*args, **options))
     with torch.no_grad():

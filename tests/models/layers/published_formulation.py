@@ -19,8 +19,7 @@ def edge_features(x: Tensor, index: Tensor) -> Tensor:
 
 def edge_conv(x: Tensor, index: Tensor, layer: nn.Sequential) -> Tensor:
     """Compute max over K of LeakyReLU(BatchNorm(conv(edges))). Shape: (B, N, C) -> (B, N, D)."""
-    edges = F.leaky_relu(layer[1](layer[0](edge_features(x, index))), 0.2)
-    return edges.max(dim=-1).values.transpose(1, 2)
+    return stacked_edge_convs(x, index, (layer,))
 
 
 def exact_knn(x: Tensor, k: int) -> Tensor:
@@ -44,7 +43,7 @@ def dgcnn_seg(points: Tensor, encoder: nn.Module) -> Tensor:
     matrix = transform(points, encoder)
     x, levels = points @ matrix, []
     for layers in ((encoder.conv1, encoder.conv2), (encoder.conv3, encoder.conv4), (encoder.conv5,)):
-        x = stacked_edge_convs(x, encoder.k, layers)
+        x = stacked_edge_convs(x, exact_knn(x.detach(), encoder.k), layers)
         levels.append(x)
     return pointwise(torch.cat(levels, dim=-1), encoder.conv6).max(dim=1).values
 
@@ -52,16 +51,16 @@ def dgcnn_seg(points: Tensor, encoder: nn.Module) -> Tensor:
 def transform(points: Tensor, encoder: nn.Module) -> Tensor:
     """Compute the alignment matrices (B, 3, 3) of the part-segmentation encoder."""
     net = encoder.transform_net
-    x = stacked_edge_convs(points, encoder.k, (net.conv1, net.conv2))
+    x = stacked_edge_convs(points, exact_knn(points.detach(), encoder.k), (net.conv1, net.conv2))
     x = pointwise(x, net.conv3).max(dim=1).values
     x = F.leaky_relu(net.bn3(net.linear1(x)), 0.2)
     x = F.leaky_relu(net.bn4(net.linear2(x)), 0.2)
     return net.transform(x).unflatten(-1, (3, 3))
 
 
-def stacked_edge_convs(x: Tensor, k: int, layers: Sequence[nn.Sequential]) -> Tensor:
+def stacked_edge_convs(x: Tensor, index: Tensor, layers: Sequence[nn.Sequential]) -> Tensor:
     """Convolve all edges, layer after layer, and take the maximum over K. Shape: (B, N, C) -> (B, N, D)."""
-    edges = edge_features(x, exact_knn(x.detach(), k))
+    edges = edge_features(x, index)
     for layer in layers:
         edges = F.leaky_relu(layer[1](layer[0](edges)), 0.2)
     return edges.max(dim=-1).values.transpose(1, 2)

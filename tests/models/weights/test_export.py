@@ -11,18 +11,13 @@ from torch.testing import assert_close
 from models.encoders.registry import ENCODERS, build_encoder
 from models.layers.neighbours import knn
 from models.weights.export import export_encoder, neighbour_rows, plain_encoder
+from tests.support.random_norms import randomise_norms
 
 
 def trained(name, k=5, dtype=torch.float64):
     """Build an encoder in eval mode whose BatchNorms have scales of both signs and moved statistics."""
     torch.manual_seed(0)
-    encoder = build_encoder(name, k).to(dtype).eval()
-    for norm in encoder.modules():
-        if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            nn.init.normal_(norm.weight)
-            nn.init.normal_(norm.bias)
-            norm.running_mean.normal_(std=0.1)
-            norm.running_var.uniform_(0.5, 2)
+    encoder = randomise_norms(build_encoder(name, k).to(dtype).eval())
     if name == "dgcnn_seg":
         nn.init.normal_(encoder.transform_net.transform.weight, std=0.01)
     return encoder

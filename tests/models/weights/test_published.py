@@ -13,6 +13,7 @@ from models.losses.nt_xent import nt_xent
 from models.rows import flat_index
 from models.weights.published import export_state, import_state, load_encoder
 from models.weights.weight_file import read_weights
+from tests.support.light_runs import same
 
 
 def load_golden(shared, name):
@@ -102,27 +103,22 @@ def test_round_trip_keeps_every_tensor_and_k(tmp_path, name):
     torch.save(export_state(encoder, name, head, k=7), tmp_path / "best_model.pth")
     loaded = load_encoder(tmp_path / "best_model.pth")
     assert (loaded.name, loaded.stored_k, loaded.report.head != []) == (name, 7, True)
-    for a, b in zip(encoder.state_dict().values(), loaded.encoder.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
+    assert same(encoder.state_dict(), loaded.encoder.state_dict())
 
 
-def test_another_model_is_refused(tmp_path):
-    torch.save(export_state(build_encoder("pointnet"), "pointnet"), tmp_path / "p.pth")
-    with pytest.raises(ValueError, match="weights of pointnet, not of --model dgcnn"):
-        load_encoder(tmp_path / "p.pth", "dgcnn")
-
-
-@pytest.mark.parametrize("change", ["missing", "unexpected", "reshaped", "alias"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("conv3.0.weight"),
+        lambda state: state.update({"conv6.0.weight": torch.zeros(3)}),
+        lambda state: state.update({"conv5.0.weight": torch.zeros(1024, 511, 1)}),
+        lambda state: state.update({"bn2.bias": state["bn2.bias"] + 1}),
+    ],
+    ids=["missing", "unexpected", "reshaped", "alias"],
+)
 def test_a_state_that_does_not_fit_is_refused(tmp_path, change):
     state = export_state(build_encoder("dgcnn"), "dgcnn")
-    if change == "missing":
-        del state["conv3.0.weight"]
-    elif change == "unexpected":
-        state["conv6.0.weight"] = torch.zeros(3)
-    elif change == "reshaped":
-        state["conv5.0.weight"] = torch.zeros(1024, 511, 1)
-    else:
-        state["bn2.bias"] = state["bn2.bias"] + 1
+    change(state)
     torch.save(state, tmp_path / "bad.pth")
     with pytest.raises(ValueError, match="bad.pth"):
         load_encoder(tmp_path / "bad.pth")
@@ -132,11 +128,6 @@ def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(ValueError, match="cut.pth is damaged"):
         load_encoder(tmp_path / "cut.pth")
-
-
-def test_a_missing_file_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none.pth"):
-        load_encoder(tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from models.weights.weight_file import check_tensors, read_weights, unwrap
+from tests.support.damage import flip
+from tests.support.light_runs import same
 
 
 @pytest.fixture
@@ -16,14 +18,8 @@ def path(tmp_path):
     return tmp_path / "weights.pth"
 
 
-def flip(path, position):
-    content = bytearray(path.read_bytes())
-    content[position] ^= 1
-    path.write_bytes(bytes(content))
-
-
 def test_a_flipped_byte_of_a_tensor_is_found_though_torch_loads_it(path):
-    flip(path, path.read_bytes().index(torch.arange(1000.0).numpy().tobytes()) + 2000)
+    flip(path.read_bytes().index(torch.arange(1000.0).numpy().tobytes()) + 2000)(path)
     assert not torch.equal(torch.load(path, weights_only=True)["a"], torch.arange(1000.0))
     with pytest.raises(ValueError, match=r"weights\.pth is damaged .*CRC-32 for file .*; take another copy of it"):
         read_weights(path)
@@ -31,15 +27,13 @@ def test_a_flipped_byte_of_a_tensor_is_found_though_torch_loads_it(path):
 
 def test_a_flipped_byte_between_records_changes_nothing(path):
     padding = path.read_bytes().index(b"ZZZZ")  # the padding by which torch aligns tensors
-    flip(path, padding + 1)
+    flip(padding + 1)(path)
     assert torch.equal(read_weights(path)["a"], torch.arange(1000.0))
 
 
 def test_a_record_that_a_flipped_bit_marks_as_a_folder_is_refused_for_torch_would_not_read_it(path):
     entry = path.read_bytes().index(b"PK\x01\x02", path.read_bytes().index(b"PK\x01\x02") + 4)
-    content = bytearray(path.read_bytes())
-    content[entry + 38] |= 0x10
-    path.write_bytes(bytes(content))
+    flip(entry + 38, bit=0x10)(path)
     with pytest.raises(ValueError, match=r"weights\.pth .*marked as a folder"):
         read_weights(path)
 
@@ -84,13 +78,11 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_no_tensor(tmp_path):
     torch.save(original, path)
     content = path.read_bytes()
     for position in range(0, len(content), 5):
-        damaged = bytearray(content)
-        damaged[position] ^= 1 << position % 8
-        path.write_bytes(bytes(damaged))
+        path.write_bytes(content)
+        flip(position, bit=1 << position % 8)(path)
         with contextlib.suppress(ValueError):
             state = read_weights(path)
-            assert state.keys() == original.keys()
-            assert all(torch.equal(state[key], original[key]) for key in original), position
+            assert same(state, original), position
 
 
 @pytest.mark.parametrize(

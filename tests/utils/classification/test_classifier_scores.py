@@ -1,5 +1,3 @@
-"""Votes of a classifier over scaled copies of a cloud."""
-
 import numpy as np
 import pytest
 import torch

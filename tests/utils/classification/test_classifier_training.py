@@ -1,5 +1,3 @@
-"""How long an epoch of a fine-tuning is."""
-
 from dataclasses import asdict, replace
 
 import pytest

@@ -1,5 +1,3 @@
-"""Which labelled clouds are trained on, and which choose the epoch."""
-
 import itertools
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Recipes of fine-tuning: their constants, and flags that override them."""
-
 from dataclasses import asdict
 
 import pytest

@@ -1,4 +1,4 @@
-"""Cached features: computed once, equal bit by bit, never those of another encoder, cloud or setting."""
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,16 +6,14 @@ import torch
 from torch import nn
 
 from models.encoders.dgcnn import DGCNN
-from models.encoders.registry import build_encoder
-from models.weights.published import export_state
 from scripts import eval_svm, plot_tsne
+from tests.support.damage import cut, flip
+from tests.support.entry_programs import write_encoder
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40
 from utils.evaluation import feature_cache
 from utils.evaluation.feature_cache import FeatureCache
 from utils.evaluation.features import extract_features
-from utils.run.folder import RunSettings, open_run
 from utils.run.names import FEATURES_FOLDER
-from utils.settings import record
 
 
 class Counting(nn.Module):
@@ -47,11 +45,11 @@ def extract(folder, encoder, points, lines=None, **options):
 
 
 def one_file(folder):
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.npy")
     return path
 
 
-def test_the_second_time_the_encoder_does_not_run_and_features_are_equal_bit_by_bit(tmp_path, encoder):
+def test_the_second_time_features_are_read_from_an_array_of_numpys_and_equal_bit_by_bit(tmp_path, encoder):
     lines = []
     first = extract(tmp_path / "new", encoder, clouds(), lines)
     second = extract(tmp_path / "new", encoder, torch.from_numpy(clouds()), lines)
@@ -60,6 +58,7 @@ def test_the_second_time_the_encoder_does_not_run_and_features_are_equal_bit_by_
     assert first.dtype == second.dtype == plain.dtype == np.float32
     assert first.tobytes() == second.tobytes() == plain.tobytes()
     assert lines == [f"features read from {one_file(tmp_path / 'new')}"]
+    assert np.array_equal(np.load(one_file(tmp_path / "new")), plain)
 
 
 def test_without_a_folder_nothing_is_kept(encoder, tmp_path, monkeypatch):
@@ -70,26 +69,24 @@ def test_without_a_folder_nothing_is_kept(encoder, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def change_weight(encoder):
+def with_the_next_weight():
+    encoder = Counting()
     with torch.no_grad():
         encoder.linear.weight[0, 0] = encoder.linear.weight[0, 0].nextafter(torch.tensor(1.0))
+    return encoder
 
 
 @pytest.mark.parametrize(
-    "change", [change_weight, lambda encoder: setattr(encoder, "scale", 2.0)], ids=["weight", "setting"]
+    "builders",
+    [(Counting, with_the_next_weight), (Counting, lambda: Counting(2.0)), (partial(DGCNN, 3, 8), partial(DGCNN, 5, 8))],
+    ids=["weight", "setting", "k"],
 )
-def test_another_encoder_is_run(tmp_path, encoder, change):
-    extract(tmp_path, encoder, clouds())
-    change(encoder)
-    assert np.array_equal(extract(tmp_path, encoder, clouds()), extract_features(encoder, clouds()))
-    assert len(encoder.seen) == 3 * 7
-
-
-def test_another_k_gives_other_features(tmp_path):
-    for k in (3, 5):
+def test_another_encoder_is_run(tmp_path, builders):
+    for build in builders:
         torch.manual_seed(0)
-        encoder = DGCNN(k, emb_dims=8)
+        encoder = build()
         assert np.array_equal(extract(tmp_path, encoder, clouds()), extract_features(encoder, clouds()))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_other_code_of_the_models_runs_the_encoder(tmp_path, encoder, monkeypatch):
@@ -116,27 +113,16 @@ def test_batches_of_another_size_which_round_differently_are_run(tmp_path, encod
     assert len(encoder.seen) == 14
 
 
-@pytest.mark.parametrize("place", [0, 40, 100, 200, -40, -1])
-def test_a_damaged_file_is_said_to_be_and_computed_again(tmp_path, encoder, place):
+@pytest.mark.parametrize("damage", [*map(flip, (0, 40, 100, 200, -40, -1)), *map(cut, (0, 10, 150))])
+def test_a_damaged_or_cut_file_is_said_to_be_and_computed_again(tmp_path, encoder, damage):
     plain = extract(tmp_path, encoder, clouds())
     path, lines = one_file(tmp_path), []
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
+    damage(path)
     assert np.array_equal(extract(tmp_path, encoder, clouds(), lines), plain)
     assert lines == [f"warning: {path} is damaged; computing its features again"]
     assert np.array_equal(extract(tmp_path, encoder, clouds(), lines), plain)
     assert len(encoder.seen) == 14
     assert len(lines) == 2
-
-
-@pytest.mark.parametrize("length", [0, 10, 150])
-def test_a_file_cut_short_is_computed_again(tmp_path, encoder, length):
-    plain = extract(tmp_path, encoder, clouds())
-    path = one_file(tmp_path)
-    path.write_bytes(path.read_bytes()[:length])
-    assert np.array_equal(extract(tmp_path, encoder, clouds()), plain)
-    assert len(encoder.seen) == 14
 
 
 def test_features_of_others_under_the_same_name_are_not_taken(tmp_path, encoder):
@@ -145,15 +131,6 @@ def test_features_of_others_under_the_same_name_are_not_taken(tmp_path, encoder)
     extract(tmp_path / "other", encoder, clouds(2))
     one_file(tmp_path / "other").replace(mine)
     assert np.array_equal(extract(tmp_path, encoder, clouds()), extract_features(encoder, clouds()))
-
-
-def test_a_file_is_an_array_as_numpy_reads_it(tmp_path, encoder):
-    assert np.array_equal(np.load(one_file_after(tmp_path, encoder)), extract_features(encoder, clouds()))
-
-
-def one_file_after(folder, encoder):
-    extract(folder, encoder, clouds())
-    return one_file(folder)
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning_only(tmp_path, encoder):
@@ -191,14 +168,12 @@ def test_the_flag_names_the_folder_and_by_default_the_run_does(flag, checkpoint,
 def test_two_programs_never_run_an_encoder_twice_on_the_same_cloud(tmp_path, monkeypatch):
     shards = write_modelnet40(tmp_path / "data")
     write_h5(shards / "ply_data_test1.h5", **labelled([0, 1, 2, 2], seed=70))  # t-SNE needs more than three
-    folder = tmp_path / "run" / "models"
-    folder.mkdir(parents=True)
-    torch.save(export_state(build_encoder("dgcnn", k=7), "dgcnn", k=7), folder / "best_model.pth")
+    checkpoint = write_encoder(tmp_path / "run" / "models" / "best_model.pth", k=7)
     ran = []
     forward = DGCNN.forward
     monkeypatch.setattr(DGCNN, "forward", lambda self, points: ran.append(len(points)) or forward(self, points))
     data = ["--data_root", str(tmp_path / "data"), "--num_points", "61", "--device", "cpu", "--seed", "1"]
-    pretrained = ["--model_path", str(folder / "best_model.pth"), *data]
+    pretrained = ["--model_path", str(checkpoint), *data]
     shared = ["--feature_cache", str(tmp_path / "run" / FEATURES_FOLDER)]
     eval_svm.main(eval_svm.parse_args(pretrained))
     eval_svm.main(eval_svm.parse_args(["--random_init", "--k", "7", *data, *shared]))
@@ -210,11 +185,3 @@ def test_two_programs_never_run_an_encoder_twice_on_the_same_cloud(tmp_path, mon
     assert sum(ran) == 3 * 13
     eval_svm.main(eval_svm.parse_args([*pretrained, "--feature_cache", "off"]))
     assert sum(ran) == 4 * 13
-
-
-def test_a_run_that_is_overwritten_keeps_no_features(tmp_path, encoder):
-    (tmp_path / "last.pt").write_bytes(b"")
-    extract(tmp_path / FEATURES_FOLDER, encoder, clouds())
-    with open_run(RunSettings(output_dir=str(tmp_path), exp_name="", overwrite=True), record()):
-        pass
-    assert list((tmp_path / FEATURES_FOLDER).iterdir()) == []

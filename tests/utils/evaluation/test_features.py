@@ -1,8 +1,7 @@
-"""Feature extraction: order, modes, errors that name a cloud."""
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 from torch.testing import assert_close
 
@@ -36,49 +35,30 @@ def test_rows_come_in_the_order_of_the_clouds_whatever_the_batch_size():
         assert_close(row, extract_features(encoder, cloud[None])[0], rtol=1e-5, atol=1e-5)
 
 
-def test_tensors_and_arrays_give_the_same_features():
-    encoder, points = Extent(), clouds()
-    assert np.array_equal(extract_features(encoder, points), extract_features(encoder, torch.from_numpy(points)))
-
-
-def test_statistics_are_not_updated():
-    encoder = Extent().train()
-    extract_features(encoder, clouds())
-    assert encoder.norm.num_batches_tracked == 0
-
-
-def test_each_module_is_put_back_into_its_own_mode():
-    encoder = nn.Sequential(Extent(), nn.Dropout()).train()
-    encoder[0].norm.eval()
-    extract_features(encoder, clouds())
-    assert [module.training for module in (encoder, encoder[0], encoder[0].norm, encoder[1])] == [
-        True,
-        True,
-        False,
-        True,
-    ]
-
-
-def test_modes_are_put_back_after_an_error_too():
-    encoder, points = Extent().train(), clouds()
-    points[3, :, 0] = 0.5
-    with pytest.raises(ValueError, match="cloud 3"):
+@pytest.mark.parametrize("failure", [None, "cloud 3"])
+def test_statistics_gradients_and_each_modules_own_mode_are_as_before_after_an_error_too(failure):
+    encoder, points = nn.Sequential(Extent(), nn.Dropout()).train(), clouds()
+    encoder[1].eval()
+    if failure:
+        points[3, :, 0] = 0.5
+    with pytest.raises(ValueError, match=failure) if failure else nullcontext():
         extract_features(encoder, points)
-    assert encoder.training
-    assert encoder.norm.training
+    assert [module.training for module in (encoder, encoder[0], encoder[0].norm, encoder[1])] == [True] * 3 + [False]
+    assert encoder[0].norm.num_batches_tracked == 0
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in encoder.parameters())
 
 
-def test_a_non_finite_feature_names_its_cloud():
+@pytest.mark.parametrize(
+    "where, value, fault",
+    [
+        (np.s_[5:, :, 0], 0.5, "cloud 5 has a feature that is not finite"),
+        (np.s_[4, 2, 1], np.inf, "cloud 4 has a point that is not finite"),
+    ],
+)
+def test_what_is_not_finite_names_its_cloud(where, value, fault):
     points = clouds()
-    points[5, :, 0] = points[6, :, 0] = 0.5
-    with pytest.raises(ValueError, match="^cloud 5 has a feature that is not finite"):
-        extract_features(Extent(), points, batch_size=2)
-
-
-def test_a_non_finite_point_names_its_cloud():
-    points = clouds()
-    points[4, 2, 1] = np.inf
-    with pytest.raises(ValueError, match="^cloud 4 has a point that is not finite"):
+    points[where] = value
+    with pytest.raises(ValueError, match=f"^{fault}"):
         extract_features(Extent(), points, batch_size=2)
 
 
@@ -91,12 +71,6 @@ def test_an_error_of_the_encoder_names_the_clouds_of_its_batch():
 def test_arrays_that_are_no_clouds_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected clouds \(M, N, 3\)"):
         extract_features(Extent(), np.zeros(shape, dtype=np.float32))
-
-
-def test_features_need_no_gradient_and_leave_none():
-    encoder = build_encoder("pointnet")
-    extract_features(encoder, clouds())
-    assert all(parameter.grad is None and parameter.requires_grad for parameter in encoder.parameters())
 
 
 @pytest.mark.parametrize("view", [lambda a: a[..., ::-1], lambda a: a[:, ::-2], lambda a: a.astype(">f8")])

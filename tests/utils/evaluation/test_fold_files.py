@@ -1,5 +1,3 @@
-"""Few-shot folds in JSON files."""
-
 import json
 
 import numpy as np
@@ -70,19 +68,14 @@ def test_only_the_splits_that_folds_name_are_needed(tmp_path):
         ({"query": {"train": 3}}, "query holds something else than lists of whole numbers"),
         ({"num_clouds": {"train": "8"}}, "expected num_clouds to be sizes by split"),
         ({"labels": [0, 1]}, "expected an object of support, query and"),
+        *((content, r"fold\.json") for content in ("{", "[1]", '{"support": {"train": [0]}}', "\x80\x02}q\x00")),
     ],
 )
 def test_a_fold_at_fault_is_refused_with_its_name(change, expected, tmp_path):
-    path = write(tmp_path, SOUND | change)
+    path = write(tmp_path, SOUND | change if isinstance(change, dict) else change)
     with pytest.raises(ValueError, match=expected) as refused:
         episode_of(path)
     assert str(path) in str(refused.value)
-
-
-@pytest.mark.parametrize("content", ["{", "[1]", '{"support": {"train": [0]}}', "\x80\x02}q\x00"])
-def test_what_is_no_fold_is_refused(content, tmp_path):
-    with pytest.raises(ValueError, match=r"fold\.json"):
-        read_folds(write(tmp_path, content))
 
 
 def test_an_empty_folder_is_told(tmp_path):

@@ -1,5 +1,3 @@
-"""Result files: complete, valid JSON, whole or absent."""
-
 import json
 import os
 import shlex
@@ -18,25 +16,14 @@ RECORD = make_record(RESULT, dataset="toy", split="test", variant=None, k=15)
 
 def test_a_record_holds_the_score_and_every_constant():
     assert RECORD == {
-        "task": "linear_svm",
-        "protocol": "published",
-        "dataset": "toy",
-        "split": "test",
-        "accuracy": 0.75,
-        "mean_class_accuracy": (1 + 0.5 + 1) / 3,
-        "c": 0.1,
-        "grid": [0.1, 1.0],
-        "variant": None,
-        "k": 15,
+        **{"task": "linear_svm", "protocol": "published", "dataset": "toy", "split": "test", "variant": None, "k": 15},
+        **{"accuracy": 0.75, "mean_class_accuracy": (1 + 0.5 + 1) / 3, "c": 0.1, "grid": [0.1, 1.0]},
     }
 
 
-def test_a_result_line_can_be_found_and_split():
-    line = result_line(RECORD)
-    assert line.startswith("result task=linear_svm protocol=published dataset=toy split=test c=0.1 accuracy=0.7500 ")
-
-
-def test_a_constants_line_names_every_constant():
+def test_a_result_line_can_be_found_and_split_and_a_constants_line_names_every_constant():
+    start = "result task=linear_svm protocol=published dataset=toy split=test c=0.1 accuracy=0.7500 "
+    assert result_line(RECORD).startswith(start)
     assert constants_line(RESULT) == "published: c 0.1, grid [0.1 1]"
 
 

@@ -34,11 +34,8 @@ def test_loss_curves_hold_every_held_out_figure_whatever_the_task():
     assert "part segmentation" in held_out.get_ylabel()
 
 
-def test_loss_curves_of_a_run_without_held_out_data_have_no_empty_panel():
+def test_loss_curves_without_held_out_data_have_no_empty_panel_and_those_of_no_epoch_are_refused():
     assert len(curve_plots.loss_curves(RECORDS[:1]).axes) == 1
-
-
-def test_loss_curves_of_no_epoch_are_refused():
     with pytest.raises(ValueError, match="no epoch"):
         curve_plots.loss_curves([])
 
@@ -108,7 +105,7 @@ def test_samples_are_a_function_of_the_seed(tmp_path):
     assert not np.array_equal(one, other)
 
 
-def test_tsne_keeps_two_clusters_apart():
+def test_tsne_keeps_two_clusters_apart_and_refuses_three_rows():
     rng = np.random.default_rng(0)
     centre = np.repeat(np.eye(2, 11), 7, axis=0)
     points = tsne_map(centre + 0.01 * rng.normal(size=centre.shape), seed=3)
@@ -116,9 +113,6 @@ def test_tsne_keeps_two_clusters_apart():
     within = max(np.ptp(first, axis=0).max(), np.ptp(second, axis=0).max())
     assert points.shape == (14, 2)
     assert np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) > within
-
-
-def test_tsne_of_three_rows_is_refused():
     with pytest.raises(ValueError, match="at least 4"):
         tsne_map(np.eye(3))
 

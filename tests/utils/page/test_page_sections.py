@@ -1,13 +1,12 @@
 import base64
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from tests.support import run_folders
 from utils.page import page_sections
-from utils.run.folder import RunSettings, open_run
-from utils.settings import record as settings_record
 
 
 def decode(encoded):
@@ -27,24 +26,14 @@ def test_a_section_is_absent_with_its_file(tmp_path, name):
     assert missing == {names[name]}
 
 
-def test_a_folder_with_nothing_to_show_is_refused_with_all_that_was_looked_for(tmp_path):
+def test_a_folder_that_is_missing_or_has_nothing_to_show_is_refused_with_all_that_was_looked_for(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
+        page_sections.read_run(tmp_path / "nowhere")
     (tmp_path / "metrics.jsonl").write_text("")  # of a run in its first epoch
     (tmp_path / "config.json").write_text('{"flags": {}}')
     with pytest.raises(FileNotFoundError, match="nothing to show") as caught:
         page_sections.read_run(tmp_path)
     assert all(file in str(caught.value) for file, _ in page_sections.READERS.values())
-
-
-def test_a_run_that_is_overwritten_shows_nothing_of_the_one_before(tmp_path):
-    folder = run_folders.write_run(tmp_path / "run")
-    settings = RunSettings(exp_name="run", output_dir=str(tmp_path), overwrite=True)
-    with open_run(settings, settings_record(settings)), pytest.raises(FileNotFoundError, match="nothing to show"):
-        page_sections.read_run(folder)
-
-
-def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
-        page_sections.read_run(tmp_path / "nowhere")
 
 
 def test_origin_joins_the_sessions_of_a_resumed_run(tmp_path):
@@ -56,23 +45,19 @@ def test_origin_joins_the_sessions_of_a_resumed_run(tmp_path):
 
 
 def test_curves_keep_five_digits_and_have_null_where_an_epoch_has_no_figure_or_no_number(tmp_path):
-    run_folders.write_metrics(
-        tmp_path, {"epoch": 0, "loss/a": 1.23456789, "lr": float("nan")}, {"epoch": 2, "svm/b": 1.0}
-    )
+    epochs = {"epoch": 0, "loss/a": 1.23456789, "lr": float("nan")}, {"epoch": 2, "svm/b": 1.0}
+    run_folders.write_metrics(tmp_path, *epochs)
     assert page_sections.read_curves(tmp_path) == {
         "epoch": [0, 2],
         "series": {"loss/a": [1.2346, None], "lr": [None, None], "svm/b": [None, 1.0]},
     }
 
 
-def test_confusion_counts_true_classes_in_rows(tmp_path):
+def test_confusion_counts_true_classes_in_rows_and_more_than_255_of_a_kind(tmp_path):
     run_folders.write_predictions(tmp_path)
     content = page_sections.read_confusion(tmp_path)
     assert decode(content["counts"]).reshape(3, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
     assert content["classes"] == list(run_folders.CLASSES)
-
-
-def test_more_than_255_of_a_kind_are_counted_too(tmp_path):
     run_folders.write_predictions(tmp_path, label=np.zeros(70001, np.int64), predicted=np.zeros(70001, np.int64))
     assert decode(page_sections.read_confusion(tmp_path)["counts"])[0] == 70001
 
@@ -113,33 +98,19 @@ def test_reports_are_all_json_files_with_results_and_no_others(tmp_path):
     assert [report["file"] for report in page_sections.read_reports(tmp_path)] == ["results.json", "svm.json"]
 
 
-def save_one_array(folder):
-    with (folder / "tsne.npz").open("wb") as stream:
-        np.save(stream, np.zeros(3))
-
-
+NONE = np.zeros(0, np.int64)
 FAULTS = {
-    "predictions.npz: a class too many": lambda folder: run_folders.write_predictions(
-        folder, label=np.array([0, 1, 2, 3, 0])
-    ),
-    "predictions.npz: a negative class": lambda folder: run_folders.write_predictions(
-        folder, predicted=-np.ones(5, np.int64)
-    ),
-    "predictions.npz: lengths differ": lambda folder: run_folders.write_predictions(folder, label=np.array([0])),
-    "predictions.npz: numbers for names": lambda folder: run_folders.write_predictions(
-        folder, class_names=np.arange(3)
-    ),
-    "predictions.npz: no prediction": lambda folder: run_folders.write_predictions(
-        folder, label=np.zeros(0, np.int64), predicted=np.zeros(0, np.int64)
-    ),
-    "tsne.npz: three columns": lambda folder: run_folders.write_tsne(folder, xy=np.zeros((13, 3))),
-    "tsne.npz: not finite": lambda folder: run_folders.write_tsne(folder, xy=np.full((13, 2), np.nan)),
-    "tsne.npz: an array is missing": lambda folder: run_folders.write_tsne(folder, label=None),
-    "part_clouds.npz: an unknown part": lambda folder: run_folders.write_parts(folder, label=np.full((5, 31), 4)),
-    "part_clouds.npz: fewer points": lambda folder: run_folders.write_parts(folder, points=np.zeros((5, 30, 3))),
+    "predictions.npz: a class too many": partial(run_folders.write_predictions, label=np.array([0, 1, 2, 3, 0])),
+    "predictions.npz: a negative class": partial(run_folders.write_predictions, predicted=-np.ones(5, np.int64)),
+    "predictions.npz: lengths differ": partial(run_folders.write_predictions, label=np.array([0])),
+    "predictions.npz: numbers for names": partial(run_folders.write_predictions, class_names=np.arange(3)),
+    "predictions.npz: no prediction": partial(run_folders.write_predictions, label=NONE, predicted=NONE),
+    "tsne.npz: three columns": partial(run_folders.write_tsne, xy=np.zeros((13, 3))),
+    "tsne.npz: not finite": partial(run_folders.write_tsne, xy=np.full((13, 2), np.nan)),
+    "tsne.npz: an array is missing": partial(run_folders.write_tsne, label=None),
+    "part_clouds.npz: an unknown part": partial(run_folders.write_parts, label=np.full((5, 31), 4)),
+    "part_clouds.npz: fewer points": partial(run_folders.write_parts, points=np.zeros((5, 30, 3))),
     "part_clouds.npz: damaged": lambda folder: (folder / "part_clouds.npz").write_bytes(b"PK\x03\x04 damaged"),
-    "tsne.npz: empty": lambda folder: (folder / "tsne.npz").write_bytes(b""),
-    "tsne.npz: one array alone": save_one_array,
     "tsne.npz: pickled": lambda folder: np.savez(folder / "tsne.npz", xy=np.array([None], dtype=object)),
     "retrieval.png: a JPEG": lambda folder: (folder / "retrieval.png").write_bytes(b"\xff\xd8\xff"),
     "a.json: no JSON": lambda folder: (folder / "a.json").write_text('{"results": '),

@@ -1,5 +1,3 @@
-"""Examples of a part segmentation: the file and the picture."""
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,16 +9,19 @@ from utils.parts.part_pictures import FOREIGN, PartClouds, part_colours, part_pa
 
 
 @pytest.fixture
-def shown(tmp_path):
+def clouds(tmp_path):
+    return ShapeNetPart(write_shapenet_part(tmp_path), "trainval", num_points=41)
+
+
+@pytest.fixture
+def shown(clouds):
     """One cloud of each category of trainval, predicted wrong at point 3 of each."""
-    clouds = ShapeNetPart(write_shapenet_part(tmp_path), "trainval", num_points=41)
     predicted = clouds.part_labels.numpy().copy()
     predicted[:, 3] = 20  # airplane: parts of 11, 10, 10 and 10 points, IoU (1 + 1 + 1 + 9 / 10) / 4
     return PartClouds.first_of_each(clouds, predicted, 1)
 
 
-def test_the_first_clouds_of_each_category_are_shown(tmp_path):
-    clouds = ShapeNetPart(write_shapenet_part(tmp_path), "trainval", num_points=41)
+def test_the_first_clouds_of_each_category_are_shown(clouds):
     rows = np.arange(6)[:, None] + np.zeros((6, 41), int)
     assert PartClouds.first_of_each(clouds, rows, 1).predicted[:, 0].tolist() == [0, 1, 2]
     assert PartClouds.first_of_each(clouds, rows, 7).predicted[:, 0].tolist() == [0, 3, 1, 4, 2, 5]

@@ -1,5 +1,3 @@
-"""Runs on a CPU keep freed memory, where the C library can and the user has not chosen otherwise."""
-
 import os
 import platform
 import subprocess
@@ -34,17 +32,9 @@ def test_freed_memory_is_used_again_without_page_faults():
     assert int(faults) < 15 * 2**14
 
 
-@pytest.fixture
-def untouched(monkeypatch):
-    """Any change of the allocator fails the test."""
-    monkeypatch.setattr("ctypes.CDLL", lambda _: pytest.fail("the allocator was changed"))
-
-
 @pytest.mark.parametrize("name", ["GLIBC_TUNABLES", *NAMES])
-def test_a_users_own_setting_stands(untouched, monkeypatch, name):
+def test_on_a_gpu_nothing_happens_and_a_users_own_setting_stands(monkeypatch, name):
+    monkeypatch.setattr("ctypes.CDLL", lambda _: pytest.fail("the allocator was changed"))
+    assert not allocator.keep_freed_memory(torch.device("cuda"))
     monkeypatch.setenv(name, "131072")
     assert not allocator.keep_freed_memory(torch.device("cpu"))
-
-
-def test_on_a_gpu_nothing_happens(untouched):
-    assert not allocator.keep_freed_memory(torch.device("cuda"))

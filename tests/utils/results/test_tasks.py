@@ -9,14 +9,9 @@ CLASSIFICATION = {
     **{"val_fraction": 0.1, "steps": 4500, **vars(RECIPES["published"])},
 }
 PARTS = {
-    **{
-        "task": "part_segmentation",
-        "protocol": "all_parts",
-        "label_fraction": 1.0,
-        "selected_on": "val",
-        "epochs": 300,
-    },
-    **{"batch_size": 8, "use_sgd": True, "lr": 0.001, "momentum": 0.9, "scheduler": "cos", "dropout": 0.5},
+    **{"task": "part_segmentation", "protocol": "all_parts", "label_fraction": 1.0, "selected_on": "val"},
+    **{"epochs": 300, "batch_size": 8, "use_sgd": True, "lr": 0.001, "momentum": 0.9},
+    **{"scheduler": "cos", "dropout": 0.5},
 }
 
 

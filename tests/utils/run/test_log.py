@@ -1,5 +1,3 @@
-"""The log of a run."""
-
 import subprocess
 import sys
 
@@ -12,9 +10,8 @@ HOLD = "import sys, pathlib; from utils.run import log; it = log.RunLog(pathlib.
 
 
 def test_a_folder_belongs_to_one_training_at_a_time(tmp_path, monkeypatch):
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"1\n"
         monkeypatch.setattr(log, "CLAIM_S", 1)
         with pytest.raises(ValueError, match=r"run\.log is in use by another training"):

@@ -1,6 +1,5 @@
 """W&B by the installed wandb itself: where it cannot be reached the run continues; offline it needs no account."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import REPO
+from tests.support.light_runs import metrics
 
 # A server that says yes to a new run and goes away before or after it. The limits of utils/run/log.py are shortened.
 PROGRAM = """
@@ -37,7 +37,7 @@ else:
 import os
 os.environ["WANDB_BASE_URL"] = f"http://127.0.0.1:{server.server_port}"
 log.WANDB_START_S, log.WANDB_FINISH_S = (1 if sys.argv[2] == "at once" else 60), 2
-report = log.RunLog(Path(sys.argv[1]), wandb_mode="online", name="n")
+report = log.RunLog(Path(sys.argv[1]), wandb_mode="offline" if sys.argv[2] == "never there" else "online", name="n")
 report.metrics({"epoch": 0})
 if sys.argv[2] == "later":
     assert report._wandb is not None
@@ -49,10 +49,10 @@ report.close()
 """
 
 
-def run(folder, program, *words, **variables):
+def run(folder, gone, **variables):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), *words],
+        [sys.executable, "-c", PROGRAM, str(folder), gone],
         cwd=REPO, capture_output=True, text=True, timeout=300,
         env=clean | {"HOME": str(folder), "WANDB_SILENT": "true"} | variables,
     )  # fmt: skip
@@ -64,23 +64,11 @@ def run(folder, program, *words, **variables):
     "gone, warning", [("at once", "W&B is off for this run"), ("later", "W&B did not take the last")]
 )
 def test_a_server_that_cannot_be_reached_neither_stops_nor_holds_up_a_run(tmp_path, gone, warning):
-    assert warning in run(tmp_path, PROGRAM, gone, WANDB_API_KEY="a" * 40)
+    assert warning in run(tmp_path, gone, WANDB_API_KEY="a" * 40)
     assert "the run goes on" in (tmp_path / "run.log").read_text()
-    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
-        {"epoch": 0}, {"epoch": 1},
-    ]  # fmt: skip
-
-
-OFFLINE = """
-import sys
-from pathlib import Path
-from utils.run.log import RunLog
-report = RunLog(Path(sys.argv[1]), wandb_mode="offline", name="n")
-report.metrics({"epoch": 0})
-report.close()
-"""
+    assert metrics(tmp_path, "epoch") == [0, 1]
 
 
 def test_offline_needs_no_account(tmp_path):
-    assert "warning" not in run(tmp_path, OFFLINE)
+    assert "warning" not in run(tmp_path, "never there")
     assert list((tmp_path / "wandb").glob("offline-run-*"))

@@ -1,8 +1,7 @@
-"""What the next start does to the folder of a run."""
-
 import pytest
 
 from utils.run.folder import RunSettings, open_run
+from utils.run.names import FEATURES_FOLDER
 from utils.settings import Record
 
 
@@ -25,7 +24,9 @@ def test_what_a_kill_left_unfinished_is_removed_by_the_next_start(tmp_path, name
 def test_overwriting_removes_what_the_run_before_left_and_resuming_keeps_it(tmp_path):
     start(tmp_path)
     left = ["predictions.npz", "part_clouds.npz", "parts.png", "loss_curve.png", "results.json", "metrics.jsonl"]
-    left += ["last.pt", "previous.pt", "nonfinite.pt", "models/best_model.pth"]
+    left += ["tsne.npz", "retrieval.png"]
+    left += ["last.pt", "previous.pt", "nonfinite.pt", "models/best_model.pth", f"{FEATURES_FOLDER}/of_an_encoder.npy"]
+    (tmp_path / FEATURES_FOLDER).mkdir()
     for name in left:
         (tmp_path / name).write_bytes(b"\n")
     start(tmp_path, resume=True)

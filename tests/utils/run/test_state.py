@@ -1,5 +1,3 @@
-"""Atomic files and resumable states."""
-
 import subprocess
 
 import pytest
@@ -31,18 +29,17 @@ def test_nothing_to_resume_is_an_error_that_names_the_file(tmp_path):
         load_state(tmp_path, report=pytest.fail)
 
 
-def test_a_file_of_another_kind_is_no_state(tmp_path):
-    torch.save({"method": {}}, tmp_path / "last.pt")
-    with pytest.raises(
-        ValueError, match="no bad_samples, best, config, optimizer, progress, rng, scaler, schedule, seconds"
-    ):
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({}, r"last\.pt .* no bad_samples, best, config, optimizer, progress, rng, scaler, schedule, seconds"),
+        ({"next_epoch": 3}, r"last\.pt was written by an earlier version.*resume it with that version"),
+    ],
+)
+def test_a_file_of_another_kind_or_of_the_earlier_format_is_no_state(tmp_path, content, message):
+    torch.save({"method": {}, **content}, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=message):
         load_state(tmp_path, report=pytest.fail)
-
-
-def test_a_state_of_the_earlier_format_is_named_as_such(tmp_path):
-    torch.save({"method": {}, "next_epoch": 3}, tmp_path / "last.pt")
-    with pytest.raises(ValueError, match=r"last\.pt was written by an earlier version.*resume it with that version"):
-        load_state(tmp_path, print)
 
 
 def test_generators_go_on_where_they_were():
@@ -82,45 +79,32 @@ def state_of(step):
     return {"progress": {"step": step}, "best": 0.0, **{key: {} for key in keys}}
 
 
-def test_the_state_before_is_kept(tmp_path):
+def test_the_state_before_is_kept_and_a_sound_newest_one_stays_where_it_is(tmp_path):
     for step in range(3):
         save_state(state_of(step), tmp_path)
+    set_aside_damaged(tmp_path, tmp_path / "last.pt")
     steps = {p.name: torch.load(p, weights_only=True)["progress"]["step"] for p in tmp_path.iterdir()}
     assert steps == {"last.pt": 2, "previous.pt": 1}
 
 
-def test_a_damaged_newest_state_gives_way_to_the_one_before_with_a_warning(tmp_path):
+def test_a_damaged_newest_state_gives_way_to_the_one_before_with_a_warning_and_never_takes_its_place(tmp_path):
     for step in range(2):
         save_state(state_of(step), tmp_path)
-    last = tmp_path / "last.pt"
-    last.write_bytes(last.read_bytes()[:-100])
-    warnings = []
-    path, state = load_state(tmp_path, report=warnings.append)
-    assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
-    assert len(warnings) == 1
-    assert warnings[0].startswith(f"warning: {last} is damaged")
+    last, warnings = tmp_path / "last.pt", []
+    damaged = last.read_bytes()[:-100]
+    for next_step in (2, 3):
+        last.write_bytes(damaged)
+        path, state = load_state(tmp_path, report=warnings.append)
+        assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
+        assert warnings.pop().startswith(f"warning: {last} is damaged")
+        assert warnings == []
+        set_aside_damaged(tmp_path, path)
+        assert (tmp_path / "damaged.pt").read_bytes() == damaged
+        save_state(state_of(next_step), tmp_path)
+    last.write_bytes(damaged)
     (tmp_path / "previous.pt").write_bytes(b"")
     with pytest.raises(ValueError, match=r"last\.pt is damaged(.|\n)*previous\.pt is damaged"):
         load_state(tmp_path, report=warnings.append)
-
-
-def test_a_damaged_newest_state_never_takes_the_place_of_the_sound_one(tmp_path):
-    for step in range(2):
-        save_state(state_of(step), tmp_path)
-    (tmp_path / "last.pt").write_bytes(b"damaged")
-    path, _ = load_state(tmp_path, report=lambda line: None)
-    set_aside_damaged(tmp_path, path)
-    assert (tmp_path / "damaged.pt").read_bytes() == b"damaged"
-    save_state(state_of(2), tmp_path)
-    (tmp_path / "last.pt").write_bytes(b"damaged again")
-    path, state = load_state(tmp_path, report=lambda line: None)
-    assert (path.name, state["progress"]["step"]) == ("previous.pt", 0)
-
-
-def test_a_sound_newest_state_stays_where_it_is(tmp_path):
-    save_state(state_of(1), tmp_path)
-    set_aside_damaged(tmp_path, tmp_path / "last.pt")
-    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_a_missing_newest_state_is_no_fault_where_there_is_one_before(tmp_path):

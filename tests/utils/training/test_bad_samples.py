@@ -21,9 +21,8 @@ def test_every_fault_is_named_once_and_counted_each_time(lines):
 def test_a_rate_above_the_limit_is_an_error_that_names_the_first_files(lines):
     bad = BadSamples(lines.append, max_rate=0.1, min_count=2)
     bad.note([f"{number}.ply: cut" for number in range(10)], 100)
-    with pytest.raises(
-        ValueError, match=r"11 of 100 samples could not be read, more than 10\.00%; .*check_data"
-    ) as caught:
+    message = r"11 of 100 samples could not be read, more than 10\.00%; .*check_data"
+    with pytest.raises(ValueError, match=message) as caught:
         bad.note(["10.ply: cut"], 0)
     assert "\n  0.ply: cut\n  1.ply: cut\n" in str(caught.value)
     assert "5.ply" not in str(caught.value)

@@ -1,5 +1,3 @@
-"""A cached gradient is that of the whole batch in one piece."""
-
 import copy
 
 import pytest
@@ -45,18 +43,10 @@ def by_pieces(method, batch, size):
     return terms, method
 
 
-@pytest.mark.parametrize("size", [2, 3, 5])
-def test_without_batch_statistics_it_is_the_one_piece_batch(method, batch, size):
-    whole, cached = copy.deepcopy(method).eval(), copy.deepcopy(method).eval()
-    terms = whole(batch)
-    sum(terms.values()).backward()
-    assert_close(cached_backward(cached, batch, size), terms, rtol=1e-9, atol=1e-12)
-    assert_close(gradients(cached), gradients(whole), rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("size", [2, 3, 5, 7, 100])
-def test_in_training_batch_norm_sees_the_micro_batch_and_the_loss_the_whole(method, batch, size):
-    terms, kept = by_pieces(method.train(), batch, size)
+@pytest.mark.parametrize("size", [2, 3, 5, B, 100])
+@pytest.mark.parametrize("is_training", [False, True])
+def test_it_is_the_batch_in_one_piece_but_for_batch_norm_which_sees_the_micro_batch(method, batch, is_training, size):
+    terms, kept = by_pieces(method.train(is_training), batch, size if is_training else B)
     cached = copy.deepcopy(method)
     assert_close(cached_backward(cached, batch, size), terms, rtol=1e-9, atol=1e-12)
     assert_close(gradients(cached), gradients(kept), rtol=1e-9, atol=1e-12)
@@ -74,11 +64,6 @@ def test_random_draws_are_the_same_in_both_passes(method, batch):
     assert_close(gradients(cached), gradients(kept), rtol=1e-9, atol=1e-12)
 
 
-def test_a_rest_of_one_sample_joins_its_neighbour(batch):
-    sizes = [len(chunk["index"]) for chunk in gradient_cache._split(batch, 3)]
-    assert sizes == [3, 4]
-
-
 def test_a_refused_loss_adds_no_gradient(method, batch):
     def refuse(terms):
         raise ArithmeticError
@@ -89,18 +74,18 @@ def test_a_refused_loss_adds_no_gradient(method, batch):
     assert all(grad is None for grad in gradients(method).values())
 
 
-def test_only_one_micro_batch_keeps_its_activations(method, batch):
-    alive = []
+def test_only_one_micro_batch_keeps_its_activations_and_a_rest_of_one_sample_joins_its_neighbour(method, batch):
+    sizes = []
     seen = copy.deepcopy(method).train()
     embed = seen.embed
 
     def watched(chunk):
-        alive.append(len(chunk["index"]) if torch.is_grad_enabled() else 0)
+        sizes.append((len(chunk["index"]), torch.is_grad_enabled()))
         return embed(chunk)
 
     seen.embed = watched
     cached_backward(seen, batch, 2)
-    assert alive == [0, 0, 0, 2, 2, 3]
+    assert sizes == [(2, False), (2, False), (3, False), (2, True), (2, True), (3, True)]
 
 
 def test_micro_batches_of_one_are_refused(method, batch):

@@ -1,40 +1,28 @@
 """Streams that are left, damaged or killed: nothing stays open, and one message says what was wrong."""
 
 import os
+import shutil
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
+from datasets.shards.shard_streams import StreamReader
+from tests.support.damage import flip
 from tests.support.file_server import needs_curl, serving
-from tests.support.shard_batches import FORKING, SHAPES, load, open_loader
-from tests.support.tiny_shards import make_shards, make_tree, read_pass
+from tests.support.shard_batches import FORKING, load, open_loader
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("tree"), SHAPES, num_points=31)
-
-
-@pytest.fixture(scope="module")
-def folder(tree, tmp_path_factory):
-    return make_shards(tree, tmp_path_factory.mktemp("shards") / "s", passes=1, samples_per_shard=7)
-
-
-def open_files():
-    return sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_file(fd))
-
-
-def _is_file(fd):
-    return os.path.lexists(f"/proc/self/fd/{fd}") and ".tar" in os.readlink(f"/proc/self/fd/{fd}")
+def open_shards():
+    return [path for fd in Path("/proc/self/fd").iterdir() if ".tar" in (path := os.path.realpath(fd))]
 
 
 def children():
-    path = f"/proc/self/task/{threading.get_native_id()}/children"
-    if not os.path.exists(path):
+    path = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    if not path.exists():
         pytest.skip("no list of child processes here")
-    with open(path) as stream:
-        return stream.read().split()
+    return path.read_text().split()
 
 
 @needs_curl
@@ -49,35 +37,32 @@ def test_an_epoch_left_in_the_middle_leaves_nothing_open(folder, num_workers, re
         if num_workers or remote:
             assert children() != before
         else:
-            assert open_files()
+            assert open_shards()
         batches.close()
         assert children() == before
-        assert open_files() == []
+        assert open_shards() == []
 
 
 @FORKING
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_damaged_sample_is_one_message(tree, tmp_path, num_workers):
-    folder = make_shards(tree, tmp_path / "s", passes=1, samples_per_shard=7)
-    path = sorted(folder.glob("*.tar"))[2]
-    raw = bytearray(path.read_bytes())
-    raw[700] ^= 1
-    path.write_bytes(raw)
-    with pytest.raises(
-        ValueError, match=rf"^{path} is damaged at byte 0: sample \d+-\w+ has another checksum"
-    ) as error:
-        load(folder, num_workers=num_workers)
+def test_a_damaged_sample_is_one_message(folder, tmp_path, num_workers):
+    copy = shutil.copytree(folder, tmp_path / "s")
+    path = sorted(copy.glob("*.tar"))[2]
+    flip(700)(path)
+    message = rf"^{path} is damaged at byte 0: sample \d+-\w+ has another checksum"
+    with pytest.raises(ValueError, match=message) as error:
+        load(copy, num_workers=num_workers)
     assert "Traceback" not in str(error.value)
 
 
 @FORKING
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_missing_shard_is_named(tree, tmp_path, num_workers):
-    folder = make_shards(tree, tmp_path / "s", passes=1, samples_per_shard=7)
-    path = sorted(folder.glob("*.tar"))[1]
+@pytest.mark.parametrize("options", [{}, {"num_workers": 2}, {"skips_bad": True}])
+def test_a_missing_shard_is_named(folder, tmp_path, options):
+    copy = shutil.copytree(folder, tmp_path / "s")
+    path = sorted(copy.glob("*.tar"))[1]
     path.unlink()
     with pytest.raises(FileNotFoundError, match=str(path)):
-        load(folder, num_workers=num_workers)
+        load(copy, **options)
 
 
 @FORKING
@@ -104,9 +89,9 @@ def test_a_loader_process_that_dies_while_it_hands_over_a_batch_is_the_same_mess
         next(loader.epoch(0))
 
 
-def test_a_sample_that_occurs_twice_is_named(tree, tmp_path):
-    folder = make_shards(tree, tmp_path / "s", passes=1, samples_per_shard=37)
-    loader = open_loader(folder, streams=1, shuffle_buffer=1)
-    sample = next(iter(read_pass(folder, 0).values()))
+@pytest.mark.parametrize("skips_bad", [False, True])
+def test_a_sample_that_occurs_twice_in_a_batch_is_named(folder, monkeypatch, skips_bad):
+    sample_at = StreamReader.sample_at
+    monkeypatch.setattr(StreamReader, "sample_at", lambda reader, number: sample_at(reader, number - number % 2))
     with pytest.raises(ValueError, match=r"two samples of a batch are of one shape, such as .*\(sample"):
-        loader.dataset.items([sample, sample])
+        load(folder, skips_bad=skips_bad)
