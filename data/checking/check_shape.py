@@ -8,7 +8,7 @@ import numpy as np
 from data.checking.cloud_stats import CloudStats, measure
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
-from datasets.shapes.views import open_view
+from datasets.shapes.views import open_view, plain_colours
 from utils.files import read_npz
 
 EXTRAS = ("cameras.npz", "depth.npz")
@@ -66,6 +66,13 @@ def _check_views(paths: list[Path], faults: list[str]) -> tuple[frozenset[tuple[
         except (ValueError, FileNotFoundError) as error:
             faults.append(str(error))
             continue
+        try:
+            pixels = plain_colours(image)
+        except ValueError as error:
+            faults.append(f"{path} {error}")
+            continue
+        if max(high for _, high in pixels.getextrema()[:3]) == 1:
+            faults.append(f"{path}: its colours are 0 and 1 of 255 only; store them from 0 to 255")
         sizes.add(image.size)
         opaque += not image.has_transparency_data
         if image.mode == "RGBA" and image.getchannel("A").getextrema()[1] == 0:

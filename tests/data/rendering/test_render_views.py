@@ -40,7 +40,7 @@ def _run(*arguments):
 
 def _convert(folder, out, **changes):
     """Convert all meshes of a folder with the settings TINY after changes; return their names below both trees."""
-    meshes = find_meshes(folder)
+    meshes = find_meshes(folder).found
     for mesh_file in meshes:
         convert_shape(mesh_file, settings=replace(TINY, **changes), out=out)
     return [f"{mesh_file.synset}/{mesh_file.shape_id}" for mesh_file in meshes]

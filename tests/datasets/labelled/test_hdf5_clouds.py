@@ -243,6 +243,28 @@ def test_of_several_such_folders_one_must_be_named(tmp_path):
     assert len(ModelNet40(tmp_path / "mine", "test", num_points=5)) == 3
 
 
-def test_shards_of_shapenet_part_are_no_classification_set(tmp_path):
-    with pytest.raises(ValueError, match=r"ply_data_test0.h5 holds part labels .*train_partseg"):
-        ModelNet40(write_shapenet_part(tmp_path), "test")
+def test_shards_with_part_labels_are_a_classification_set_of_their_categories(tmp_path):
+    folder = write_shapenet_part(tmp_path)
+    clouds, parts = ModelNet40(folder, "test", num_points=97), ShapeNetPart(folder, "test", num_points=97)
+    assert torch.equal(clouds.points, parts.points)
+    assert torch.equal(clouds.labels, parts.categories)
+    assert clouds.class_names[:3] == ("airplane", "bag", "cap")
+
+
+def test_clouds_stored_with_points_last_are_recognised(tmp_path):
+    data = labelled([0, 1])["data"]
+    write_h5(tmp_path / "ply_data_test0.h5", data=data.swapaxes(1, 2), label=[0, 1])
+    assert torch.equal(ModelNet40(tmp_path, "test", num_points=50).points, torch.from_numpy(data[:, :50]))
+
+
+def test_numbers_in_other_files_are_named_and_not_followed(tmp_path):
+    write_h5(tmp_path / "other.h5", **labelled([0, 1]))
+    layout = h5py.VirtualLayout((2, 97, 3), "f4")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "data", (2, 97, 3))
+    with h5py.File(tmp_path / "ply_data_test0.h5", "w") as file:
+        file.create_virtual_dataset("data", layout)
+        file["label"] = [0, 1]
+    with pytest.raises(
+        ValueError, match=r"test0\.h5: data is a virtual data set, whose numbers lie elsewhere: store them in it"
+    ):
+        ModelNet40(tmp_path, "test", num_points=50)

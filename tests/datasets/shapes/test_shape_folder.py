@@ -49,6 +49,41 @@ def test_clouds_of_every_kind_are_read_in_file_order(tmp_path):
         np.testing.assert_allclose(found, points, atol=1e-6, err_msg=str(path))
 
 
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("commas.txt", "0,1,2\n3, 4, 5\n"), ("bom.xyz", "\ufeff0 1 2\n3 4 5 255 0 0\n"),
+        ("count.pts", "2\n0 1 2 9\n3 4 5\n"),
+        ("names.xyz", "X Y Z\n0 1 2\n3 4 5\n"), ("comments.txt", "//X Y Z\n# two\n0 1 2 # first\n\n3 4 5\n"),
+        ("csv.txt", "x,y,z\n0,1,2\n3,4,5\n"),
+    ],
+)  # fmt: skip
+def test_text_of_other_programs_is_read(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    np.testing.assert_array_equal(read_shape(tmp_path / name), [[0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("short.pts", "3\n0 1 2\n", "announces 3 points and holds 1"),
+        ("comma.txt", "0,5 1,5 2,5\n", "line 1: expected x y z, found '0 5 1 5 2 5'"),
+        ("two.xyz", "0 1 2\n3 4\n", "line 2: expected x y z, found '3 4'"),
+    ],
+)
+def test_text_that_is_no_table_of_points_is_refused_with_its_line(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=f"{name}: {message}"):
+        read_shape(tmp_path / name)
+
+
+def test_arrays_with_points_last_or_a_batch_of_one_are_recognised(tmp_path):
+    points = cloud(0, 11)
+    for number, array in enumerate((points.T, points[None], points.T[None])):
+        np.save(tmp_path / f"{number}.npy", array)
+        np.testing.assert_array_equal(read_shape(tmp_path / f"{number}.npy"), points)
+
+
 @pytest.mark.parametrize("suffix", ["ply", "off", "obj", "stl", "glb"])
 def test_a_mesh_is_sampled_on_its_surface_by_the_seed(tmp_path, suffix):
     path = tmp_path / f"box.{suffix}"

@@ -39,6 +39,28 @@ def test_a_picture_without_alpha_is_taken_as_it_is(tmp_path, mode):
     assert load_view(tmp_path / "a.png", "white").getpixel((2, 2)) == (128, 128, 128)
 
 
+@pytest.mark.parametrize(
+    "image, grey",
+    [
+        (Image.fromarray(np.array([[0, 257, 32896, 65535]], dtype=np.uint16)), [0, 1, 128, 255]),
+        (Image.fromarray(np.array([[[0, 255], [9, 255], [128, 255], [255, 0]]], dtype=np.uint8), "LA"), [0, 9, 128, 0]),
+        (Image.fromarray(np.array([[[0, 0, 0, 255], [0, 0, 0, 127], [0, 0, 0, 0]]], "u1"), "CMYK"), [0, 128, 255]),
+    ],
+    ids=["16 bits", "grey with alpha", "CMYK"],
+)
+def test_other_modes_are_converted_and_never_clipped(tmp_path, image, grey):
+    path = tmp_path / ("a.tif" if image.mode == "CMYK" else "a.png")
+    image.save(path)
+    np.testing.assert_array_equal(np.asarray(load_view(path))[0], np.repeat(np.array(grey)[:, None], 3, axis=1))
+
+
+@pytest.mark.parametrize("dtype, kind", [("f4", "floating-point"), ("i4", "whole")])
+def test_pictures_whose_range_is_unknown_are_refused_by_name(tmp_path, dtype, kind):
+    Image.fromarray(np.zeros((2, 2), dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=rf"a\.tif holds {kind} numbers of 32 bits, whose range it does not say: save"):
+        load_view(tmp_path / "a.tif")
+
+
 def test_a_palette_picture_with_a_transparent_colour_is_composited(tmp_path):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 9, 200, 9])
