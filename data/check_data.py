@@ -3,7 +3,8 @@
     python -m data.check_data data/shapes
     python -m data.check_data data/shapes/shapenet_render.h5        # what data.pack wrote
 
-Names every faulty file and the command to run next. Exit status: 0 no faults, 1 faults found, 2 nothing to check.
+Names every faulty file and the command to run next. Exit status: 0 no faults, 1 faults found or a folder
+that may not be read, 2 nothing to check.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     """Print a report on each data set, then the next command; return the exit status."""
-    reports = check_all(args.root, args.workers)
+    reports, unreadable = check_all(args.root, args.workers)
     for report in reports:
         print(render(report, args.max_listed), end="\n\n")
     for line in _axis_conflicts(reports):
@@ -42,28 +43,34 @@ def main(args: argparse.Namespace) -> int:
     faulty = [report for report in reports if report.faults]
     for report in faulty:
         print(f"{report.title}: {len(report.faults)} faults; next: {report.remedy}")
-    if not faulty:
+    for message in unreadable:
+        print(message)
+    if not faulty and not unreadable:
         print(f"no faults; next: {reports[0].use}")
-    return 1 if faulty else 0
+    return 1 if faulty or unreadable else 0
 
 
-def check_all(root: Path, workers: int) -> list[Report]:
+def check_all(root: Path, workers: int) -> tuple[list[Report], list[str]]:
     """Report on each data set in root or below it, pre-training pairs first; root may also be a packed file.
 
+    Returns:
+        the reports, and a message for each folder that may not be read.
     Raises:
         FileNotFoundError: no such folder, or no data set in it.
     """
     if root.is_file():
         with parallel_map(workers) as run:
-            return [check_packed(root, run)]
+            return [check_packed(root, run)], []
     if not root.is_dir():
         raise FileNotFoundError(f"no folder {root}; run: {fix('all')}")
-    hdf5_sets = find_hdf5_sets(root)
+    hdf5_sets, unreadable = find_hdf5_sets(root)
     if not hdf5_sets and not has_shapenet(root):
-        raise FileNotFoundError(f"no data set in {root}; looked for {'; '.join(LOOKED_FOR)}; run: {fix('all')}")
+        raise FileNotFoundError(
+            f"no data set in {root}; looked for {'; '.join([*LOOKED_FOR, *unreadable])}; run: {fix('all')}"
+        )
     with parallel_map(workers) as run:
         reports = [check_shapenet(root, run)] if has_shapenet(root) else []
-        return reports + [check_hdf5_set(found, run) for found in hdf5_sets]
+        return reports + [check_hdf5_set(found, run) for found in hdf5_sets], unreadable
 
 
 def _axis_conflicts(reports: list[Report]) -> list[str]:

@@ -15,6 +15,7 @@ from datasets.layouts import (
     SCANOBJECTNN_VARIANTS,
     SHAPENET_PART_PUBLISHED,
 )
+from datasets.shapes.file_listing import is_hidden
 
 LOOKED_FOR = (
     f"{CLOUDS}/<synset>/<id>.ply with {RENDERS}/<synset>/<id>/rendering/*.png",
@@ -33,23 +34,35 @@ def has_shapenet(root: Path) -> bool:
     return (root / CLOUDS).is_dir() or (root / RENDERS).is_dir()
 
 
-def find_hdf5_sets(root: Path) -> list[HDF5Set]:
-    """Find every HDF5 set in root or up to three levels below it, in sorted order."""
-    sets = []
-    for folder in _folders(root, _DEPTH):
+def find_hdf5_sets(root: Path) -> tuple[list[HDF5Set], list[str]]:
+    """Find every HDF5 set in root or up to three levels below it, in sorted order.
+
+    Returns:
+        the sets, and a message for each folder that may not be read, such as the lost+found of a disk.
+    """
+    sets: list[HDF5Set] = []
+    unreadable: list[str] = []
+    for folder in _folders(root, _DEPTH, unreadable):
         shards = sorted(folder.glob("ply_data_*.h5"))
         if shards:
             sets.append(_shard_set(folder, shards))
         sets += _scan_sets(folder)
-    return sets
+    return sets, unreadable
 
 
-def _folders(folder: Path, depth: int) -> list[Path]:
-    """List a folder and those below it, except the trees of clouds and renders, which hold thousands."""
+def _folders(folder: Path, depth: int, unreadable: list[str]) -> list[Path]:
+    """List a folder and the visible ones below it, except the trees of clouds and renders, which hold thousands."""
     if depth == 0:
         return [folder]
-    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name not in (CLOUDS, RENDERS)]
-    return [folder] + [found for path in below for found in _folders(path, depth - 1)]
+    try:
+        inner = sorted(folder.iterdir())
+    except PermissionError as error:
+        unreadable.append(f"{folder}: {error.strerror}, not checked")
+        return []
+    below = [
+        path for path in inner if path.is_dir() and path.name not in (CLOUDS, RENDERS) and not is_hidden(path.name)
+    ]
+    return [folder] + [found for path in below for found in _folders(path, depth - 1, unreadable)]
 
 
 def holds_parts(shards: list[Path]) -> bool:

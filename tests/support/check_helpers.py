@@ -16,5 +16,5 @@ def check(root: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[
 
 def report_on(root: Path, title: str) -> Report:
     """Return the only report whose title starts with `title`."""
-    (report,) = [report for report in check_all(root, workers=1) if report.title.startswith(title)]
+    (report,) = [report for report in check_all(root, workers=1)[0] if report.title.startswith(title)]
     return report

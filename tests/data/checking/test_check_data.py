@@ -54,7 +54,7 @@ def test_one_shape_alone_is_not_sent_to_training(tmp_path, capsys):
 
 
 def test_every_layout_below_the_root_is_found(root):
-    assert [report.title for report in check_all(root, workers=1)] == [
+    assert [report.title for report in check_all(root, workers=1)[0]] == [
         "ShapeNet + ShapeNetRendering",
         "ScanObjectNN obj_bg",
         "ScanObjectNN obj_only",
@@ -67,7 +67,7 @@ def test_every_layout_below_the_root_is_found(root):
 def test_several_processes_report_the_same_as_one(root, monkeypatch):
     (root / "ShapeNet" / "02" / "a.ply").write_text("ply")
     monkeypatch.setattr("data.parallel.ProcessPoolExecutor", PickledPool)
-    alone, together = check_all(root, workers=1), check_all(root, workers=2)
+    alone, together = (check_all(root, workers=workers)[0] for workers in (1, 2))
     assert [(r.facts, r.notes, r.faults) for r in alone] == [(r.facts, r.notes, r.faults) for r in together]
 
 
