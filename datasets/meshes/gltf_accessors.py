@@ -13,6 +13,7 @@ import numpy as np
 Json = Mapping[str, Any]
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+_MOST_ROWS = 2**28  # bounds the memory that a damaged file can claim
 _JSON_CHUNK, _BIN_CHUNK = b"JSON", b"BIN\x00"
 
 
@@ -103,10 +104,13 @@ class GltfArrays:
         """
         accessor = self.items("accessors")[index]
         width, dtype = _WIDTHS[accessor["type"]], np.dtype(_TYPES[accessor["componentType"]])
-        values = np.zeros((accessor["count"], width), dtype=dtype)
+        if accessor["count"] > _MOST_ROWS:
+            raise ValueError(f"{self.path}: accessor {index} announces {accessor['count']} rows, more than are read")
         if "bufferView" in accessor:
             stride = self.items("bufferViews")[accessor["bufferView"]].get("byteStride")
-            values = self._read(accessor["bufferView"], accessor, len(values), width, dtype, stride)
+            values = self._read(accessor["bufferView"], accessor, accessor["count"], width, dtype, stride)
+        else:
+            values = np.zeros((accessor["count"], width), dtype=dtype)
         if "sparse" in accessor:
             sparse = accessor["sparse"]
             where, what = sparse["indices"], sparse["values"]

@@ -205,7 +205,7 @@ class _Reader:
         if name not in attributes:
             self._note(f"a texture is left out: its primitive has no {name}")
             return Look(colour, vertex_colours=vertex_colours)
-        uv = _transformed(normalise(attributes[name]).astype(np.float64), transform)
+        uv = _transformed(attributes[name].astype(np.float64), transform)
         uv[:, 1] = 1 - uv[:, 1]  # glTF's v points down
         return Look(colour, vertex_colours=vertex_colours, uv=uv, texture=image)
 

@@ -37,14 +37,19 @@ def read_materials(names: Sequence[str], folder: Path) -> tuple[dict[str, Materi
     materials: dict[str, Material] = {}
     notes: list[str] = []
     for name in names:
-        whole = find_file(name, folder)
-        for part in [name] if whole else name.split():  # a name may hold spaces
+        whole = find_file(name, folder)  # a name may hold blanks
+        for part in [name] if whole else without_comment(name).split():
             path = whole or find_file(part, folder)
             if path is None:
                 notes.append(f"material file {part} not found: its colours are left out")
             else:
                 _read_file(path, materials, notes)
     return materials, notes
+
+
+def without_comment(text: str) -> str:
+    """Cut a line before its first #, which a name may hold, too."""
+    return text.split("#", 1)[0].strip()
 
 
 def find_file(name: str, folder: Path) -> Path | None:
@@ -97,7 +102,7 @@ def _read_texture(words: list[str], path: Path, material: Material, notes: list[
             u, v = (float(value) for value in [*values, "0" if option == "-o" else "1"][:2])
             material.offset, material.scale = ((u, v), material.scale) if option == "-o" else (material.offset, (u, v))
     name = " ".join(words)
-    found = find_file(name, path.parent)
+    found = find_file(name, path.parent) or find_file(without_comment(name), path.parent)
     if found is None:
         notes.append(f"texture {name} not found: left out")
         return

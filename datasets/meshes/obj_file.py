@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.meshes.mtl_file import Material, read_materials
+from datasets.meshes.mtl_file import Material, read_materials, without_comment
 from datasets.meshes.polygons import triangulate
 from datasets.meshes.surface import Look, Part, Surface, to_bytes
 from datasets.text_files import decode_text, parse_triples
@@ -54,9 +54,10 @@ def read_obj(path: Path) -> Surface:
     parts = []
     for name, number in names.items():
         rows = corners[triangles[material_of == number]]  # (F, 3, 2)
-        if name and name not in materials and materials:
+        material = materials.get(name) or materials.get(without_comment(name))
+        if name and material is None and materials:
             notes.append(f"material {name} is in no material file: its faces are left grey")
-        parts.append(_part(vertices, colours, uv, rows, materials.get(name, Material())))
+        parts.append(_part(vertices, colours, uv, rows, material or Material()))
     notes += [f"{count} {what}: left out" for what, count in said.notes.items() if count]
     return Surface(parts, notes)
 
@@ -65,7 +66,7 @@ def _read_statements(text: str, path: Path) -> _Statements:
     said = _Statements([], [], [], [], [], [], Counter())
     material = ""
     for number, line in enumerate(_logical_lines(text), start=1):
-        words = line.split("#", 1)[0].split()
+        words = without_comment(line).split()
         if not words:
             continue
         key = words.pop(0)
@@ -81,9 +82,9 @@ def _read_statements(text: str, path: Path) -> _Statements:
             said.materials.append(material)
             said.lines.append(number)
         elif key == "usemtl":
-            material = " ".join(words)
-        elif key == "mtllib":
-            said.libraries.append(" ".join(words))
+            material = line.split(maxsplit=1)[1].strip() if words else ""
+        elif key == "mtllib" and words:
+            said.libraries.append(line.split(maxsplit=1)[1].strip())
         elif key in ("surf", "curv", "curv2", "bzp", "bsp"):
             said.notes[f"free-form elements ({key})"] += 1
     return said
@@ -133,7 +134,7 @@ def _vertices(rows: list[list[str]], path: Path) -> tuple[np.ndarray, np.ndarray
     if not rows or any(len(row) < 6 for row in rows):
         return vertices, None
     colours = parse_triples([row[3:6] for row in rows], path, "colour of vertex")
-    return vertices, to_bytes(colours / 255 if colours.max() > 1 else colours)
+    return vertices, to_bytes(colours)
 
 
 def _texture_coordinates(rows: list[list[str]]) -> tuple[np.ndarray, int]:

@@ -21,13 +21,13 @@ def read_off(path: Path) -> Surface:
     """
     text = decode_text(path.read_bytes(), path)
     text = re.sub(r"#.*", "", text).strip()
-    header = _HEADER.match(text)
+    header = _HEADER.match(text if not text[:1].isdecimal() else "OFF")  # the word is optional
     if header is None:
         raise ValueError(f"{path}: expected the word OFF at its start, found {text[:20]!r}")
     has_uv, has_colours, has_normals, is_4d, is_nd, is_binary = (group is not None for group in header.groups())
     if is_binary or is_4d or is_nd:
         raise ValueError(f"{path}: {header[0]} files are not read, only text in 3 dimensions: save it as plain OFF")
-    lines = [line.split() for line in text[header.end() :].splitlines() if line.strip()]
+    lines = [line.split() for line in text.removeprefix(header[0]).splitlines() if line.strip()]
     try:
         num_vertices, num_faces = (int(word) for word in lines[0][:2])
     except (IndexError, ValueError) as error:
@@ -45,7 +45,7 @@ def read_off(path: Path) -> Surface:
     vertices = parse_triples([row[:3] for row in vertex_rows], path, "vertex")
     colours = None
     if has_colours:
-        colours = _colours([row[3 + extra : 6 + extra] for row in vertex_rows], path, "colour of vertex")
+        colours = to_bytes(parse_triples([row[3 + extra : 6 + extra] for row in vertex_rows], path, "colour of vertex"))
     return _surface(path, vertices, face_rows, colours)
 
 
@@ -81,12 +81,5 @@ def _surface(path: Path, vertices: np.ndarray, rows: Sequence[Sequence[str]], co
     look = Look(vertex_colours=colours)
     specified = [row[count + 1 : count + 4] for row, count in zip(rows, counts)]
     if colours is None and specified and all(len(words) == 3 for words in specified):
-        look = Look(face_colours=_colours(specified, path, "colour of face")[polygon])
+        look = Look(face_colours=to_bytes(parse_triples(specified, path, "colour of face"))[polygon])
     return Surface([Part(vertices, flat[triangles], look)])
-
-
-def _colours(rows: Sequence[Sequence[str]], path: Path, what: str) -> np.ndarray:
-    """Convert colours, whole numbers up to 255 or fractions up to 1, to 0..255."""
-    colours = parse_triples(rows, path, what)
-    is_whole = all(word.isdecimal() for row in rows for word in row)
-    return np.clip(colours, 0, 255).astype(np.float32) if is_whole else to_bytes(colours)

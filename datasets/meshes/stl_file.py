@@ -41,7 +41,9 @@ def read_stl(path: Path) -> Surface:
         )
     else:
         corners = np.empty((0, 3, 3))
-    return Surface([Part(corners.reshape(-1, 3).astype(np.float64), np.arange(3 * len(corners)).reshape(-1, 3))])
+    rest = len(data) - _HEADER - count * _TRIANGLE.itemsize
+    notes = [f"{rest} bytes after the last of {count} triangles: left out"] if count and rest > 1 else []
+    return Surface([Part(corners.reshape(-1, 3).astype(np.float64), np.arange(3 * len(corners)).reshape(-1, 3))], notes)
 
 
 def _read_text(text: str, path: Path) -> np.ndarray:

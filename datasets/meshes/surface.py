@@ -75,7 +75,12 @@ def check_indices(faces: np.ndarray, num_vertices: int, path: Path) -> None:
 
 
 def to_bytes(colours: np.ndarray) -> np.ndarray:
-    """Convert stored colours to float32 0..255: integers by the range of their type, floating-point ones from 0..1."""
+    """Convert stored colours to float32 0..255.
+
+    Integers are fractions of the largest of their type; others are from 0 to 1, or to 255 where one exceeds 1.
+    """
     colours = np.asarray(colours)
-    largest = np.iinfo(colours.dtype).max if colours.dtype.kind in "iu" else 1
+    largest = 255 if colours.size and colours.max() > 1 else 1
+    if colours.dtype.kind in "iu":
+        largest = np.iinfo(colours.dtype).max
     return np.clip(colours.astype(np.float32) * np.float32(255 / largest), 0, 255)

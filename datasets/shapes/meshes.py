@@ -41,7 +41,12 @@ def load_mesh(path: Path) -> trimesh.Trimesh:
     read = _READERS.get(path.suffix.lower())
     if read is None:
         raise ValueError(f"{path}: expected one of {', '.join(SUFFIXES)}, found {path.suffix!r}")
-    surface = read(path)
+    try:
+        surface = read(path)
+    except Exception as error:  # broken bytes make parsers raise nearly anything
+        if str(path) in str(error) and isinstance(error, (ValueError, OSError)):
+            raise
+        raise ValueError(f"{path}: not a readable {path.suffix} mesh ({type(error).__name__}: {error})") from error
     surface.parts[:] = [part for part in surface.parts if len(part.faces)]
     if not surface.parts:
         raise ValueError(f"{path}: expected triangles, found a file without faces")

@@ -47,6 +47,11 @@ READ = {  # file -> its content, its area
     "strips.ply": (PLY.format(extra="", n=4, f=1, name="vertex_indices").replace("element face", "element tristrips")
                    + SQUARE_PLY + "8 0 1 3 2 -1 0 1 2\n", 1.5),
     "tail.stl": (_stl(1, 1, b"\0"), 0.5),
+    "crlf.ply": ((PLY.format(extra="", n=4, f=1, name="vertex_indices") + SQUARE_PLY + "4 0 1 2 3\n")
+                 .replace("\n", "\r\n"), 1.0),
+    "no_word.off": (b"3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", 0.5),
+    "normals.off": (b"NOFF\n3 1 0\n0 0 0 0 0 1\n1 0 0 0 0 1\n0 1 0 0 0 1\n3 0 1 2\n", 0.5),
+    "hash.obj": (TRIANGLE + b"usemtl a#1 # red\nf 1 2 3#c\n", 0.5),
     "BendSolid.stl": (f"solid BendSolid\n{FACET}endsolid BendSolid\n", 0.5),
     "two.stl": (f"solid outer loop\n{FACET}endsolid\nSOLID b\n{FACET.upper()}ENDSOLID b\n", 1.0),
 }  # fmt: skip
