@@ -92,17 +92,23 @@ def dense_rows(points: Tensor) -> tuple[Tensor, CloudRows]:
     return points.flatten(0, 1), CloudRows([points.shape[1]] * len(points))
 
 
-def merge_copies(points: Tensor) -> tuple[Tensor, CloudRows]:
+def merge_copies(points: Tensor, max_sizes: int | None = None) -> tuple[Tensor, CloudRows]:
     """Drop the copies of each cloud's point 0, and count them in the `weight` of its row.
 
     CrossPoint's random input dropout overwrites 44 % of the points, on average, with point 0. A network that knows
     the multiplicities computes exactly the same function on the rest.
 
     Shape: (B, N, C) -> (M, C), M <= B * N.
+
+    Args:
+        max_sizes: number of different M that batches of this shape may have; some copies then keep rows of their own.
+            None leaves no copy and takes M as it comes.
     """
     num_points = points.shape[1]
     is_kept = (points != points[:, :1]).any(dim=-1)  # (B, N)
     is_kept[:, 0] = True
+    if max_sizes is not None:
+        _round_up(is_kept.view(-1), -(-is_kept.numel() // max_sizes))
     if is_kept.all():
         return dense_rows(points)
     lengths = is_kept.sum(dim=1)  # (B,)
@@ -110,6 +116,12 @@ def merge_copies(points: Tensor) -> tuple[Tensor, CloudRows]:
     weight = torch.ones(len(rows), dtype=points.dtype, device=points.device)
     weight[lengths.cumsum(0) - lengths] = (num_points - lengths + 1).to(points.dtype)
     return rows, CloudRows(lengths.tolist(), weight)
+
+
+def _round_up(is_kept: Tensor, multiple: int) -> None:
+    """Mark further rows as kept, from the first on, until their number is a multiple or all are kept. Shape: (M,)."""
+    missing = -int(is_kept.sum()) % multiple
+    is_kept[(~is_kept).nonzero()[:missing, 0]] = True
 
 
 def flat_index(index: Tensor) -> Tensor:

@@ -11,12 +11,16 @@ from models.layers.neighbours import knn_rows
 from models.layers.pooled_conv import PooledConv
 from models.rows import CloudRows, dense_rows, merge_copies
 
+# Under autocast oneDNN computes the products. It compiles a kernel for every number of rows that it meets and keeps it
+# somewhere in the heap, so that memory would grow by each batch of a new size: benchmarks.memory_growth.
+AUTOCAST_SIZES = 64
+
 
 class DGCNN(nn.Module):
     """Four edge convolutions on dynamic graphs, a per-point projection, global max and mean pooling.
 
     Shape: points (B, N, 3) -> feature (B, 2 * emb_dims). Coordinates in any unit; CrossPoint trains on clouds of
-    roughly unit size. On a CPU point 0 of a cloud receives the gradient of all its copies.
+    roughly unit size. On a CPU point 0 of a cloud receives the gradient of all its copies (under autocast, of most).
 
     Args:
         k: neighbours per point in every graph, itself included; needs N >= k.
@@ -38,7 +42,10 @@ class DGCNN(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         # Merging was measured to pay only on a CPU, whose search goes cloud by cloud and so accepts ragged batches.
-        x, clouds = merge_copies(points) if points.device.type == "cpu" else dense_rows(points)
+        if points.device.type == "cpu":
+            x, clouds = merge_copies(points, AUTOCAST_SIZES if torch.is_autocast_enabled("cpu") else None)
+        else:
+            x, clouds = dense_rows(points)
         return self._pool(self._levels(x, clouds), clouds)
 
     def per_point(self, points: Tensor) -> tuple[list[Tensor], Tensor]:

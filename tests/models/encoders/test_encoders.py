@@ -8,13 +8,14 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.testing import assert_close
 
-from models.encoders.dgcnn import DGCNN
+from models.encoders.dgcnn import AUTOCAST_SIZES, DGCNN
 from models.encoders.dgcnn_seg import DGCNNPartSeg, DGCNNSegEncoder
 from models.encoders.image_resnet import ImageResNet
 from models.encoders.pointnet import PointNet
 from models.encoders.registry import ENCODERS, build_encoder
 from models.layers.heads import image_head, point_head
 from models.layers.neighbours import knn_rows
+from models.rows import merge_copies
 from tests.models.layers.published_formulation import dgcnn, dgcnn_seg
 from tests.support.random_norms import randomise_norms
 
@@ -112,6 +113,25 @@ def test_dgcnn_equals_it_on_copies_of_point_0(num_copies, training):
     place[torch.randperm(40)[:num_copies] + 1] = 0
     encoder, twin = random_pair(DGCNN)
     assert_same_step(encoder.train(training), twin.train(training), base, place)
+
+
+@pytest.mark.parametrize("max_sizes", [2, 5])  # 26 and 14 of the 87 copies keep their rows
+def test_dgcnn_equals_it_on_batches_of_few_sizes(monkeypatch, max_sizes):
+    monkeypatch.setattr("models.encoders.dgcnn.merge_copies", lambda points, _: merge_copies(points, max_sizes))
+    place = torch.arange(41)
+    place[torch.randperm(40)[:29] + 1] = 0
+    assert_same_step(*random_pair(DGCNN), torch.randn(3, 41, 3, dtype=torch.float64), place)
+
+
+def test_only_autocast_meets_batches_of_few_sizes(monkeypatch):
+    sizes = []
+    monkeypatch.setattr("models.encoders.dgcnn.knn_rows", lambda x, *rest: sizes.append(len(x)) or knn_rows(x, *rest))
+    encoder, points = DGCNN(k=4, emb_dims=16), torch.randn(4, AUTOCAST_SIZES, 3)
+    points[0, 1:50] = points[0, 0].clone()
+    for is_enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_enabled):
+            encoder(points)
+    assert sizes == 4 * [4 * AUTOCAST_SIZES - 49] + 4 * [4 * AUTOCAST_SIZES - 48]
 
 
 def test_dgcnn_equals_it_when_clouds_have_unlike_numbers_of_copies():

@@ -81,6 +81,15 @@ def test_merged_copies_are_counted_by_the_first_row():
     assert torch.equal(rows, torch.cat([points[0, [0, 1, 4, 5]], points[1]]))
 
 
+def test_batches_of_few_sizes_keep_some_copies():
+    points = torch.randn(2, 8, 3)
+    points[:, 2:] = points[:, :1].clone()
+    few = {n: merge_copies(points, max_sizes=n)[1] for n in (16, 3, 1)}
+    assert {n: clouds.lengths for n, clouds in few.items()} == {16: [2, 2], 3: [4, 2], 1: [8, 8]}
+    assert few[3].weight.tolist() == [5, 1, 1, 1, 7, 1]
+    assert few[1].weight is None
+
+
 def test_clouds_without_copies_stay_dense():
     assert merge_copies(torch.randn(2, 7, 3))[1] == CloudRows([7, 7])
 
