@@ -11,12 +11,15 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from models.weights.safe_file import SUFFIX as SAFE_SUFFIX
+from models.weights.safe_file import read_safe_file
+
 _CHUNK = 2**20
 _IS_FOLDER = 0x10  # attribute of a record; torch would leave the memory of its tensor uninitialised
 
 
 def read_weights(path: str | Path) -> dict:
-    """Read a checkpoint file without running any code in it, after verifying its checksums.
+    """Read a checkpoint file, of torch.save or safetensors, without running any code in it, and verify its checksums.
 
     Raises:
         FileNotFoundError: no such file.
@@ -25,6 +28,8 @@ def read_weights(path: str | Path) -> dict:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
+    if path.suffix == SAFE_SUFFIX:
+        return read_safe_file(path)
     try:
         with path.open("rb") as file:  # opened once for both, because the file may be replaced in between
             check_records(file)

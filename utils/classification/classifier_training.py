@@ -19,6 +19,7 @@ from utils.evaluation.features import extract_together
 from utils.evaluation.frozen_encoder import EncoderSettings, FrozenEncoder, load_frozen_encoder
 from utils.evaluation.labelled_set import size_warning
 from utils.evaluation.metrics import overall_accuracy
+from utils.inference.input_transform import describe_training_clouds
 from utils.run.folder import Run
 from utils.training.epoch_loader import EpochLoader
 from utils.training.loop import Training
@@ -167,6 +168,7 @@ class ClassifierTraining(Training):
         )
         self.val_points, self.val_labels = clouds.points[rows.val], clouds.labels[rows.val]
         self.test_batch_size = test_batch_size
+        self.clouds = describe_training_clouds(clouds.points.numpy(), normalize=run.record.flags["normalize"])
         self.origin = {name: run.record.flags[name] for name in _RECORDED} | {
             "protocol": settings.recipe,
             "selected_on": "val" if len(rows.val) else "last",
@@ -194,5 +196,5 @@ class ClassifierTraining(Training):
         return {"class/val_accuracy": accuracy}
 
     def _save_weights(self) -> None:
-        state = classifier_state(self.method.network, self.settings.model, self.settings.k, self.origin)
+        state = classifier_state(self.method.network, self.settings.model, self.settings.k, self.origin, self.clouds)
         self.save_weights(state, "best_model.pth")
