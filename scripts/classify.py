@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--model_path",
         type=Path,
         required=True,
-        help="models/best_model.pth of scripts.finetune_cls, or its .safetensors",
+        help="a file of scripts.finetune_cls, .pth or .safetensors",
     )
     parser.add_argument("--out", type=Path, help="CSV of all probabilities")
     parser.add_argument("--top", type=int, default=3, help="classes shown for each cloud")

@@ -1,11 +1,11 @@
 """Compute the feature of every cloud in any files: meshes, clouds, HDF5, and folders of them.
 
-    python -m scripts.embed chair.obj scans/ --model_path checkpoints/quickstart/models/best_model.pth --out features.npz
+    python -m scripts.embed chair.obj scans/ --model_path checkpoints/crosspoint/models/best_model.pth --out chairs.npz
 
 --out FILE.npz holds feature (M, D) float32, name (M,), how (M,), each cloud's reading in words, and origin, a JSON text
 of the weights and their transform; FILE.csv has a line a cloud: name, how, f0 to f{D-1}. Clouds are brought into the
-form of the training clouds as the weights say; flags overrule that. Rows of an HDF5 file are named FILE[row]. A file that
-cannot be read is named, the others are written, and the exit status is 1.
+form of the training clouds as the weights say; flags overrule that. Rows of an HDF5 file are named FILE[row]. A file
+that cannot be read is named, the others are written, and the exit status is 1.
 """
 
 import argparse

@@ -79,7 +79,7 @@ def choose_file(args: argparse.Namespace) -> tuple[str, Path]:
 def deviations(
     compute: Callable[[Tensor], Tensor], reference: Callable[[Tensor], Tensor], least: int
 ) -> dict[str, float]:
-    """Compare features of random clouds; return the largest distance, relative to the length of the reference, by shape.
+    """Compare features of random clouds; return the largest distance over the length of the reference, by shape.
 
     Args:
         least: fewest points of a cloud.

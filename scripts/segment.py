@@ -5,8 +5,8 @@
 
 Writes a PLY cloud with x, y, z as read, red, green, blue and part, a number that its header explains, and coloured.png.
 Every point gets a part of the category, which the network is told. Clouds are brought into the form of the training
-clouds as the weights say; flags overrule that. Where a cloud has more points than those, each other point takes the part
-of its nearest segmented one. --model and --k are for files of others; those of train_partseg.py say theirs.
+clouds as the weights say; flags overrule that. Where a cloud has more points than those, each other point takes the
+part of its nearest segmented one. --model and --k are for files of others; those of train_partseg.py say theirs.
 """
 
 import argparse

@@ -70,8 +70,8 @@ def load(path: str | Path, *, k: int | None = None, device: str = "auto") -> Poi
         device: auto, cpu, cuda or cuda:N; .pt2 and .onnx compute on the CPU, which auto then means.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file holds no such weights, a package for its format is missing, the machine lacks the device, or
-            `k` or `device` is not what an exported encoder has.
+        ValueError: the file holds no such weights, a package for its format or the device is missing, or an exported
+            encoder has another `k` or `device`.
     """
     if is_program(path):
         return _load_exported(path, k, device)

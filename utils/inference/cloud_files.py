@@ -143,7 +143,7 @@ def _flush(network: nn.Module, waiting: list[tuple[np.ndarray, str, str]], resul
         result.values += list(extract_features(network, np.stack(points), batch_size=len(points)))
     except ValueError as error:  # fewer points than neighbours, or coordinates so large that a feature overflows
         if len(waiting) == 1:
-            result.failed.append(f"{names[0]}: {error}")
+            result.failed.append(f"{names[0]}: {error.__cause__ or error}")
         for cloud in waiting[:] if len(waiting) > 1 else []:
             _flush(network, [cloud], result)
     else:

@@ -37,7 +37,7 @@ class InputTransform:
 
     Args:
         num_points: a random subset where a cloud has more; None takes all.
-        scaling: "unit" centres and scales to radius 1, "as_read" changes nothing, "same" centres and scales to `radius`.
+        scaling: "unit" centres and scales to radius 1, "same" to `radius`; "as_read" changes nothing.
         reason: for `scaling`, in words.
         radius: median of the training clouds', None where it is not known.
         is_z_up: turn z up to y up first.
