@@ -31,6 +31,7 @@ from utils.classification.recipes import PUBLISHED_PARTS
 from utils.cli import run_main
 from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
+from utils.inference.input_transform import describe_training_clouds
 from utils.parts.part_clouds import PartSetSettings, read_training_clouds
 from utils.parts.part_results import PartScoreSettings, score_part_network
 from utils.parts.part_training import PartSegTraining, PartSettings
@@ -121,7 +122,8 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     recorded = record(*settings._replace(part_set=part_set, training=training))
     if part_set.parts:
         recorded.flags["parts"] = part_names(task.table)  # what the file says; the file may change
-    origin = origin_of(task, describe_training(start, part_set, training, len(clouds)))
+    described = describe_training_clouds(clouds.points.numpy(), normalize=False)
+    origin = origin_of(task, describe_training(start, part_set, training, len(clouds)), described)
     with open_run(run, recorded) as opened:
         report = opened.log.line
         report(f"{len(clouds)} clouds, {len(loader)} steps an epoch, {training.model} on {device}")

@@ -1,83 +1,153 @@
-"""Export a pre-trained encoder as one file that runs without this repository.
+"""Export weights in another format, with a card beside them that says what they are.
 
     python -m scripts.export --model_path checkpoints/crosspoint/models/best_model.pth --out encoder.pt2
+    python -m scripts.export --model_path checkpoints/crosspoint/models/best_model.pth --format onnx
+    python -m scripts.export --model_path checkpoints/ft/models/best_model.pth --format safetensors \
+        --scores checkpoints/ft/results.json
 
-The file is a torch.export program for a CPU: `torch.export.load("encoder.pt2").module()(points)` takes points (B, N, 3)
-float32, any B, any N of at least k, to features (B, D). It is first read back and compared with the encoder on several
-numbers and sizes of clouds, and written only if the two agree. y is up, and clouds should be of about unit size, as
---normalize makes them elsewhere.
+safetensors holds every tensor of the file, also of a fine-tuned network, and every program here reads it in its place.
+pt2 and onnx hold an encoder as a program for a CPU, which needs no code of this repository: points (B, N, 3) float32,
+any B, any N of at least k -> features (B, D). `torch.export.load("encoder.pt2").module()(points)` runs the first,
+onnxruntime the second. y is up, and clouds should be as the card's `transform` says.
+
+What was made is first read back and compared: safetensors bit by bit, the programs with the encoder on three numbers
+and sizes of clouds. Files are written only if they agree. Beside FILE stands FILE.json, the card: task, method, data,
+settings, transform, scores with their seeds (those in benchmarks/accuracies.csv and --scores), licence.
 """
 
 import argparse
-import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
-from torch.export import ExportedProgram
+from torch import Tensor, nn
 
 from models.weights.export import export_encoder
-from models.weights.published import load_encoder
+from models.weights.program_file import ONNX_SUFFIX, PROGRAM_SUFFIX, onnx_bytes, onnx_encoder, program_bytes
+from models.weights.program_file import program_encoder as read_program
+from models.weights.published import PretrainedEncoder, export_state, load_encoder
+from models.weights.safe_file import SUFFIX as SAFE_SUFFIX
+from models.weights.safe_file import check_same, safe_bytes
+from models.weights.weight_file import read_weights
 from utils.cli import run_main
 from utils.evaluation.features import eval_mode
-from utils.files import write_atomically
+from utils.files import write_atomically, write_text
 from utils.flags import program_parser, require_at_least
-from utils.run.provenance import file_sha256
+from utils.results.weight_card import weight_card
 
+SUFFIXES = {"safetensors": SAFE_SUFFIX, "pt2": PROGRAM_SUFFIX, "onnx": ONNX_SUFFIX}
 # Numbers of clouds, and of points beyond the fewest possible, in each check.
 SHAPES = ((1, 0), (2, 1024), (7, 256))
-# Rounding explains up to 1e-6, another choice among almost equidistant neighbours up to 1e-3; wrong weights cause 0.1.
-TOLERANCE = 1e-2
-ORIGIN = "encoder.json"
+# Of the traced program against the encoder: rounding explains up to 1e-6, another choice among almost equidistant
+# neighbours up to 1e-3; wrong weights cause 0.1. The ONNX graph against the traced program makes the same choices.
+TOLERANCE, ONNX_TOLERANCE = 1e-2, 1e-5
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Parse the flags of the encoder and of the file."""
+    """Parse the flags of the weights and of the file."""
     parser = program_parser(__doc__)
-    parser.add_argument("--model_path", required=True, help="weights: of a run here, or published")
+    parser.add_argument("--model_path", type=Path, required=True, help="weights: of a run here, or published")
     parser.add_argument("--k", type=int, help="neighbours per point (default: what the checkpoint says, else 15)")
-    parser.add_argument("--out", required=True, help="file to write, such as encoder.pt2; an older one is replaced")
+    parser.add_argument("--format", choices=tuple(SUFFIXES), help="default: as the suffix of --out says, else pt2")
+    parser.add_argument("--out", type=Path, help="file to write, replacing an older one (default: beside the weights)")
+    parser.add_argument("--scores", type=Path, nargs="+", default=[], metavar="JSON", help="reports for the card")
+    parser.add_argument("--licence", default="", help="for the card (default: this repository's, for its own weights)")
     return parser.parse_args(argv)
 
 
-def deviations(program: ExportedProgram, encoder: nn.Module, least: int) -> dict[str, float]:
-    """Compare the program's features with the encoder's on random clouds; return the largest distance by shape.
+def choose_file(args: argparse.Namespace) -> tuple[str, Path]:
+    """Return format and path of the file to write.
 
-    Distances are relative to the length of the encoder's feature.
+    Raises:
+        ValueError: --out is a folder, the weights themselves, or has the suffix of another format.
+    """
+    by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
+    chosen = args.format or by_suffix.get(args.out.suffix if args.out else "", "pt2")
+    suffix = SUFFIXES[chosen]
+    out = args.out or args.model_path.with_suffix(suffix)
+    if out.is_dir():
+        raise ValueError(f"--out {out} is a folder; name a file in it, such as {out / f'encoder{suffix}'}")
+    if out.suffix in by_suffix and out.suffix != suffix:
+        raise ValueError(f"--out {out} has the suffix of --format {by_suffix[out.suffix]}, got --format {chosen}")
+    if out.resolve() == args.model_path.resolve():
+        raise ValueError(f"--out {out} is --model_path itself; name another file")
+    return chosen, out
+
+
+def deviations(
+    compute: Callable[[Tensor], Tensor], reference: Callable[[Tensor], Tensor], least: int
+) -> dict[str, float]:
+    """Compare features of random clouds; return the largest distance over the length of the reference, by shape.
 
     Args:
         least: fewest points of a cloud.
     """
-    generator, module, found = torch.Generator().manual_seed(0), program.module(), {}
+    generator, found = torch.Generator().manual_seed(0), {}
     for batch, more in SHAPES:
         points = torch.rand(batch, least + more, 3, generator=generator) - 0.5
-        with eval_mode(encoder), torch.inference_mode():
-            expected, feature = encoder(points), module(points)
+        with torch.inference_mode():
+            expected, feature = reference(points), compute(points)
         found[f"{batch} x {least + more}"] = float(((feature - expected).norm(dim=1) / expected.norm(dim=1)).max())
     return found
 
 
-def main(args: argparse.Namespace) -> None:
-    """Trace, read back, compare, write."""
-    require_at_least(1, args, "k")
-    if Path(args.out).is_dir():
-        raise ValueError(f"--out {args.out} is a folder; name a file in it, such as {Path(args.out) / 'encoder.pt2'}")
-    loaded = load_encoder(args.model_path, k=args.k)
-    k = getattr(loaded.encoder, "k", None)
-    digest = file_sha256(Path(args.model_path))
-    print(f"encoder: {loaded.name}, k {k}, {args.model_path}, sha256 {digest}, {loaded.report}")
-    origin = {"model": loaded.name, "k": k, "feature_dim": loaded.encoder.feature_dim, "checkpoint_sha256": digest}
-    with io.BytesIO() as stream:
-        torch.export.save(export_encoder(loaded.encoder), stream, extra_files={ORIGIN: json.dumps(origin)})
-        content = stream.getvalue()
-    found = deviations(torch.export.load(io.BytesIO(content)), loaded.encoder, max(k or 1, 2))
+def check(what: str, found: dict[str, float], tolerance: float) -> None:
+    """Print deviations by shape; refuse them above `tolerance`.
+
+    Raises:
+        ValueError: the largest is above it.
+    """
     for shape, deviation in found.items():
-        print(f"check: {shape} points, deviation {deviation:.1e}")
-    if not max(found.values()) <= TOLERANCE:
-        raise ValueError(f"the exported program deviates by {max(found.values()):.1e}, more than {TOLERANCE:g}")
-    write_atomically(Path(args.out), lambda file: file.write(content))
-    print(f"wrote {args.out}: points (B, N, 3) float32 -> feature (B, {loaded.encoder.feature_dim})")
+        print(f"check: {shape} points, {what} deviates by {deviation:.1e}")
+    if not max(found.values()) <= tolerance:
+        raise ValueError(f"the exported {what} deviates by {max(found.values()):.1e}, more than {tolerance:g}")
+
+
+def export_program(encoder: nn.Module, card: dict[str, Any], *, is_onnx: bool) -> bytes:
+    """Trace an encoder, check what was traced, and return the content of its file."""
+    least = max(card["k"] or 1, 2)
+    traced = export_encoder(encoder)
+    content = program_bytes(traced, card)
+    program = read_program(content)
+    with eval_mode(encoder):
+        check("program", deviations(program, encoder, least), TOLERANCE)
+    if is_onnx:
+        content = onnx_bytes(traced, card)
+        check("ONNX graph", deviations(onnx_encoder(content), program, least), ONNX_TOLERANCE)
+    return content
+
+
+def export_tensors(args: argparse.Namespace, loaded: PretrainedEncoder, card: dict[str, Any]) -> bytes:
+    """Return the content of a safetensors file with all tensors of the weights, of a last.pt those of the encoder."""
+    state = read_weights(args.model_path)
+    if "method" in state:
+        state = export_state(loaded.encoder, loaded.name, loaded.head)
+    origin = loaded.stored | {"model": loaded.name} | ({"k": args.k} if args.k else {})
+    content = safe_bytes(state, origin, card)
+    check_same(content, state)
+    print(f"check: {len(state)} tensors, all equal")
+    return content
+
+
+def main(args: argparse.Namespace) -> None:
+    """Load, export, read back, compare, write."""
+    require_at_least(1, args, "k")
+    chosen, out = choose_file(args)
+    loaded = load_encoder(args.model_path, k=args.k)
+    card = weight_card(args.model_path, loaded, reports=args.scores, licence=args.licence) | {"format": chosen}
+    digest = card["checkpoint_sha256"]
+    print(f"encoder: {loaded.name}, k {card['k']}, {args.model_path}, sha256 {digest}, {loaded.report}")
+    if chosen == "safetensors":
+        content = export_tensors(args, loaded, card)
+    else:
+        content = export_program(loaded.encoder, card, is_onnx=chosen == "onnx")
+    write_atomically(out, lambda file: file.write(content))
+    write_text(out.with_name(f"{out.name}.json"), json.dumps(card, indent=2) + "\n")
+    print(f"wrote {out}.json: the card")
+    ending = "tensors" if chosen == "safetensors" else f"points (B, N, 3) float32 -> feature (B, {card['feature_dim']})"
+    print(f"wrote {out}: {ending}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ LAYERS = ("datasets", "models", "utils", "data", "scripts", "benchmarks")
 FLOORS = (
     ("datasets", "models", "models.rows", "models.distributed"),
     ("models.affine",),
-    ("models.kernels",),
+    ("models.kernels", "models.weights.safe_file"),
     ("models.layers", "models.weights.weight_file"),
     ("models.encoders", "models.losses"),
     ("models.weights",),
@@ -30,11 +30,12 @@ FLOORS = (
     ("utils.figures",),
     ("utils.training",),
     ("utils.evaluation",),
+    ("utils.inference",),
     ("utils.pretrained",),
     ("utils.pretraining", "utils.classification", "utils.parts", "utils.retrieval"),
     ("utils.results",),
     ("utils.page",),
-    ("data", "benchmarks", "scripts", "train_crosspoint", "train_partseg"),
+    ("data", "benchmarks", "scripts", "train_crosspoint", "train_partseg", "hubconf"),
 )
 LIBRARY = ("models", "datasets", "utils")
 MOST_FILES_IN_A_ROOM = 14

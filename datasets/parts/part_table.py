@@ -77,20 +77,22 @@ def count_parts(table: Sequence[PartCategory]) -> int:
     return table[-1].part_labels.stop
 
 
-def category_name(table: Sequence[PartCategory], name: str) -> str:
+def category_name(table: Sequence[PartCategory], name: str, flag: str = "--class_choice") -> str:
     """Return the table's name of a category; the published code's `motor` is ShapeNetPart's motorbike.
 
+    Args:
+        flag: that named it, for the message.
     Raises:
         ValueError: no such category; the message lists the known ones.
     """
     names = [row.name for row in table]
     known = name if name in names else _ALIASES.get(name)
     if known not in names:
-        raise ValueError(f"--class_choice {name}: no such category, choose one of {', '.join(names)}")
+        raise ValueError(f"{flag} {name}: no such category, choose one of {', '.join(names)}")
     return known
 
 
-def find_category(table: Sequence[PartCategory], name: str) -> int:
+def find_category(table: Sequence[PartCategory], name: str, flag: str = "--class_choice") -> int:
     """Return the index of a category, named as for `category_name`."""
-    name = category_name(table, name)
+    name = category_name(table, name, flag)
     return next(index for index, row in enumerate(table) if row.name == name)

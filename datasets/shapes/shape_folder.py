@@ -119,3 +119,10 @@ def _has_faces(path: Path) -> bool:
             if words == [b"end_header"]:
                 return False
     return False
+
+
+def is_mesh(path: str | Path) -> bool:
+    """Return whether `read_shape` samples the surface of a file, rather than reading points."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    return suffix in MESH_SUFFIXES and (suffix != ".ply" or _has_faces(path))

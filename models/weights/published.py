@@ -52,13 +52,17 @@ class LoadReport(NamedTuple):
 
 
 class PretrainedEncoder(NamedTuple):
-    """A loaded encoder, its head (None if the file has none), name, stored k (None if unknown) and report."""
+    """A loaded encoder, its head (None if the file has none), name, stored k (None if unknown) and report.
+
+    `stored` is what the file says of itself; {} for files of others.
+    """
 
     encoder: nn.Module
     head: nn.Module | None
     name: str
     stored_k: int | None
     report: LoadReport
+    stored: dict[str, Any]
 
 
 def detect_encoder(state: dict[str, Tensor]) -> str:
@@ -156,7 +160,7 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
     """Load an encoder from a published weight file, ours (`models/best_model.pth`) or its authors'.
 
     Args:
-        path: a plain state dict, or a resumable state of ours (`last.pt`).
+        path: a plain state dict, of torch.save or safetensors, or a resumable state of ours (`last.pt`).
         name: the expected encoder; None accepts whichever the file holds.
         k: neighbours per point; None takes the stored value, or 15 where the file has none.
     Raises:
@@ -179,15 +183,15 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
         report = import_state(state, encoder, found, head)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return PretrainedEncoder(encoder, head, found, stored.get("k"), report)
+    return PretrainedEncoder(encoder, head, found, stored.get("k"), report, stored)
 
 
 def _from_training_state(state: dict) -> tuple[dict[str, Tensor], dict]:
-    """Return the point branch of a CrossPoint method under published names, with the encoder's name and k."""
+    """Return the point branch of a CrossPoint method under published names, with the encoder's name, k and settings."""
     method, config = state["method"], state.get("config")
     if not isinstance(method, dict) or not isinstance(config, dict) or not {"model", "k"} <= config.keys():
         raise ValueError("no training state of ours: its method or config is missing")
     check_tensors(method)
     encoder = {k.removeprefix("point_encoder."): v for k, v in method.items() if k.startswith("point_encoder.")}
     head = {_HEAD + k.removeprefix("point_head."): v for k, v in method.items() if k.startswith("point_head.")}
-    return encoder | head, {"model": config["model"], "k": config["k"]}
+    return encoder | head, {"model": config["model"], "k": config["k"], "run": {"settings": config}}

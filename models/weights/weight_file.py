@@ -13,6 +13,9 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from models.weights.safe_file import SUFFIX as SAFE_SUFFIX
+from models.weights.safe_file import read_safe_file
+
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "base_model")
 _PREFIXES = ("module.", "_orig_mod.")
 _FOREIGN_NAME = re.compile(r"GLOBAL ([\w.]+)")
@@ -21,7 +24,7 @@ _IS_FOLDER = 0x10  # attribute of a record; torch would leave the memory of its 
 
 
 def read_weights(path: str | Path) -> dict:
-    """Read a checkpoint file without running any code in it, after verifying its checksums.
+    """Read a checkpoint file, of torch.save or safetensors, without running any code in it, and verify its checksums.
 
     Raises:
         FileNotFoundError: no such file.
@@ -30,6 +33,8 @@ def read_weights(path: str | Path) -> dict:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
+    if path.suffix == SAFE_SUFFIX:
+        return read_safe_file(path)
     try:
         with path.open("rb") as file:  # opened once for all, because the file may be replaced in between
             check_kind(file)

@@ -39,9 +39,9 @@ def pointnet(tmp_path):
 
 def test_a_fresh_process_without_this_repository_computes_the_same(tmp_path, capsys):
     torch.manual_seed(3)
-    encoder = build_encoder("dgcnn", k=7).eval()
+    encoder = build_encoder("dgcnn", k=3).eval()
     checkpoint = saved(encoder, "dgcnn", tmp_path)  # it says k 5
-    run(export, "--model_path", checkpoint, "--k", 7, "--out", tmp_path / "new" / "encoder.pt2")
+    run(export, "--model_path", checkpoint, "--k", 3, "--out", tmp_path / "new" / "encoder.pt2")
     printed = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("check: ") for line in printed) == 3
     assert printed[-1].endswith("points (B, N, 3) float32 -> feature (B, 2048)")
@@ -52,7 +52,7 @@ def test_a_fresh_process_without_this_repository_computes_the_same(tmp_path, cap
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     origin = json.loads(done.stdout)
-    assert (origin["model"], origin["k"], origin["feature_dim"]) == ("dgcnn", 7, 2048)
+    assert (origin["model"], origin["k"], origin["feature_dim"]) == ("dgcnn", 3, 2048)
     with torch.inference_mode():
         for points, feature in zip(clouds, torch.load(tmp_path / "features.pt"), strict=True):
             assert_close(feature, encoder(points), rtol=1e-4, atol=1e-4)

@@ -21,6 +21,7 @@ from utils.evaluation.features import extract_together
 from utils.evaluation.frozen_encoder import EncoderSettings, FrozenEncoder, load_frozen_encoder
 from utils.evaluation.labelled_set import size_warning
 from utils.evaluation.metrics import overall_accuracy
+from utils.inference.input_transform import describe_training_clouds
 from utils.training.epoch_loader import EpochLoader
 from utils.training.loop import Training
 from utils.training.optim import build_optimizer, cosine_schedule
@@ -152,6 +153,7 @@ class ClassifierTraining(Training):
         super().__init__(*of_training)
         self.val_points, self.val_labels = clouds.points[rows.val], clouds.labels[rows.val]
         self.test_batch_size = test_batch_size
+        self.clouds = describe_training_clouds(clouds.points.numpy(), normalize=self.run.record.flags["normalize"])
         self.origin = {name: self.run.record.flags[name] for name in _RECORDED} | {
             "protocol": self.settings.recipe,
             "selected_on": "val" if len(rows.val) else "last",
@@ -192,5 +194,5 @@ class ClassifierTraining(Training):
         return {"class/val_accuracy": accuracy}
 
     def _save_weights(self) -> None:
-        state = classifier_state(self.method.network, self.settings.model, self.settings.k, self.origin)
+        state = classifier_state(self.method.network, self.settings.model, self.settings.k, self.origin, self.clouds)
         self.save_weights(state, "best_model.pth")

@@ -15,14 +15,17 @@ _HEAD = "classifier."
 Report = Callable[[str], None]
 
 
-def classifier_state(network: CloudClassifier, name: str, k: int, origin: dict[str, Any]) -> dict[str, Any]:
+def classifier_state(
+    network: CloudClassifier, name: str, k: int, origin: dict[str, Any], clouds: dict[str, Any]
+) -> dict[str, Any]:
     """Return what `load_network` reads back: the encoder under its published names, the classifier, and `origin`.
 
     Args:
         name: of the encoder, a key of ENCODERS.
         origin: what the run records in the file (JSON values), class_names among them.
+        clouds: those it was trained on, see `describe_training_clouds`.
     """
-    state = export_state(network.point_encoder, name, k=k)
+    state = export_state(network.point_encoder, name, k=k, clouds=clouds)
     state.update({_HEAD + key: value for key, value in network.classifier.state_dict().items()})
     state._metadata["crosspoint"]["classifier"] = origin
     return state
@@ -48,6 +51,11 @@ def load_network(path: str | Path, name: str | None = None) -> tuple[CloudClassi
     network = CloudClassifier(load_encoder(path, name).encoder, len(origin["class_names"]))
     network.classifier.load_state_dict(head)
     return network, origin
+
+
+def read_stored(path: str | Path) -> dict[str, Any]:
+    """Read what a weight file says of itself; {} for files of others."""
+    return stored_origin(read_weights(path))
 
 
 def load_for_test(

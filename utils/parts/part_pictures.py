@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from datasets.labels import PartCategory
 from datasets.parts.part_table import PartTable
 from datasets.parts.shapenet_part import ShapeNetPart
 from utils.evaluation.metrics import shape_iou
@@ -76,6 +78,24 @@ def part_panel(clouds: PartClouds) -> Figure:
         grid[2 * line, 0].set_ylabel("true", fontsize="medium")
         grid[2 * line + 1, 0].set_ylabel("predicted", fontsize="medium")
     figure.supxlabel("grey: predicted as a part of another category", fontsize="small")
+    return figure
+
+
+def coloured_panel(points: np.ndarray, part: np.ndarray, row: PartCategory) -> Figure:
+    """Draw a cloud (N, 3), y up, from the front and from behind, with a colour for each part (N,), counted from 0."""
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+    colours = part_colours(part + row.first_part, row.part_labels)
+    for axes, azimuth in zip(figure.subplots(1, 2), (35.0, 215.0)):
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        draw_cloud(axes, points, colours, azimuth_deg=azimuth)
+    names = [f"{name} {(part == number).mean():.0%}" for number, name in enumerate(row.parts)]
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=COLOURS[number % len(COLOURS)], label=name)
+        for number, name in enumerate(names)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(names), frameon=False)
+    figure.suptitle(row.name)
     return figure
 
 

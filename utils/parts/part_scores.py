@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from datasets.labels import PartCategory
 from datasets.parts.part_table import PartTable, count_parts
 from datasets.parts.shapenet_part import ShapeNetPart
 from utils.evaluation.features import check_finite, eval_mode
@@ -66,6 +67,24 @@ def predict_parts(
             every.append(logits.argmax(dim=-1).cpu())
             own.append(logits.masked_fill(~is_own[category][:, None], -torch.inf).argmax(dim=-1).cpu())
     return dict(zip(PROTOCOLS, (torch.cat(every).numpy(), torch.cat(own).numpy())))
+
+
+def segment_cloud(
+    network: nn.Module, points: np.ndarray, category: int, row: PartCategory, device: torch.device
+) -> np.ndarray:
+    """Predict the parts (N,) of one cloud (N, 3) among those of its category, counted from 0.
+
+    Args:
+        network: on `device`; points (B, N, 3), category (B,) -> logits (B, N, P).
+        category, row: the category's index in the network's table, and its row there.
+    Raises:
+        ValueError: fewer points than neighbours, or a logit that is not finite.
+    """
+    batch = torch.from_numpy(points)[None].to(device)
+    with eval_mode(network), torch.inference_mode():
+        logits = network(batch, torch.tensor([category], device=device)).float()  # (1, N, P)
+    check_finite(logits, 0, "logit")
+    return logits[0, :, row.part_labels.start : row.part_labels.stop].argmax(dim=-1).cpu().numpy()
 
 
 def vote_scales(num_clouds: int, votes: int, seed: int) -> Tensor:

@@ -44,9 +44,10 @@ def build_for(task: PartTask, name: str, k: int, dropout: float = 0.5) -> nn.Mod
     return build_part_network(name, k, num_parts=count_parts(known), num_categories=len(known), dropout=dropout)
 
 
-def origin_of(task: PartTask, training: dict[str, Any]) -> dict[str, Any]:
-    """Describe task and training for `export_state`, so that `load_part_network` can read them back."""
+def origin_of(task: PartTask, training: dict[str, Any], clouds: dict[str, Any]) -> dict[str, Any]:
+    """Describe task, training and its clouds for `export_state`, so that `load_part_network` can read them back."""
     return {
+        "clouds": clouds,
         "parts": part_names(task.table),
         "dataset": task.dataset,
         "class_choice": task.class_choice,

@@ -18,6 +18,7 @@ from utils.processes.stop import Stopped, StopRequest
 from utils.run.folder import Run, add_session, check_same
 from utils.run.names import MODELS_FOLDER, STATE_FILE
 from utils.run.provenance import provenance
+from utils.run.run_note import note_run
 from utils.run.state import (
     has_state,
     load_state,
@@ -111,8 +112,9 @@ class Training(ABC):
         """
 
     def save_weights(self, weights: Mapping[str, Any], name: str) -> None:
-        """Write a file of the run's models/, once for all ranks."""
+        """Write a file of the run's models/, once for all ranks; one of `export_state` also says which run made it."""
         if is_main_process():
+            note_run(weights, type(self.method).__name__, self.run.record)
             save_atomically(weights, self.run.folder / MODELS_FOLDER / name)
 
     def resume(self) -> None:

@@ -1,0 +1,84 @@
+"""Segment a shape in any file into parts by a fine-tuned network: a coloured cloud, and a picture of it.
+
+    python -m scripts.segment chair.obj --model_path checkpoints/parts/models/best_model.pth --category chair \
+        --out coloured.ply
+
+Writes a PLY cloud with x, y, z as read, red, green, blue and part, a number that its header explains, and coloured.png.
+Every point gets a part of the category, which the network is told. Clouds are brought into the form of the training
+clouds as the weights say; flags overrule that. Where a cloud has more points than those, each other point takes the
+part of its nearest segmented one. --model and --k are for files of others; those of train_partseg.py say theirs.
+"""
+
+import argparse
+from pathlib import Path
+
+from datasets.parts.part_table import find_category
+from models.encoders.part_networks import PART_NETWORKS
+from models.weights.published import stored_origin
+from models.weights.weight_file import read_weights
+from utils.cli import run_main
+from utils.figures.plot_style import save_png
+from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
+from utils.inference.cloud_files import InputSettings, read_clouds
+from utils.parts.part_cloud_file import write_coloured
+from utils.parts.part_pictures import coloured_panel, part_colours
+from utils.parts.part_scores import segment_cloud
+from utils.parts.part_weights import load_part_network
+from utils.processes.allocator import keep_freed_memory
+from utils.processes.device import get_device
+
+PUBLISHED = {"model": "dgcnn_seg", "k": 40}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse the flags of the file, of the network and of the cloud."""
+    parser = program_parser(__doc__)
+    parser.add_argument("file", type=Path, help="a mesh or a cloud")
+    parser.add_argument(
+        "--model_path", type=Path, required=True, help="models/best_model.pth of train_partseg.py, or its .safetensors"
+    )
+    parser.add_argument("--category", default="", help="of the shape (default: the one trained on, if it is one alone)")
+    parser.add_argument("--out", type=Path, required=True, help="coloured.ply; the picture is beside it, .png")
+    parser.add_argument("--model", choices=tuple(PART_NETWORKS), help="default: what the file says, else dgcnn_seg")
+    parser.add_argument("--k", type=int, help="neighbours per point (default: what the file says, else 40)")
+    add_flags(parser, InputSettings, "cloud")
+    add_device_arg(parser)
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Read, segment, write; refuse bad flags before the network runs."""
+    settings = InputSettings.read(vars(args))
+    require_at_least(1, args, "k")
+    if args.out.suffix.lower() != ".ply" or args.out.is_dir():
+        raise ValueError(f"--out {args.out}: expected a file .ply, such as coloured.ply")
+    stored = stored_origin(read_weights(args.model_path))
+    known = {name: stored.get(name) or value for name, value in PUBLISHED.items()}
+    trained = load_part_network(args.model_path, args.model or known["model"], args.k or known["k"])
+    table = trained.task.known
+    if not args.category and len(table) > 1:
+        raise ValueError(f"--category is missing: this network knows {', '.join(row.name for row in table)}")
+    index = find_category(table, args.category, "--category") if args.category else 0
+    clouds = list(read_clouds(args.file, seed=settings.seed))
+    if len(clouds) != 1:
+        raise ValueError(f"{args.file} holds {len(clouds)} clouds; expected a file of one")
+    device = get_device(args.device)
+    keep_freed_memory(device)
+    transform = settings.transform(stored)
+    row, cloud = table[index], clouds[0]
+    chosen, words = transform(cloud.points, seed=settings.seed)
+    print(f"network: {args.model_path}; cloud: {cloud.how}, {words} ({transform.reason})")
+    part = segment_cloud(trained.network.to(device), chosen, index, row, device)
+    part = transform.spread(part, cloud.points, seed=settings.seed)
+    colours = part_colours(part + row.first_part, row.part_labels)
+    write_coloured(args.out, cloud.points, colours, part, row.parts)
+    upright = transform.upright(cloud.points)
+    save_png(coloured_panel(upright, part, row), args.out.with_suffix(".png"), dpi=130)
+    for number, name in enumerate(row.parts):
+        print(f"{row.name} {name}: {(part == number).mean():.1%} of {len(part)} points")
+    print(f"wrote {args.out} and {args.out.with_suffix('.png')}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    run_main(lambda: main(arguments))

@@ -1,0 +1,156 @@
+"""`scripts.embed`, `scripts.classify` and `scripts.segment`: files of any kind in, answers out."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from numpy.testing import assert_allclose
+
+from datasets.labels import SHAPENET_PART
+from datasets.transforms.point_transforms import unit_sphere
+from models.encoders.part_networks import build_part_network
+from models.encoders.registry import build_encoder
+from models.methods.classification import CloudClassifier
+from models.weights.published import export_state
+from scripts import classify, embed, segment
+from tests.support.entry_programs import error_of, write_encoder
+from tests.support.tiny_trees import cloud, write_h5, write_ply
+from utils.classification.classifier_weights import classifier_state
+from utils.files import read_npz
+from utils.inference.input_transform import describe_training_clouds
+from utils.pretrained import load
+
+CLASSES = ["cone", "cube", "ball"]
+
+
+def run(program, *flags):
+    words = [str(flag) for flag in flags]
+    return program.main(program.parse_args([*words, "--device", "cpu"]))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder of a cloud, a text and a mesh, with an HDF5 file of two clouds beside it."""
+    folder = tmp_path_factory.mktemp("in")
+    write_ply(folder / "shapes" / "a.ply", cloud(0))
+    np.savetxt(folder / "shapes" / "b.xyz", cloud(1) * 1000)
+    trimesh.creation.box((30, 2, 4)).export(folder / "shapes" / "box.obj")
+    write_h5(folder / "set.h5", data=np.stack([cloud(2), cloud(3)]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder_file(tmp_path_factory):
+    return write_encoder(tmp_path_factory.mktemp("models") / "best_model.pth", "pointnet")
+
+
+@pytest.fixture(scope="module")
+def classifier_file(tmp_path_factory):
+    torch.manual_seed(0)
+    network = CloudClassifier(build_encoder("pointnet"), len(CLASSES))
+    clouds = describe_training_clouds(unit_sphere(np.stack([cloud(5), cloud(6)])) * 2, normalize=False)
+    path = tmp_path_factory.mktemp("models") / "best_model.pth"
+    origin = {"class_names": CLASSES, "num_points": 97, "normalize": False}
+    torch.save(classifier_state(network, "pointnet", None, origin, clouds), path)
+    return path
+
+
+def test_embed_gives_the_features_that_evaluation_computes_and_says_how_each_was_read(files, encoder_file, tmp_path):
+    assert (
+        run(embed, files / "shapes", files / "set.h5", "--model_path", encoder_file, "--out", tmp_path / "f.npz") == 0
+    )
+    found = read_npz(tmp_path / "f.npz")
+    shapes = files / "shapes"
+    names = [shapes / "a.ply", shapes / "b.xyz", shapes / "box.obj", f"{files / 'set.h5'}[0]", f"{files / 'set.h5'}[1]"]
+    assert found["name"].tolist() == [str(name) for name in names]
+    assert found["how"].tolist()[:3] == [
+        "ply cloud, 97 points, centred, radius 1",
+        "xyz cloud, 97 points, centred, radius 1",
+        "obj mesh, surface sampled, 2048 points, centred, radius 1",
+    ]
+    encoder = load(encoder_file, device="cpu")
+    expected = encoder(np.stack([cloud(0), cloud(1), cloud(2), cloud(3)]), normalize=True)
+    assert_allclose(found["feature"][[0, 1, 3, 4]], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_embed_names_a_file_it_cannot_read_and_writes_the_others(files, encoder_file, tmp_path, capsys):
+    (tmp_path / "bad.off").write_text("no mesh")
+    flags = (tmp_path / "bad.off", files / "shapes" / "a.ply", "--model_path", encoder_file)
+    assert run(embed, *flags, "--num_points", 32, "--out", tmp_path / "f.csv") == 1
+    assert f"left out: {tmp_path / 'bad.off'}: " in capsys.readouterr().err
+    (row,) = csv.DictReader((tmp_path / "f.csv").read_text().splitlines())
+    assert (row["name"], row["how"]) == (
+        str(files / "shapes" / "a.ply"),
+        "ply cloud, 97 points, 32 drawn, centred, radius 1",
+    )
+    assert len(row) == 2 + 1024
+
+
+def test_without_a_readable_file_nothing_is_written(encoder_file, tmp_path, capsys):
+    (tmp_path / "bad.off").write_text("no mesh")
+    flags = (tmp_path / "bad.off", "--model_path", encoder_file, "--out", tmp_path / "f.npz")
+    assert "no cloud could be read" in error_of(lambda: run(embed, *flags), capsys)
+    assert not (tmp_path / "f.npz").exists()
+
+
+def test_classify_scales_to_the_radius_of_the_training_clouds(files, classifier_file, tmp_path, capsys):
+    flags = (files / "shapes" / "a.ply", files / "set.h5", "--model_path", classifier_file)
+    assert run(classify, *flags, "--out", tmp_path / "c.csv") == 0
+    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    points = torch.from_numpy(unit_sphere(np.stack([cloud(0), cloud(2), cloud(3)])) * 2)
+    network = CloudClassifier(build_encoder("pointnet"), len(CLASSES))
+    network.load_state_dict(classify.load_network(classifier_file)[0].state_dict())
+    expected = network.eval()(points).softmax(dim=1).detach().numpy()
+    assert_allclose([[float(row[f"p({name})"]) for name in CLASSES] for row in rows], expected, atol=1e-5)
+    assert [row["class"] for row in rows] == [CLASSES[index] for index in expected.argmax(axis=1)]
+    assert_allclose([float(row["probability"]) for row in rows], expected.max(axis=1), atol=1e-5)
+    line = f"{files / 'shapes' / 'a.ply'}: {rows[0]['class']} {expected[0].max():.3f}, "
+    assert line in capsys.readouterr().out
+
+
+def test_segment_colours_every_point_of_the_file_by_a_part_of_the_category(tmp_path, capsys):
+    torch.manual_seed(0)
+    network = build_part_network("pointnet", 0)
+    with torch.no_grad():
+        network.part_head.conv4.bias[0] = 100  # airplane's body, which is no part of a table
+    clouds = describe_training_clouds(unit_sphere(cloud(5, 64)[None]), normalize=False)
+    origin = {"parts": segment_parts(), "dataset": "shapenetpart", "class_choice": "", "clouds": clouds}
+    torch.save(export_state(network, "pointnet", k=None, **origin), tmp_path / "parts.pth")
+    source = write_ply(tmp_path / "table.ply", cloud(4))
+    flags = (source, "--model_path", tmp_path / "parts.pth", "--out", tmp_path / "out.ply")
+    run(segment, *flags, "--category", "table")
+    written = trimesh.load(tmp_path / "out.ply", process=False)
+    part = written.metadata["_ply_raw"]["vertex"]["data"]["part"].ravel()
+    assert_allclose(written.vertices, cloud(4))
+    assert set(part) <= {0, 1, 2}
+    palette = np.array([[0, 0x72, 0xB2], [0xE6, 0x9F, 0], [0, 0x9E, 0x73]])
+    assert np.array_equal(written.colors[:, :3], palette[part])
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    assert "64 drawn, centred, radius 1" in capsys.readouterr().out
+    assert "--category is missing: this network knows airplane, bag" in error_of(lambda: run(segment, *flags), capsys)
+    unknown = error_of(lambda: run(segment, *flags, "--category", "tree"), capsys)
+    assert unknown.startswith("error: --category tree: no such category, choose one of airplane")
+
+
+def segment_parts():
+    return {row.name: list(row.parts) for row in SHAPENET_PART}
+
+
+@pytest.mark.parametrize(
+    "program, out, expected",
+    [
+        (embed, "f.txt", "--out f.txt: expected a file .npz or .csv"),
+        (classify, "c.npz", "--out c.npz: expected a file .csv"),
+        (segment, "c.obj", "--out c.obj: expected a file .ply"),
+    ],
+)
+def test_an_answer_of_another_kind_is_refused_before_the_network_runs(program, out, expected, capsys):
+    flags = ("in.ply", "--model_path", "no.pth", "--out", out)
+    assert expected in error_of(lambda: run(program, *flags), capsys)
+
+
+def test_weights_without_classes_are_refused_with_the_remedy(files, encoder_file, capsys):
+    flags = (files / "set.h5", "--model_path", encoder_file)
+    assert "holds no classifier; expected models/best_model.pth" in error_of(lambda: run(classify, *flags), capsys)

@@ -1,0 +1,132 @@
+"""How a cloud from outside becomes one like those that a network was trained on; the weights say which way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from datasets.transforms.point_transforms import unit_sphere
+
+# Training clouds count as of one size and place where their radii (5 to 95 %) differ by less than this factor, and
+# their centroids lie within this share of the radius: those of the published sets do, scans do not.
+_SAME_RADIUS, _NEAR_ORIGIN = 1.25, 0.15
+_Z_TO_Y = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # of row vectors: (x, y, z) -> (x, z, -y)
+
+
+def describe_training_clouds(points: np.ndarray, *, normalize: bool) -> dict[str, Any]:
+    """Describe clouds (M, N, 3) as a network is trained on them, for its weight file (JSON values).
+
+    Args:
+        normalize: whether they have been scaled to the unit sphere.
+    """
+    centre = points.mean(axis=1, keepdims=True)
+    radius = np.linalg.norm(points - centre, axis=2).max(axis=1)
+    return {
+        "num_points": points.shape[1],
+        "normalize": normalize,
+        "radius": [float(f"{value:.4g}") for value in np.percentile(radius, (5, 50, 95))],
+        "offset": float(f"{np.percentile(np.linalg.norm(centre, axis=2), 95):.4g}"),
+    }
+
+
+@dataclass(frozen=True)
+class InputTransform:
+    """Number of points, place and scale of a cloud, y up.
+
+    Args:
+        num_points: a random subset where a cloud has more; None takes all.
+        scaling: "unit" centres and scales to radius 1, "same" to `radius`; "as_read" changes nothing.
+        reason: for `scaling`, in words.
+        radius: median of the training clouds', None where it is not known.
+        is_z_up: turn z up to y up first.
+    """
+
+    num_points: int | None
+    scaling: str
+    reason: str
+    radius: float | None = None
+    is_z_up: bool = False
+
+    @classmethod
+    def of_weights(
+        cls,
+        stored: Mapping[str, Any],
+        *,
+        is_pretrained: bool,
+        normalize: bool | None = None,
+        num_points: int | None = None,
+        is_z_up: bool = False,
+    ) -> Self:
+        """Choose as the weights say, except for what is given.
+
+        Args:
+            stored: what the weight file says of itself, see `stored_origin`; older files say less.
+            is_pretrained: whether they are of a pre-training, whose augmentation scales every cloud to radius 1.
+            normalize: scale to radius 1, or change nothing; None: as in training.
+        """
+        clouds, old = stored.get("clouds", {}), stored.get("classifier", {})
+        settings = stored.get("run", {}).get("settings", {})
+        points = num_points or clouds.get("num_points") or old.get("num_points") or settings.get("num_points")
+        radius = clouds.get("radius", [None] * 3)[1]
+        is_scaled = is_pretrained or clouds.get("normalize", old.get("normalize", False))
+        return cls(points, *_choose(clouds, is_scaled, normalize), radius, is_z_up)
+
+    def __str__(self) -> str:
+        taken = f"up to {self.num_points} points" if self.num_points else "all points"
+        return f"{taken}, {self._scaled()} ({self.reason})"
+
+    def _scaled(self) -> str:
+        return "as in the file" if self.scaling == "as_read" else f"centred, radius {self._target():g}"
+
+    def _target(self) -> float:
+        return self.radius if self.scaling == "same" else 1.0
+
+    def upright(self, points: np.ndarray) -> np.ndarray:
+        """Turn a cloud (N, 3) so that y is up."""
+        return points @ _Z_TO_Y if self.is_z_up else points
+
+    def rows(self, number: int, seed: int) -> np.ndarray:
+        """Return which points of a cloud of `number` are taken, (M,)."""
+        if not self.num_points or number <= self.num_points:
+            return np.arange(number)
+        return np.random.default_rng(seed).choice(number, self.num_points, replace=False)
+
+    def __call__(self, points: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, str]:
+        """Return the cloud for the network, (M, 3) float32, and what was done to it, in words.
+
+        Args:
+            points: (N, 3).
+            seed: of the subset.
+        Raises:
+            ValueError: a cloud without extent cannot be scaled.
+        """
+        rows = self.rows(len(points), seed)
+        words = [f"{len(points)} points", *(["z up"] if self.is_z_up else [])]
+        words += [f"{len(rows)} drawn"] if len(rows) < len(points) else []
+        taken = self.upright(points)[rows]
+        if self.scaling != "as_read":
+            taken = unit_sphere(taken) * np.float32(self._target())
+        return np.ascontiguousarray(taken, dtype=np.float32), ", ".join([*words, self._scaled()])
+
+    def spread(self, values: np.ndarray, points: np.ndarray, *, seed: int = 0) -> np.ndarray:
+        """Give every point (N, 3) the value of the nearest of those taken, (M,) -> (N,); taken ones keep their own."""
+        rows = self.rows(len(points), seed)
+        full = values[cKDTree(points[rows]).query(points)[1]]
+        full[rows] = values  # of equal points too
+        return full
+
+
+def _choose(clouds: Mapping[str, Any], is_scaled: bool, asked: bool | None) -> tuple[str, str]:
+    """Return scaling and reason."""
+    if asked is not None:
+        return ("unit", "--normalize") if asked else ("as_read", "--no-normalize")
+    if is_scaled:
+        return "unit", "as in training"
+    if "radius" not in clouds:
+        return "as_read", "the weights do not say how large their training clouds were; --normalize gives radius 1"
+    low, median, high = clouds["radius"]
+    if high <= _SAME_RADIUS * low and clouds["offset"] <= _NEAR_ORIGIN * median:
+        return "same", f"nearly all training clouds had radius {low:g} to {high:g} about the origin"
+    return "as_read", f"training clouds were not scaled either, radius {low:g} to {high:g}; --normalize gives radius 1"
