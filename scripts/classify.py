@@ -17,7 +17,7 @@ from utils.classification.classifier_weights import load_network, read_stored
 from utils.cli import run_main
 from utils.csv_rows import write_rows
 from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
-from utils.inference.cloud_files import InputSettings, list_files, report_failed, run_network
+from utils.inference.cloud_files import InputSettings, find_cloud_files, report_failed, run_network
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch_size", "top")
     if args.out and (args.out.suffix.lower() != ".csv" or args.out.is_dir()):
         raise ValueError(f"--out {args.out}: expected a file .csv, such as classes.csv")
-    files = list_files(args.files)
+    files = find_cloud_files(args.files)
     device = get_device(args.device)
     keep_freed_memory(device)
     network, origin = load_network(args.model_path)

@@ -10,6 +10,8 @@ import numpy as np
 from torch import nn
 
 from datasets.labelled.hdf5_clouds import open_shard
+from datasets.precision import is_points_last, to_float32
+from datasets.shapes.file_listing import list_files
 from datasets.shapes.shape_folder import is_mesh, list_shape_files, read_shape
 from utils.evaluation.features import extract_features
 from utils.inference.input_transform import InputTransform
@@ -55,7 +57,7 @@ class Embedded:
     failed: list[str] = field(default_factory=list)
 
 
-def list_files(places: Sequence[str | Path]) -> list[Path]:
+def find_cloud_files(places: Sequence[str | Path]) -> list[Path]:
     """List files and the contents of folders: clouds and meshes, or where a folder has none, its HDF5 files.
 
     Raises:
@@ -76,12 +78,7 @@ def _in_folder(folder: Path) -> list[Path]:
     try:
         return [shape.path for shape in list_shape_files(folder)]
     except FileNotFoundError:
-        hdf5 = sorted(
-            path
-            for path in folder.rglob("*")
-            if path.suffix.lower() in HDF5_SUFFIXES
-            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        )
+        hdf5 = list_files(folder, lambda path: path.suffix.lower() in HDF5_SUFFIXES).paths
         if not hdf5:
             raise
         return hdf5
@@ -100,14 +97,15 @@ def read_clouds(path: Path, *, seed: int = 0) -> Iterator[ReadCloud]:
         yield ReadCloud(str(path), how, points)
         return
     with open_shard(path, ("data",)) as file:
-        shape = file["data"].shape
-        if len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            raise ValueError(f"{path}: data has shape {shape}, expected (clouds, points, 3) with x, y, z last")
-        for row in range(len(file["data"])):
-            points = file["data"][row].astype(np.float32)
+        data = file["data"]
+        is_turned = len(data.shape) == 3 and is_points_last(data.shape)
+        if len(data.shape) != 3 or 0 in data.shape or data.shape[1 if is_turned else 2] != 3:
+            raise ValueError(f"{path}: data has shape {data.shape}, expected (clouds, points, 3) with x, y, z last")
+        for row in range(len(data)):
+            points = data[row].T if is_turned else data[row]
             if not np.isfinite(points).all():
                 raise ValueError(f"{path}: row {row} has points that are not finite")
-            yield ReadCloud(f"{path}[{row}]", "row of hdf5", points)
+            yield ReadCloud(f"{path}[{row}]", "row of hdf5", to_float32(points))
 
 
 def run_network(
