@@ -24,6 +24,7 @@ def test_a_recipe_as_published_needs_no_words(record):
     ("record", "change", "words"),
     [
         (CLASSIFICATION, {"epochs": 4, "steps": 80}, "80 steps"),
+        (CLASSIFICATION, {"emb_dims": 512}, "emb_dims 512"),
         (CLASSIFICATION, {"batch_size": 16}, "batch_size 16"),
         (CLASSIFICATION, {"lr": 0.01}, "lr 0.01"),
         (CLASSIFICATION, {"use_sgd": True}, "use_sgd True"),
