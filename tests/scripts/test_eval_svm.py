@@ -87,7 +87,9 @@ def features_given(monkeypatch, *flags, root):
     return seen[0]
 
 
-@pytest.mark.parametrize("flag", [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32)])
+@pytest.mark.parametrize(
+    "flag", [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32)]
+)
 def test_each_flag_of_the_features_changes_them(flag, modelnet, monkeypatch):
     plain = features_given(monkeypatch, "--random_init", root=modelnet)
     changed = features_given(monkeypatch, "--random_init", *flag, root=modelnet)
