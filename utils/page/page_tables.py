@@ -13,7 +13,8 @@ Record = Mapping[str, Any]
 RANDOM = "random"
 # What two figures must share to stand in one row, besides their C and their recipe. Rows are sorted by it.
 _SETTING = (
-    *("dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "label_fraction", "frozen", "voting"),
+    *("dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "folds_sha256"),
+    *("label_fraction", "frozen", "voting"),
     *CONDITIONS,
     *("num_train", "num_test", "num_classes", "num_shapes", "num_queries", "num_gallery", "num_copies", "chance"),
 )

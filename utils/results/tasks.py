@@ -33,6 +33,7 @@ def _few_shot_setting(record: Record) -> list[str]:
         f"{record['k_way']}-way {record['m_shot']}-shot",
         f"{record['n_query']} queries",
         f"{record['n_runs']} runs",
+        *([f"folds {record['folds_sha256'][:12]}"] if record.get("folds_sha256") else []),
     ]
 
 
