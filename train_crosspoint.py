@@ -44,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def build_method(model: ModelSettings, settings: CrossPointSettings, report: Report) -> CrossPoint:
     """Build both branches; the point branch starts from --model_path where that is given."""
     method = CrossPoint(
-        build_encoder(model.model, model.k),
+        build_encoder(model.model, model.k, model.emb_dims),
         ImageResNet(settings.image_depth, settings.image_weights),
         imid_weight=settings.imid_weight,
         cmid_weight=settings.cmid_weight,

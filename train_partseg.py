@@ -101,7 +101,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     # Read before the training, so that a fault in the test split shows at once.
     test = task.read(part_set.data_root, "test", num_points=part_set.num_points)
     seed.everything(training.seed)
-    network = build_for(task, training.model, training.k, training.dropout)
+    network = build_for(task, training.model, training.k, training.emb_dims, training.dropout)
     started = "weights: from scratch"
     if start.pretrained_path and not run.resume:
         loaded = start_from(network, start.pretrained_path, training.model, training.k)

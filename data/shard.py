@@ -6,7 +6,8 @@
 
 The shards hold V passes. Each holds every shape once, in random order, with a different view; epoch e reads pass e % V.
 A pass stores one cloud and one view per shape. index.json, written last, lists all shards with their SHA-256; a folder
-without it is unfinished, and the next run there starts afresh. Equal data and flags give equal shards.
+without it is unfinished: the same command goes on there, after checking the hashes of the shards that are finished.
+Equal data and flags give equal shards.
 Exit status: 0 written or sound, 1 faults found, 2 misuse.
 """
 
@@ -60,12 +61,12 @@ def open_source(root: Path) -> SampleSource:
     return PackedSource(root) if root.is_file() else TreeSource(root)
 
 
-def verify(location: str) -> int:
+def verify(location: str, workers: int) -> int:
     """Print every bad shard; return the exit status."""
     source = ShardSource(location)
     index = source.load_index()
     bad = 0
-    for fault in find_bad_shards(source, index):
+    for fault in find_bad_shards(source, index, workers):
         print(f"FAULT: {fault}", file=sys.stderr)
         bad += 1
     if bad:
@@ -77,9 +78,9 @@ def verify(location: str) -> int:
 
 def main(args: argparse.Namespace) -> int:
     """Write shards and print what they hold, or verify some; return the exit status."""
-    if args.verify is not None:
-        return verify(args.verify)
     require_at_least(1, args, "samples_per_shard", "workers")
+    if args.verify is not None:
+        return verify(args.verify, args.workers)
     source = open_source(args.root)
     fewest = source.fewest_views()
     passes = min(fewest, MOST_VIEWS) if args.views is None else args.views

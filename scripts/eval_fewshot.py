@@ -23,7 +23,7 @@ from utils.cli import run_main
 from utils.evaluation import few_shot
 from utils.evaluation.encoder_scores import extract_splits
 from utils.evaluation.few_shot import Episode, Setting, draw_episode, score_episodes, usable_classes
-from utils.evaluation.fold_files import read_folds, splits_named, to_episode, write_fold
+from utils.evaluation.fold_files import describe_folds, read_folds, splits_named, to_episode, write_fold
 from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder
 from utils.evaluation.json_report import result_line, write_report
 from utils.evaluation.labelled_set import LabelledSetSettings, load_split
@@ -99,8 +99,8 @@ def write(folder: Path, episodes: Episodes, num_train: int) -> None:
             write_fold(folder / f"{str(setting).replace(' ', '_')}_{number:03d}.json", episode, num_train)
 
 
-def read(path: str, labelled: LabelledSetSettings) -> tuple[dict[str, LabelledClouds], Episodes, str]:
-    """Read folds; return the splits they name, their episodes by setting, and the splits of their queries."""
+def read(path: str, labelled: LabelledSetSettings) -> tuple[dict[str, LabelledClouds], Episodes, str, dict[str, str]]:
+    """Read folds: the splits they name, their episodes by setting, the splits of their queries, their description."""
     folds = read_folds(path)
     splits = {name: load_split(labelled, name) for name in splits_named(folds)}
     labels = {name: part.labels.numpy() for name, part in splits.items()}
@@ -108,7 +108,7 @@ def read(path: str, labelled: LabelledSetSettings) -> tuple[dict[str, LabelledCl
     for fold in folds:
         setting, episode = to_episode(fold, labels)
         episodes.setdefault(setting, []).append(episode)
-    return splits, episodes, "+".join(splits_named(folds, "query"))
+    return splits, episodes, "+".join(splits_named(folds, "query")), describe_folds(path, folds)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -120,8 +120,9 @@ def main(args: argparse.Namespace) -> None:
     device = get_device(args.device)
     keep_freed_memory(device)
     if args.protocol == "folds":
-        splits, episodes, split = read(args.folds, labelled)
+        splits, episodes, split, folds = read(args.folds, labelled)
     else:
+        folds = {}
         split, splits = "train", {"train": load_split(labelled, "train")}
         episodes = draw(args, splits["train"])
     frozen = load_frozen_encoder(encoder, device)
@@ -134,7 +135,7 @@ def main(args: argparse.Namespace) -> None:
         score = score_episodes(rows, labels, of_setting)
         protocol = {"task": few_shot.TASK, "protocol": args.protocol, "dataset": args.dataset, "split": split}
         size = dict(zip(("k_way", "m_shot", "n_query"), setting)) | {"n_runs": len(of_setting)}
-        records.append({**protocol, **size, **score.figures(), **constants, "seed": args.seed})
+        records.append({**protocol, **folds, **size, **score.figures(), **constants, "seed": args.seed})
         print(result_line(records[-1]), flush=True)
     write_report(args.json, records)
 

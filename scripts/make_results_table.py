@@ -15,6 +15,7 @@ from pathlib import Path
 
 from utils.cli import run_main
 from utils.csv_rows import write_rows
+from utils.files import locked
 from utils.flags import program_parser
 from utils.markdown import update_section
 from utils.results.front_page import FRONT_PAGE
@@ -63,7 +64,6 @@ def page_section(rows: list[dict]) -> str:
 
 def record(args: argparse.Namespace) -> None:
     """Add the results of the reports to the CSV."""
-    old = read_csv(args.csv) if args.csv.exists() else []
     new = [row for path in args.reports for row in read_report(path, run=args.run, data=args.data)]
     unknown = {row["checkpoint"] for row in new if row["encoder"] == "pretrained" and not row["train_command"]}
     if unknown:
@@ -71,8 +71,10 @@ def record(args: argparse.Namespace) -> None:
             f"no config.json of the training beside {', '.join(sorted(unknown))}, which says its seed and command; "
             "record the result where the checkpoint was trained"
         )
-    rows = merge(old, new)
-    write_rows(args.csv, COLUMNS, rows)
+    with locked(args.csv):  # programs that record at once must not lose one another's rows
+        old = read_csv(args.csv) if args.csv.exists() else []
+        rows = merge(old, new)
+        write_rows(args.csv, COLUMNS, rows)
     print(f"{args.csv}: {len(new)} results added, {len(old) + len(new) - len(rows)} older ones replaced")
 
 
@@ -83,9 +85,10 @@ def main(args: argparse.Namespace) -> None:
         return
     if args.append:
         record(args)
-    rows = read_csv(args.csv)
-    update_section(args.readme, SECTION, readme_section(rows))
-    update_section(args.page, SECTION, page_section(rows))
+    with locked(args.page):  # the last to write the pages has read the rows of all
+        rows = read_csv(args.csv)
+        update_section(args.readme, SECTION, readme_section(rows))
+        update_section(args.page, SECTION, page_section(rows))
     print(f"wrote the tables of {args.csv} into {args.readme} and {args.page}")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from utils.cli import run_main
 from utils.figures.run_curves import draw_curves
+from utils.files import check_png_path
 from utils.flags import program_parser
 
 
@@ -21,6 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    check_png_path(args.out)
     print(f"wrote {draw_curves(args.run_dir, args.out)}")
 
 

@@ -10,6 +10,7 @@ from utils.cli import run_main
 from utils.figures.cloud_plots import shape_panel
 from utils.figures.plot_style import save_png
 from utils.figures.shape_samples import ROW_NAMES, sample_columns
+from utils.files import check_png_path
 from utils.flags import program_parser, seed_number
 
 
@@ -26,6 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    check_png_path(args.out)
     columns = sample_columns(args.data_root, num_shapes=args.num_shapes, seed=args.seed)
     save_png(shape_panel(columns, ROW_NAMES), args.out)
     print(f"wrote {args.out}")

@@ -22,7 +22,7 @@ from utils.cli import run_main
 from utils.evaluation.json_report import result_line, write_report
 from utils.figures.contact_sheet import contact_sheet
 from utils.figures.plot_style import save_png
-from utils.files import check_report_path
+from utils.files import check_png_path, check_report_path
 from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
@@ -72,8 +72,7 @@ def main(args: argparse.Namespace) -> None:
     if args.json and not args.evaluate:
         raise ValueError("--json is for the scores of --evaluate")
     check_report_path(args.json)
-    if args.out and args.out.is_dir():
-        raise ValueError(f"--out {args.out} is a folder; name a file in it, such as {args.out / 'answers.png'}")
+    check_png_path(args.out)
     shapes = list_shape_files(args.shapes)
     device = get_device(args.device)
     keep_freed_memory(device)

@@ -1,13 +1,14 @@
 """Files that are written whole or not at all."""
 
 import errno
+import fcntl
 import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -61,6 +62,34 @@ def _sync_folder(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Keep other processes out of this block for the same `path`, by a lock file beside it that goes with the block.
+
+    Args:
+        wait: until the other process is done; otherwise a BlockingIOError is raised.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        with lock.open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not _is_file_of(lock, stream):  # the process before has removed it
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_file_of(path: Path, stream: IO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def remove_unfinished(folder: Path, *names: str) -> None:
@@ -153,3 +182,17 @@ def check_report_path(path: str | Path | None) -> None:
     if path.is_dir():
         raise ValueError(f"--json {path} is a folder; name a file in it, such as {path / 'results.json'}")
     path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def check_png_path(path: Path | None) -> None:
+    """Refuse a name under which no picture can be written, before the work that draws it.
+
+    Raises:
+        ValueError: `path` is a folder, or does not end in .png.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"--out {path} is a folder; name a file in it, such as {path / 'picture.png'}")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--out {path}: pictures are written as PNG only; name it {path.with_suffix('.png').name}")

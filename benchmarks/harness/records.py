@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from utils.csv_rows import Row, read_rows, write_rows
-from utils.files import check_report_path, write_text
+from utils.files import check_report_path, locked, write_text
 from utils.run.provenance import REPO, processor_name, provenance
 
 RESULTS = REPO / "benchmarks" / "results.csv"
@@ -112,8 +112,9 @@ class Recorder:
             report = {**self._origin, "figures": [figure._asdict() for figure in self._figures]}
             write_text(self.json, json.dumps(report, indent=2, allow_nan=False) + "\n")
         if self.csv:
-            old = read_csv(self.csv) if self.csv.exists() else []
-            write_rows(self.csv, COLUMNS, merge(old, [self._row(figure) for figure in figures]))
+            with locked(self.csv):  # benchmarks that run at once must not lose one another's rows
+                old = read_csv(self.csv) if self.csv.exists() else []
+                write_rows(self.csv, COLUMNS, merge(old, [self._row(figure) for figure in figures]))
 
     def _row(self, figure: Figure) -> Row:
         value = OUT_OF_MEMORY if figure.value is None else f"{figure.value:.6g}"

@@ -2,10 +2,11 @@
 
 import os
 import shlex
+import shutil
 import sys
-import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,6 +19,7 @@ from datasets.pairs.packed_file import FORMAT, VERSION, index_checksum
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
 from datasets.shapes.views import open_view, plain_colours
+from utils.files import locked
 from utils.run.provenance import provenance
 
 # Level 1 is about as small as PNG and decodes 2 to 4 times as fast: a view of 137 pixels takes Pillow 0.20 ms and zlib
@@ -53,15 +55,16 @@ class PackedShape(NamedTuple):
 def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers: int) -> Counts | list[str]:
     """Write `out` completely, or not at all.
 
+    The work is done in a hidden folder beside it. What a kill leaves there the next run removes.
+
     Returns:
         The totals, or the faults that prevented writing.
     Raises:
-        OSError: no space, or no permission.
+        OSError: no space, or no permission. FileExistsError: another process is writing `out`.
     """
     out = out.resolve()  # replaces the target of a link, not the link
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        points, pixels, whole = (Path(folder) / name for name in ("points", "pixels", "whole.h5"))
+    with _work_folder(out) as folder:
+        points, pixels, whole = (folder / name for name in ("points", "pixels", "whole.h5"))
         with points.open("wb") as clouds, pixels.open("wb") as views:
             packed, faults = _gather(root, shapes, clouds, views, workers)
         if faults:
@@ -79,6 +82,21 @@ def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers:
         os.replace(whole, out)
     points_of = [shape.num_points for shape in packed]
     return Counts(len(shapes), sum(points_of), sum(len(shape.views) for shape in packed), min(points_of))
+
+
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """Make an empty folder beside `out`, for this process alone, and remove it at the end."""
+    folder = out.with_name(f".{out.name}.unfinished")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(out, wait=False))
+        except BlockingIOError:
+            raise FileExistsError(f"another data.pack is writing {out}; wait for it, or end it") from None
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
 
 
 def pack_shape(root: Path, shape: TreeShape) -> PackedShape:

@@ -29,6 +29,13 @@ class Task(Protocol):
             ValueError, OSError: unreadable; the message names the file.
         """
 
+    def stamp(self) -> str:
+        """Name the files and their state: equal stamps mean equal samples.
+
+        Raises:
+            OSError: a file is missing.
+        """
+
 
 class SampleSource(ABC):
     """Shapes by number, each with a cloud and views."""
@@ -65,6 +72,9 @@ class TreeTask(NamedTuple):
     def read(self) -> tuple[np.ndarray, np.ndarray, str]:
         return read_sound_points(self.cloud), np.asarray(plain_colours(open_view(self.view))), self.name
 
+    def stamp(self) -> str:
+        return f"{self.name} {_state_of(self.cloud)} {_state_of(self.view)}"
+
 
 class TreeSource(SampleSource):
     """Shapes of ROOT/ShapeNet and ROOT/ShapeNetRendering."""
@@ -99,6 +109,9 @@ class PackedTask(NamedTuple):
         name = f"{file.name(self.shape)} {file.view_name(self.shape, self.view)}"
         return file.read_points(self.shape), file.read_view(self.shape, self.view), name
 
+    def stamp(self) -> str:
+        return f"{self.view} {_state_of(self.path)}"
+
 
 class PackedSource(SampleSource):
     """Shapes of a packed file."""
@@ -118,6 +131,11 @@ class PackedSource(SampleSource):
 
     def describe(self, shape: int) -> str:
         return f"{self.file.name(shape)} in {self.path}"
+
+
+def _state_of(path: Path) -> str:
+    state = path.stat()
+    return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 
 @lru_cache(maxsize=1)

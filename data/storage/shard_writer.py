@@ -1,34 +1,41 @@
-"""Writing of shards: shuffled passes over all shapes as tar files, then their index."""
+"""Writing of shards: shuffled passes over all shapes as tar files, then their index.
+
+Each process writes whole shards. The folder's marker lists those finished, from which an interrupted run goes on.
+"""
 
 import fcntl
 import hashlib
+import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from data.parallel import parallel_map
-from data.storage.sample_sources import Encoded, SampleSource, Task, encode, view_of_pass
-from datasets.shards.shard_index import FORMAT, INDEX_NAME, Shard, ShardIndex, write_index
+from data.storage.sample_sources import SampleSource, Task, encode, view_of_pass
+from datasets.shards.shard_index import FORMAT, INDEX_NAME, VERSION, Shard, ShardIndex, write_index
 from datasets.shards.shard_source import ShardSource
 from utils.files import write_atomically
 from utils.run.provenance import provenance
 
-UNFINISHED = "unfinished"  # marks a folder while shards are written there
+UNFINISHED = "unfinished"  # marks a folder while shards are written there, and lists those that are finished
 _OURS = re.compile(rf"\.?pass-\d+-\d+\.tar(\.\w+)?|(\.index\.json\.\w+)|index\.json|{UNFINISHED}")
 _ORDER = 0x4F52  # keeps this random stream apart from that of the order of views
 _TAR_END = bytes(1024)
 _PIECE = 2**20
+_JOBS_AT_ONCE = 8  # of each process; all would take too much memory
 
 
 @contextmanager
 def claim_folder(out: Path, *, overwrite: bool) -> Iterator[None]:
-    """Empty the folder `out` of shards and lock it for this process; an interrupted run leaves its marker there.
+    """Lock the folder `out` for this process; an interrupted run leaves its marker and finished shards there.
 
     Raises:
         FileExistsError: it holds shards and `overwrite` is not set, or other files, or another process has locked it.
@@ -49,57 +56,129 @@ def claim_folder(out: Path, *, overwrite: bool) -> Iterator[None]:
             fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FileExistsError(f"another data.shard is writing into {out}; wait for it, or end it") from None
-        _remove_shards(out)
         yield
 
 
+class Written(NamedTuple):
+    """A finished shard, as the marker notes it.
+
+    `key` is a digest of all that the shard's bytes depend on; `num_points` and `view_sizes` are those of its samples.
+    """
+
+    key: str
+    shard: Shard
+    num_points: list[int]
+    view_sizes: list[tuple[int, int, int]]
+
+
+class Job(NamedTuple):
+    """A shard to write: its file, the numbered tasks that read its samples, and the note of an interrupted run."""
+
+    path: Path
+    tasks: list[tuple[int, Task]]
+    note: Written | None
+
+
+class Outcome(NamedTuple):
+    """What became of a job: the shard, the faults of its samples, and whether the noted one was kept."""
+
+    written: Written
+    faults: list[str]
+    was_kept: bool
+
+
 def write_shards(
-    source: SampleSource, origin: Path, out: Path, *, passes: int, samples_per_shard: int, seed: int, workers: int
+    source: SampleSource,
+    origin: Path,
+    out: Path,
+    *,
+    passes: int,
+    samples_per_shard: int,
+    seed: int,
+    workers: int,
+    report: Callable[[str], None] = print,
 ) -> ShardIndex | list[str]:
-    """Fill a claimed folder.
+    """Fill a claimed folder; a shard of an interrupted run is kept if it would be the same and its hash is right.
 
     Args:
         origin: path that `source` reads, recorded in the index.
         passes: V, at most the smallest number of views of a shape.
         samples_per_shard: an upper limit; the sizes of shards differ by one at most.
+        report: called with a line where shards were kept.
     Returns:
-        The index as written, or the faults that prevented writing, those of the first pass that has any.
+        The index as written, or the faults that were found before writing was given up: all of the first pass.
     Raises:
         OSError: no space, or no permission.
     """
-    written: list[list[Shard]] = []
-    points, sizes = set(), set()
+    notes = _read_notes(out)
+    _remove_shards(out, keep=notes.keys())
     count = -(-len(source) // samples_per_shard)
-    with parallel_map(workers) as run:
-        for pass_index in range(passes):
-            shapes = np.random.default_rng((_ORDER, seed, pass_index)).permutation(len(source))
-            shards, faults = [], []
-            for number, part in enumerate(np.array_split(shapes, count)):
-                name = f"pass-{pass_index}-{number:06d}.tar"
-                tasks = _tasks(source, pass_index, seed, part.tolist())
-                encoded = run(encode, tasks, name)
-                shards.append(_write_shard(out / name, encoded, points, sizes, faults))
-            if faults:
-                _remove_shards(out)
-                (out / UNFINISHED).unlink()
-                return faults
-            written.append(shards)
+    jobs = _jobs(source, out, notes, passes=passes, count=count, seed=seed)
+    done: list[Outcome] = []
+    faults: dict[str, None] = {}  # in order, once each
+    with parallel_map(workers) as run, (out / UNFINISHED).open("a") as marker:
+        while (some := list(islice(jobs, _JOBS_AT_ONCE * workers))) and not (faults and len(done) >= count):
+            for outcome in run(write_shard, some, "shards"):
+                done.append(outcome)
+                faults |= dict.fromkeys(outcome.faults)
+                if not outcome.faults:
+                    marker.write(json.dumps(outcome.written) + "\n")
+                    marker.flush()
+    if faults:
+        _remove_shards(out)
+        (out / UNFINISHED).unlink()
+        return list(faults)
+    if kept := sum(outcome.was_kept for outcome in done):
+        report(f"kept {kept} of {len(done)} shards, which an interrupted run had written; their hashes are right")
     record = {"origin": str(origin.resolve()), "command": shlex.join(sys.argv)} | provenance()
-    index = ShardIndex(len(source), min(points), max(points), sorted(sizes), seed, written, record)
+    shards = [outcome.written.shard for outcome in done]
+    points = [number for outcome in done for number in outcome.written.num_points]
+    sizes = sorted({size for outcome in done for size in outcome.written.view_sizes})
+    by_pass = [shards[start : start + count] for start in range(0, len(shards), count)]
+    index = ShardIndex(len(source), min(points), max(points), sizes, seed, by_pass, record)
+    _remove_shards(out, keep={shard.name for shard in shards})
     write_atomically(out / INDEX_NAME, lambda file: file.write(write_index(index)))
     (out / UNFINISHED).unlink()
     return index
 
 
-def find_bad_shards(source: ShardSource, index: ShardIndex) -> Iterator[str]:
-    """Yield a description of each shard that is missing or has changed since it was written."""
-    for shard in index.shards:
+def _jobs(
+    source: SampleSource, out: Path, notes: dict[str, Written], *, passes: int, count: int, seed: int
+) -> Iterator[Job]:
+    """Yield the `count` shards of each pass, in order."""
+    for pass_index in range(passes):
+        shapes = np.random.default_rng((_ORDER, seed, pass_index)).permutation(len(source))
+        for number, part in enumerate(np.array_split(shapes, count)):
+            name = f"pass-{pass_index}-{number:06d}.tar"
+            yield Job(out / name, _tasks(source, pass_index, seed, part.tolist()), notes.get(name))
+
+
+def _read_notes(out: Path) -> dict[str, Written]:
+    """Read what an interrupted run noted, by name of the shard; a line that a kill cut short is left out."""
+    notes = {}
+    for line in (out / UNFINISHED).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            with source.open_shard(shard) as stream:
-                if _sha256(stream) != shard.sha256:
-                    yield f"{source.where(shard.name)} has another SHA-256 than when written"
-        except (OSError, ValueError) as error:
-            yield str(error)
+            key, shard, points, sizes = json.loads(line)
+            written = Written(key, Shard(*shard), points, [tuple(size) for size in sizes])
+        except (ValueError, TypeError):
+            continue
+        notes[written.shard.name] = written
+    return notes
+
+
+def find_bad_shards(source: ShardSource, index: ShardIndex, workers: int = 1) -> Iterator[str]:
+    """Yield a description of each shard that is missing or has changed since it was written."""
+    with parallel_map(workers) as run:
+        yield from filter(None, run(partial(_fault_of, source), index.shards, "verify"))
+
+
+def _fault_of(source: ShardSource, shard: Shard) -> str | None:
+    try:
+        with source.open_shard(shard) as stream:
+            is_sound = _sha256(stream) == shard.sha256
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None if is_sound else f"{source.where(shard.name)} has another SHA-256 than when written"
 
 
 def _sha256(stream: BinaryIO) -> str:
@@ -115,35 +194,50 @@ def _tasks(source: SampleSource, pass_index: int, seed: int, shapes: list[int]) 
     return [(shape, source.task(shape, view)) for shape, view in zip(shapes, views)]
 
 
-def _write_shard(
-    path: Path, encoded: Iterator[Encoded | str], points: set[int], sizes: set[tuple[int, int, int]], faults: list[str]
-) -> Shard:
-    """Write one tar file, adding to `points`, `sizes` and `faults` what its samples show."""
-    digest, counts = hashlib.sha256(), [0, 0]
+def write_shard(job: Job) -> Outcome:
+    """Write one tar file, unless the noted one is the same and sound."""
+    path, tasks, note = job
+    key = _key(tasks)
+    if note is not None and note.key == key and not _fault_of(ShardSource(path.parent.resolve()), note.shard):
+        return Outcome(note, [], was_kept=True)
+    digest, size, points, sizes, faults = hashlib.sha256(), 0, [], set(), []
+
+    def append(content: bytes, file: BinaryIO) -> None:
+        nonlocal size
+        digest.update(content)
+        size += len(content)
+        file.write(content)
 
     def write(file: BinaryIO) -> None:
-        for sample in encoded:
+        for sample in map(encode, tasks):
             if isinstance(sample, str):
                 faults.append(sample)
                 continue
-            points.add(sample.num_points)
+            points.append(sample.num_points)
             sizes.add(sample.view_size)
-            counts[0] += 1
-            _append(sample.content, file)
-        _append(_TAR_END, file)
-
-    def _append(content: bytes, file: BinaryIO) -> None:
-        digest.update(content)
-        counts[1] += len(content)
-        file.write(content)
+            append(sample.content, file)
+        append(_TAR_END, file)
 
     write_atomically(path, write)
-    return Shard(path.name, counts[0], counts[1], digest.hexdigest())
+    shard = Shard(path.name, len(points), size, digest.hexdigest())
+    written = Written(key, shard, [min(points, default=0), max(points, default=0)], sorted(sizes))
+    return Outcome(written, faults, was_kept=False)
 
 
-def _remove_shards(out: Path) -> None:
-    """Remove all files but the marker, the index first, so that an incomplete folder never looks complete."""
+def _key(tasks: list[tuple[int, Task]]) -> str:
+    """Digest all that a shard depends on; empty, and so unlike any other, where a file cannot be found."""
+    digest = hashlib.sha256(f"{FORMAT} {VERSION}".encode())
+    try:
+        for shape, task in tasks:
+            digest.update(f"{shape} {task.stamp()}\n".encode(errors="surrogateescape"))
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def _remove_shards(out: Path, keep: Collection[str] = ()) -> None:
+    """Remove all files but the marker and those to keep, the index first: an incomplete folder never looks complete."""
     (out / INDEX_NAME).unlink(missing_ok=True)
     for path in out.iterdir():
-        if _OURS.fullmatch(path.name) and path.name != UNFINISHED:
+        if _OURS.fullmatch(path.name) and path.name != UNFINISHED and path.name not in keep:
             path.unlink()

@@ -19,6 +19,7 @@ from datasets.shards.shard_index import INDEX_NAME, Shard, ShardIndex, parse_ind
 STALL_S = 60  # longest wait for a byte from the network
 WAITS_S = (1, 4, 16)  # pauses before each retry of a broken connection
 _REFUSED = 22  # curl's status of an HTTP error such as 404; curl itself retries a busy server
+_NO_RANGES = 33  # curl's status where a server cannot begin in the middle of a file
 _BUFFER = 2**18
 _LARGEST_INDEX = 2**28
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -94,19 +95,23 @@ class ShardSource:
 class _Fetched(io.RawIOBase):
     """Output of the program that fetches a URL.
 
-    If the transfer breaks off, the program is restarted after each of WAITS_S, and the bytes already read are skipped.
+    If the transfer breaks off, the program is restarted after each of WAITS_S. It goes on where it was, by HTTP ranges;
+    where the program or the server has none it starts anew, and the bytes already read are skipped.
     """
 
     def __init__(self, url: str, scheme: str):
         self.url, self.scheme = url, scheme
         self.position = self.behind = 0  # bytes returned so far; of those, how many a restart has yet to skip
         self.waits = list(WAITS_S)
+        self.has_ranges = scheme in ("http", "https")
         self._start()
 
     def _start(self) -> None:
         program, start = _readers()[self.scheme]
+        first = self.position if self.has_ranges else 0
+        self.behind = self.position - first
         try:
-            self._pipe = start(self.url)
+            self._pipe = start(self.url, first) if first else start(self.url)
         except FileNotFoundError as error:
             raise OSError(
                 f"{self.url} is fetched by the program {program}; install it, or copy the shards here"
@@ -124,13 +129,16 @@ class _Fetched(io.RawIOBase):
                 count = self._receive(buffer)
                 self.position += count
                 return count
+            except _NoRangesError:
+                self._stop()
+                self.has_ranges = False
+                self._start()
             except _Broken as broken:
                 if broken.is_final or not self.waits:
                     raise broken.error from None
                 self._stop()
                 time.sleep(self.waits.pop(0))
                 self._start()
-                self.behind = self.position
 
     def _skip_read_bytes(self) -> None:
         scratch = memoryview(bytearray(min(self.behind, _BUFFER)))
@@ -143,6 +151,8 @@ class _Fetched(io.RawIOBase):
             raise _Broken(error, is_final=False)
         count = self._pipe.stream.readinto(buffer)
         if not count and (status := self._pipe.proc.wait()):
+            if status == _NO_RANGES and self.has_ranges:
+                raise _NoRangesError
             reason = f"{_REASONS[status]}, " if status in _REASONS else ""
             error = OSError(f"{self.url} could not be read ({reason}exit status {status}); try again, or check it")
             raise _Broken(error, is_final=status == _REFUSED)
@@ -159,6 +169,10 @@ class _Fetched(io.RawIOBase):
         super().close()
 
 
+class _NoRangesError(Exception):
+    """The server cannot begin in the middle of a file."""
+
+
 class _Broken(Exception):
     """The error to raise once retries are used up; `is_final` rules out retries."""
 
@@ -167,11 +181,17 @@ class _Broken(Exception):
 
 
 def _readers() -> dict[str, tuple[str, Callable]]:
-    """Return program and starter of each scheme; webdataset is imported late because folders do not need it."""
+    """Return program and starter of each scheme; webdataset is imported late because folders do not need it.
+
+    That of HTTP takes the first byte to fetch, too.
+    """
     from webdataset.gopen import Pipe, gopen_curl, gopen_gsutil
 
-    def curl(url: str) -> Pipe:
-        return gopen_curl(url, bufsize=0)
+    def curl(url: str, first: int = 0) -> Pipe:
+        if not first:
+            return gopen_curl(url, bufsize=0)
+        words = ["curl", "--connect-timeout", "30", "--retry", "30", "--retry-delay", "2", "-f", "-s", "-L"]
+        return Pipe([*words, "--continue-at", str(first), url], mode="rb", bufsize=0)
 
     def aws(url: str) -> Pipe:  # webdataset has no reader for s3
         return Pipe(["aws", "s3", "cp", "--only-show-errors", url, "-"], mode="rb", bufsize=0)

@@ -32,7 +32,7 @@ class DGCNN(nn.Module):
     def __init__(self, k: int = 20, emb_dims: int = 1024):
         super().__init__()
         self.k = k
-        self.feature_dim = 2 * emb_dims
+        self.emb_dims, self.feature_dim = emb_dims, 2 * emb_dims
         self.point_dim = 64 + 64 + 128 + 256
         self.conv1 = EdgeConv(3, 64)
         self.conv2 = EdgeConv(64, 64)

@@ -63,7 +63,7 @@ class DGCNNSegEncoder(nn.Module):
     def __init__(self, k: int = 40, emb_dims: int = 1024):
         super().__init__()
         self.k = k
-        self.feature_dim = emb_dims
+        self.emb_dims = self.feature_dim = emb_dims
         self.transform_net = TransformNet()
         self.conv1 = FirstEdgeConv(3, 64)
         self.conv2 = PointwiseConv(64, 64, dims=2)

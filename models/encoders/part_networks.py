@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from models.encoders.dgcnn import DGCNN
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.pointnet import PointNet
+from models.encoders.registry import EMB_DIMS
 from models.layers.row_norm import PointwiseConv
 
 
@@ -56,8 +57,16 @@ class DGCNNClsPartSeg(DGCNN):
     Shape: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
     """
 
-    def __init__(self, k: int = 20, *, num_parts: int = 50, num_categories: int = 16, dropout: float = 0.5):
-        super().__init__(k)
+    def __init__(
+        self,
+        k: int = 20,
+        *,
+        num_parts: int = 50,
+        num_categories: int = 16,
+        emb_dims: int = EMB_DIMS,
+        dropout: float = 0.5,
+    ):
+        super().__init__(k, emb_dims)
         self.part_head = PartHead(
             self.point_dim, self.feature_dim, num_parts=num_parts, num_categories=num_categories, dropout=dropout
         )
@@ -72,8 +81,10 @@ class PointNetPartSeg(PointNet):
     Shape: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
     """
 
-    def __init__(self, *, num_parts: int = 50, num_categories: int = 16, dropout: float = 0.5):
-        super().__init__()
+    def __init__(
+        self, *, num_parts: int = 50, num_categories: int = 16, emb_dims: int = EMB_DIMS, dropout: float = 0.5
+    ):
+        super().__init__(emb_dims)
         self.part_head = PartHead(
             self.point_dim, self.feature_dim, num_parts=num_parts, num_categories=num_categories, dropout=dropout
         )
@@ -86,7 +97,13 @@ PART_NETWORKS = {"dgcnn_seg": DGCNNPartSeg, "dgcnn": DGCNNClsPartSeg, "pointnet"
 
 
 def build_part_network(
-    name: str, k: int, *, num_parts: int = 50, num_categories: int = 16, dropout: float = 0.5
+    name: str,
+    k: int,
+    *,
+    num_parts: int = 50,
+    num_categories: int = 16,
+    emb_dims: int = EMB_DIMS,
+    dropout: float = 0.5,
 ) -> nn.Module:
     """Build a freshly initialised network: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
 
@@ -95,7 +112,9 @@ def build_part_network(
         k: neighbours per point; PointNet has no graph and takes none.
         num_parts: part labels over all categories.
         num_categories: object categories.
+        emb_dims: width of the encoder's embedding.
         dropout: probability in the classifier.
     """
     graph = {} if name == "pointnet" else {"k": k}
-    return PART_NETWORKS[name](**graph, num_parts=num_parts, num_categories=num_categories, dropout=dropout)
+    sizes = {"num_parts": num_parts, "num_categories": num_categories, "emb_dims": emb_dims}
+    return PART_NETWORKS[name](**graph, **sizes, dropout=dropout)

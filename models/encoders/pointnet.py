@@ -19,7 +19,7 @@ class PointNet(nn.Module):
 
     def __init__(self, emb_dims: int = 1024):
         super().__init__()
-        self.feature_dim = emb_dims
+        self.emb_dims = self.feature_dim = emb_dims
         widths = (3, 64, 64, 64, 128, emb_dims)
         self.point_dim = sum(widths[1:])
         for i in range(5):

@@ -7,20 +7,23 @@ from models.encoders.dgcnn_seg import DGCNNSegEncoder
 from models.encoders.pointnet import PointNet
 
 ENCODERS = {"dgcnn": DGCNN, "dgcnn_seg": DGCNNSegEncoder, "pointnet": PointNet}
+EMB_DIMS, MAX_EMB_DIMS = 1024, 16384  # the published width, and the largest
 
 
-def build_encoder(name: str, k: int = 15) -> nn.Module:
+def build_encoder(name: str, k: int = 15, emb_dims: int = EMB_DIMS) -> nn.Module:
     """Build a freshly initialised encoder: points (B, N, 3) -> feature (B, encoder.feature_dim).
 
     Args:
         name: a key of `ENCODERS`.
         k: neighbours per point; PointNet has no graph and takes none.
+        emb_dims: width of the embedding; the feature of dgcnn is twice as wide, that of the others as wide.
     Raises:
         ValueError: unknown name.
     """
     if name not in ENCODERS:
         raise ValueError(f"unknown point encoder {name!r}; choose one of {', '.join(ENCODERS)}")
-    return PointNet() if name == "pointnet" else ENCODERS[name](k=k)
+    graph = {} if name == "pointnet" else {"k": k}
+    return ENCODERS[name](**graph, emb_dims=emb_dims)
 
 
 def encoder_name(encoder: nn.Module) -> str:

@@ -115,9 +115,17 @@ class EdgeConv(nn.Sequential):
         """Return u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); in train mode update the running statistics.
 
         u has autocast's type, v at least float32.
+
+        Raises:
+            ValueError: weights in half precision.
         """
         norm: nn.BatchNorm2d = self[1]
         weight = self[0].weight.flatten(1)  # (D, 2C)
+        if weight.dtype.itemsize < 4:
+            raise ValueError(
+                f"weights in {weight.dtype}: edge convolutions compute with weights in float32 or float64 only; "
+                f'keep those and call the network under torch.autocast("{x.device.type}", dtype={weight.dtype})'
+            )
         weight_a, weight_b = weight.chunk(2, dim=1)
         # Rounding of u_j and u_i then depends on the size of their cloud, not on its distance from the origin.
         p, means = around_cloud_means(x, clouds)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.encoders.registry import build_encoder
+from models.encoders.registry import EMB_DIMS, MAX_EMB_DIMS, build_encoder
 from models.layers.heads import point_head
 from models.weights.weight_file import check_tensors, read_weights, unwrap
 
@@ -23,6 +23,8 @@ _ALIASES = {
     | {"transform_net.bn1": "transform_net.conv1.1", "transform_net.bn2": "transform_net.conv2.1"},
     "pointnet": {},
 }
+# The layer that makes the embedding: its weight has as many rows as the embedding is wide.
+_EMBEDDING = {"dgcnn": "conv5.0.weight", "dgcnn_seg": "conv6.0.weight", "pointnet": "conv5.0.weight"}
 # A pre-trained part-seg encoder stores the BatchNorms of a segmentation classifier that it does not have.
 _CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
 _CLASSIFIER_NORMS = {"bn7": 64, "bn8": 256, "bn9": 256, "bn10": 128}
@@ -80,6 +82,18 @@ def detect_encoder(state: dict[str, Tensor]) -> str:
         found = f"shape {first}" if first else f"none among {', '.join(sorted(width)[:3]) or 'no tensor'} ..."
         raise ValueError(f"no point encoder of ours: expected conv1.0.weight of DGCNN or PointNet, found {found}")
     return names[first]
+
+
+def embedding_width(state: dict[str, Tensor], name: str) -> int:
+    """Return `emb_dims` of the encoder that a state dict belongs to; the published one where a tensor is missing.
+
+    Raises:
+        ValueError: out of bounds.
+    """
+    width = next(iter(getattr(state.get(_EMBEDDING[name]), "shape", ())), EMB_DIMS)
+    if not 1 <= width <= MAX_EMB_DIMS:
+        raise ValueError(f"the embedding of these weights is {width} wide, expected 1 to {MAX_EMB_DIMS}")
+    return width
 
 
 def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: nn.Module | None = None) -> LoadReport:
@@ -156,16 +170,19 @@ def stored_origin(state: dict) -> dict:
     return getattr(state, "_metadata", {}).get("crosspoint", {})
 
 
-def load_encoder(path: str | Path, name: str | None = None, k: int | None = None) -> PretrainedEncoder:
+def load_encoder(
+    path: str | Path, name: str | None = None, k: int | None = None, emb_dims: int | None = None
+) -> PretrainedEncoder:
     """Load an encoder from a published weight file, ours (`models/best_model.pth`) or its authors'.
 
     Args:
         path: a plain state dict, of torch.save or safetensors, or a resumable state of ours (`last.pt`).
         name: the expected encoder; None accepts whichever the file holds.
         k: neighbours per point; None takes the stored value, or 15 where the file has none.
+        emb_dims: the expected width of the embedding; None accepts the file's.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not such a file, or one of another encoder.
+        ValueError: not such a file, or one of another encoder or width.
     """
     state = read_weights(path)
     stored = stored_origin(state)
@@ -177,7 +194,10 @@ def load_encoder(path: str | Path, name: str | None = None, k: int | None = None
         found = detect_encoder(state)
         if name is not None and name != found:
             raise ValueError(f"these are weights of {found}, not of --model {name}")
-        encoder = build_encoder(found, k if k is not None else stored.get("k") or 15)
+        width = embedding_width(state, found)
+        if emb_dims not in (None, width):
+            raise ValueError(f"the embedding of these weights is {width} wide, got --emb_dims {emb_dims}")
+        encoder = build_encoder(found, k if k is not None else stored.get("k") or 15, width)
         has_head = any(key.startswith(_HEAD) for key in state)
         head = point_head(encoder.feature_dim) if has_head else None
         report = import_state(state, encoder, found, head)

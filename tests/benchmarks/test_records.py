@@ -1,4 +1,6 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +55,13 @@ def test_what_is_measured_again_replaces_the_same_benchmark_setting_side_and_mac
         ("B=8", "ours", "step", "7"),
         ("B=8", "ours", "memory", "2"),
     ]
+
+
+def test_benchmarks_that_record_at_once_lose_no_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "read_csv", lambda path: (read_csv(path), time.sleep(0.01))[0])
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda b: recorder(tmp_path / "r.csv").add([figure(f"B={b}")]), range(8)))
+    assert sorted(row["setting"] for row in read_csv(tmp_path / "r.csv")) == [f"B={b}" for b in range(8)]
 
 
 def test_each_setting_is_in_the_files_before_the_next_is_measured(tmp_path):

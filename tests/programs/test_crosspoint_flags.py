@@ -11,9 +11,11 @@ import train_crosspoint
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.tolerant_pairs import TolerantPairs
 from tests.support.entry_programs import error_of, write_encoder
-from tests.support.light_runs import SmallImageNet, built_by, log_of, same, start_of
+from tests.support.light_runs import SmallImageNet, built_by, flags_of, log_of, results, same, start_of
 from tests.support.pretraining_runs import command, train, write_pairs, write_pairs_and_classes
 from tests.support.tiny_trees import cloud, pack, write_ply
+from utils.pretrained import load
+from utils.retrieval.cross_modal import EmbeddingSettings, load_cross_modal
 
 pytestmark = pytest.mark.usefixtures("light_training")
 
@@ -63,6 +65,7 @@ EFFECTS = {
     "--max_bad_rate 0.5": (lambda t: t.bad_samples.max_rate, 0.5),
     "--model dgcnn": (lambda t: getattr(t.method.point_encoder, "k", None), 5),
     "--model dgcnn --k 3": (lambda t: getattr(t.method.point_encoder, "k", None), 3),
+    "--emb_dims 96": (lambda t: (t.method.point_encoder.feature_dim, t.method.point_head[0].in_features), (96, 96)),
     "--eval_freq 2 --eval_num_points 50": (lambda t: t.monitor and t.monitor.freq, 2),
 }
 
@@ -133,6 +136,18 @@ def test_a_checkpoint_of_another_model_is_refused(root, tmp_path):
         train(root, tmp_path, "--model_path", start, model="dgcnn")
 
 
+def test_a_width_of_the_embedding_is_recorded_and_restored_and_dropout_is_said_to_have_no_effect(root, tmp_path):
+    flags = ("--emb_dims", "24", "--dropout", "0.5", "--epochs", "1")
+    run_dir = train(root, tmp_path, *flags, "--eval_freq", "1", model="dgcnn")
+    assert "--dropout 0.5 has no effect: pre-training has no dropout" in log_of(run_dir)
+    assert (flags_of(run_dir)["emb_dims"], {record["emb_dims"] for record in results(run_dir)}) == (24, {24})
+    retrieval, _ = load_cross_modal(run_dir / "last.pt", torch.device("cpu"), EmbeddingSettings())
+    assert retrieval.method.point_encoder.feature_dim == load(run_dir / "last.pt", device="cpu").feature_dim == 48
+    start = ("--model_path", run_dir / "models" / "best_model.pth")
+    with pytest.raises(ValueError, match="the embedding of these weights is 24 wide, got --emb_dims 1024"):
+        build(root, tmp_path / "other", *start, model="dgcnn")
+
+
 def test_flags_for_several_processes_say_that_one_has_the_whole_batch(root, plain, tmp_path):
     training = build(root, tmp_path, "--world_size", "6", "--backend", "nccl")
     assert (
@@ -199,6 +214,7 @@ def test_a_packed_file_at_fault_is_named_before_anything_is_written(root, tmp_pa
         ("--device cuda:99", "cuda:99"),
         ("--imid_weight 0 --cmid_weight 0", "one of them > 0"),
         ("--imid_weight nan", "--imid_weight nan"),
+        ("--emb_dims 0", "--emb_dims must be at least 1 and at most 16384"),
         ("--micro_batch 1", "--micro_batch must be 0 or at least 2"),
         ("--temperature 0", "--temperature must be > 0"),
         ("--max_dropout 1", "--max_dropout 1.0 in [0, 1)"),

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 import train_partseg
+from datasets.parts.part_task import PartTask
 from datasets.parts.shapenet_part import ShapeNetPart
 from datasets.parts.shuffled_parts import ShuffledParts
 from models.encoders.dgcnn_seg import DGCNNPartSeg
+from models.weights.published import export_state
 from models.weights.weight_file import read_weights
 from tests.conftest import REPO
 from tests.support.entry_programs import error_of, write_encoder
@@ -20,7 +22,7 @@ from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, log_of, metrics, same, start_of, weights
 from tests.support.part_runs import NUM_POINTS, read_records, run_partseg, write_part_tree
 from tests.support.tiny_trees import labelled, write_h5
-from utils.parts.part_weights import load_part_network, start_from
+from utils.parts.part_weights import build_for, load_part_network, start_from
 
 pytestmark = pytest.mark.usefixtures("light_training")
 
@@ -89,6 +91,7 @@ EFFECTS = {
     "--momentum 0": (lambda t: t.optimizer.param_groups[0]["momentum"], 0),
     "--scheduler step": (last_rate, 0.1),
     "--k 6": (lambda t: t.method.network.k, 6),
+    "--emb_dims 32": (lambda t: t.method.network.feature_dim, 32),
     "--dropout 0": (lambda t: t.method.network.dropout.p, 0),
     "--num_points 40": (lambda t: len(t.loader.dataset[0]["points"]), 40),
     "--batch_size 3": (lambda t: t.loader.batch_size, 3),
@@ -145,6 +148,14 @@ def test_a_pretrained_file_with_tensors_missing_or_renamed_is_refused_with_the_l
     torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "ddp.pth")  # of a wrapper
     with pytest.raises(ValueError, match=r"ddp.pth.*no point encoder of ours.*module\.bn1\.bias"):
         run_partseg(root, tmp_path, "--pretrained_path", tmp_path / "ddp.pth")
+
+
+def test_a_fine_tuned_file_of_another_width_is_read_back_and_starts_only_its_own(tmp_path):
+    path, network = tmp_path / "wide.pth", build_for(PartTask(), "pointnet", 4, emb_dims=24)
+    torch.save(export_state(network, "pointnet"), path)
+    assert same(load_part_network(path, "pointnet", 4).network.state_dict(), network.state_dict())
+    with pytest.raises(ValueError, match="wide.pth: the embedding of these weights is 24 wide, got --emb_dims 1024"):
+        start_from(build_for(PartTask(), "pointnet", 4), path, "pointnet", 4)
 
 
 def test_best_model_has_exactly_the_names_of_a_published_fine_tuned_file(shared, plain):

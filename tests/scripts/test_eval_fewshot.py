@@ -119,7 +119,14 @@ def test_episodes_written_as_folds_score_the_same(root, tmp_path):
     evaluate(*folds, "--num_points", 31, "--json", path, root=root)
     read = json.loads(path.read_text())["results"]
     assert [record.pop("protocol") for record in [*drawn, *read]] == ["published"] * 2 + ["folds"] * 2
+    assert {record.pop("folds") for record in read} == {str(tmp_path / "folds")}
+    (digest,) = {record.pop("folds_sha256") for record in read}
     assert read == drawn
+    fold = next((tmp_path / "folds").iterdir())
+    fold.write_text(fold.read_text() + " ")
+    evaluate(*folds, "--num_points", 31, "--json", path, root=root)
+    (other,) = {record["folds_sha256"] for record in json.loads(path.read_text())["results"]}
+    assert (len(digest), other == digest) == (64, False)
 
 
 def test_a_fold_with_queries_of_the_test_split_is_scored(root, tmp_path, capsys):
@@ -127,7 +134,8 @@ def test_a_fold_with_queries_of_the_test_split_is_scored(root, tmp_path, capsys)
     (tmp_path / "fold.json").write_text(json.dumps(fold))
     evaluate("--protocol", "folds", "--folds", tmp_path / "fold.json", "--num_points", 31, root=root)
     line = capsys.readouterr().out.splitlines()[-1]
-    assert "protocol=folds dataset=modelnet40 split=test c=1.0 k_way=2 m_shot=2 n_query=2 n_runs=1 accuracy=" in line
+    assert "protocol=folds dataset=modelnet40 split=test c=1.0 k_way=2 m_shot=2 n_query=2 n_runs=1 " in line
+    assert f"n_runs=1 folds={tmp_path / 'fold.json'} accuracy=" in line
     assert "ci95" not in line
 
 

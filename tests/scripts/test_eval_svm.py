@@ -76,6 +76,7 @@ def test_an_untrained_encoder_of_each_model_is_scored(model, modelnet, tmp_path)
     (record,) = report["results"]
     assert (record["model"], record["weights"], record["checkpoint"]) == (model, "random", None)
     assert record["k"] == (None if model == "pointnet" else 15)
+    assert record["emb_dims"] == 1024
 
 
 def features_given(monkeypatch, *flags, root):
@@ -86,7 +87,9 @@ def features_given(monkeypatch, *flags, root):
     return seen[0]
 
 
-@pytest.mark.parametrize("flag", [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet")])
+@pytest.mark.parametrize(
+    "flag", [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32)]
+)
 def test_each_flag_of_the_features_changes_them(flag, modelnet, monkeypatch):
     plain = features_given(monkeypatch, "--random_init", root=modelnet)
     changed = features_given(monkeypatch, "--random_init", *flag, root=modelnet)

@@ -96,6 +96,7 @@ EFFECTS = {
     "--select val --val_fraction 0.4": (lambda t: len(t.loader.dataset), 15),
     "--amp bf16": (lambda t: t.precision.dtype, torch.bfloat16),
     "--epochs 3": (lambda t: t.settings.epochs, 3),
+    "--emb_dims 32": (lambda t: t.method.network.point_encoder.feature_dim, 32),
     "--model dgcnn": (lambda t: getattr(t.method.network.point_encoder, "k", None), 4),
     "--model dgcnn --k 6": (lambda t: getattr(t.method.network.point_encoder, "k", None), 6),
 }

@@ -1,4 +1,6 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -94,6 +96,15 @@ def test_figures_under_different_conditions_are_never_averaged(report, capsys, o
     one = {"published": 0.5}
     run(report("a", accuracies=one), report("b", seed=2, accuracies=one, **other))
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_programs_that_append_at_once_lose_no_row(report, readme, tmp_path, monkeypatch):
+    reports = [report(str(seed), seed=seed, accuracies={"fair": 0.5}) for seed in range(6)]
+    monkeypatch.setattr(make_results_table, "read_csv", lambda path: (read_csv(path), time.sleep(0.01))[0])
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda path: append(tmp_path, readme, path), reports))
+    assert {row["seed"] for row in read_csv(tmp_path / "r.csv")} == {str(seed) for seed in range(6)}
+    assert "| 6 |" in readme.with_name("results.md").read_text()
 
 
 def test_append_keeps_every_result_with_its_origin_and_writes_the_readme(report, readme, tmp_path):

@@ -44,6 +44,12 @@ def test_plot_shapes_writes_one_column_a_shape(tmp_path):
         assert three.width - two.width == 135
 
 
+@pytest.mark.parametrize("program", [(plot_run, "run"), (plot_shapes, "data"), (plot_tsne, "--model_path", "a.pth")])
+def test_a_picture_of_another_format_is_refused_before_any_work(program):
+    with pytest.raises(ValueError, match=r"--out a\.jpg: pictures are written as PNG only; name it a\.png"):
+        run(*program, "--out", "a.jpg")
+
+
 def test_plot_tsne_draws_the_test_split_by_both_encoders(tmp_path, checkpoint, monkeypatch):
     shards = write_modelnet40(tmp_path / "data")
     (shards / "ply_data_train0.h5").rename(shards / "ply_data_test1.h5")  # four more test clouds

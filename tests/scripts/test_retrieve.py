@@ -196,6 +196,7 @@ def test_mistakes_are_one_message_each(state, root, tmp_path, capsys):
         ((state, root, *asked, "--json", tmp_path / "r.json"), "--json is for the scores of --evaluate"),
         ((state, root, "--evaluate", "--json", tmp_path), "is a folder"),
         ((state, root, "--out", tmp_path), f"--out {tmp_path} is a folder"),
+        (("no.pt", root, "--out", "x.xyz"), "--out x.xyz: pictures are written as PNG only; name it x.png"),
         ((state, root, *asked, "--num_points", 98), "holds 97 points, 98 are needed"),
         ((state, tmp_path, "--evaluate"), "--evaluate needs ShapeNet/ and ShapeNetRendering/"),
     ):

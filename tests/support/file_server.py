@@ -13,9 +13,13 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="URLs are f
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves half of each file in `cut`, nothing of those in `stalled`, and half of those in `shaky` twice."""
+    """Serves half of each file in `cut`, nothing of those in `stalled`, and half of those in `shaky` twice.
 
-    cut, stalled, shaky = (), (), ()
+    Of files in `ranged` it serves what a Range header asks for, but of the first two times only half of it; `starts`
+    lists where each answer began.
+    """
+
+    cut, stalled, shaky, ranged = (), (), (), ()
     release = threading.Event()
 
     def do_GET(self):
@@ -30,6 +34,15 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
             self.wfile.write(raw[: len(raw) // 2])
+        elif name in self.ranged:
+            raw = (Path(self.directory) / name).read_bytes()
+            first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+            self.starts.append(first)
+            self.send_response(206 if first else 200)
+            self.send_header("Content-Length", str(len(raw) - first))
+            self.send_header("Content-Range", f"bytes {first}-{len(raw) - 1}/{len(raw)}")
+            self.end_headers()
+            self.wfile.write(raw[first : (first + len(raw)) // 2 if len(self.starts) < 3 else None])
         else:
             super().do_GET()
 

@@ -57,4 +57,5 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     common, own = read_all(PretrainingSettings, vars(args)), ByolSettings.read(vars(args))
     model = common.model
-    pretrain(common, own, lambda report: Byol(build_encoder(model.model, model.k), own.decay), with_images=False)
+    encoder = (model.model, model.k, model.emb_dims)
+    pretrain(common, own, lambda report: Byol(build_encoder(*encoder), own.decay), with_images=False)

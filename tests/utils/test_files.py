@@ -1,9 +1,11 @@
 import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from utils.files import read_npz, write_npz
+from utils.files import locked, read_npz, write_npz
 
 
 def test_arrays_come_back_all_or_those_that_are_asked_for(tmp_path):
@@ -42,3 +44,21 @@ def test_other_files_are_no_npz_files(tmp_path, write):
     write(tmp_path / "a.npy")
     with pytest.raises(ValueError, match=r"a\.npy is no \.npz file"):
         read_npz(tmp_path / "a.npy")
+
+
+def test_blocks_under_one_lock_run_one_after_another_and_leave_no_file(tmp_path):
+    path = tmp_path / "count.txt"
+    path.write_text("0")
+
+    def count(_):
+        with locked(path):
+            number = int(path.read_text())
+            time.sleep(0.001)
+            path.write_text(str(number + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(80)))
+    assert path.read_text() == "80"
+    with locked(path), pytest.raises(BlockingIOError), locked(path, wait=False):
+        pass
+    assert list(tmp_path.iterdir()) == [path]

@@ -43,6 +43,7 @@ def load_start(settings: ClassifierSettings, pretrained_path: str, device: torch
         random_init=not pretrained_path,
         model=settings.model,
         k=settings.k,
+        emb_dims=settings.emb_dims,
         seed=settings.seed,
     )
     return load_frozen_encoder(encoder, device)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from models.encoders.registry import ENCODERS
+from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS
 from utils.settings import flag
 from utils.training.engine import AMP_DTYPES
 from utils.training.finetuning import FinetuneSettings
@@ -81,6 +81,12 @@ class ClassifierSettings(FinetuneSettings):
     augment: bool = flag(help="scale, shift and reorder the points of each draw")
     amp: str = flag("none", "autocast of the training steps", choices=tuple(AMP_DTYPES))
     model: str | None = flag(None, "default: what --pretrained_path holds, else dgcnn", choices=tuple(ENCODERS))
+    emb_dims: int | None = flag(
+        None,
+        f"width of the encoder's embedding (default: what --pretrained_path has, else {EMB_DIMS})",
+        at_least=1,
+        at_most=MAX_EMB_DIMS,
+    )
     frozen: bool = flag(False, "train the classifier alone, the encoder in eval mode")
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None)
     loaded = load_encoder(model_path, k=k)
     seeding.everything(seed)
     return {
-        "random": build_encoder(loaded.name, k or loaded.stored_k or PUBLISHED_K),
+        "random": build_encoder(loaded.name, k or loaded.stored_k or PUBLISHED_K, loaded.encoder.emb_dims),
         "pre-trained": loaded.encoder,
     }
 

@@ -15,6 +15,7 @@ of support clouds, and the same number of query clouds. Point-BERT distributes i
 when they are read; nothing here opens them.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 
 from utils.evaluation.few_shot import Episode, Setting
 from utils.files import write_text
+from utils.run.provenance import file_sha256
 
 SPLITS = ("train", "test")
 _PARTS = ("support", "query")
@@ -73,6 +75,14 @@ def _read_fold(path: Path) -> Fold:
 
 def _are_counts(values) -> bool:
     return all(type(value) is int and value >= 0 for value in values)
+
+
+def describe_folds(path: str | Path, folds: Sequence[Fold]) -> dict[str, str]:
+    """Return what records say of the folds read from a path: where they lie, and a digest of their files."""
+    digest = hashlib.sha256()
+    for fold in folds:
+        digest.update(file_sha256(fold.path).encode())
+    return {"folds": str(path), "folds_sha256": digest.hexdigest()}
 
 
 def splits_named(folds: Sequence[Fold], part: str | None = None) -> list[str]:

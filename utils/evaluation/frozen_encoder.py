@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from models.encoders.registry import ENCODERS, build_encoder
+from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder
 from models.weights.published import load_encoder
 from utils import seed
 from utils.run.provenance import file_sha256, weights_origin
@@ -25,6 +25,12 @@ class EncoderSettings(Settings):
     model: str | None = flag(None, "default: what the checkpoint holds, else dgcnn", choices=tuple(ENCODERS))
     k: int | None = flag(
         None, f"neighbours per point (default: what the checkpoint says, else {PUBLISHED_K})", at_least=1
+    )
+    emb_dims: int | None = flag(
+        None,
+        f"width of the embedding (default: what the checkpoint has, else {EMB_DIMS})",
+        at_least=1,
+        at_most=MAX_EMB_DIMS,
     )
     seed: int = flag(0, "of the untrained weights and of every draw")
 
@@ -61,15 +67,16 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
 
     Raises:
         FileNotFoundError: no checkpoint there.
-        ValueError: damaged, of another model than --model, or k out of range.
+        ValueError: damaged, of another model than --model or width than --emb_dims, or k out of range.
     """
     path, warnings = settings.model_path, []
     if settings.random_init:
         seed.everything(settings.seed)
         name, k = settings.model or "dgcnn", settings.k or PUBLISHED_K
-        encoder, source = build_encoder(name, k), f"untrained weights, seed {settings.seed}"
+        encoder = build_encoder(name, k, settings.emb_dims or EMB_DIMS)
+        source = f"untrained weights, seed {settings.seed}"
     else:
-        encoder, _, name, stored_k, report = load_encoder(path, settings.model, settings.k)
+        encoder, _, name, stored_k, report = load_encoder(path, settings.model, settings.k, settings.emb_dims)
         k = settings.k or stored_k or PUBLISHED_K
         source = f"{path}, sha256 {file_sha256(Path(path))}, {report}"
         if name != "pointnet" and stored_k not in (None, k):
@@ -77,6 +84,7 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
         if report.saw_labels:
             warnings.append(f"{path} was fine-tuned with labels: this is no figure of pre-training alone")
     graph = None if name == "pointnet" else k  # PointNet has no graph
-    constants = {"model": name, "k": graph, **weights_origin(path, settings.seed)}
+    constants = {"model": name, "k": graph, "emb_dims": encoder.emb_dims, **weights_origin(path, settings.seed)}
     neighbours = "no graph" if graph is None else f"k {graph}"
-    return FrozenEncoder(encoder.to(device), constants, f"{name}, {neighbours}, {source}", warnings)
+    width = "" if encoder.emb_dims == EMB_DIMS else f", emb_dims {encoder.emb_dims}"
+    return FrozenEncoder(encoder.to(device), constants, f"{name}, {neighbours}{width}, {source}", warnings)

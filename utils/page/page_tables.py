@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from utils.classification.recipes import changes
 from utils.page.page_sections import round_figure
 from utils.results.seed_means import OF_EVALUATION, SeedFigure, seed_mean
-from utils.results.tasks import CONDITIONS, FIGURE_NAMES, TASKS, fixed_c, setting_words
+from utils.results.tasks import CONDITIONS, FIGURE_NAMES, TASKS, fixed_c, setting_words, width_words
 
 Record = Mapping[str, Any]
 RANDOM = "random"
 # What two figures must share to stand in one row, besides their C and their recipe. Rows are sorted by it.
 _SETTING = (
-    *("dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "label_fraction", "frozen", "voting"),
+    *("dataset", "variant", "k_way", "m_shot", "n_query", "n_runs", "folds_sha256"),
+    *("label_fraction", "frozen", "voting"),
     *CONDITIONS,
     *("num_train", "num_test", "num_classes", "num_shapes", "num_queries", "num_gallery", "num_copies", "chance"),
 )
@@ -59,7 +60,7 @@ def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
 
 
 def _setting(record: Record) -> tuple:
-    return (*(record.get(name) for name in _SETTING), fixed_c(record), *changes(record))
+    return (*(record.get(name) for name in _SETTING), fixed_c(record), *width_words(record), *changes(record))
 
 
 def _place(item: tuple[tuple, list[Measurement]]) -> list[tuple[bool, bool, Any]]:

@@ -62,6 +62,7 @@ def score_part_network(
         "split": "test",
         "model": settings.model,
         "k": graph,
+        "emb_dims": network.emb_dims,
         "network": str(path),
         "network_sha256": digest,
         "voting": scoring.votes if scoring.votes > 1 else False,

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from datasets.parts.shapenet_part import ShapeNetPart
 from models.encoders.part_networks import PART_NETWORKS
+from models.encoders.registry import EMB_DIMS, MAX_EMB_DIMS
 from models.methods.part_segmentation import PartSegmentation
 from models.weights.published import export_state
 from utils.parts.part_scores import PROTOCOLS, PartScore, predict_parts, score_parts
@@ -31,6 +32,7 @@ class PartSettings(FinetuneSettings):
     scheduler: str = flag("cos", "cosine to 0.001, or halve every 20 epochs", choices=tuple(FINETUNE_SCHEDULES))
     eval_freq: int = flag(1, "epochs between scores of val; the last always", at_least=1)
     model: str = flag("dgcnn_seg", "the encoder", choices=tuple(PART_NETWORKS))
+    emb_dims: int = flag(EMB_DIMS, "width of the encoder's embedding", at_least=1, at_most=MAX_EMB_DIMS)
 
     @property
     def graph_k(self) -> int | None:

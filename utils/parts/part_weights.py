@@ -8,7 +8,8 @@ from torch import nn
 from datasets.parts.part_table import PartTable, count_parts, part_names, part_table
 from datasets.parts.part_task import PartTask
 from models.encoders.part_networks import build_part_network
-from models.weights.published import LoadReport, import_state, load_encoder, stored_origin
+from models.encoders.registry import EMB_DIMS
+from models.weights.published import LoadReport, embedding_width, import_state, load_encoder, stored_origin
 from models.weights.weight_file import read_weights
 
 
@@ -31,17 +32,18 @@ def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> LoadR
         k: neighbours per point.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, of another encoder, or a tensor is missing, left over or of another shape: all are listed.
+        ValueError: damaged, of another encoder or width, or a tensor is missing, left over or of another shape: all
+            are listed.
     """
-    loaded = load_encoder(path, name, k)
+    loaded = load_encoder(path, name, k, network.emb_dims)
     network.load_state_dict(network.state_dict() | loaded.encoder.state_dict())
     return loaded.report
 
 
-def build_for(task: PartTask, name: str, k: int, dropout: float = 0.5) -> nn.Module:
+def build_for(task: PartTask, name: str, k: int, emb_dims: int = EMB_DIMS, dropout: float = 0.5) -> nn.Module:
     """Build an untrained network of the size a task needs."""
-    known = task.known
-    return build_part_network(name, k, num_parts=count_parts(known), num_categories=len(known), dropout=dropout)
+    sizes = {"num_parts": count_parts(task.known), "num_categories": len(task.known), "emb_dims": emb_dims}
+    return build_part_network(name, k, **sizes, dropout=dropout)
 
 
 def origin_of(task: PartTask, training: dict[str, Any], clouds: dict[str, Any]) -> dict[str, Any]:
@@ -80,8 +82,8 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
                 f"{path} was trained on other categories or parts than those of --parts: "
                 f"{_difference(task.table, asked.table)}; without --parts it is tested on its own"
             )
-    network = build_for(task, name, k)
     try:
+        network = build_for(task, name, k, embedding_width(state, name))
         import_state(state, network, name)
     except ValueError as error:
         raise ValueError(f"{path} is no fine-tuned part segmentation network of --model {name}: {error}") from error

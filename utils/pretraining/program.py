@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from models.distributed import get_world_size
-from models.encoders.registry import ENCODERS
+from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS
 from models.methods.method import Method
 from models.weights.published import PretrainedEncoder, load_encoder
 from utils import seed
@@ -40,8 +40,16 @@ class ModelSettings(Settings):
 
     model: str = flag("dgcnn", "point encoder", choices=tuple(ENCODERS))
     k: int = flag(20, "neighbours per point in DGCNN's graphs; published runs use 15", at_least=1)
+    emb_dims: int = flag(EMB_DIMS, "width of the encoder's embedding", at_least=1, at_most=MAX_EMB_DIMS)
+    dropout: float | None = flag(None, "ignored: pre-training has no dropout", is_free=True)
     model_path: str = flag("", "encoder weights to start from, or to evaluate with --eval")
     eval: bool = flag(False, "only evaluate: --model_path, else the run's best model", is_free=True)
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines on flags of published command lines that have no effect."""
+        given = self.dropout is not None
+        return [f"--dropout {self.dropout:g} has no effect: pre-training has no dropout"] if given else []
 
 
 class PretrainingSettings(NamedTuple):
@@ -78,11 +86,11 @@ def load_start(model: ModelSettings, report: Report) -> PretrainedEncoder | None
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, or of another encoder.
+        ValueError: damaged, or of another encoder or width.
     """
     if not model.model_path:
         return None
-    loaded = load_encoder(model.model_path, model.model, model.k)
+    loaded = load_encoder(model.model_path, model.model, model.k, model.emb_dims)
     if model.model != "pointnet" and loaded.stored_k not in (None, model.k):
         report(f"warning: {model.model_path} was trained with k {loaded.stored_k}, this run has --k {model.k}")
     return loaded
@@ -135,7 +143,7 @@ def _train(
     run, model, training, pairs = common[:4]
     seed.everything(training.seed)
     loader, transform = open_data(common, device.type == "cuda")
-    notes = launch_notes(common.processes, pairs.batch_size) + getattr(loader, "notes", [])
+    notes = model.notes + launch_notes(common.processes, pairs.batch_size) + getattr(loader, "notes", [])
     method = build_method(notes.append).to(device)
     # Before anything is written, because the labelled data may be at fault.
     monitor = find_monitor(common.monitor, pairs.data_root, model.model, model.k, device, notes.append)

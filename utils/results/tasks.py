@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from models.encoders.registry import EMB_DIMS
 from utils.classification.recipes import changes
 
 Record = Mapping[str, Any]
@@ -32,6 +33,7 @@ def _few_shot_setting(record: Record) -> list[str]:
         f"{record['k_way']}-way {record['m_shot']}-shot",
         f"{record['n_query']} queries",
         f"{record['n_runs']} runs",
+        *([f"folds {record['folds_sha256'][:12]}"] if record.get("folds_sha256") else []),
     ]
 
 
@@ -108,13 +110,21 @@ FIGURE_NAMES = {
 }
 
 
+def width_words(record: Record) -> list[str]:
+    """Return the width of the encoder's embedding in words; nothing for the published one, which old records omit."""
+    width = record.get("emb_dims", EMB_DIMS)
+    return [] if width == EMB_DIMS else [f"emb_dims {width}"]
+
+
 def setting_words(record: Record) -> list[str]:
     """Return what of a record belongs to its task alone, in words: first the main one, "" if there is none.
+
+    A width of the embedding other than the published one is added.
 
     Raises:
         KeyError: a field of the task is missing, or the task is unknown.
     """
-    return TASKS[record["task"]].setting(record)
+    return [*TASKS[record["task"]].setting(record), *width_words(record)]
 
 
 def setting_of(record: Record) -> str:

@@ -14,7 +14,7 @@ from datasets.shapes.shape_folder import read_shape
 from datasets.transforms.image_transforms import plain_image
 from datasets.transforms.point_transforms import PointAugment, random_subset, unit_sphere
 from models.encoders.image_resnet import ImageResNet
-from models.encoders.registry import build_encoder
+from models.encoders.registry import EMB_DIMS, build_encoder
 from models.methods.crosspoint import CrossPoint
 from models.weights.weight_file import read_weights
 from utils import seed as seeding
@@ -148,7 +148,9 @@ def load_cross_modal(
     if flags["cmid_weight"] == 0:
         raise ValueError(f"{path} was trained with --cmid_weight 0: its image branch has learned nothing")
     seeding.everything(settings.seed)
-    method = CrossPoint(build_encoder(flags["model"], flags["k"]), ImageResNet(flags["image_depth"]))
+    flags = {"emb_dims": EMB_DIMS} | flags  # states of earlier versions lack it
+    point_encoder = build_encoder(flags["model"], flags["k"], flags["emb_dims"])
+    method = CrossPoint(point_encoder, ImageResNet(flags["image_depth"]))
     if not settings.random_init:
         try:
             method.load_state_dict(weights)
@@ -162,6 +164,7 @@ def _constants(path: Path, flags: dict[str, Any], cross_modal: CrossModal, rando
     return {
         "model": flags["model"],
         "k": None if flags["model"] == "pointnet" else flags["k"],
+        "emb_dims": flags["emb_dims"],
         "image_model": f"resnet{flags['image_depth']}",
         "image_size": flags["image_size"],
         "background": flags["background"],

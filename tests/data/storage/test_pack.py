@@ -1,5 +1,6 @@
 """python -m data.pack: whole or nothing, every fault named."""
 
+import shutil
 from unittest.mock import Mock
 
 import h5py
@@ -12,6 +13,7 @@ from data.storage import packed_writer
 from datasets.pairs.packed_file import PackedFile
 from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_trees import cloud, write_ply, write_shapenet
+from utils.files import locked
 
 
 @pytest.fixture
@@ -114,6 +116,27 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(root, monkeypatch,
         run(root, "--overwrite")
     assert (root / "shapenet_render.h5").read_bytes() == before
     assert names_in(root) == {"ShapeNet", "ShapeNetRendering", "shapenet_render.h5"}
+
+
+def test_what_a_kill_leaves_behind_the_next_run_removes(root, tmp_path, monkeypatch):
+    killed = tmp_path / "killed"
+
+    def killed_now(*_):
+        shutil.copytree(root, killed)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packed_writer, "_index", killed_now)
+        with pytest.raises(KeyboardInterrupt):
+            run(root)
+    assert len(names_in(killed)) == 4
+    run(killed)
+    assert names_in(killed) == {"ShapeNet", "ShapeNetRendering", "shapenet_render.h5"}
+
+
+def test_two_processes_do_not_write_one_file(root):
+    with locked(root / "shapenet_render.h5"), pytest.raises(FileExistsError, match="another data.pack is writing"):
+        run(root)
 
 
 def test_a_picture_wider_than_16_bits_is_stored(root):

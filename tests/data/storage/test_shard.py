@@ -2,7 +2,9 @@
 
 import fcntl
 import gc
+import os
 import re
+import shutil
 import tarfile
 
 import numpy as np
@@ -16,7 +18,7 @@ from datasets.pairs.packed_file import PackedFile
 from datasets.shards.shard_source import ShardSource
 from tests.support.damage import flip
 from tests.support.pickled_jobs import PickledPool
-from tests.support.tiny_shards import make_tree, read_pass
+from tests.support.tiny_shards import make_tree, read_pass, read_shard
 from tests.support.tiny_trees import pack
 
 SHAPES = 11
@@ -138,6 +140,32 @@ def test_an_interrupted_run_leaves_no_index_and_the_next_one_starts_clean(root, 
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["index.json", "pass-0-000000.tar"]
 
 
+def test_an_interrupted_run_goes_on_with_the_sound_shards_of_unchanged_data(tmp_path, monkeypatch, capsys):
+    tree, flags = make_tree(tmp_path / "tree", 6, num_views=1), ("--samples_per_shard", "1")
+    run(tree, tmp_path / "whole", *flags)
+    killed, write, written = tmp_path / "killed", shard_writer.write_atomically, []
+
+    def killed_at_the_fifth(path, fill):
+        if len(written) == 4 and not killed.exists():
+            shutil.copytree(tmp_path / "s", killed)
+        written.append(path)
+        write(path, fill)
+
+    monkeypatch.setattr(shard_writer, "write_atomically", killed_at_the_fifth)
+    run(tree, tmp_path / "s", *flags)
+    flip(-1)(killed / written[0].name)
+    (killed / written[1].name).unlink()
+    changed = bytes(read_shard(tmp_path / "s", ShardSource(tmp_path / "s").load_index(), 2)[0].name).decode().split()[0]
+    os.utime(tree / "ShapeNet" / f"{changed}.ply", ns=(1, 1))  # as if it had been written again
+    with (killed / UNFINISHED).open("a") as marker:
+        marker.write('["cut')
+    del written[:]
+    run(tree, killed, *flags)
+    assert sorted(path.name[12] for path in written[:-1]) == ["0", "1", "2", "4", "5"]
+    assert "kept 1 of 6 shards" in capsys.readouterr().out
+    assert contents(killed) == contents(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "pass-0-000000.tar", "index.json"])
 def test_a_folder_with_files_of_others_is_left_alone(root, tmp_path, name):
     (tmp_path / name).write_text("mine")
@@ -188,7 +216,7 @@ def test_data_and_folder_are_both_named_or_neither(argv, capsys):
 
 
 def verify(folder):
-    return shard.main(shard.parse_args(["--verify", str(folder)]))
+    return shard.main(shard.parse_args(["--verify", str(folder), "--workers", "1"]))
 
 
 def test_sound_shards_are_reported_as_such_and_recorded_as_they_are(root, tmp_path, capsys):

@@ -116,6 +116,18 @@ def test_a_connection_that_breaks_twice_costs_nothing_but_time(folder):
 
 
 @needs_curl
+def test_a_broken_connection_goes_on_where_it_was_if_the_server_has_ranges(folder):
+    shard = ShardSource(folder).load_index().shards[0]
+    half, starts = shard.bytes // 2, []
+    with (
+        serving(folder, ranged=(shard.name,), starts=starts) as url,
+        ShardSource(url).open_shard(shard) as stream,
+    ):
+        assert stream.read() == (folder / shard.name).read_bytes()
+    assert starts == [0, half, (half + shard.bytes) // 2]
+
+
+@needs_curl
 def test_no_server_is_named():
     with pytest.raises(OSError, match="http://127.0.0.1:9/s/index.json could not be read .*no connection"):
         ShardSource("http://127.0.0.1:9/s").load_index()

@@ -59,6 +59,24 @@ def test_unknown_encoder_is_an_error_that_lists_the_known():
         build_encoder("pointnext")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_weights_in_half_precision_run_or_say_what_to_do_instead_which_works(name, dtype):
+    torch.manual_seed(0)
+    encoder, points = build_encoder(name, k=5).eval(), torch.rand(2, 37, 3) - 0.5
+    feature = encoder(points)
+    with torch.autocast("cpu", dtype=dtype):
+        under_autocast = encoder(points)
+    half = encoder.to(dtype)
+    if name == "pointnet":
+        assert_close(half(points.to(dtype)), under_autocast)
+    else:
+        advice = rf'weights in {dtype}: .*call the network under torch.autocast\("cpu", dtype={dtype}\)'
+        with pytest.raises(ValueError, match=advice):
+            half(points)
+    assert (under_autocast - feature).norm() < 0.03 * feature.norm()
+
+
 def norms(module):
     return [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
 

@@ -90,8 +90,8 @@ def test_the_feature_beside_the_points_is_the_encoders(name, training):
 
 @pytest.mark.parametrize("name", list(PART_NETWORKS))
 def test_the_encoders_tensors_keep_their_names_and_a_fine_tuned_file_gives_them_back(name, tmp_path):
-    model = network(name)
-    encoder = build_encoder(name, 5)
+    model = network(name, emb_dims=24)
+    encoder = build_encoder(name, 5, 24)
     assert encoder.state_dict().keys() < model.state_dict().keys()
     torch.save(export_state(model, name, k=5), tmp_path / "tuned.pth")
     loaded = load_encoder(tmp_path / "tuned.pth", name)

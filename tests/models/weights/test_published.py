@@ -97,13 +97,16 @@ def test_export_has_exactly_the_published_names(shared, name):
 
 
 @pytest.mark.parametrize("name", list(ENCODERS))
-def test_round_trip_keeps_every_tensor_and_k(tmp_path, name):
-    encoder = build_encoder(name, k=7)
+def test_round_trip_keeps_every_tensor_and_k_and_width(tmp_path, name):
+    encoder = build_encoder(name, k=7, emb_dims=96)
     head = point_head(encoder.feature_dim)
     torch.save(export_state(encoder, name, head, k=7), tmp_path / "best_model.pth")
     loaded = load_encoder(tmp_path / "best_model.pth")
     assert (loaded.name, loaded.stored_k, loaded.report.head != []) == (name, 7, True)
     assert same(encoder.state_dict(), loaded.encoder.state_dict())
+    assert loaded.encoder(torch.rand(2, 31, 3)).shape == (2, 192 if name == "dgcnn" else 96)
+    with pytest.raises(ValueError, match="best_model.pth: the embedding of these weights is 96 wide, got --emb_dims 9"):
+        load_encoder(tmp_path / "best_model.pth", emb_dims=9)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +116,10 @@ def test_round_trip_keeps_every_tensor_and_k(tmp_path, name):
         lambda state: state.update({"conv6.0.weight": torch.zeros(3)}),
         lambda state: state.update({"conv5.0.weight": torch.zeros(1024, 511, 1)}),
         lambda state: state.update({"bn2.bias": state["bn2.bias"] + 1}),
+        lambda state: state.update({"conv5.0.weight": torch.zeros(0, 512, 1)}),
+        lambda state: state.update({"conv5.0.weight": torch.zeros(1, 1, 1).expand(16385, 512, 1)}),
     ],
-    ids=["missing", "unexpected", "reshaped", "alias"],
+    ids=["missing", "unexpected", "reshaped", "alias", "no width", "too wide"],
 )
 def test_a_state_that_does_not_fit_is_refused(tmp_path, change):
     state = export_state(build_encoder("dgcnn"), "dgcnn")

@@ -15,6 +15,9 @@ PARTS = {
 }
 
 
+FEW_SHOT = {"task": "few_shot", "protocol": "folds", "k_way": 5, "m_shot": 10, "n_query": 20, "n_runs": 10}
+
+
 @pytest.mark.parametrize("record", [CLASSIFICATION, PARTS])
 def test_a_recipe_as_published_needs_no_words(record):
     assert setting_of(record) == "100 % of labels"
@@ -24,6 +27,7 @@ def test_a_recipe_as_published_needs_no_words(record):
     ("record", "change", "words"),
     [
         (CLASSIFICATION, {"epochs": 4, "steps": 80}, "80 steps"),
+        (CLASSIFICATION, {"emb_dims": 512}, "emb_dims 512"),
         (CLASSIFICATION, {"batch_size": 16}, "batch_size 16"),
         (CLASSIFICATION, {"lr": 0.01}, "lr 0.01"),
         (CLASSIFICATION, {"use_sgd": True}, "use_sgd True"),
@@ -44,6 +48,13 @@ def test_a_changed_constant_makes_another_setting_and_another_row_of_the_page(re
     (task,) = results_tables({"run": [{"results": figures}]})["tasks"]
     assert len(task["rows"]) == 2
     assert sum(words in row["detail"] for row in task["rows"]) == 1
+
+
+def test_figures_of_other_folds_stand_in_another_row():
+    figures = [FEW_SHOT | {"dataset": "d", "accuracy": 0.5, "folds_sha256": digit * 64} for digit in "ab"]
+    assert setting_of(figures[0]) == "5-way 10-shot, 20 queries, 10 runs, folds aaaaaaaaaaaa"
+    (task,) = results_tables({"run": [{"results": figures}]})["tasks"]
+    assert len(task["rows"]) == 2
 
 
 def test_the_final_rate_of_a_recipe_is_a_share_of_the_rate():
