@@ -171,7 +171,8 @@ class Training(ABC):
 
         Raises:
             Stopped: any rank received one of STOP_SIGNALS; the state is saved.
-            ValueError: the loss or its gradient became NaN or infinite; names step, terms, files and the saved state.
+            ValueError: the loss or its gradient became NaN or infinite; names step, terms, files and the saved state. Or
+                float16 skipped every step of the run.
         """
         with StopRequest() as request:
             while self.progress.epoch < self.settings.epochs:
@@ -194,6 +195,8 @@ class Training(ABC):
             )
         except NonFiniteLoss as error:
             raise ValueError(self._explain(error)) from error
+        if epoch + 1 == self.settings.epochs:
+            self._check_trained()
         start = time.perf_counter()
         scores = self.after_epoch(epoch)
         self.seconds += self.progress.seconds + time.perf_counter() - start
@@ -201,6 +204,16 @@ class Training(ABC):
         self.progress = Progress(epoch + 1)
         self._save()
         release_free_pages()
+
+    def _check_trained(self) -> None:
+        """Refuse to end a run in which no step has moved a weight."""
+        if self.stepper.num_updates == 0:
+            raise ValueError(
+                f"no weight of {self.run.folder} has moved: float16 skipped each of its "
+                f"{self.settings.epochs * len(self.loader)} steps, because the gradient overflowed, scaled by "
+                f"{self.precision.scaler.get_scale():g} in the end; each skipped step halves the scale, so train "
+                "longer, or pass --amp bf16 or --amp none, under another --exp_name or with --overwrite"
+            )
 
     def _after_step(self, result: StepResult, faults: list[str], request: StopRequest) -> None:
         """Count bad samples, save when it is due, and stop when any rank was told to."""
