@@ -16,7 +16,7 @@ from models.encoders.registry import build_encoder
 from models.methods.crosspoint import CrossPoint
 from utils.cli import run_main
 from utils.flags import add_flags, default_data_root, program_parser
-from utils.pretraining.program import FLAG_GROUPS, ModelSettings, PretrainingSettings, Report, load_start, pretrain
+from utils.pretraining.program import FLAG_GROUPS, PretrainingSettings, Report, load_start, pretrain
 from utils.settings import Settings, flag, read_all
 
 
@@ -41,8 +41,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build_method(model: ModelSettings, settings: CrossPointSettings, report: Report) -> CrossPoint:
+def build_method(common: PretrainingSettings, settings: CrossPointSettings, report: Report) -> CrossPoint:
     """Build both branches; the point branch starts from --model_path where that is given."""
+    model = common.model
     method = CrossPoint(
         build_encoder(model.model, model.k, model.emb_dims),
         ImageResNet(settings.image_depth, settings.image_weights),
@@ -51,7 +52,7 @@ def build_method(model: ModelSettings, settings: CrossPointSettings, report: Rep
         temperature=settings.temperature,
         k=model.k,
     )
-    start = load_start(model, report)
+    start = load_start(common, report)
     if start is not None:
         method.point_encoder = start.encoder
         method.point_head = start.head or method.point_head
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
     pretrain(
         common,
         settings,
-        lambda report: build_method(common.model, settings, report),
+        lambda report: build_method(common, settings, report),
         with_images=settings.cmid_weight > 0,
     )
 

@@ -38,7 +38,7 @@ from utils.parts.part_training import PartSegTraining, PartSettings
 from utils.parts.part_weights import build_for, load_part_network, origin_of, start_from
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
-from utils.run.folder import RunSettings, open_run
+from utils.run.folder import RunSettings, goes_on, open_run
 from utils.run.names import BEST_MODEL, RESULTS_FILE
 from utils.run.provenance import weights_origin
 from utils.settings import read_all, record
@@ -102,8 +102,9 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     test = task.read(part_set.data_root, "test", num_points=part_set.num_points)
     seed.everything(training.seed)
     network = build_for(task, training.model, training.k, training.emb_dims, training.dropout)
+    is_going_on = goes_on(run)
     started = "weights: from scratch"
-    if start.pretrained_path and not run.resume:
+    if start.pretrained_path and not is_going_on:
         loaded = start_from(network, start.pretrained_path, training.model, training.k)
         started = f"{start.pretrained_path}: {loaded}"
     clouds, val = read_training_clouds(task, part_set, training.seed)
@@ -131,10 +132,10 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
             report(note)
         options = {"val": val, "origin": origin, "test_batch_size": scoring.test_batch_size}
         trainer = PartSegTraining(opened, training, method, loader, device, **options)
+        if not is_going_on:
+            report(started)
         if run.resume:
             trainer.resume()
-        else:
-            report(started)
         trainer.fit()
         if is_main_process():
             trained = load_part_network(run.folder / BEST_MODEL, training.model, training.k)

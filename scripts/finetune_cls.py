@@ -37,9 +37,8 @@ from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
-from utils.run.folder import RunSettings, open_run
+from utils.run.folder import RunSettings, goes_on, open_run
 from utils.run.names import BEST_MODEL, PREDICTIONS_FILE, RESULTS_FILE, STATE_FILE
-from utils.run.state import has_state
 from utils.settings import read_all, record
 from utils.training.finetuning import ScoreSettings, StartSettings
 
@@ -94,7 +93,7 @@ def train(settings: ProgramSettings, test: LabelledClouds, device: torch.device)
     num_classes = len(clouds.class_names)
     if labels.num_classes not in (None, num_classes):
         raise ValueError(f"--num_classes {labels.num_classes}, but {labelled.dataset} here has {num_classes}")
-    if run.resume and start.pretrained_path and not has_state(run.folder):
+    if run.resume and start.pretrained_path and not goes_on(run):
         if is_main_process():
             missing = run.folder / STATE_FILE
             print(f"no {missing} to resume: starting from {start.pretrained_path}, as CrossPoint-DDP does")

@@ -24,7 +24,7 @@ from utils.pretraining.pair_loader import AugmentSettings, PairSettings, build_l
 from utils.pretraining.pretrainer import Pretrainer, PretrainSettings
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
-from utils.run.folder import RunSettings, open_run
+from utils.run.folder import RunSettings, goes_on, open_run
 from utils.run.names import BEST_MODEL, RESULTS_FILE
 from utils.settings import Settings, flag, record
 from utils.training.bad_samples import BadSampleSettings
@@ -81,14 +81,18 @@ FLAG_GROUPS: dict[str, type[Settings]] = {
 }
 
 
-def load_start(model: ModelSettings, report: Report) -> PretrainedEncoder | None:
-    """Load the encoder of --model_path, None where there is none; report where it was trained with another k.
+def load_start(common: PretrainingSettings, report: Report) -> PretrainedEncoder | None:
+    """Load the encoder of --model_path; report where it was trained with another k.
+
+    Returns:
+        None where there is no --model_path, and where the run goes on from a state, which holds the weights.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, or of another encoder or width.
     """
-    if not model.model_path:
+    model = common.model
+    if not model.model_path or goes_on(common.run):
         return None
     loaded = load_encoder(model.model_path, model.model, model.k, model.emb_dims)
     if model.model != "pointnet" and loaded.stored_k not in (None, model.k):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from utils.files import remove_unfinished, write_text
-from utils.processes.collectives import barrier, is_main_process
+from utils.processes.collectives import barrier, gather_objects, is_main_process
 from utils.run.log import NoLog, RunLog
 from utils.run.names import (
     CONFIG_FILE,
@@ -108,6 +108,15 @@ def _prepare(settings: RunSettings, record: Record) -> None:
         for stale in [*(folder / name for name in names), *written]:
             stale.unlink(missing_ok=True)
     _write_config(folder / CONFIG_FILE, {**_session(), "flags": record.flags})
+
+
+def goes_on(settings: RunSettings) -> bool:
+    """Return whether a training goes on from a state of its folder, the same on every rank, all of which must ask.
+
+    Only then do weights to start from play no part: --resume alone also continues a run that was killed before its
+    first state, and that begins.
+    """
+    return settings.resume and any(gather_objects(has_state(settings.folder)))
 
 
 def add_session(run: Run) -> None:

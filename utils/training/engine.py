@@ -66,7 +66,8 @@ class Precision(NamedTuple):
 class Progress:
     """The steps of an epoch so far and the sums over them, in plain values that a state can hold.
 
-    `waited` of the `seconds` went into waiting for data; `lr` is that of the last step.
+    `waited` of the `seconds` went into waiting for data; `lr` is that of the last step. `num_skipped` of the steps moved
+    no weight, see Stepper.step.
     """
 
     epoch: int = 0
@@ -76,6 +77,7 @@ class Progress:
     seconds: float = 0.0
     waited: float = 0.0
     lr: float = 0.0
+    num_skipped: int = 0
 
     def add(self, terms: dict[str, float], num_shapes: int, lr: float) -> None:
         """Count one more step."""
@@ -86,7 +88,10 @@ class Progress:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def means(self) -> dict[str, float]:
-        """Average every term over the steps; add "loss/total", the last "lr", "shapes_per_s" and "data_wait"."""
+        """Average every term over the steps; add "loss/total", the last "lr", "shapes_per_s" and "data_wait".
+
+        Where steps were skipped, "skipped_steps" is their number.
+        """
         terms = {name: total / self.step for name, total in self.sums.items()}
         seconds = max(self.seconds, 1e-9)
         return terms | {
@@ -94,15 +99,20 @@ class Progress:
             "lr": self.lr,
             "shapes_per_s": self.num_shapes / seconds,
             "data_wait": self.waited / seconds,
+            **({"skipped_steps": self.num_skipped} if self.num_skipped else {}),
         }
 
 
 class StepResult(NamedTuple):
-    """Loss terms averaged over the ranks, whether any rank was asked to stop, and the faults of all ranks."""
+    """Loss terms averaged over the ranks, whether any rank was asked to stop, and the faults of all ranks.
+
+    `is_skipped`: with float16 the gradient overflowed, and no weight has moved.
+    """
 
     terms: dict[str, float]
     is_stopping: bool
     num_faults: int
+    is_skipped: bool = False
 
 
 class Stepper:
@@ -110,7 +120,7 @@ class Stepper:
 
     Args:
         method: with micro-batches it also has `embed` and `loss`, see Method.
-        optimizer, schedule: over the method's parameters; the schedule moves once per step.
+        optimizer, schedule: over the method's parameters; the schedule moves once per step that moves weights.
         micro_batch: samples of a rank whose activations are in memory at once, see gradient_cache.py; 0: all.
     """
 
@@ -128,10 +138,17 @@ class Stepper:
         self.device, self.precision, self.micro_batch = device, precision, micro_batch
         self.forward = distribute(Embedding(method) if micro_batch else method, device)
 
+    @property
+    def num_updates(self) -> int:
+        """Steps so far in the run that moved weights; those before are known from the state of the schedule."""
+        return self.schedule.last_epoch
+
     def step(
         self, batch: dict, number: int, is_stopping: Callable[[], bool] = lambda: False, num_faults: int = 0
     ) -> StepResult:
         """Run forward and backward pass, then move weights and schedule.
+
+        With float16, a step whose scaled gradient overflows moves neither; the scale is halved for the next one.
 
         Args:
             number: of the step in its epoch, for messages.
@@ -160,10 +177,10 @@ class Stepper:
             norm = nn.utils.get_total_norm(p.grad for p in self.method.parameters() if p.grad is not None).item()
             if not math.isfinite(norm):
                 raise NonFiniteLoss(number, found[0].terms | {"gradient norm": norm}, batch["index"].tolist())
-        scaler.step(self.optimizer)
-        scaler.update()
-        self.schedule.step()
-        return found[0]
+        is_skipped = _step_and_update(scaler, self.optimizer)
+        if not is_skipped:
+            self.schedule.step()
+        return found[0]._replace(is_skipped=is_skipped)
 
     def _backward(self, batch: dict, check: Callable[[dict[str, Tensor]], None]) -> None:
         dtype, scale = self.precision.dtype, self.precision.scaler.scale
@@ -177,6 +194,15 @@ class Stepper:
             terms = self.forward(batch)
         check(terms)
         scale(torch.stack(list(terms.values())).sum()).backward()
+
+
+def _step_and_update(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> bool:
+    """Step the optimiser and adapt the scale; return whether the scaler skipped the step."""
+    before = scaler.get_scale()
+    scaler.step(optimizer)
+    scaler.update()
+    after = scaler.get_scale()
+    return after < before or after == 0  # halved so often that nothing is left
 
 
 def train_one_epoch(
@@ -219,8 +245,10 @@ def train_one_epoch(
         if transform is not None:
             on_device = transform(on_device, epoch, step)
         result = stepper.step(on_device, step, is_stopping, len(faults))
-        stepper.method.after_update(epoch * len(loader) + step + 1)
+        if not result.is_skipped:
+            stepper.method.after_update(stepper.num_updates)
         progress.add(result.terms, len(batch["index"]) * get_world_size(), lr)
+        progress.num_skipped += result.is_skipped
         last_end = time.perf_counter()
         progress.seconds = before + last_end - begin
         if progress.step % print_freq == 0 or progress.step == len(loader):
@@ -238,7 +266,8 @@ def _move(batch: dict, device: torch.device) -> dict:
 def _line(progress: Progress, num_steps: int, peak_mib: float) -> str:
     means = progress.means()
     losses = "  ".join(f"{name.split('/')[1]} {value:.4f}" for name, value in means.items() if name.startswith("loss/"))
+    skipped = f"  skipped {progress.num_skipped} (float16 overflow)" if progress.num_skipped else ""
     return (
-        f"epoch {progress.epoch} step {progress.step}/{num_steps}  {losses}  lr {means['lr']:.2e}  "
+        f"epoch {progress.epoch} step {progress.step}/{num_steps}{skipped}  {losses}  lr {means['lr']:.2e}  "
         f"{means['shapes_per_s']:.1f} shapes/s  data wait {means['data_wait']:.0%}  peak {peak_mib:.0f} MiB"
     )

@@ -30,6 +30,7 @@ from utils.run.state import (
 )
 from utils.settings import Settings, flag
 from utils.training.bad_samples import BadSamples
+from utils.training.data_order import order_digest
 from utils.training.engine import (
     Batches,
     BatchTransform,
@@ -94,6 +95,7 @@ class Training(ABC):
             micro_batch=settings.micro_batch,
         )
         self.transform = transform
+        self.data_order = order_digest(loader.dataset)
         self.progress = Progress()
         self.seconds = 0.0  # of whole epochs with their held-out scoring, over all sessions of the run
         self.best = float("-inf")
@@ -121,20 +123,15 @@ class Training(ABC):
         """Continue from the run's last state; begin where there is none yet.
 
         Raises:
-            ValueError: the state is damaged, or of another method, other settings or another number of samples.
+            ValueError: the state is damaged, or of another method, other settings or another number of samples; or it
+                was saved in the middle of an epoch, and the samples or their order are others now.
         """
         if not any(gather_objects(has_state(self.run.folder))):
             self.log.line(f"no state in {self.run.folder} yet: training begins")
             return
         path, state = load_state(self.run.folder, report=self.log.line)
         check_same(state["config"], self.run.record, path)
-        if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
-            given = ((name, self.run.record.flags.get(name)) for name in ("shards", "packed", "data_root"))
-            source = next(f"--{name} {place}" for name, place in given if place)
-            raise ValueError(
-                f"{self.run.folder} was trained on {state['num_samples']} samples, {source} holds "
-                f"{len(self.loader.dataset)}: resume on the same data, or start anew under another --exp_name"
-            )
+        self._check_samples(state, path)
         try:
             self.method.load_state_dict(state["method"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -151,6 +148,27 @@ class Training(ABC):
             set_aside_damaged(self.run.folder, path)
             add_session(self.run)
         self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
+
+    def _check_samples(self, state: dict, path: Path) -> None:
+        """Refuse another number of samples, and within an epoch another order of them; between epochs warn of one."""
+        given = ((name, self.run.record.flags.get(name)) for name in ("shards", "packed", "data_root"))
+        source = next(f"--{name} {place}" for name, place in given if place)
+        if state.get("num_samples", len(self.loader.dataset)) != len(self.loader.dataset):
+            raise ValueError(
+                f"{self.run.folder} was trained on {state['num_samples']} samples, {source} holds "
+                f"{len(self.loader.dataset)}: resume on the same data, or start anew under another --exp_name"
+            )
+        if "data_order" not in state:
+            self.log.line(f"{path.name} is of an earlier version, which noted no order of samples: not compared")
+        elif state["data_order"] != self.data_order:
+            epoch, step = state["progress"]["epoch"], state["progress"].get("step", 0)
+            changed = f"{source} holds as many samples as {path} was trained on, but others or in another order"
+            if 0 < step < len(self.loader):
+                raise ValueError(
+                    f"{changed}: going on after step {step} of epoch {epoch} would repeat some and leave out others; "
+                    "resume on the same data, or start anew under another --exp_name"
+                )
+            self.log.line(f"warning: {changed}; epoch {epoch} begins with them")
 
     def _check_agreed(self, path: Path) -> None:
         """Refuse to continue where the ranks have read different states, as from a folder that they do not share."""
@@ -173,7 +191,8 @@ class Training(ABC):
 
         Raises:
             Stopped: any rank received one of STOP_SIGNALS; the state is saved.
-            ValueError: the loss or its gradient became NaN or infinite; names step, terms, files and the saved state.
+            ValueError: the loss or its gradient became NaN or infinite; names step, terms, files and the saved state. Or
+                float16 skipped every step of the run.
         """
         with StopRequest() as request:
             while self.progress.epoch < self.settings.epochs:
@@ -196,6 +215,8 @@ class Training(ABC):
             )
         except NonFiniteLoss as error:
             raise ValueError(self._explain(error)) from error
+        if epoch + 1 == self.settings.epochs:
+            self._check_trained()
         start = time.perf_counter()
         scores = self.after_epoch(epoch)
         self.seconds += self.progress.seconds + time.perf_counter() - start
@@ -203,6 +224,16 @@ class Training(ABC):
         self.progress = Progress(epoch + 1)
         self._save()
         release_free_pages()
+
+    def _check_trained(self) -> None:
+        """Refuse to end a run in which no step has moved a weight."""
+        if self.stepper.num_updates == 0:
+            raise ValueError(
+                f"no weight of {self.run.folder} has moved: float16 skipped each of its "
+                f"{self.settings.epochs * len(self.loader)} steps, because the gradient overflowed, scaled by "
+                f"{self.precision.scaler.get_scale():g} in the end; each skipped step halves the scale, so train "
+                "longer, or pass --amp bf16 or --amp none, under another --exp_name or with --overwrite"
+            )
 
     def _after_step(self, result: StepResult, faults: list[str], request: StopRequest) -> None:
         """Count bad samples, save when it is due, and stop when any rank was told to."""
@@ -239,6 +270,7 @@ class Training(ABC):
             "seconds": self.seconds,
             "bad_samples": self.bad_samples.state_dict(),
             "num_samples": len(self.loader.dataset),
+            "data_order": self.data_order,
             "config": self.run.record.flags,
             "provenance": provenance(),
         }
