@@ -79,7 +79,8 @@ class DGCNNSegEncoder(nn.Module):
         """Return the per-point features after each block: three tensors (B * N, 64)."""
         rows, clouds = dense_rows(points)
         matrix = self.transform_net(rows, self._graph(rows, clouds), clouds)
-        rows = (points @ matrix.to(points.dtype)).flatten(0, 1)
+        with torch.autocast(points.device.type, enabled=False):  # which would round coordinates before the search
+            rows = (points @ matrix.to(points.dtype)).flatten(0, 1)
         x1 = _max_over_edges(self.conv2, self.conv1(rows, self._graph(rows, clouds), clouds))
         x2 = _max_over_edges(self.conv4, self.conv3(x1, self._graph(x1, clouds), clouds))
         x3 = self.conv5(x2, self._graph(x2, clouds), clouds)

@@ -25,7 +25,13 @@ from torch.autograd.function import once_differentiable
 from models.affine import SLOPE
 from models.distributed import is_synchronised, update_running
 from models.kernels import can_run
-from models.layers.edge_moments import around_cloud_means, edge_moments, mean_of_clouds, projected_statistics
+from models.layers.edge_moments import (
+    NARROW,
+    around_cloud_means,
+    edge_moments,
+    mean_of_clouds,
+    projected_statistics,
+)
 from models.layers.packed_labels import LABEL_BITS, labels_of, with_labels
 from models.rows import CloudRows, Edges
 
@@ -91,6 +97,18 @@ class _MaxAct(torch.autograd.Function):
         return torch.zeros_like(grad).scatter_add_(0, argmax.long(), grad), grad, None, None, None, None
 
 
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x W^T, by autocast's rules only for wide x. Shape: (M, C), (D, C) -> (M, D).
+
+    Coordinates are large beside the differences that an edge is made of, so rounding them loses most.
+    """
+    weight = weight.to(x.dtype)
+    if x.shape[1] > NARROW:
+        return F.linear(x, weight)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.linear(x, weight)
+
+
 class EdgeConv(nn.Sequential):
     """max over neighbours of LeakyReLU(BatchNorm(W [x_j - x_i, x_i])).
 
@@ -114,7 +132,7 @@ class EdgeConv(nn.Sequential):
     def _project(self, x: Tensor, edges: Edges, clouds: CloudRows) -> tuple[Tensor, Tensor]:
         """Return u and v with u_j + v_i = BatchNorm(W [x_j - x_i, x_i]); in train mode update the running statistics.
 
-        u has autocast's type, v at least float32.
+        u has autocast's type where x is wide, v at least float32.
 
         Raises:
             ValueError: weights in half precision.
@@ -144,8 +162,8 @@ class EdgeConv(nn.Sequential):
         gain = (norm.weight * torch.rsqrt(var + norm.eps))[:, None]
         offset = norm.bias - gain[:, 0] * mean
         dtype = torch.promote_types(x.dtype, torch.float32)
-        u = F.linear(p, (gain * weight_a).to(x.dtype))
-        v = F.linear(p, (gain * (weight_b - weight_a)).to(x.dtype)).to(dtype)
+        u = _product(p, gain * weight_a)
+        v = _product(p, gain * (weight_b - weight_a)).to(dtype)
         with torch.autocast(x.device.type, enabled=False):
             of_cloud = F.linear(means.to(gain.dtype), gain * weight_b, offset)  # (B, D)
         return u, clouds.plus(v, of_cloud.to(dtype))

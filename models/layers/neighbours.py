@@ -3,6 +3,8 @@
 Letters: B clouds, N points, K neighbours, C channels, M rows: the points of all clouds, one cloud after another.
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ TREE = 1024  # points in space from which a tree beats computing all distances: 
 
 
 class NonFiniteInput(ValueError):
-    """Coordinates or features hold NaN or infinity, so that no point has nearest neighbours."""
+    """Coordinates or features, or their squared distances, are not finite, so that no point has nearest neighbours."""
 
 
 @torch.no_grad()
@@ -38,7 +40,7 @@ def knn(x: Tensor, k: int) -> Tensor:
     Returns:
         (B, N, K) int64, in [0, N), nearest first.
     Raises:
-        ValueError: N < k, or x has non-finite values.
+        ValueError: N < k, or x has values that are not finite or so large that squared distances overflow.
     """
     x = _checked(x)
     _check_size(x.shape[1], k)
@@ -56,7 +58,7 @@ def knn_rows(x: Tensor, clouds: CloudRows, k: int) -> Tensor:
 
     Shape: (M, C) -> (M, K) int64, in [0, M).
     Raises:
-        ValueError: a cloud has fewer than k points, or x has non-finite values.
+        ValueError: as `knn`.
     """
     if clouds.are_equal and x.device.type != "cpu":
         return flat_index(knn(clouds.batched(x), k))
@@ -131,9 +133,20 @@ def _repeat_first(nearest: Tensor, copies: int, k: int) -> Tensor:
 
 def _checked(x: Tensor) -> Tensor:
     x = x if x.dtype == torch.float64 else x.float()
+    size = x.abs()
+    if (size <= _limit(x)).all():
+        return x
     if not torch.isfinite(x).all():
         raise NonFiniteInput("neighbour search met non-finite coordinates or features (NaN or infinity)")
-    return x
+    raise NonFiniteInput(
+        f"neighbour search met coordinates or features up to {size.max().item():.0e}: their squared distances overflow "
+        f"{str(x.dtype).removeprefix('torch.')}; scale the clouds (normalize=True, --normalize)"
+    )
+
+
+def _limit(x: Tensor) -> float:
+    """Return the absolute value up to which squared distances between rows are surely finite."""
+    return math.sqrt(torch.finfo(x.dtype).max / (8 * x.shape[-1]))  # |x - y|^2 <= 4 C limit^2; half in reserve
 
 
 def _check_size(num_points: int, k: int) -> None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 LABEL_BITS = 28  # a float64 has 29 more bits of mantissa than a float32
+NEAR_ZERO = 2.0**-300  # in place of 0, whose labels would be denormal numbers, which some processors flush to 0
 
 
 def with_labels(values: Tensor, labels: Tensor) -> Tensor:
@@ -11,7 +12,8 @@ def with_labels(values: Tensor, labels: Tensor) -> Tensor:
 
     Labels decide the order among equal values.
     """
-    return values.double().view(torch.int64).bitwise_or_(labels).view(torch.float64)
+    numbers = values.double().add_(NEAR_ZERO)  # all others stay as they are
+    return numbers.view(torch.int64).bitwise_or_(labels).view(torch.float64)
 
 
 def labels_of(packed: Tensor) -> Tensor:

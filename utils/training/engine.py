@@ -66,8 +66,8 @@ class Precision(NamedTuple):
 class Progress:
     """The steps of an epoch so far and the sums over them, in plain values that a state can hold.
 
-    `waited` of the `seconds` went into waiting for data; `lr` is that of the last step. `num_skipped` of the steps moved
-    no weight, see Stepper.step.
+    `waited` of the `seconds` went into waiting for data; `lr` is that of the last step. `num_skipped` of the steps
+    moved no weight, see Stepper.step.
     """
 
     epoch: int = 0

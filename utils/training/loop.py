@@ -191,8 +191,8 @@ class Training(ABC):
 
         Raises:
             Stopped: any rank received one of STOP_SIGNALS; the state is saved.
-            ValueError: the loss or its gradient became NaN or infinite; names step, terms, files and the saved state. Or
-                float16 skipped every step of the run.
+            ValueError: the loss or its gradient became NaN or infinite; names step, terms, files and the saved state.
+                Or float16 skipped every step of the run.
         """
         with StopRequest() as request:
             while self.progress.epoch < self.settings.epochs:

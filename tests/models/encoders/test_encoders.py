@@ -196,6 +196,20 @@ def test_float32_on_the_same_graph_is_as_near_as_float32_can_be(kind, monkeypatc
     assert ((ours.double() - exact).norm() / exact.norm()).item() < 1e-4
 
 
+def test_autocast_does_not_round_the_aligned_points_before_their_neighbours_are_searched(monkeypatch):
+    searched = []
+
+    def recorded(x, clouds, k):
+        searched.append(x)
+        return knn_rows(x, clouds, k)
+
+    monkeypatch.setattr(sys.modules[DGCNNSegEncoder.__module__], "knn_rows", recorded)
+    points = torch.randn(2, 31, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        DGCNNSegEncoder(5)(points)
+    assert torch.equal(searched[1], points.flatten(0, 1))  # the alignment starts as the identity
+
+
 @pytest.mark.parametrize(("depth", "width"), [(18, 512), (50, 2048)])
 def test_image_encoder_gives_one_feature_an_image(depth, width):
     with torch.device("meta"):  # shapes alone

@@ -1,11 +1,15 @@
 """DGCNN by its kernels against the published formulation in float64."""
 
+from collections import Counter
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from models.encoders import dgcnn
 from models.encoders.dgcnn import DGCNN
+from models.kernels import max_act as max_act_module
+from models.kernels import pooled_norm
 from models.kernels.knn_tiled import nearest_tiled
 from models.kernels.max_act import max_act
 from models.kernels.pooled_norm import column_sums, pooled_batch_norm_act
@@ -20,6 +24,27 @@ pytestmark = pytest.mark.usefixtures("by_kernels")
 def _no_merging(monkeypatch):
     """Keep copies of points, as on a CUDA device."""
     monkeypatch.setattr(dgcnn, "merge_copies", lambda points, _: dense_rows(points))
+
+
+class Counted:
+    """Kernel whose launches are counted under its name."""
+
+    def __init__(self, kernel, name, counts):
+        self.kernel, self.name, self.counts = kernel, name, counts
+
+    def __getitem__(self, grid):
+        self.counts[self.name] += 1
+        return self.kernel[grid]
+
+
+def test_every_layer_of_a_training_step_runs_its_kernels(device, monkeypatch):
+    counts = Counter()
+    for module in (max_act_module, pooled_norm):
+        for name in [name for name in vars(module) if name.endswith("_kernel")]:
+            monkeypatch.setattr(module, name, Counted(getattr(module, name), name, counts))
+    DGCNN(3, emb_dims=70).to(device)(torch.randn(2, 7, 3, device=device)).sum().backward()
+    layers = {"_max_act_kernel": 4, "_gather_gradient_kernel": 4}
+    assert counts == layers | {"_column_sums_kernel": 1, "_pool_kernel": 1, "_pool_gradient_kernel": 1}
 
 
 def test_dgcnn_equals_the_published_network(device):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.layers import edge_conv, row_norm
+from models.layers import edge_conv, pooled_conv, row_norm
 
 
 @pytest.fixture
@@ -26,5 +26,5 @@ def _small_programs(monkeypatch, device):
 @pytest.fixture
 def by_kernels(monkeypatch) -> None:
     """Let layers run the kernels, as they do on CUDA."""
-    for module in (row_norm, edge_conv):
+    for module in (edge_conv, pooled_conv, row_norm):
         monkeypatch.setattr(module, "can_run", lambda x: True)

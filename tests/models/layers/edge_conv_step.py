@@ -14,10 +14,11 @@ B, N, C, K = 3, 11, 5, 4
 NAMES = ("output", "grad_x", "grad_weight", "grad_scale", "grad_shift", "mean", "var", "batches")
 
 
-def make(width, offset=0.0, device="cpu"):
+def make(width, offset=0.0, device="cpu", channels=C):
     """Make a layer with scales of both signs, an input, and a direction in which to take gradients."""
     torch.manual_seed(0)
-    layer, x = randomise_norms(EdgeConv(C, width).double()), torch.randn(B, N, C, dtype=torch.float64) + offset
+    layer = randomise_norms(EdgeConv(channels, width).double())
+    x = torch.randn(B, N, channels, dtype=torch.float64) + offset
     return layer.to(device), x.to(device), torch.randn(B, N, width, dtype=torch.float64, device=device)
 
 

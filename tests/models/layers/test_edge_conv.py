@@ -95,6 +95,16 @@ def test_autocast_rounds_no_running_mean(case):
     assert ((layer[1].running_mean - exact[1].running_mean) / spread).abs().max() < 5e-3
 
 
+@pytest.mark.parametrize("kind", [EdgeConv, FirstEdgeConv])
+def test_autocast_rounds_no_edges_of_coordinates(case, kind):
+    base, x, index, _ = case
+    layer, x, index = kind(C, D), x.float().flatten(0, 1), flat_index(index)
+    layer.load_state_dict(base.state_dict())
+    exact = apply(layer, x, index)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(apply(layer, x, index), exact)
+
+
 def test_in_eval_mode_a_cloud_does_not_feel_the_others_of_its_batch(case):
     layer, x, _, _ = case
     layer, cloud = layer.eval().float(), x[0].float()

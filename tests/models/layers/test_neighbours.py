@@ -67,9 +67,20 @@ def test_too_few_points_is_an_error_that_names_both_numbers():
         knn(torch.randn(1, 5, 3), 6)
 
 
-def test_nan_is_an_error():
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_is_an_error(value):
     with pytest.raises(ValueError, match="non-finite"):
-        knn(torch.full((1, 5, 3), torch.nan), 2)
+        knn(torch.full((1, 5, 3), value), 2)
+
+
+def test_distances_that_overflow_are_an_error_and_those_that_just_do_not_are_right():
+    x = torch.rand(1, 300, 3) * 2 - 1
+    x[0, :2] = torch.tensor([[1.0, 1, 1], [-1, -1, -1]])
+    small, large = (x * scale for scale in (3.7e18, 1e19))
+    assert torch.equal(knn(small, 7), exact_knn(small, 7))
+    with pytest.raises(ValueError, match=r"up to 1e\+19: their squared distances overflow float32; scale the clouds"):
+        knn_rows(*dense_rows(large), 7)
+    assert torch.equal(knn(large.double(), 7), exact_knn(large, 7))
 
 
 def test_merged_copies_are_counted_by_the_first_row():
