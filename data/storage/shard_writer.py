@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from data.parallel import parallel_map
 from data.storage.sample_sources import SampleSource, Task, encode, view_of_pass
@@ -168,8 +170,9 @@ def _read_notes(out: Path) -> dict[str, Written]:
 
 def find_bad_shards(source: ShardSource, index: ShardIndex, workers: int = 1) -> Iterator[str]:
     """Yield a description of each shard that is missing or has changed since it was written."""
-    with parallel_map(workers) as run:
-        yield from filter(None, run(partial(_fault_of, source), index.shards, "verify"))
+    with ThreadPoolExecutor(workers) as pool:  # reading and hashing release Python's lock
+        faults = pool.map(partial(_fault_of, source), index.shards)
+        yield from filter(None, tqdm(faults, "verify", len(index.shards), disable=None))
 
 
 def _fault_of(source: ShardSource, shard: Shard) -> str | None:

@@ -98,6 +98,8 @@ class CrossPoint(Method):
         if self.imid_weight:
             terms["loss/imid"] = self.imid_weight * nt_xent(a, b, self.temperature)
         if self.cmid_weight:
+            # Their mean in autocast's type would be rounded once more.
+            a, b = (rows.to(torch.promote_types(rows.dtype, torch.float32)) for rows in (a, b))
             terms["loss/cmid"] = self.cmid_weight * nt_xent((a + b) / 2, embeddings["image"], self.temperature)
         return terms
 

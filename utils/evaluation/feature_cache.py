@@ -2,7 +2,7 @@
 
 A file holds the features of one set of clouds. Its name is a digest of everything they depend on: the encoder's
 weights, its plain attributes and the code below models/, the clouds, the batch size (batch sizes round differently),
-torch and the device. Features read are therefore equal, bit for bit, to those computed. Do not cache an encoder with
+torch, the device, the precision allowed there and whether kernels run. Features read are therefore equal, bit for bit, to those computed. Do not cache an encoder with
 hooks, or one whose code lies elsewhere and may change. Files may be deleted at any time.
 """
 
@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import models
+from models.kernels import can_run
 from utils.evaluation import features as extraction
 from utils.evaluation.features import extract_features
 from utils.files import write_atomically
@@ -26,6 +28,9 @@ from utils.run.names import FEATURES_FOLDER
 
 OFF = "off"
 _DIGEST_BYTES = hashlib.sha256().digest_size
+_BACKENDS = (  # of torch.backends: each has its own fp32_precision
+    *("cuda.matmul", "cudnn", "cudnn.conv", "cudnn.rnn", "mkldnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn"),
+)
 
 
 class FeatureCache:
@@ -112,7 +117,8 @@ def _key(encoder: nn.Module, clouds: Tensor, batch_size: int) -> str:
         "clouds": list(clouds.shape),
         "torch": str(torch.__version__),
         "scipy": scipy.__version__,  # finds neighbours
-        "precision": [torch.is_autocast_enabled(device.type), torch.get_float32_matmul_precision()],
+        "precision": _precision(device.type),
+        "kernels": can_run(next(encoder.parameters())),
         "device": torch.cuda.get_device_name(device) if is_cuda else torch.backends.cpu.get_cpu_capability(),
         "threads": None if is_cuda else torch.get_num_threads(),
     }
@@ -124,6 +130,22 @@ def _key(encoder: nn.Module, clouds: Tensor, batch_size: int) -> str:
         digest.update(_bytes(value))
     digest.update(_bytes(clouds))
     return digest.hexdigest()
+
+
+def _precision(device_type: str) -> list[str | bool | None]:
+    """Return the autocast type, None without autocast, and the precision that torch may compute float32 and halves in.
+
+    Since torch 2.9 every backend has an `fp32_precision`, which also shows what was set by the names before; these
+    raise once a caller has used the new ones.
+    """
+    is_autocast = torch.is_autocast_enabled(device_type)
+    matmul = torch.backends.cuda.matmul
+    if hasattr(matmul, "fp32_precision"):
+        float32 = [attrgetter(f"{name}.fp32_precision")(torch.backends) for name in _BACKENDS]
+    else:
+        float32 = [torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32]
+    halves = [matmul.allow_fp16_reduced_precision_reduction, matmul.allow_bf16_reduced_precision_reduction]
+    return [str(torch.get_autocast_dtype(device_type)) if is_autocast else None, *float32, *halves]
 
 
 def _settings(module: nn.Module) -> list:

@@ -216,7 +216,7 @@ def test_data_and_folder_are_both_named_or_neither(argv, capsys):
 
 
 def verify(folder):
-    return shard.main(shard.parse_args(["--verify", str(folder), "--workers", "1"]))
+    return shard.main(shard.parse_args(["--verify", str(folder), "--workers", "2"]))
 
 
 def test_sound_shards_are_reported_as_such_and_recorded_as_they_are(root, tmp_path, capsys):

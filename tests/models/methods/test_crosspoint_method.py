@@ -76,6 +76,12 @@ def test_weights_scale_their_terms(batch):
     assert_close(doubled["loss/cmid"], 3 * plain["loss/cmid"])
 
 
+def test_the_mean_of_two_embeddings_is_not_rounded_to_autocasts_type():
+    rounded = dict(zip(("aug_a", "aug_b", "image"), torch.randn(3, BATCH, 8).bfloat16()))
+    exact = {name: value.float() for name, value in rounded.items()}
+    assert build().loss(rounded) == build().loss(exact)
+
+
 def test_no_term_at_all_is_an_error():
     with pytest.raises(ValueError, match="imid_weight"):
         build(imid_weight=0.0, cmid_weight=0.0)

@@ -1,4 +1,5 @@
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -87,6 +88,44 @@ def test_another_encoder_is_run(tmp_path, builders):
         encoder = build()
         assert np.array_equal(extract(tmp_path, encoder, clouds()), extract_features(encoder, clouds()))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_autocast_type_and_the_kernels_decide_whose_features_they_are(tmp_path, encoder, monkeypatch):
+    for dtype in (torch.bfloat16, torch.float16):
+        for _ in range(2):
+            with torch.autocast("cpu", dtype):
+                assert np.array_equal(extract(tmp_path, encoder, clouds()), extract_features(encoder, clouds()))
+    assert len(encoder.seen) == (2 + 4) * 7
+    monkeypatch.setattr(feature_cache, "can_run", lambda x: True)
+    with torch.autocast("cpu", torch.float16):
+        extract(tmp_path, encoder, clouds())
+    assert len(encoder.seen) == (2 + 4 + 1) * 7
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="since torch 2.9")
+@pytest.mark.parametrize("name", ["cuda.matmul", "mkldnn.matmul", "cudnn.conv"])
+def test_precision_set_by_torchs_newer_names_runs_the_encoder_and_raises_nothing(tmp_path, encoder, name):
+    extract(tmp_path, encoder, clouds())
+    backend = attrgetter(name)(torch.backends)
+    before = backend.fp32_precision
+    try:
+        backend.fp32_precision = "ieee" if before == "tf32" else "tf32"
+        for _ in range(2):
+            extract(tmp_path, encoder, clouds())
+    finally:
+        backend.fp32_precision = before
+    assert len(encoder.seen) == 14
+
+
+def test_precision_set_by_torchs_older_names_runs_the_encoder(tmp_path, encoder):
+    before = torch.get_float32_matmul_precision()
+    extract(tmp_path, encoder, clouds())
+    try:
+        torch.set_float32_matmul_precision("medium")
+        extract(tmp_path, encoder, clouds())
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert len(encoder.seen) == 14
 
 
 def test_other_code_of_the_models_runs_the_encoder(tmp_path, encoder, monkeypatch):
