@@ -3,7 +3,6 @@
 torch.load does not verify the checksums of its records, so a flipped byte of a tensor would pass it.
 """
 
-import pickle
 import re
 import zipfile
 from collections import Counter, OrderedDict
@@ -44,7 +43,7 @@ def read_weights(path: str | Path) -> dict:
         raise ValueError(f"{path} {error}") from error
     except Exception as error:  # torch and zipfile raise a dozen types for damaged or pickled-code files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):  # torch's text advises to load the file unsafely
+        if type(error).__name__ == "UnpicklingError":  # torch's text advises to load the file unsafely
             found = _FOREIGN_NAME.search(str(error))
             reason = f"it holds {found[1] if found else 'something'} beside tensors and plain values"
         raise ValueError(

@@ -145,9 +145,9 @@ def test_a_pretrained_file_with_tensors_missing_or_renamed_is_refused_with_the_l
     torch.save(state, tmp_path / "part.pth")
     with pytest.raises(ValueError, match=r"part.pth.*2 tensors missing.*conv3.0.weight, transform_net.linear2.weight"):
         run_partseg(root, tmp_path, "--pretrained_path", tmp_path / "part.pth")
-    torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "ddp.pth")  # of a wrapper
-    with pytest.raises(ValueError, match=r"ddp.pth.*no point encoder of ours.*module\.bn1\.bias"):
-        run_partseg(root, tmp_path, "--pretrained_path", tmp_path / "ddp.pth")
+    torch.save({f"net1.{key}": value for key, value in state.items()}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other.pth.*no point encoder of ours.*net1\.bn1\.bias"):
+        run_partseg(root, tmp_path, "--pretrained_path", tmp_path / "other.pth")
 
 
 def test_a_fine_tuned_file_of_another_width_is_read_back_and_starts_only_its_own(tmp_path):
