@@ -103,8 +103,6 @@ def build(form: Form, args: argparse.Namespace, device: torch.device) -> tuple[C
         weights, method.point_encoder = method.point_encoder.state_dict(), PublishedDGCNN(args.k)
         method.point_encoder.load_state_dict(weights)
         method.image_encoder = PublishedImages(method.image_encoder)
-    else:
-        method.image_encoder.to(memory_format=torch.channels_last)
     method.to(device)
     if form.compiled:
         method.image_encoder.compile()

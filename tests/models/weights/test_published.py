@@ -25,17 +25,17 @@ def relative(found, exact):
     return ((found - exact).norm() / exact.norm()).item()
 
 
-def assert_as_near(compute, golden):
-    """Compare what `compute` returns for float32, and the golden values, with what it returns for float64.
+def assert_near(compute, golden):
+    """Compare the golden values, and what `compute` returns for float32, with what it returns for float64.
 
-    float32 alone moves both: a farther neighbour may be taken for a nearer one, and the head's BatchNorm over a few
-    samples amplifies rounding. So the golden values bound no difference by themselves; their own error does.
+    Rounding to float32 may exchange two nearly equal neighbours or maxima, on either side. That moves features by up to
+    1e-4 and gradients by up to 4e-3 (over random weights), but hardly the statistics and the loss.
     """
     ours, exact = compute(torch.float32), compute(torch.float64)
     for name, value in ours.items():
-        theirs = relative(golden[name], exact[name])
-        assert theirs < 1e-3, name
-        assert relative(value, exact[name]) < 3 * theirs + 1e-6, name
+        bound = {"grad": 1e-2, "running": 1e-5, "probe": 1e-5}.get(name.split("_")[0], 1e-3)
+        assert relative(golden[name], exact[name]) < bound, name
+        assert relative(value, exact[name]) < bound, name
 
 
 @pytest.mark.parametrize("name", ["dgcnn_cls", "dgcnn_partseg_pretrain"])
@@ -47,7 +47,7 @@ def test_features_of_a_published_checkpoint(shared, name):
         feature = loaded.encoder.to(dtype).eval()(torch.tensor(golden["points"], dtype=dtype))
         return {"eval_feat": feature, "eval_inv": loaded.head.to(dtype).eval()(feature)}
 
-    assert_as_near(features, golden)
+    assert_near(features, golden)
 
 
 def test_part_logits_of_a_published_checkpoint(shared):
@@ -59,7 +59,7 @@ def test_part_logits_of_a_published_checkpoint(shared):
         points, category = torch.tensor(golden["points"], dtype=dtype), torch.tensor(golden["one_hot"]).argmax(dim=1)
         return {"eval_logits": network.to(dtype).eval()(points, category).transpose(1, 2)}
 
-    assert_as_near(logits, golden)
+    assert_near(logits, golden)
 
 
 def test_one_training_step_of_a_published_checkpoint(shared):
@@ -85,7 +85,7 @@ def test_one_training_step_of_a_published_checkpoint(shared):
             "grad_points": points.grad,
         }
 
-    assert_as_near(step, golden)
+    assert_near(step, golden)
 
 
 def test_features_are_closer_still_on_the_published_neighbours(shared, monkeypatch):
