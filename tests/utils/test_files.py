@@ -1,9 +1,10 @@
 import contextlib
+import threading
 
 import numpy as np
 import pytest
 
-from utils.files import read_npz, write_npz
+from utils.files import appears, read_npz, version, write_npz, write_text
 
 
 def test_arrays_come_back_all_or_those_that_are_asked_for(tmp_path):
@@ -42,3 +43,16 @@ def test_other_files_are_no_npz_files(tmp_path, write):
     write(tmp_path / "a.npy")
     with pytest.raises(ValueError, match=r"a\.npy is no \.npz file"):
         read_npz(tmp_path / "a.npy")
+
+
+def test_a_file_that_another_process_writes_is_waited_for_and_an_old_one_is_not_taken(tmp_path):
+    path = tmp_path / "a"
+    assert not appears(path, unlike=None, patience_s=0)
+    write_text(path, "old")
+    old = version(path)
+    assert not appears(path, unlike=old, patience_s=0)
+    writer = threading.Timer(0.1, write_text, (path, "new"))
+    writer.start()
+    assert appears(path, unlike=old)
+    writer.join()
+    assert path.read_text() == "new"
