@@ -5,6 +5,7 @@ import fcntl
 import io
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,6 +169,25 @@ def read_npz(path: Path, names: Iterable[str] | None = None) -> dict[str, np.nda
                 return {name: arrays[name] for name in (arrays.files if names is None else names) if name in arrays}
         except Exception as error:  # numpy, zipfile and zlib raise a dozen types for damaged bytes
             raise ValueError(f"{path} is no .npz file without pickled objects ({error})") from error
+
+
+def version(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a file from one that replaces it by renaming; None where there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def appears(path: Path, *, unlike: tuple[int, ...] | None, patience_s: float = 10) -> bool:
+    """Wait for a file of another version, which another process may be writing; return whether it came."""
+    end = time.monotonic() + patience_s
+    while version(path) in (None, unlike):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def check_report_path(path: str | Path | None) -> None:

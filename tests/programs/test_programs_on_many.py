@@ -123,6 +123,18 @@ def test_where_one_process_fails_the_others_report_that_they_lost_it(spoilt, tmp
     assert "lost another process" in found[at_fault.index(False)][1]
 
 
+@pytest.mark.parametrize("model", ["pointnet", "dgcnn"])  # met in the loss; in the features, by each on its own
+def test_a_loss_that_is_no_number_makes_one_file(root, tmp_path, model):
+    flags = ("--eval_freq", "0", "--lr", "1e30", "--use_sgd", "--model", model, "--k", "5")
+    found = run_in_processes(errors_of, 2, tmp_path, root, tmp_path / "out", *flags, has_group=False)
+    (path,) = (tmp_path / "out" / "run").glob("nonfinite*")
+    assert path.name == "nonfinite.pt"
+    for status, message in found:
+        assert (status, f"The weights before that step are in {path} " in message) == (2, True)
+    if model == "pointnet":
+        assert len(torch.load(path, weights_only=True)["failed_batch"]) == 4
+
+
 def test_a_batch_that_processes_cannot_share_is_one_message_each(root, tmp_path):
     out = tmp_path / "out"
     found = run_in_processes(errors_of, 2, tmp_path, root, out, "--batch_size", "5", has_group=False)

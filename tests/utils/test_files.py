@@ -1,11 +1,12 @@
 import contextlib
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from utils.files import locked, read_npz, write_npz
+from utils.files import appears, locked, read_npz, version, write_npz, write_text
 
 
 def test_arrays_come_back_all_or_those_that_are_asked_for(tmp_path):
@@ -62,3 +63,16 @@ def test_blocks_under_one_lock_run_one_after_another_and_leave_no_file(tmp_path)
     with locked(path), pytest.raises(BlockingIOError), locked(path, wait=False):
         pass
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_another_process_writes_is_waited_for_and_an_old_one_is_not_taken(tmp_path):
+    path = tmp_path / "a"
+    assert not appears(path, unlike=None, patience_s=0)
+    write_text(path, "old")
+    old = version(path)
+    assert not appears(path, unlike=old, patience_s=0)
+    writer = threading.Timer(0.1, write_text, (path, "new"))
+    writer.start()
+    assert appears(path, unlike=old)
+    writer.join()
+    assert path.read_text() == "new"

@@ -2,8 +2,9 @@
 
 A file holds the features of one set of clouds. Its name is a digest of everything they depend on: the encoder's
 weights, its plain attributes and the code below models/, the clouds, the batch size (batch sizes round differently),
-torch, the device, the precision allowed there and whether kernels run. Features read are therefore equal, bit for bit, to those computed. Do not cache an encoder with
-hooks, or one whose code lies elsewhere and may change. Files may be deleted at any time.
+torch, the device, the precision allowed there and whether kernels run. Features read are therefore equal, bit for bit,
+to those computed. Do not cache an encoder with hooks, or one whose code lies elsewhere and may change. Files may be
+deleted at any time.
 """
 
 import hashlib

@@ -4,6 +4,7 @@ CONFIG_FILE = "config.json"  # settings, command, commit and machine of every se
 LOG_FILE = "run.log"
 METRICS_FILE = "metrics.jsonl"  # one object per epoch
 STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"  # resumable states
+NONFINITE_FILE = "nonfinite.pt"  # the state before a step whose loss or gradient was not finite
 MODELS_FOLDER = "models"
 BEST_MODEL = f"{MODELS_FOLDER}/best_model.pth"  # weights, whatever the run trains
 FEATURES_FOLDER = "features"  # kept by utils.evaluation.feature_cache

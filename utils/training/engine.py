@@ -14,7 +14,7 @@ from tqdm import tqdm
 from models.distributed import get_world_size
 from models.layers.neighbours import NonFiniteInput
 from models.methods.method import Method
-from utils.processes.collectives import all_reduce_mean, distribute, is_main_process
+from utils.processes.collectives import all_reduce_mean, distribute, gather_objects, is_main_process
 from utils.run.log import is_terminal, peak_memory_mib
 from utils.training.gradient_cache import Embedding, cached_backward
 
@@ -40,14 +40,16 @@ class Batches(Protocol):
 class NonFiniteLoss(RuntimeError):
     """The loss or its gradient became NaN or infinite.
 
-    Attributes: step in the epoch, terms, and `indices` of this rank's samples of the batch.
+    Attributes: step in the epoch, terms, `indices` of this rank's samples of the batch, and `batch`, those of all ranks
+    where all of them raise this together.
     """
 
-    def __init__(self, step: int, terms: dict[str, float], indices: list[int]):
+    def __init__(self, step: int, terms: dict[str, float], indices: list[int], batch: list[int] | None = None):
         super().__init__(f"not finite at step {step}: {terms}")
         self.step = step
         self.terms = terms
         self.indices = indices
+        self.batch = indices if batch is None else batch
 
 
 class Precision(NamedTuple):
@@ -165,7 +167,7 @@ class Stepper:
             result = StepResult(dict(zip(terms, values)), stopping > 0, round(faults * get_world_size()))
             found.append(result)
             if not all(map(math.isfinite, values)):
-                raise NonFiniteLoss(number, result.terms, batch["index"].tolist())
+                raise _met_by_all(number, result.terms, batch)
 
         self.optimizer.zero_grad(set_to_none=True)
         try:
@@ -176,7 +178,7 @@ class Stepper:
         if not scaler.is_enabled():  # float16's scaler checks by itself, and skips such steps
             norm = nn.utils.get_total_norm(p.grad for p in self.method.parameters() if p.grad is not None).item()
             if not math.isfinite(norm):
-                raise NonFiniteLoss(number, found[0].terms | {"gradient norm": norm}, batch["index"].tolist())
+                raise _met_by_all(number, found[0].terms | {"gradient norm": norm}, batch)
         is_skipped = _step_and_update(scaler, self.optimizer)
         if not is_skipped:
             self.schedule.step()
@@ -194,6 +196,12 @@ class Stepper:
             terms = self.forward(batch)
         check(terms)
         scale(torch.stack(list(terms.values())).sum()).backward()
+
+
+def _met_by_all(number: int, terms: dict[str, float], batch: dict) -> NonFiniteLoss:
+    """Make the error that every rank is about to raise."""
+    indices = batch["index"].tolist()
+    return NonFiniteLoss(number, terms, indices, [index for rows in gather_objects(indices) for index in rows])
 
 
 def _step_and_update(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> bool:

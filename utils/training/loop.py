@@ -12,11 +12,12 @@ import torch
 from models.distributed import get_rank, get_world_size
 from models.methods.method import Method
 from utils.figures.run_curves import try_draw_curves
+from utils.files import appears, version
 from utils.processes.allocator import release_free_pages
 from utils.processes.collectives import barrier, gather_objects, is_main_process, seed_rank
 from utils.processes.stop import Stopped, StopRequest
 from utils.run.folder import Run, add_session, check_same
-from utils.run.names import MODELS_FOLDER, STATE_FILE
+from utils.run.names import MODELS_FOLDER, NONFINITE_FILE, STATE_FILE
 from utils.run.provenance import provenance
 from utils.run.run_note import note_run
 from utils.run.state import (
@@ -96,6 +97,7 @@ class Training(ABC):
         )
         self.transform = transform
         self.data_order = order_digest(loader.dataset)
+        self.nonfinite_before = version(run.folder / NONFINITE_FILE)  # of an earlier session
         self.progress = Progress()
         self.seconds = 0.0  # of whole epochs with their held-out scoring, over all sessions of the run
         self.best = float("-inf")
@@ -276,11 +278,13 @@ class Training(ABC):
         }
 
     def _explain(self, error: NonFiniteLoss) -> str:
-        """Save the state and describe the failure; the failed step has moved no weight."""
-        name = "nonfinite.pt" if is_main_process() else f"nonfinite_{get_rank()}.pt"  # with its own batch
-        path = self.run.folder / name
-        state = self._state([rng_state()])
-        save_atomically(state | {"failed_batch": error.indices, "failed_step": error.step}, path)
+        """Save the state, once for all ranks, and describe the failure; the failed step has moved no weight."""
+        path = self.run.folder / NONFINITE_FILE
+        if not is_main_process() and not appears(path, unlike=self.nonfinite_before):
+            path = self.run.folder / f"nonfinite_{get_rank()}.pt"  # the main process has not met it
+        if is_main_process() or path.name != NONFINITE_FILE:
+            state = self._state([rng_state()])
+            save_atomically(state | {"failed_batch": error.batch, "failed_step": error.step}, path)
         files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)
         remedy = "a lower --lr" if self.precision.dtype is None else "a lower --lr or --amp none"
         last = self.run.folder / STATE_FILE
