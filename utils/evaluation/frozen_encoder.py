@@ -76,7 +76,7 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
         encoder = build_encoder(name, k, settings.emb_dims or EMB_DIMS)
         source = f"untrained weights, seed {settings.seed}"
     else:
-        encoder, _, name, stored_k, report = load_encoder(path, settings.model, settings.k, settings.emb_dims)
+        encoder, _, name, stored_k, report, _ = load_encoder(path, settings.model, settings.k, settings.emb_dims)
         k = settings.k or stored_k or PUBLISHED_K
         source = f"{path}, sha256 {file_sha256(Path(path))}, {report}"
         if name != "pointnet" and stored_k not in (None, k):
