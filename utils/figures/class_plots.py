@@ -38,7 +38,9 @@ def _style(label: int) -> dict[str, str]:
     return {"color": COLOURS[colour], "marker": MARKERS[(colour + 2 * turn) % len(MARKERS)]}
 
 
-def draw_confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]) -> Figure:
+def draw_confusion_matrix(
+    labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str], title: str = ""
+) -> Figure:
     """Draw the share of each true class (row) that was predicted as each class (column), in percent.
 
     Args:
@@ -55,7 +57,7 @@ def draw_confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_nam
     size = "small" if has_numbers else 6
     axes.set_xticks(range(num_classes), class_names, rotation=90, fontsize=size)
     axes.set_yticks(range(num_classes), class_names, fontsize=size)
-    axes.set(xlabel="predicted", ylabel="true")
+    axes.set(xlabel="predicted", ylabel="true", title=title)
     for row, column in zip(*np.nonzero(percent)) if has_numbers else ():
         shade = "white" if percent[row, column] > 55 else "black"
         axes.text(column, row, f"{percent[row, column]:.0f}", ha="center", va="center", color=shade, fontsize="small")
