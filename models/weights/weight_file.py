@@ -94,7 +94,7 @@ def check_kind(file: BinaryIO) -> None:
     start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     file.seek(0)
     if not start:
-        raise OtherKindError("is empty: download it again")
+        raise OtherKindError("is empty: take another copy of it")
     if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
         raise OtherKindError("is a web page, not weights: download it again")
     if start.startswith(b"version https://git-lfs"):

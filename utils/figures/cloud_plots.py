@@ -39,13 +39,13 @@ def shape_panel(columns: Sequence[PanelColumn], row_names: Sequence[str]) -> Fig
     return figure
 
 
-def draw_cloud(axes: Axes, points: np.ndarray, colours: np.ndarray | None = None) -> None:
+def draw_cloud(axes: Axes, points: np.ndarray, colours: np.ndarray | None = None, azimuth_deg: float = 35.0) -> None:
     """Draw points (N, 3), y up, seen from the front right and above; near ones last, and dark without `colours`.
 
     Args:
         colours: (N,) of names matplotlib knows.
     """
-    a, e = np.radians([35.0, 25.0])  # azimuth, elevation
+    a, e = np.radians([azimuth_deg, 25.0])  # the second is the elevation
     right = np.array([np.cos(a), 0, -np.sin(a)])
     towards = np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
     u, v, nearness = np.stack([right, np.cross(towards, right), towards]) @ points.T

@@ -88,7 +88,7 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_no_tensor(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"", "is empty: download it again"),
+        (b"", "is empty: take another copy of it"),
         (b"\n<!DOCTYPE html><html>", "is a web page, not weights: download it again"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer, not weights: fetch the file itself"),
     ],

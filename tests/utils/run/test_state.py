@@ -103,7 +103,7 @@ def test_a_damaged_newest_state_gives_way_to_the_one_before_with_a_warning_and_n
         save_state(state_of(next_step), tmp_path)
     last.write_bytes(damaged)
     (tmp_path / "previous.pt").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"last\.pt is damaged(.|\n)*previous\.pt is damaged"):
+    with pytest.raises(ValueError, match=r"last\.pt is damaged(.|\n)*previous\.pt is empty"):
         load_state(tmp_path, report=warnings.append)
 
 
