@@ -17,11 +17,20 @@ def to_float32(points: np.ndarray) -> np.ndarray:
 
     Whatever reads it must not depend on where the cloud lies: features of normalised clouds and augmentation do not.
 
-    Shape: (N, 3) -> (N, 3), N >= 1. The bounding box of a far cloud is then centred at the origin.
+    Shape: (N, 3) or (M, N, 3), N >= 1, to the same. The bounding box of a far cloud is then centred at the origin.
     """
-    if points.dtype.itemsize > 4 and distance_in_sizes(points[None])[0] > FAR:
-        points = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    if is_finer_than_float32(points.dtype):
+        points = points.astype(np.float64)
+        clouds = points[None] if points.ndim == 2 else points
+        is_far = distance_in_sizes(clouds) > FAR
+        middle = (clouds.min(axis=1) + clouds.max(axis=1)) / 2  # (M, 3)
+        points = (clouds - np.where(is_far[:, None], middle, 0)[:, None]).reshape(points.shape)
     return points.astype(np.float32)
+
+
+def is_finer_than_float32(dtype: np.dtype) -> bool:
+    """Whether float32 does not hold all numbers of a type."""
+    return dtype.itemsize > 4 or (dtype.kind in "iu" and dtype.itemsize > 2)
 
 
 def distance_in_sizes(clouds: np.ndarray) -> np.ndarray:

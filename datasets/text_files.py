@@ -10,18 +10,24 @@ import numpy as np
 def decode_text(data: bytes, path: Path) -> str:
     """Decode a text file: UTF-16 or UTF-8 by its byte order mark, else UTF-8, else single bytes as Latin-1.
 
+    All its lines then end in \\n. Split it there: `splitlines` also splits at characters that other encodings use.
+
     Raises:
         ValueError: it begins with the mark of UTF-16 and is none.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            return data.decode("utf-16")
+            return _one_line_end(data.decode("utf-16"))
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: begins as text in UTF-16 and is none ({error}): save it as UTF-8") from error
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")  # numbers and keywords are ASCII; only names and comments can differ
+        return _one_line_end(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:  # numbers and keywords are ASCII; only names and comments can differ
+        return _one_line_end(data.decode("latin-1"))
+
+
+def _one_line_end(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse_triples(rows: Sequence[Sequence[str]], path: Path, what: str) -> np.ndarray:
@@ -40,32 +46,38 @@ def parse_triples(rows: Sequence[Sequence[str]], path: Path, what: str) -> np.nd
 def read_point_rows(path: Path) -> np.ndarray:
     """Read the points of a text file with x y z first in each line, separated by blanks or commas.
 
-    Comments after # or //, one line of column names and a first line with the number of points are allowed.
+    Comments after # or //, a line with the number of points and one of column names may precede them; columns named x,
+    y and z are taken wherever they are.
 
     Returns:
         (N, 3) float64, N may be 0.
     Raises:
         ValueError: a line does not begin with three numbers, or the number of points is not the one announced.
     """
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    for number, line in enumerate(decode_text(path.read_bytes(), path).splitlines(), start=1):
-        text = line.split("#", 1)[0].split("//", 1)[0]
-        if words := (text.split(",") if "," in text else text.split()):
-            rows.append([word.strip() for word in words])
-            lines.append(number)
-    if rows and not any(map(_is_number, rows[0])):  # column names
-        rows, lines = rows[1:], lines[1:]
-    if rows and len(rows[0]) == 1 and rows[0][0].isdecimal():
-        if int(rows[0][0]) != len(rows) - 1:
-            raise ValueError(
-                f"{path}: announces {rows[0][0]} points and holds {len(rows) - 1}: cut short, make it again"
+    rows: list[tuple[int, list[str]]] = []
+    for number, line in enumerate(decode_text(path.read_bytes(), path).split("\n"), start=1):
+        text = line.split("#", 1)[0].split("//", 1)[0].strip()
+        if text:
+            rows.append(
+                (number, [word.strip().strip('"') for word in (text.split(",") if "," in text else text.split())])
             )
-        rows, lines = rows[1:], lines[1:]
-    short = next((place for place, row in enumerate(rows) if not all(map(_is_number, (*row, "", "", "")[:3]))), None)
-    if short is not None:
-        raise ValueError(f"{path}: line {lines[short]}: expected x y z, found {' '.join(rows[short])[:60]!r}")
-    return np.array([row[:3] for row in rows], dtype=np.float64).reshape(-1, 3)
+    columns, announced = [0, 1, 2], None
+    for _ in range(2):  # names and number in either order
+        if rows and not any(map(_is_number, rows[0][1])):
+            names = [word.lower() for word in rows.pop(0)[1]]
+            columns = [names.index(axis) for axis in "xyz"] if {*"xyz"} <= {*names} else columns
+        elif rows and len(rows[0][1]) == 1 and rows[0][1][0].isdecimal() and announced is None:
+            announced = int(rows.pop(0)[1][0])
+    points = []
+    for number, row in rows:
+        words = [row[column] if column < len(row) else "" for column in columns]
+        if not all(map(_is_number, words)):
+            raise ValueError(f"{path}: line {number}: expected x y z, found {' '.join(row)[:60]!r}")
+        points.append(words)
+    if announced not in (None, len(points)):
+        cut = ": cut short, make it again" if announced > len(points) else ""
+        raise ValueError(f"{path}: announces {announced} points and holds {len(points)}{cut}")
+    return np.array(points, dtype=np.float64).reshape(-1, 3)
 
 
 def _is_number(word: str) -> bool:

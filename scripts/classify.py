@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch_size", "top")
     if args.out and (args.out.suffix.lower() != ".csv" or args.out.is_dir()):
         raise ValueError(f"--out {args.out}: expected a file .csv, such as classes.csv")
-    files = find_cloud_files(args.files)
+    files, unreadable = find_cloud_files(args.files)
     device = get_device(args.device)
     keep_freed_memory(device)
     network, origin = load_network(args.model_path)
@@ -54,6 +54,7 @@ def main(args: argparse.Namespace) -> int:
     transform = settings.transform(read_stored(args.model_path))
     print(f"network: {args.model_path}, {len(names)} classes; clouds: {transform}")
     found = run_network(network.to(device), files, transform, batch_size=args.batch_size, seed=settings.seed)
+    found.failed += unreadable
     status = report_failed(found)
     probability = softmax(np.stack(found.values))
     for name, row in zip(found.names, probability):

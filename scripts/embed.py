@@ -48,12 +48,13 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch_size", "k")
     if args.out.suffix.lower() not in WRITTEN or args.out.is_dir():
         raise ValueError(f"--out {args.out}: expected a file {' or '.join(WRITTEN)}, such as features.npz")
-    files = find_cloud_files(args.files)
+    files, unreadable = find_cloud_files(args.files)
     keep_freed_memory(get_device(args.device))
     encoder = load(args.model_path, k=args.k, device=args.device)
     transform = settings.transform(encoder.stored, is_pretrained=encoder.is_pretrained)
     print(f"encoder: {encoder.name}, {args.model_path}; clouds: {transform}")
     found = run_network(encoder.module, files, transform, batch_size=args.batch_size, seed=settings.seed)
+    found.failed += unreadable
     status = report_failed(found)
     origin = {
         "weights": str(args.model_path),

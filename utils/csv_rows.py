@@ -19,7 +19,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
         ValueError: the columns differ, or a row has more or fewer values than columns.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             if tuple(reader.fieldnames or ()) != tuple(columns):
                 raise ValueError(f"has the columns {reader.fieldnames}, expected {', '.join(columns)}")

@@ -34,11 +34,12 @@ class VertexColours(NamedTuple):
 
 
 class Texture(NamedTuple):
-    """Image (h, w, 3) uint8 laid over `faces` (F, 3) by `uv` (V, 2); it repeats, v points up, bilinear."""
+    """Image (h, w, 3) uint8 laid over `faces` (F, 3) by `uv` (V, 2), bilinear; v points up, `wraps` as in Look."""
 
     faces: np.ndarray
     uv: np.ndarray
     image: np.ndarray
+    wraps: tuple[str, str] = ("repeat", "repeat")
 
     def __call__(self, face_index: np.ndarray, weights: np.ndarray) -> np.ndarray:
         height, width = self.image.shape[:2]
@@ -46,11 +47,21 @@ class Texture(NamedTuple):
         column, row = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
         left, top = np.floor(column), np.floor(row)
         to_right, to_bottom = (column - left)[:, None], (row - top)[:, None]
-        left, top = left.astype(np.int64) % width, top.astype(np.int64) % height
-        right, bottom = (left + 1) % width, (top + 1) % height
+        left, right = (_wrap(left.astype(np.int64) + i, width, self.wraps[0]) for i in (0, 1))
+        top, bottom = (_wrap(top.astype(np.int64) + i, height, self.wraps[1]) for i in (0, 1))
         upper = self.image[top, left] * (1 - to_right) + self.image[top, right] * to_right
         lower = self.image[bottom, left] * (1 - to_right) + self.image[bottom, right] * to_right
         return (upper * (1 - to_bottom) + lower * to_bottom) / 255
+
+
+def _wrap(place: np.ndarray, size: int, how: str) -> np.ndarray:
+    """Bring pixel numbers into 0 .. size - 1."""
+    if how == "clamp":
+        return np.clip(place, 0, size - 1)
+    if how == "mirror":
+        place = place % (2 * size)
+        return np.minimum(place, 2 * size - 1 - place)
+    return place % size
 
 
 class Appearance:
@@ -109,7 +120,7 @@ def _patterns(part: PartLook) -> Sequence[Pattern]:
     if look.texture is not None:
         small = look.texture.copy()
         small.thumbnail((MAX_TEXTURE_PX, MAX_TEXTURE_PX), Image.Resampling.BOX)
-        patterns.append(Texture(faces, np.nan_to_num(look.uv).astype(np.float32), np.asarray(small)))
+        patterns.append(Texture(faces, np.nan_to_num(look.uv).astype(np.float32), np.asarray(small), look.wraps))
     return patterns
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.labels import SHAPENET_PART, PartCategory
 from datasets.layouts import CLASS_NAMES
-from datasets.precision import is_points_last
+from datasets.precision import is_finer_than_float32, is_points_last
 
 _MAX_INFLATION = 1032  # the largest ratio of deflate
 
@@ -54,6 +54,8 @@ def open_shard(path: Path, keys: Sequence[str]) -> Iterator[h5py.File]:
             for key in keys:
                 if not isinstance(file[key], h5py.Dataset) or file[key].dtype.kind not in "iuf":
                     raise ValueError(f"{path}: {key} is no array of numbers ({file[key]}); make or download it again")
+                if file[key].shape is None:
+                    raise ValueError(f"{path}: {key} is empty; make or download it again")
                 if file[key].is_virtual or file[key].external:
                     kind = "virtual" if file[key].is_virtual else "external"
                     raise ValueError(
@@ -103,7 +105,7 @@ def read_points(file: h5py.File, path: Path, num_points: int) -> np.ndarray:
         raise ValueError(f"{path} holds {stored} points a cloud, {num_points} were asked for; pass 1 to {stored}")
     data = file["data"]
     points = data[:, :, :num_points].swapaxes(1, 2) if is_points_last(data.shape) else data[:, :num_points]
-    points = points.astype(np.float64 if data.dtype.itemsize > 4 else np.float32)
+    points = points.astype(np.float64 if is_finer_than_float32(data.dtype) else np.float32)
     bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(bad):
         raise ValueError(
@@ -156,12 +158,16 @@ def read_class_names(folders: Sequence[Path], published: tuple[str, ...]) -> tup
     """Read the lines of the first `shape_names.txt` in `folders`, or return the published names.
 
     Raises:
-        ValueError: the file names no class, or a class twice.
+        ValueError: the file is not UTF-8, or names no class, or a class twice.
     """
     for folder in folders:
         path = folder / CLASS_NAMES
         if path.is_file():
-            names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+            try:
+                text = path.read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path} is not text in UTF-8 ({error}): save it as UTF-8") from error
+            names = tuple(line.strip() for line in text.split("\n") if line.strip())
             if not names or len(set(names)) != len(names):
                 raise ValueError(f"{path} must hold one different class name a line, found {len(names)} lines")
             return names

@@ -62,7 +62,7 @@ class GltfArrays:
         """Return the bytes of a buffer view."""
         view = self.items("bufferViews")[index]
         unread = sorted(name for name in view.get("extensions", {}) if name.endswith("meshopt_compression"))
-        if unread:
+        if unread and "uri" not in self.items("buffers")[view["buffer"]] and view["buffer"] != 0:  # no plain copy of it
             raise ValueError(f"{self.path}: needs {unread[0]}, which is not read: export it again without compression")
         start = view.get("byteOffset", 0)
         data = self._buffer(view["buffer"])[start : start + view["byteLength"]]

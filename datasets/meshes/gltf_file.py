@@ -11,10 +11,11 @@ from PIL import Image
 from datasets.meshes.gltf_accessors import GltfArrays, Json, normalise
 from datasets.meshes.ply_file import unroll_strips
 from datasets.meshes.surface import Look, Part, Surface, check_indices
-from datasets.shapes.views import decode_picture, flatten
+from datasets.shapes.views import decode_picture, opaque_colours
 
 DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
 _TRANSFORM, _GLOSSINESS = "KHR_texture_transform", "KHR_materials_pbrSpecularGlossiness"
+_WRAPS = {33071: "clamp", 33648: "mirror"}
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6  # modes; points and lines have no surface
 # extensions that change neither shape nor base colour, or that are read below
 _READ = {INSTANCING, _TRANSFORM, "KHR_mesh_quantization", "KHR_lights_punctual", "KHR_xmp_json_ld", "EXT_texture_webp"}
@@ -57,12 +58,12 @@ def _import_draco(path: Path) -> ModuleType:
     return DracoPy
 
 
-def _visible_nodes(arrays: GltfArrays) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each node of the scene with its matrix to the world, (4, 4); all roots where the file has no scene."""
+def _visible_nodes(arrays: GltfArrays, *, all_roots: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each node of the scene with its matrix to the world, (4, 4); of all roots where the file has no scene."""
     nodes, scenes = arrays.items("nodes"), arrays.items("scenes")
     children = {child for node in nodes for child in node.get("children", [])}
     roots = [number for number in range(len(nodes)) if number not in children]
-    if scenes:
+    if scenes and not all_roots:
         roots = scenes[arrays.json.get("scene", 0)].get("nodes", [])
     waiting = [(number, np.eye(4)) for number in reversed(roots)]
     seen = set()
@@ -131,7 +132,7 @@ class _Reader:
     def _instances(self, node: Json) -> np.ndarray:
         """Return the matrices (I, 4, 4) of a node's instances; one identity if it is not instanced."""
         names = node.get("extensions", {}).get(INSTANCING, {}).get("attributes", {})
-        given = {name: normalise(self.arrays.array(index)) for name, index in names.items() if name[0] != "_"}
+        given = {name: normalise(self.arrays.array(index)) for name, index in names.items()}
         if not given:
             return np.eye(4)[None]
         count = len(next(iter(given.values())))
@@ -169,11 +170,12 @@ class _Reader:
             values = np.asarray(decoded.get_attribute_by_unique_id(unique_id)["data"])
             is_normalised = self.arrays.items("accessors")[names[name]].get("normalized", False)
             attributes[name] = normalise(values) if is_normalised else values
+        attributes |= {name: self.arrays.array(index) for name, index in names.items() if name not in attributes}
         return attributes, np.asarray(decoded.faces, dtype=np.int64).reshape(-1, 3)
 
     def _skinned(self, skin: Json, attributes: dict[str, np.ndarray]) -> np.ndarray:
         """Blend the matrices of a skin's joints, (V, 4, 4); the transform of the skinned node itself does not count."""
-        worlds = dict(_visible_nodes(self.arrays))
+        worlds = dict(_visible_nodes(self.arrays, all_roots=True))
         joints = np.stack([worlds[joint] for joint in skin["joints"]])
         if "inverseBindMatrices" in skin:
             inverse = self.arrays.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
@@ -207,7 +209,10 @@ class _Reader:
             return Look(colour, vertex_colours=vertex_colours)
         uv = _transformed(attributes[name].astype(np.float64), transform)
         uv[:, 1] = 1 - uv[:, 1]  # glTF's v points down
-        return Look(colour, vertex_colours=vertex_colours, uv=uv, texture=image)
+        sampler = self.arrays.items("textures")[texture["index"]].get("sampler")
+        modes = {} if sampler is None else self.arrays.items("samplers")[sampler]
+        wraps = tuple(_WRAPS.get(modes.get(name), "repeat") for name in ("wrapS", "wrapT"))
+        return Look(colour, vertex_colours=vertex_colours, uv=uv, texture=image, wraps=wraps)
 
     def _image(self, index: int) -> Image.Image | None:
         """Decode the image of a texture, or note why it is left out."""
@@ -221,7 +226,7 @@ class _Reader:
             image = self.arrays.items("images")[source]
             try:
                 data = self.arrays.resource(image["uri"]) if "uri" in image else self.arrays.view(image["bufferView"])
-                self._textures[index] = flatten(decode_picture(io.BytesIO(data), "its image"))
+                self._textures[index] = opaque_colours(decode_picture(io.BytesIO(data), "its image"))
             except ValueError as error:
                 self._note(f"texture {index} is left out: {error}")
         return self._textures[index]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.shapes.views import load_view
+from datasets.shapes.views import opaque_colours, open_view
 from datasets.text_files import decode_text
 
 # options of map_Kd and the most words that follow each; the numbers after -o, -s and -t may be fewer
@@ -23,6 +23,7 @@ class Material:
     texture: Image.Image | None = None
     scale: tuple[float, float] = (1.0, 1.0)
     offset: tuple[float, float] = (0.0, 0.0)
+    wraps: tuple[str, str] = ("repeat", "repeat")
 
 
 def read_materials(names: Sequence[str], folder: Path) -> tuple[dict[str, Material], list[str]]:
@@ -77,7 +78,7 @@ def _in_any_case(folder: Path, name: str) -> Path | None:
 
 def _read_file(path: Path, materials: dict[str, Material], notes: list[str]) -> None:
     material = Material()  # of statements before the first newmtl
-    for line in decode_text(path.read_bytes(), path).splitlines():
+    for line in decode_text(path.read_bytes(), path).split("\n"):
         key, *words = line.split() or [""]
         if key.lower() == "newmtl":
             material = materials[line.split(maxsplit=1)[1].strip() if words else ""] = Material()
@@ -101,13 +102,15 @@ def _read_texture(words: list[str], path: Path, material: Material, notes: list[
         if option in ("-o", "-s") and values:
             u, v = (float(value) for value in [*values, "0" if option == "-o" else "1"][:2])
             material.offset, material.scale = ((u, v), material.scale) if option == "-o" else (material.offset, (u, v))
+        if option == "-clamp" and values and values[0].lower() == "on":
+            material.wraps = ("clamp", "clamp")
     name = " ".join(words)
     found = find_file(name, path.parent) or find_file(without_comment(name), path.parent)
     if found is None:
         notes.append(f"texture {name} not found: left out")
         return
     try:
-        material.texture = load_view(found)
+        material.texture = opaque_colours(open_view(found))
     except ValueError as error:
         notes.append(f"texture {name} left out: {error}")
 

@@ -57,6 +57,8 @@ def read_obj(path: Path) -> Surface:
         material = materials.get(name) or materials.get(without_comment(name))
         if name and material is None and materials:
             notes.append(f"material {name} is in no material file: its faces are left grey")
+        if material and material.texture is not None and len(rows) and not (rows[..., 1] != _NONE).any():
+            notes.append(f"texture of material {name}: left out, its faces have no texture coordinates")
         parts.append(_part(vertices, colours, uv, rows, material or Material()))
     notes += [f"{count} {what}: left out" for what, count in said.notes.items() if count]
     return Surface(parts, notes)
@@ -93,7 +95,7 @@ def _read_statements(text: str, path: Path) -> _Statements:
 def _logical_lines(text: str) -> list[str]:
     r"""Split into lines; one that ends in \ joins the next, and an empty line in its place keeps the count right."""
     lines, held = [], ""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         held += line
         if line.rstrip().endswith("\\") and not line.lstrip().startswith("#"):
             held = held.rstrip()[:-1] + " "
@@ -159,5 +161,5 @@ def _part(
     flat = rows.reshape(-1, 2)
     own_uv = np.where(flat[:, 1:] == _NONE, 0, uv[flat[:, 1]]) * material.scale + material.offset
     own_colours = None if colours is None else colours[flat[:, 0]]
-    look = Look(vertex_colours=own_colours, uv=own_uv, texture=material.texture)
+    look = Look(vertex_colours=own_colours, uv=own_uv, texture=material.texture, wraps=material.wraps)
     return Part(vertices[flat[:, 0]], np.arange(len(flat)).reshape(-1, 3), look)

@@ -10,7 +10,7 @@ from datasets.meshes.polygons import triangulate
 from datasets.meshes.surface import Look, Part, Surface, check_indices, to_bytes
 from datasets.text_files import decode_text, parse_triples
 
-_HEADER = re.compile(r"(ST)?(C)?(N)?(4)?(n)?OFF(\s+BINARY)?")
+_HEADER = re.compile(r"(ST)?(C)?(N)?(4)?(n)?OFF(\s+BINARY)?", re.IGNORECASE)
 
 
 def read_off(path: Path) -> Surface:
@@ -27,7 +27,7 @@ def read_off(path: Path) -> Surface:
     has_uv, has_colours, has_normals, is_4d, is_nd, is_binary = (group is not None for group in header.groups())
     if is_binary or is_4d or is_nd:
         raise ValueError(f"{path}: {header[0]} files are not read, only text in 3 dimensions: save it as plain OFF")
-    lines = [line.split() for line in text.removeprefix(header[0]).splitlines() if line.strip()]
+    lines = [line.split() for line in text.removeprefix(header[0]).split("\n") if line.strip()]
     try:
         num_vertices, num_faces = (int(word) for word in lines[0][:2])
     except (IndexError, ValueError) as error:

@@ -41,6 +41,13 @@ def open_ply(path: Path) -> PlyData:
         ) from error
 
 
+def has_faces(path: Path) -> bool:
+    """Return whether the header of a PLY file announces faces or triangle strips."""
+    with path.open("rb") as file:
+        header = file.read(2**20).split(b"end_header", 1)[0]
+    return re.search(rb"[\r\n]\s*element\s+(face|tristrips)\s+0*[1-9]", header) is not None
+
+
 def positions(ply: PlyData, path: Path) -> np.ndarray:
     """Return the vertices (N, 3) in the type of the file; N is 0 where it has none.
 
@@ -71,10 +78,11 @@ def read_ply(path: Path) -> Surface:
         check_indices(flat, len(vertices), path)
         rows, polygon = triangulate(vertices[flat], counts)
         triangles, face_colours = flat[rows], _colours(ply["face"])
-    elif "tristrips" in ply:
+    if "tristrips" in ply and ply["tristrips"].count:
         strips = np.concatenate([np.append(strip, -1) for strip in ply["tristrips"]["vertex_indices"]])
-        triangles = unroll_strips(strips.astype(np.int64))
-        check_indices(triangles, len(vertices), path)
+        unrolled = unroll_strips(strips.astype(np.int64))
+        check_indices(unrolled, len(vertices), path)
+        triangles, face_colours = np.concatenate([triangles, unrolled]), None
     textures = [comment.split(maxsplit=1)[1] for comment in ply.comments if comment.startswith("TextureFile ")]
     if textures:
         notes.append(f"texture {textures[0]} left out: textures of PLY files are not read")

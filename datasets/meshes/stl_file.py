@@ -25,7 +25,7 @@ def read_stl(path: Path) -> Surface:
     is_complete = len(data) >= _HEADER + count * _TRIANGLE.itemsize
     if count and is_complete:
         corners = np.frombuffer(data, _TRIANGLE, count, _HEADER)["corners"]
-    elif b"\0" not in data and re.match(rb"(\xef\xbb\xbf)?\s*solid", data, re.IGNORECASE):
+    elif b"\0" not in data.rstrip(b"\0") and re.match(rb"(\xef\xbb\xbf)?\s*solid", data, re.IGNORECASE):
         corners = _read_text(decode_text(data, path), path)
     elif len(data) < _HEADER:
         raise ValueError(f"{path}: expected text that begins with solid, or at least {_HEADER} bytes of binary STL")

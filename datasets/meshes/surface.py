@@ -17,7 +17,8 @@ class Look:
     """The unlit colour of a part: the product of what is given, neutral grey if nothing is.
 
     Colours are float32 from 0 to 255. `colour` (3,) is of the whole part, `face_colours` (F, 3) and `vertex_colours`
-    (V, 3) of its faces and vertices; `texture` is an RGB image laid over the part by `uv` (V, 2), v pointing up.
+    (V, 3) of its faces and vertices; `texture` is an RGB image laid over the part by `uv` (V, 2), v pointing up; beyond
+    it `wraps` says for u and v: repeat, clamp or mirror.
     """
 
     colour: np.ndarray | None = None
@@ -25,11 +26,12 @@ class Look:
     vertex_colours: np.ndarray | None = None
     uv: np.ndarray | None = None
     texture: Image.Image | None = None
+    wraps: tuple[str, str] = ("repeat", "repeat")
 
     @property
     def is_plain(self) -> bool:
         """Whether no colour is given."""
-        return all(value is None for value in vars(self).values())
+        return all(value is None for name, value in vars(self).items() if name != "wraps")
 
 
 class Part(NamedTuple):
@@ -77,10 +79,11 @@ def check_indices(faces: np.ndarray, num_vertices: int, path: Path) -> None:
 def to_bytes(colours: np.ndarray) -> np.ndarray:
     """Convert stored colours to float32 0..255.
 
-    Integers are fractions of the largest of their type; others are from 0 to 1, or to 255 where one exceeds 1.
+    Integers of 8 and 16 bits are fractions of the largest of their type, wider ones are from 0 to 255; others are from
+    0 to 1, or to 255 where one exceeds 2.
     """
     colours = np.asarray(colours)
-    largest = 255 if colours.size and colours.max() > 1 else 1
+    largest = 255 if colours.size and colours.max() > 2 else 1
     if colours.dtype.kind in "iu":
-        largest = np.iinfo(colours.dtype).max
+        largest = np.iinfo(colours.dtype).max if colours.dtype.itemsize < 4 else 255
     return np.clip(colours.astype(np.float32) * np.float32(255 / largest), 0, 255)

@@ -29,7 +29,7 @@ def read_part_table(path: str | Path) -> PartTable:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; --parts {_EXPECTED}")
     try:
-        names = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        names = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
         return part_table(names)
     except ValueError as error:  # of JSON, of UTF-8, or of the table
         raise ValueError(f"--parts {path}: {error}") from error

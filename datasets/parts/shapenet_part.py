@@ -14,6 +14,7 @@ from datasets.labelled.hdf5_clouds import find_shards, open_shard, read_labels, 
 from datasets.labels import SHAPENET_PART
 from datasets.layouts import fix, shapenet_part_folders
 from datasets.parts.part_table import PartTable
+from datasets.precision import to_float32
 
 # the published fine-tuning trains on trainval
 SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val"), "test": ("test",)}
@@ -113,7 +114,7 @@ def _find(root: Path, part: str) -> list[Path]:
 
 def _read(file: h5py.File, path: Path, num_points: int, table: PartTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read points (M, N, 3), categories (M,) and part labels (M, N) of one open shard."""
-    points = read_points(file, path, num_points).astype(np.float32)
+    points = to_float32(read_points(file, path, num_points))
     advice = "make or download it again" if table is SHAPENET_PART else "correct it or the file of --parts"
     categories = read_labels(file, path, "label", len(table), fix=advice)
     return points, categories, read_part_labels(file, path, categories, table, fix=advice)[:, :num_points]

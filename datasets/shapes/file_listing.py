@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 # the one file of a shape's folder in ShapeNetCore 2 (<synset>/<id>/models/model_normalized.obj) and 1 (.../model.obj)
-_CORE = {("models", "model_normalized"): 2, ("model",): 1}
+_CORE = {("models", "model_normalized"): 1, ("model",): 2}  # -> folders above it, at least
 
 
 class Listing(NamedTuple):
@@ -50,7 +50,7 @@ def place_of(path: PurePath) -> Place:
     They are the folder and the file's name without suffix; in the layout of ShapeNetCore, synset and model.
     """
     parts = (*path.parent.parts, path.stem)
-    for tail, length in _CORE.items():
-        if parts[-length:] == tail and len(parts) > length + 1:
-            parts = parts[:-length]
+    for tail, least in _CORE.items():
+        if parts[-len(tail) :] == tail and len(parts) >= len(tail) + least:
+            parts = parts[: -len(tail)]
     return Place("/".join(parts[:-1]), parts[-1])

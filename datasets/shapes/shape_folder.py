@@ -7,6 +7,7 @@ import numpy as np
 
 from datasets.labels import CATEGORY_NAMES
 from datasets.layouts import CLOUDS
+from datasets.meshes.ply_file import has_faces
 from datasets.precision import is_points_last, to_float32
 from datasets.shapes.file_listing import list_files, place_of
 from datasets.shapes.meshes import SUFFIXES as MESH_SUFFIXES
@@ -29,14 +30,14 @@ class ShapeFile(NamedTuple):
     views: tuple[Path, ...] = ()
 
 
-def list_shape_files(folder: str | Path) -> list[ShapeFile]:
+def list_shape_files(folder: str | Path, unreadable: list[str] | None = None) -> list[ShapeFile]:
     """List the shapes of a folder, sorted: of a pre-training tree with views, else all clouds and meshes at any depth.
 
     The category of a shape is the name of its synset, or its sub-folder.
 
     Raises:
         FileNotFoundError: no such folder, or no shape in it.
-        PermissionError: a folder below it may not be read.
+        PermissionError: a folder below it may not be read; with `unreadable`, a message is added there instead.
     """
     folder = Path(folder)
     if (folder / CLOUDS).is_dir():
@@ -51,9 +52,11 @@ def list_shape_files(folder: str | Path) -> list[ShapeFile]:
         ]
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of shapes at {folder}")
-    paths, unreadable = list_files(folder, lambda path: path.suffix.lower() in SUFFIXES)
-    if unreadable:
-        raise PermissionError(f"not all of {folder} may be read: {'; '.join(unreadable)}")
+    paths, refused = list_files(folder, lambda path: path.suffix.lower() in SUFFIXES)
+    if unreadable is not None:
+        unreadable += refused
+    elif refused:
+        raise PermissionError(f"not all of {folder} may be read: {'; '.join(refused)}")
     if not paths:
         raise FileNotFoundError(
             f"no shapes in {folder}: expected {CLOUDS}/<synset>/<id>.ply or files {', '.join(SUFFIXES)} at any depth"
@@ -85,7 +88,7 @@ def read_shape(path: str | Path, *, seed: int = 0) -> np.ndarray:
         return _points_of(_load_array(path), path)
     if suffix in TEXT_SUFFIXES:
         return _points_of(read_point_rows(path), path)
-    if suffix == ".ply" and not _has_faces(path):
+    if suffix == ".ply" and not has_faces(path):
         return read_points(path)
     return sample_surface(load_mesh(path), MESH_POINTS, np.random.default_rng(seed))[0]
 
@@ -98,7 +101,8 @@ def _load_array(path: Path) -> np.ndarray:
         raise ValueError(f"{path} is not a readable array ({error})") from error
     if array.ndim == 3 and len(array) == 1:
         array = array[0]
-    return array.T if array.ndim == 2 and is_points_last(array.shape) else array
+    is_turned = array.ndim == 2 and (is_points_last(array.shape) or (len(array) == 6 and array.shape[1] > 9))
+    return array.T if is_turned else array
 
 
 def _points_of(rows: np.ndarray, path: Path) -> np.ndarray:
@@ -109,20 +113,8 @@ def _points_of(rows: np.ndarray, path: Path) -> np.ndarray:
     return np.ascontiguousarray(to_float32(rows[:, :3]))
 
 
-def _has_faces(path: Path) -> bool:
-    """Return whether the header of a PLY file announces faces."""
-    with path.open("rb") as file:
-        for line in file:
-            words = line.split()
-            if words[:2] == [b"element", b"face"]:
-                return words[2:3] != [b"0"]
-            if words == [b"end_header"]:
-                return False
-    return False
-
-
 def is_mesh(path: str | Path) -> bool:
     """Return whether `read_shape` samples the surface of a file, rather than reading points."""
     path = Path(path)
     suffix = path.suffix.lower()
-    return suffix in MESH_SUFFIXES and (suffix != ".ply" or _has_faces(path))
+    return suffix in MESH_SUFFIXES and (suffix != ".ply" or has_faces(path))

@@ -10,6 +10,7 @@ from PIL import Image
 Colour = str | tuple[int, int, int]
 
 _COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255)}
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a tag of TIFF, and its value where 0 is white
 MAX_PIXELS = 2**26  # 8192 x 8192; bounds the memory that a damaged header can claim
 
 
@@ -75,15 +76,33 @@ def plain_colours(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: its values are floating-point or 32-bit numbers, whose range the file does not say.
     """
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):  # Pillow would clip at 255
-        grey = np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return _scaled_to_8_bits(image)  # Pillow would clip at 255
     if image.mode in ("I", "F"):
         raise ValueError(
             f"holds {'whole' if image.mode == 'I' else 'floating-point'} numbers of 32 bits, whose range it does not "
             "say: save it with 8 or 16 bits a channel"
         )
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
+    """Convert 16-bit grey to RGB, or to RGBA where one grey is marked as transparent."""
+    stored = np.asarray(image)
+    grey = np.rint(stored.astype(np.float64) / 257).astype(np.uint8)
+    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        grey = 255 - grey
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        return Image.fromarray(
+            np.dstack([grey, np.where(stored == transparent, 0, 255).astype(np.uint8)]), "LA"
+        ).convert("RGBA")
+    return Image.fromarray(grey).convert("RGB")
+
+
+def opaque_colours(image: Image.Image) -> Image.Image:
+    """Convert a picture of any mode to RGB, leaving its transparency out. Raises as `plain_colours`."""
+    return plain_colours(image).convert("RGB")
 
 
 def on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:

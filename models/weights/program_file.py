@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from models.weights.safe_file import NEEDED
+from models.weights.weight_file import check_kind
 
 PROGRAM_SUFFIX, ONNX_SUFFIX = ".pt2", ".onnx"
 CARD_FILE = "encoder.json"  # name of the card inside a .pt2
@@ -123,6 +124,7 @@ def load_program(path: str | Path) -> ProgramEncoder:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no exported encoder at {path}; python -m scripts.export writes one")
+    check_kind(path)
     try:
         return _READERS[path.suffix](path.read_bytes())
     except Exception as error:  # torch.export, onnxruntime and zipfile raise a dozen types for damaged bytes

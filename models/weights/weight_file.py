@@ -32,20 +32,22 @@ def read_weights(path: str | Path) -> dict:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
+    check_kind(path)
     if path.suffix == SAFE_SUFFIX:
         return read_safe_file(path)
     try:
-        with path.open("rb") as file:  # opened once for all, because the file may be replaced in between
-            check_kind(file)
+        with path.open("rb") as file:  # opened once for both, because the file may be replaced in between
             check_records(file)
             state = torch.load(file, map_location="cpu", weights_only=True)
-    except OtherKindError as error:
-        raise ValueError(f"{path} {error}") from error
     except Exception as error:  # torch and zipfile raise a dozen types for damaged or pickled-code files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if type(error).__name__ == "UnpicklingError":  # torch's text advises to load the file unsafely
-            found = _FOREIGN_NAME.search(str(error))
-            reason = f"it holds {found[1] if found else 'something'} beside tensors and plain values"
+            if found := _FOREIGN_NAME.search(str(error)):
+                raise ValueError(
+                    f"{path} holds {found[1]} beside tensors and plain values, which is not loaded: save its tensors "
+                    "alone, torch.save(model.state_dict(), FILE)"
+                ) from error
+            reason = "its content is none of torch.save"
         raise ValueError(
             f"{path} is damaged or not a plain weight file ({reason}); take another copy of it, or write it again"
         ) from error
@@ -85,20 +87,16 @@ def unwrap(state: dict) -> dict:
     return state
 
 
-class OtherKindError(ValueError):
-    """The file is of a kind that is often taken for weights."""
-
-
-def check_kind(file: BinaryIO) -> None:
-    """Raise an OtherKindError if a file is empty, a web page or a Git LFS pointer; leave it at its start."""
-    start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    file.seek(0)
+def check_kind(path: Path) -> None:
+    """Raise a ValueError if a file is empty, a web page or a Git LFS pointer."""
+    with path.open("rb") as file:
+        start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not start:
-        raise OtherKindError("is empty: take another copy of it")
-    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
-        raise OtherKindError("is a web page, not weights: download it again")
+        raise ValueError(f"{path} is empty: take another copy of it")
+    if start.startswith((b"<!", b"<html", b"<head", b"<?xml")):
+        raise ValueError(f"{path} is a web page, not weights: download it again")
     if start.startswith(b"version https://git-lfs"):
-        raise OtherKindError("is a Git LFS pointer, not weights: fetch the file itself with git lfs pull")
+        raise ValueError(f"{path} is a Git LFS pointer, not weights: fetch the file itself with git lfs pull")
 
 
 def check_records(file: BinaryIO) -> None:

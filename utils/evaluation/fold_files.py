@@ -56,7 +56,7 @@ def read_folds(path: str | Path) -> list[Fold]:
 
 def _read_fold(path: Path) -> Fold:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:  # no JSON, or no UTF-8
         raise ValueError(f"{path} is no JSON file ({error})") from error
     if not isinstance(content, dict) or not set(_PARTS) <= content.keys() <= {*_PARTS, "num_clouds"}:

@@ -57,26 +57,29 @@ class Embedded:
     failed: list[str] = field(default_factory=list)
 
 
-def find_cloud_files(places: Sequence[str | Path]) -> list[Path]:
+def find_cloud_files(places: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
     """List files and the contents of folders: clouds and meshes, or where a folder has none, its HDF5 files.
 
+    Returns:
+        the files, and a message for each folder that may not be read.
     Raises:
         FileNotFoundError: no such file or folder, or a folder without either.
     """
     found: list[Path] = []
+    unreadable: list[str] = []
     for place in map(Path, places):
         if place.is_dir():
-            found += _in_folder(place)
+            found += _in_folder(place, unreadable)
         elif place.is_file():
             found.append(place)
         else:
             raise FileNotFoundError(f"no file or folder {place}")
-    return found
+    return found, unreadable
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _in_folder(folder: Path, unreadable: list[str]) -> list[Path]:
     try:
-        return [shape.path for shape in list_shape_files(folder)]
+        return [shape.path for shape in list_shape_files(folder, unreadable)]
     except FileNotFoundError:
         hdf5 = list_files(folder, lambda path: path.suffix.lower() in HDF5_SUFFIXES).paths
         if not hdf5:

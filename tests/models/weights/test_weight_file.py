@@ -101,7 +101,7 @@ def test_what_is_often_taken_for_weights_is_named(path, content, message):
 
 def test_pickled_code_is_named_without_advice_to_run_it(path):
     torch.save({"a": print}, path)
-    with pytest.raises(ValueError, match=r"\(it holds print beside tensors and plain values\)") as error:
+    with pytest.raises(ValueError, match=r"holds print beside tensors and plain values, which is not loaded: save its tensors alone") as error:
         read_weights(path)
     assert "weights_only" not in str(error.value)
     assert "\x1b" not in str(error.value)
