@@ -1,7 +1,8 @@
 """Encoders for torch.hub: `torch.hub.load(DIR, "dgcnn", source="local", weights=FILE)` with DIR, a checkout of this.
 
 Each returns an nn.Module in eval mode: points (B, N, 3) -> feature (B, D). Clouds should be as in training: of radius 1
-about the origin, y up, for weights of a pre-training.
+about the origin, y up, for weights of a pre-training. A project that has packages named `models`, `datasets` or `utils`
+of its own cannot load this in the same process: export to .pt2 or .onnx instead.
 """
 
 from torch import nn

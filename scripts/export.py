@@ -61,18 +61,21 @@ def choose_file(args: argparse.Namespace) -> tuple[str, Path]:
     """Return format and path of the file to write.
 
     Raises:
-        ValueError: --out is a folder, the weights themselves, or has the suffix of another format.
+        ValueError: --out is a folder, the weights themselves, or has the suffix of another format or, without --format,
+            of none.
     """
     by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
-    chosen = args.format or by_suffix.get(args.out.suffix if args.out else "", "pt2")
-    suffix = SUFFIXES[chosen]
-    out = args.out or args.model_path.with_suffix(suffix)
+    given = args.out.suffix.lower() if args.out else ".pt2"
+    chosen = args.format or by_suffix.get(given)
+    out = args.out or args.model_path.with_suffix(SUFFIXES[chosen])
     if out.is_dir():
-        raise ValueError(f"--out {out} is a folder; name a file in it, such as {out / f'encoder{suffix}'}")
-    if out.suffix in by_suffix and out.suffix != suffix:
-        raise ValueError(f"--out {out} has the suffix of --format {by_suffix[out.suffix]}, got --format {chosen}")
+        raise ValueError(f"--out {out} is a folder; name a file in it, such as {out / 'encoder.pt2'}")
     if out.resolve() == args.model_path.resolve():
         raise ValueError(f"--out {out} is --model_path itself; name another file")
+    if chosen is None:
+        raise ValueError(f"--out {out}: expected one of {', '.join(by_suffix)}, or --format")
+    if args.out and by_suffix.get(given, chosen) != chosen:
+        raise ValueError(f"--out {out} has the suffix of --format {by_suffix[given]}, got --format {chosen}")
     return chosen, out
 
 

@@ -3,7 +3,8 @@
     python -m scripts.segment chair.obj --model_path checkpoints/parts/models/best_model.pth --category chair \
         --out coloured.ply
 
-Writes a PLY cloud with x, y, z as read, red, green, blue and part, a number that its header explains, and coloured.png.
+Writes a PLY cloud with x, y, z as read (doubles far from the origin: centred), red, green, blue and part, a number that
+its header explains, and coloured.png.
 Every point gets a part of the category, which the network is told. Clouds are brought into the form of the training
 clouds as the weights say; flags overrule that. Where a cloud has more points than those, each other point takes the
 part of its nearest segmented one. --model and --k are for files of others; those of train_partseg.py say theirs.
@@ -52,6 +53,11 @@ def main(args: argparse.Namespace) -> None:
     require_at_least(1, args, "k")
     if args.out.suffix.lower() != ".ply" or args.out.is_dir():
         raise ValueError(f"--out {args.out}: expected a file .ply, such as coloured.ply")
+    picture = args.out.with_suffix(".png")
+    if args.out.resolve() == args.file.resolve():
+        raise ValueError(f"--out {args.out} is the input itself; name another file")
+    if picture.exists() and not args.out.exists():
+        raise ValueError(f"--out {args.out}: its picture would replace {picture}; name another file")
     stored = stored_origin(read_weights(args.model_path))
     known = {name: stored.get(name) or value for name, value in PUBLISHED.items()}
     trained = load_part_network(args.model_path, args.model or known["model"], args.k or known["k"])
@@ -66,17 +72,21 @@ def main(args: argparse.Namespace) -> None:
     keep_freed_memory(device)
     transform = settings.transform(stored)
     row, cloud = table[index], clouds[0]
-    chosen, words = transform(cloud.points, seed=settings.seed)
+    drawn_by = None if cloud.is_shuffled else settings.seed
+    try:
+        chosen, words = transform(cloud.points, seed=drawn_by)
+        part = segment_cloud(trained.network.to(device), chosen, index, row, device)
+    except ValueError as error:  # no extent, or fewer points than neighbours
+        raise ValueError(f"{args.file}: {error}") from error
     print(f"network: {args.model_path}; cloud: {cloud.how}, {words} ({transform.reason})")
-    part = segment_cloud(trained.network.to(device), chosen, index, row, device)
-    part = transform.spread(part, cloud.points, seed=settings.seed)
+    part = transform.spread(part, cloud.points, seed=drawn_by)
     colours = part_colours(part + row.first_part, row.part_labels)
     write_coloured(args.out, cloud.points, colours, part, row.parts)
     upright = transform.upright(cloud.points)
-    save_png(coloured_panel(upright, part, row), args.out.with_suffix(".png"), dpi=130)
+    save_png(coloured_panel(upright, part, row), picture, dpi=130)
     for number, name in enumerate(row.parts):
         print(f"{row.name} {name}: {(part == number).mean():.1%} of {len(part)} points")
-    print(f"wrote {args.out} and {args.out.with_suffix('.png')}")
+    print(f"wrote {args.out} and {picture}")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ _READERS = {PROGRAM_SUFFIX: program_encoder, ONNX_SUFFIX: onnx_encoder}
 
 def is_program(path: str | Path) -> bool:
     """Return whether the suffix is that of an exported encoder."""
-    return Path(path).suffix in _READERS
+    return Path(path).suffix.lower() in _READERS
 
 
 def load_program(path: str | Path) -> ProgramEncoder:
@@ -126,7 +126,7 @@ def load_program(path: str | Path) -> ProgramEncoder:
         raise FileNotFoundError(f"no exported encoder at {path}; python -m scripts.export writes one")
     check_kind(path)
     try:
-        return _READERS[path.suffix](path.read_bytes())
+        return _READERS[path.suffix.lower()](path.read_bytes())
     except Exception as error:  # torch.export, onnxruntime and zipfile raise a dozen types for damaged bytes
         if NEEDED in str(error):
             raise ValueError(f"{path}: {error}") from error

@@ -196,7 +196,9 @@ def load_encoder(
             raise ValueError(f"these are weights of {found}, not of --model {name}")
         width = embedding_width(state, found)
         if emb_dims not in (None, width):
-            raise ValueError(f"the embedding of these weights is {width} wide, got --emb_dims {emb_dims}")
+            raise ValueError(
+                f"the embedding of these weights is {width} wide, got --emb_dims {emb_dims}; pass --emb_dims {width}"
+            )
         encoder = build_encoder(found, k if k is not None else stored.get("k") or 15, width)
         has_head = any(key.startswith(_HEAD) for key in state)
         head = point_head(encoder.feature_dim) if has_head else None

@@ -33,7 +33,11 @@ def read_weights(path: str | Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
     check_kind(path)
-    if path.suffix == SAFE_SUFFIX:
+    if path.suffix.lower() in (".pt2", ".onnx"):
+        raise ValueError(
+            f"{path} is an exported encoder, a program: pass the .pth or .safetensors that it was made from"
+        )
+    if path.suffix.lower() == SAFE_SUFFIX:
         return read_safe_file(path)
     try:
         with path.open("rb") as file:  # opened once for both, because the file may be replaced in between

@@ -4,16 +4,18 @@ import re
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import trimesh
 from plyfile import PlyData, PlyElement
 
 from datasets.labelled.modelnet40 import ModelNet40
+from datasets.parts.shapenet_part import ShapeNetPart
 from datasets.precision import far_warning, to_float32
 from datasets.shapes.shape_folder import read_shape
 from tests.support.entry_programs import write_encoder
-from tests.support.tiny_trees import write_h5, write_modelnet40
+from tests.support.tiny_trees import write_h5, write_modelnet40, write_shapenet_part
 from utils.evaluation.labelled_set import size_warning
 from utils.pretrained import load
 
@@ -47,6 +49,32 @@ def test_far_doubles_keep_their_detail_in_every_file_of_a_shape(tmp_path, cloud,
     near, far = (read_shape(_write(tmp_path / f"{i}{suffix}", cloud + i * PLACE)) for i in (0, 1))
     assert far.dtype == np.float32
     np.testing.assert_allclose(_shape(far), _shape(near), atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".ply"])
+def test_far_whole_numbers_keep_their_detail(tmp_path, cloud, suffix):
+    near, far = ((1000 * cloud + i * np.array([500_000_000, 120, 540_000_000])).round().astype("i4") for i in (0, 1))
+    paths = [tmp_path / f"{number}{suffix}" for number in (0, 1)]
+    for path, points in zip(paths, (near, far)):
+        if suffix == ".npy":
+            np.save(path, points)
+        else:
+            vertices = np.array([tuple(row) for row in points], dtype=[(axis, "i4") for axis in "xyz"])
+            PlyData([PlyElement.describe(vertices, "vertex")]).write(path)
+    np.testing.assert_allclose(_shape(read_shape(paths[1])), _shape(read_shape(paths[0])), atol=1e-3)
+
+
+def test_far_clouds_of_part_sets_are_centred(tmp_path, cloud):
+    sets = []
+    for i in (0, 1):
+        folder = write_shapenet_part(tmp_path / str(i))
+        with h5py.File(folder / "ply_data_test0.h5", "r+") as file:
+            points = file["data"][:].astype("f8") + i * PLACE
+            del file["data"]
+            file["data"] = points
+        sets.append(ShapeNetPart(folder, "test", num_points=50).points.numpy())
+    for near, far in zip(*sets):
+        np.testing.assert_allclose(_shape(far), _shape(near), atol=1e-6)
 
 
 def test_near_doubles_stay_where_they_are(cloud):

@@ -45,6 +45,7 @@ class ReadCloud(NamedTuple):
     name: str
     how: str
     points: np.ndarray
+    is_shuffled: bool = False  # its points are in random order, as in the published HDF5 files
 
 
 @dataclass
@@ -92,7 +93,7 @@ def read_clouds(path: Path, *, seed: int = 0) -> Iterator[ReadCloud]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: of another kind, damaged, or with points that are not finite.
+        ValueError: of another kind, or damaged; of a file of one cloud, also with points that are not finite.
     """
     if path.suffix.lower() not in HDF5_SUFFIXES:
         points = read_shape(path, seed=seed)
@@ -106,9 +107,7 @@ def read_clouds(path: Path, *, seed: int = 0) -> Iterator[ReadCloud]:
             raise ValueError(f"{path}: data has shape {data.shape}, expected (clouds, points, 3) with x, y, z last")
         for row in range(len(data)):
             points = data[row].T if is_turned else data[row]
-            if not np.isfinite(points).all():
-                raise ValueError(f"{path}: row {row} has points that are not finite")
-            yield ReadCloud(f"{path}[{row}]", "row of hdf5", to_float32(points))
+            yield ReadCloud(f"{path}[{row}]", "row of hdf5", to_float32(points), is_shuffled=True)
 
 
 def run_network(
@@ -125,11 +124,14 @@ def run_network(
     for path in files:
         try:
             for cloud in read_clouds(path, seed=seed):
-                points, words = transform(cloud.points, seed=seed)
-                named = (points, cloud.name, f"{cloud.how}, {words}")
+                try:
+                    points, words = transform(cloud.points, seed=None if cloud.is_shuffled else seed)
+                except ValueError as error:
+                    result.failed.append(f"{cloud.name}: {error}")
+                    continue
                 if waiting and (len(waiting) == batch_size or len(waiting[0][0]) != len(points)):
                     _flush(network, waiting, result)
-                waiting.append(named)
+                waiting.append((points, cloud.name, f"{cloud.how}, {words}"))
         except (ValueError, OSError) as error:
             result.failed.append(str(error) if str(path) in str(error) else f"{path}: {error}")
     if waiting:

@@ -87,30 +87,34 @@ class InputTransform:
         """Turn a cloud (N, 3) so that y is up."""
         return points @ _Z_TO_Y if self.is_z_up else points
 
-    def rows(self, number: int, seed: int) -> np.ndarray:
-        """Return which points of a cloud of `number` are taken, (M,)."""
+    def rows(self, number: int, seed: int | None) -> np.ndarray:
+        """Return which points of a cloud of `number` are taken, (M,): random ones, or for no seed the first."""
         if not self.num_points or number <= self.num_points:
             return np.arange(number)
+        if seed is None:
+            return np.arange(self.num_points)
         return np.random.default_rng(seed).choice(number, self.num_points, replace=False)
 
-    def __call__(self, points: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, str]:
+    def __call__(self, points: np.ndarray, *, seed: int | None = 0) -> tuple[np.ndarray, str]:
         """Return the cloud for the network, (M, 3) float32, and what was done to it, in words.
 
         Args:
             points: (N, 3).
-            seed: of the subset.
+            seed: of the subset; None takes the first points, as evaluation does.
         Raises:
-            ValueError: a cloud without extent cannot be scaled.
+            ValueError: points are not finite, or a cloud without extent cannot be scaled.
         """
+        if not np.isfinite(points).all():
+            raise ValueError("it has points that are not finite")
         rows = self.rows(len(points), seed)
         words = [f"{len(points)} points", *(["z up"] if self.is_z_up else [])]
-        words += [f"{len(rows)} drawn"] if len(rows) < len(points) else []
+        words += [f"{len(rows)} {'drawn' if seed is not None else 'first taken'}"] if len(rows) < len(points) else []
         taken = self.upright(points)[rows]
         if self.scaling != "as_read":
             taken = unit_sphere(taken) * np.float32(self._target())
         return np.ascontiguousarray(taken, dtype=np.float32), ", ".join([*words, self._scaled()])
 
-    def spread(self, values: np.ndarray, points: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    def spread(self, values: np.ndarray, points: np.ndarray, *, seed: int | None = 0) -> np.ndarray:
         """Give every point (N, 3) the value of the nearest of those taken, (M,) -> (N,); taken ones keep their own."""
         rows = self.rows(len(points), seed)
         full = values[cKDTree(points[rows]).query(points)[1]]

@@ -9,8 +9,6 @@ from models.weights.published import PretrainedEncoder
 from utils.csv_rows import Row, read_rows
 from utils.inference.input_transform import InputTransform
 from utils.results.result_records import COLUMNS
-from utils.run.folder import read_config
-from utils.run.names import CONFIG_FILE
 from utils.run.provenance import REPO, file_sha256
 
 RECORDS = REPO / "benchmarks" / "accuracies.csv"
@@ -31,7 +29,7 @@ def weight_card(
     Raises:
         FileNotFoundError, ValueError: a report is missing or damaged.
     """
-    stored = {"run": _config_beside(path)} | loaded.stored
+    stored = loaded.stored
     task = "classification" if "classifier" in stored else "part segmentation" if "parts" in stored else None
     if task is None and not loaded.report.saw_labels:
         task = "pre-training"
@@ -42,7 +40,7 @@ def weight_card(
         "model": loaded.name,
         "k": getattr(loaded.encoder, "k", None),
         "feature_dim": loaded.encoder.feature_dim,
-        "run": stored["run"] or None,
+        "run": stored.get("run"),
         "classes": stored.get("classifier", {}).get("class_names"),
         "parts": stored.get("parts"),
         "clouds": stored.get("clouds", {}),
@@ -57,15 +55,6 @@ def weight_card(
         "checkpoint": str(path),
         "checkpoint_sha256": digest,
     }
-
-
-def _config_beside(path: Path) -> dict[str, Any]:
-    """Return what config.json of the run's folder says, for weight files that do not say it themselves."""
-    for folder in (path.parent, path.parent.parent):
-        if (folder / CONFIG_FILE).is_file():
-            config = read_config(folder / CONFIG_FILE)
-            return {"settings": config["flags"], "commit": config.get("commit")}
-    return {}
 
 
 def _scores(digest: str, reports: Sequence[Path]) -> list[Row]:

@@ -5,6 +5,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from data.rendering.appearance import Texture
 from data.rendering.raycast import Raycaster
 from datasets.shapes.cameras import Camera, look_at
 from datasets.shapes.meshes import load_mesh
@@ -68,6 +69,14 @@ def test_texture_coordinates_beyond_one_repeat_the_image(tmp_path):
     column = [(-0.375, 0.375), (-0.375, 0.125), (-0.375, -0.125), (-0.375, -0.375)]
     assert _hues(mesh, row) == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]]
     assert _hues(mesh, column) == [[1, 0, 0], [0, 0, 1], [1, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("how, expected", [("repeat", [0, 1, 0, 1]), ("clamp", [0, 0, 1, 1]), ("mirror", [1, 0, 1, 0])])
+def test_textures_wrap_beyond_their_border(how, expected):
+    image = np.array([[[0, 0, 0], [255, 255, 255]]], dtype=np.uint8).repeat(2, 0)
+    uv = np.array([[u, 0.5] for u in (-0.75, -0.25, 1.25, 1.75)], dtype=np.float32).repeat(3, 0)
+    texture = Texture(np.arange(12).reshape(4, 3), uv, image, (how, how))
+    assert texture(np.arange(4), np.full((4, 3), 1 / 3))[:, 0].round().astype(int).tolist() == expected
 
 
 def test_vertex_colours_are_interpolated(tmp_path):

@@ -51,6 +51,13 @@ READ = {  # file -> its content, its area
                  .replace("\n", "\r\n"), 1.0),
     "no_word.off": (b"3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", 0.5),
     "normals.off": (b"NOFF\n3 1 0\n0 0 0 0 0 1\n1 0 0 0 0 1\n0 1 0 0 0 1\n3 0 1 2\n", 0.5),
+    "cp1252.obj": (b"# made by X\x85 v 9 9 9\no a\x85f 1 2 3\n" + TRIANGLE + b"f 1 2 3\n", 0.5),
+    "mac.off": (b"OFF # c\r3 1 0\r0 0 0\r1 0 0\r0 1 0\r3 0 1 2\r", 0.5),
+    "mac.stl": (f"solid a\n{FACET}endsolid a\n".replace("\n", "\r"), 0.5),
+    "nul.stl": (f"solid a\n{FACET}endsolid a\n\0", 0.5),
+    "both.ply": (PLY.format(extra="", n=4, f=1, name="vertex_indices").replace(
+        "end_header", "element tristrips 1\nproperty list int int vertex_indices\nend_header") + SQUARE_PLY
+                 + "3 0 1 2\n3 0 2 3\n", 1.0),
     "hash.obj": (TRIANGLE + b"usemtl a#1 # red\nf 1 2 3#c\n", 0.5),
     "BendSolid.stl": (f"solid BendSolid\n{FACET}endsolid BendSolid\n", 0.5),
     "two.stl": (f"solid outer loop\n{FACET}endsolid\nSOLID b\n{FACET.upper()}ENDSOLID b\n", 1.0),

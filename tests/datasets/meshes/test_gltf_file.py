@@ -142,6 +142,17 @@ def test_texture_coordinates_are_scaled_turned_and_moved(tmp_path: Path) -> None
     np.testing.assert_allclose(look.uv[1], [0.25, 1 + 2], atol=1e-6)  # (1, 0) -> (2, 0) -> (0, -2) -> (0.25, -2)
 
 
+@pytest.mark.parametrize("mode, how", [(10497, "repeat"), (33071, "clamp"), (33648, "mirror")])
+def test_textures_wrap_as_their_sampler_says_and_are_opaque(tmp_path: Path, mode: int, how: str) -> None:
+    stream = io.BytesIO()
+    Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(stream, "PNG")
+    image = {"uri": "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()}
+    content = _textured({}, image) | {"textures": [{"source": 0, "sampler": 0}], "samplers": [{"wrapS": mode}]}
+    ((_, look),) = _load(tmp_path, [CORNERS, SQUARE, UV], content).metadata[LOOKS]
+    assert look.texture.getpixel((0, 0)) == (255, 0, 0)
+    assert look.wraps == (how, "repeat")
+
+
 def test_texture_that_cannot_be_read_is_noted(tmp_path: Path) -> None:
     mesh = _load(tmp_path, [CORNERS, SQUARE, UV], _textured({}, {"uri": "gone.png"}))
     assert mesh.metadata["notes"] == [

@@ -77,6 +77,22 @@ def test_text_that_is_no_table_of_points_is_refused_with_its_line(tmp_path, name
         read_shape(tmp_path / name)
 
 
+@pytest.mark.parametrize("names", [",x,y,z", "intensity z y x", '"Y","Z","X","label"'])
+def test_columns_named_x_y_and_z_are_taken_wherever_they_stand(tmp_path, names):
+    separator = "," if "," in names else " "
+    words = [name.strip('"').lower() for name in names.split(separator)]
+    row = separator.join(str({"x": 1, "y": 2, "z": 3}.get(word, 9)) for word in words)
+    (tmp_path / "a.txt").write_text(f"{names}\n{row}\n{row}\n")
+    np.testing.assert_array_equal(read_shape(tmp_path / "a.txt"), [[1, 2, 3]] * 2)
+
+
+def test_strips_of_a_ply_file_are_a_surface(tmp_path):
+    header = "ply\nformat ascii 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
+    strips = "element tristrips 1\nproperty list int int vertex_indices\nend_header\n"
+    (tmp_path / "a.ply").write_text(header + strips + "0 0 0\n1 0 0\n1 1 0\n0 1 0\n4 0 1 3 2\n")
+    assert read_shape(tmp_path / "a.ply").shape == (MESH_POINTS, 3)
+
+
 def test_arrays_with_points_last_or_a_batch_of_one_are_recognised(tmp_path):
     points = cloud(0, 11)
     for number, array in enumerate((points.T, points[None], points.T[None])):
