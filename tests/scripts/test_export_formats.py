@@ -145,6 +145,7 @@ def test_a_program_file_loads_as_an_encoder_and_through_torch_hub(tmp_path):
     [
         (("--format", "onnx", "--out", "a.pt2"), "--out a.pt2 has the suffix of --format pt2, got --format onnx"),
         (("--out", "weights.pth"), "--out weights.pth is --model_path itself"),
+        (("--out", "other.pth"), "--out other.pth: expected one of .safetensors, .pt2, .onnx, or --format"),
     ],
 )
 def test_a_file_of_another_format_and_the_weights_themselves_are_not_written(

@@ -154,3 +154,29 @@ def test_an_answer_of_another_kind_is_refused_before_the_network_runs(program, o
 def test_weights_without_classes_are_refused_with_the_remedy(files, encoder_file, capsys):
     flags = (files / "set.h5", "--model_path", encoder_file)
     assert "holds no classifier; expected models/best_model.pth" in error_of(lambda: run(classify, *flags), capsys)
+
+
+def test_a_bad_row_of_an_hdf5_file_costs_that_row_alone(encoder_file, tmp_path, capsys):
+    data = np.stack([cloud(0), cloud(1), cloud(2)])
+    data[1, 5] = np.nan
+    write_h5(tmp_path / "set.h5", data=data)
+    out = tmp_path / "f.npz"
+    assert run(embed, tmp_path / "set.h5", "--model_path", encoder_file, "--out", out) == 1
+    assert read_npz(out)["name"].tolist() == [f"{tmp_path / 'set.h5'}[{row}]" for row in (0, 2)]
+    assert f"left out: {tmp_path / 'set.h5'}[1]: it has points that are not finite" in capsys.readouterr().err
+
+
+def test_rows_of_hdf5_are_cut_to_their_first_points_as_evaluation_does(files, encoder_file, tmp_path):
+    flags = (files / "set.h5", "--num_points", 50, "--model_path", encoder_file, "--out", tmp_path / "f.npz")
+    assert run(embed, *flags) == 0
+    expected = load(encoder_file, device="cpu")(np.stack([cloud(2), cloud(3)])[:, :50], normalize=True)
+    assert_allclose(read_npz(tmp_path / "f.npz")["feature"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_segment_replaces_neither_its_input_nor_a_picture_of_the_user(files, tmp_path, capsys):
+    scan = write_ply(tmp_path / "scan.ply", cloud(0))
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    for out, message in (("scan.ply", "is the input itself"), ("photo.ply", "its picture would replace")):
+        flags = (scan, "--model_path", tmp_path / "none.pth", "--out", tmp_path / out)
+        assert message in error_of(lambda flags=flags: run(segment, *flags), capsys)
+    assert (tmp_path / "photo.png").read_bytes() == b"mine"
