@@ -19,8 +19,8 @@ def to_float32(points: np.ndarray) -> np.ndarray:
 
     Shape: (N, 3) or (M, N, 3), N >= 1, to the same. The bounding box of a far cloud is then centred at the origin.
     """
-    if is_finer_than_float32(points.dtype):
-        points = points.astype(np.float64)
+    points = widened(points)
+    if points.dtype == np.float64:
         clouds = points[None] if points.ndim == 2 else points
         is_far = distance_in_sizes(clouds) > FAR
         middle = (clouds.min(axis=1) + clouds.max(axis=1)) / 2  # (M, 3)
@@ -28,9 +28,10 @@ def to_float32(points: np.ndarray) -> np.ndarray:
     return points.astype(np.float32)
 
 
-def is_finer_than_float32(dtype: np.dtype) -> bool:
-    """Whether float32 does not hold all numbers of a type."""
-    return dtype.itemsize > 4 or (dtype.kind in "iu" and dtype.itemsize > 2)
+def widened(points: np.ndarray) -> np.ndarray:
+    """Convert numbers to float32, or to float64 where float32 does not hold all numbers of their type."""
+    is_finer = points.dtype.itemsize > 4 or (points.dtype.kind in "iu" and points.dtype.itemsize > 2)
+    return points.astype(np.float64 if is_finer else np.float32)
 
 
 def distance_in_sizes(clouds: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def read_point_rows(path: Path) -> np.ndarray:
             )
     columns, announced = [0, 1, 2], None
     for _ in range(2):  # names and number in either order
-        if rows and not any(map(_is_number, rows[0][1])):
+        if rows and not any(map(is_number, rows[0][1])):
             names = [word.lower() for word in rows.pop(0)[1]]
             columns = [names.index(axis) for axis in "xyz"] if {*"xyz"} <= {*names} else columns
         elif rows and len(rows[0][1]) == 1 and rows[0][1][0].isdecimal() and announced is None:
@@ -71,7 +71,7 @@ def read_point_rows(path: Path) -> np.ndarray:
     points = []
     for number, row in rows:
         words = [row[column] if column < len(row) else "" for column in columns]
-        if not all(map(_is_number, words)):
+        if not all(map(is_number, words)):
             raise ValueError(f"{path}: line {number}: expected x y z, found {' '.join(row)[:60]!r}")
         points.append(words)
     if announced not in (None, len(points)):
@@ -80,7 +80,8 @@ def read_point_rows(path: Path) -> np.ndarray:
     return np.array(points, dtype=np.float64).reshape(-1, 3)
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Return whether a word is a number in Python's notation."""
     try:
         float(word)
     except ValueError:

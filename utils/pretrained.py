@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.precision import far_warning, is_finer_than_float32
+from datasets.precision import far_warning, widened
 from datasets.transforms.point_transforms import unit_sphere
 from models.weights.program_file import ProgramEncoder, is_program, load_program
 from models.weights.published import LoadReport, load_encoder
@@ -58,9 +58,7 @@ class PointFeatures:
         clouds = as_clouds(points)
         if normalize:
             stored = points.detach().cpu().numpy() if isinstance(points, Tensor) else points
-            clouds = unit_sphere(
-                np.asarray(stored, dtype=np.float64 if is_finer_than_float32(stored.dtype) else np.float32)
-            )
+            clouds = unit_sphere(widened(np.asarray(stored)))
         elif text := far_warning(clouds.cpu().numpy(), "pass normalize=True"):
             warnings.warn(text, stacklevel=2)
         feature = extract_features(self.module, clouds, batch_size=batch_size)

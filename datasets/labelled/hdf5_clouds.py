@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.labels import SHAPENET_PART, PartCategory
 from datasets.layouts import CLASS_NAMES
-from datasets.precision import is_finer_than_float32, is_points_last
+from datasets.precision import is_points_last, widened
 
 _MAX_INFLATION = 1032  # the largest ratio of deflate
 
@@ -105,7 +105,7 @@ def read_points(file: h5py.File, path: Path, num_points: int) -> np.ndarray:
         raise ValueError(f"{path} holds {stored} points a cloud, {num_points} were asked for; pass 1 to {stored}")
     data = file["data"]
     points = data[:, :, :num_points].swapaxes(1, 2) if is_points_last(data.shape) else data[:, :num_points]
-    points = points.astype(np.float64 if is_finer_than_float32(data.dtype) else np.float32)
+    points = widened(points)
     bad = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(bad):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -106,6 +107,11 @@ class _Reader:
         self.notes: list[str] = []
         self._textures: dict[int, Image.Image | None] = {}
 
+    @cached_property
+    def _worlds(self) -> dict[int, np.ndarray]:
+        """Matrices to the world of all nodes, also of those outside the scene, which may be joints."""
+        return dict(_visible_nodes(self.arrays, all_roots=True))
+
     def parts_of(self, number: int, world: np.ndarray) -> Iterator[Part]:
         """Yield the parts of a node's mesh in world coordinates, none if it has no mesh."""
         node = self.arrays.items("nodes")[number]
@@ -175,8 +181,7 @@ class _Reader:
 
     def _skinned(self, skin: Json, attributes: dict[str, np.ndarray]) -> np.ndarray:
         """Blend the matrices of a skin's joints, (V, 4, 4); the transform of the skinned node itself does not count."""
-        worlds = dict(_visible_nodes(self.arrays, all_roots=True))
-        joints = np.stack([worlds[joint] for joint in skin["joints"]])
+        joints = np.stack([self._worlds[joint] for joint in skin["joints"]])
         if "inverseBindMatrices" in skin:
             inverse = self.arrays.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
             joints = joints @ inverse[: len(joints)]

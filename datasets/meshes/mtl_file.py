@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.shapes.views import opaque_colours, open_view
-from datasets.text_files import decode_text
+from datasets.text_files import decode_text, is_number
 
 # options of map_Kd and the most words that follow each; the numbers after -o, -s and -t may be fewer
 _OPTIONS = {"-blendu": 1, "-blendv": 1, "-bm": 1, "-boost": 1, "-cc": 1, "-clamp": 1, "-imfchan": 1, "-mm": 2}
@@ -97,7 +97,7 @@ def _read_texture(words: list[str], path: Path, material: Material, notes: list[
     while words and words[0].lower() in _OPTIONS:
         option = words.pop(0).lower()
         values = []
-        while words and len(values) < _OPTIONS[option] and (option not in ("-o", "-s", "-t") or _is_number(words[0])):
+        while words and len(values) < _OPTIONS[option] and (option not in ("-o", "-s", "-t") or is_number(words[0])):
             values.append(words.pop(0))
         if option in ("-o", "-s") and values:
             u, v = (float(value) for value in [*values, "0" if option == "-o" else "1"][:2])
@@ -113,11 +113,3 @@ def _read_texture(words: list[str], path: Path, material: Material, notes: list[
         material.texture = opaque_colours(open_view(found))
     except ValueError as error:
         notes.append(f"texture {name} left out: {error}")
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

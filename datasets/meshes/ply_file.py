@@ -22,11 +22,9 @@ def open_ply(path: Path) -> PlyData:
         FileNotFoundError: there is no such file.
         ValueError: not a PLY file, damaged, or cut short.
     """
-    data = path.read_bytes()
-    end = re.search(rb"end_header\r?\n?", data)
-    header = data[: end.end() if end else 0]
+    header = _read_header(path)
     plain = _FOREIGN_LINE.sub(rb"\1comment ", re.sub(rb"[\x80-\xff]", b"?", header))
-    source = str(path) if plain == header else io.BytesIO(plain + data[len(header) :])
+    source = str(path) if plain == header else io.BytesIO(plain + path.read_bytes()[len(header) :])
     try:
         try:
             lists = {"face": {name: 3 for name in _LISTS if name.encode() in header}}
@@ -41,11 +39,21 @@ def open_ply(path: Path) -> PlyData:
         ) from error
 
 
+def _read_header(path: Path) -> bytes:
+    """Read a file up to the end of its header's last line; nothing where it has no such line in its first MiB."""
+    start = b""
+    with path.open("rb") as file:
+        while len(start) < 2**20 and (more := file.read(2**12)):
+            start += more
+            end = re.search(rb"end_header(\r?\n|\r)", start)
+            if end:
+                return start[: end.end()]
+    return b""
+
+
 def has_faces(path: Path) -> bool:
     """Return whether the header of a PLY file announces faces or triangle strips."""
-    with path.open("rb") as file:
-        header = file.read(2**20).split(b"end_header", 1)[0]
-    return re.search(rb"[\r\n]\s*element\s+(face|tristrips)\s+0*[1-9]", header) is not None
+    return re.search(rb"[\r\n]\s*element\s+(face|tristrips)\s+0*[1-9]", _read_header(path)) is not None
 
 
 def positions(ply: PlyData, path: Path) -> np.ndarray:

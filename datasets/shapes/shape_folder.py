@@ -88,7 +88,7 @@ def read_shape(path: str | Path, *, seed: int = 0) -> np.ndarray:
         return _points_of(_load_array(path), path)
     if suffix in TEXT_SUFFIXES:
         return _points_of(read_point_rows(path), path)
-    if suffix == ".ply" and not has_faces(path):
+    if not is_mesh(path):
         return read_points(path)
     return sample_surface(load_mesh(path), MESH_POINTS, np.random.default_rng(seed))[0]
 

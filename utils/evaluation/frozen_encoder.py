@@ -1,7 +1,6 @@
 """A frozen encoder, pre-trained or untrained, as the evaluation programs load it, and how its features are computed."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder
 from models.weights.published import load_encoder
 from utils import seed
-from utils.run.provenance import file_sha256, weights_origin
+from utils.run.provenance import weights_origin
 from utils.settings import Settings, flag
 
 PUBLISHED_K = 15
@@ -70,6 +69,7 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
         ValueError: damaged, of another model than --model or width than --emb_dims, or k out of range.
     """
     path, warnings = settings.model_path, []
+    origin = weights_origin(path, settings.seed)
     if settings.random_init:
         seed.everything(settings.seed)
         name, k = settings.model or "dgcnn", settings.k or PUBLISHED_K
@@ -78,13 +78,13 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
     else:
         encoder, _, name, stored_k, report, _ = load_encoder(path, settings.model, settings.k, settings.emb_dims)
         k = settings.k or stored_k or PUBLISHED_K
-        source = f"{path}, sha256 {file_sha256(Path(path))}, {report}"
+        source = f"{path}, sha256 {origin['checkpoint_sha256']}, {report}"
         if name != "pointnet" and stored_k not in (None, k):
             warnings.append(f"--k {k}, but {path} was trained with k {stored_k}")
         if report.saw_labels:
             warnings.append(f"{path} was fine-tuned with labels: this is no figure of pre-training alone")
     graph = None if name == "pointnet" else k  # PointNet has no graph
-    constants = {"model": name, "k": graph, "emb_dims": encoder.emb_dims, **weights_origin(path, settings.seed)}
+    constants = {"model": name, "k": graph, "emb_dims": encoder.emb_dims, **origin}
     neighbours = "no graph" if graph is None else f"k {graph}"
     width = "" if encoder.emb_dims == EMB_DIMS else f", emb_dims {encoder.emb_dims}"
     return FrozenEncoder(encoder.to(device), constants, f"{name}, {neighbours}{width}, {source}", warnings)
