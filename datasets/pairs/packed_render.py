@@ -52,3 +52,6 @@ class PackedRender(RenderPairs):
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = self.file.view_sizes
         return sizes[0] if len(sizes) == 1 else None
+
+    def stamp(self, index: int, num_views: int) -> str:
+        return f"{index} of {self.file.provenance['index_crc32']}\n"

@@ -1,5 +1,6 @@
 """Base of the pre-training data sets: augmented clouds of a shape with one of its rendered views."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
@@ -95,6 +96,12 @@ class RenderPairs(EpochCounter, Dataset, ABC):
     @abstractmethod
     def find_view_size(self) -> tuple[int, int] | None:
         """Return the common (H, W) of all views, or None where they are known to differ."""
+
+    def stamp(self, index: int, num_views: int) -> str:
+        """Tell whether the cloud or the first views of an item have changed: equal stamps mean equal files."""
+        names = [self.cloud_name(index), *(self.view_file(index, view) for view in range(num_views))]
+        states = [(os.path.basename(name), os.stat(name)) for name in names]
+        return "".join(f"{name} {state.st_size} {state.st_mtime_ns}\n" for name, state in states)
 
     def watch(self, on_read: Callable[[int], None]) -> None:
         """Call a function with the index of each item before its files are read."""

@@ -27,25 +27,36 @@ class ImageResNet(nn.Module):
 
     def __init__(self, depth: int = 50, weights: str = "none"):
         super().__init__()
-        if depth not in DEPTHS:
-            raise ValueError(f"image encoder depth must be one of {DEPTHS}, got {depth}")
-        self.resnet = torchvision.models.get_model(
-            f"resnet{depth}", weights="DEFAULT" if weights == "imagenet" else None
-        )
-        if weights not in ("none", "imagenet"):
-            self._load(Path(weights))
+        self.resnet = torchvision_resnet(depth, weights)
         self.feature_dim = self.resnet.fc.in_features
         self.resnet.fc = nn.Identity()
 
-    def _load(self, path: Path) -> None:
-        if not path.is_file():
-            raise FileNotFoundError(f"no image weights at {path}; pass none, imagenet or a torchvision state dict")
-        state = unwrap(read_weights(path))
-        try:
-            check_tensors(state)
-            self.resnet.load_state_dict(state)
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(f"{path} does not hold torchvision weights of this ResNet: {error}") from error
-
     def forward(self, images: Tensor) -> Tensor:
         return self.resnet(images.contiguous(memory_format=torch.channels_last))
+
+
+def torchvision_resnet(depth: int, weights: str, left_out: tuple[str, ...] = ()) -> nn.Module:
+    """Build torchvision's ResNet.
+
+    Args:
+        depth: one of DEPTHS.
+        weights: as of ImageResNet.
+        left_out: tensors whose names begin so stay random where the weights are those of a file.
+    Raises: as ImageResNet.
+    """
+    if depth not in DEPTHS:
+        raise ValueError(f"image encoder depth must be one of {DEPTHS}, got {depth}")
+    resnet = torchvision.models.get_model(f"resnet{depth}", weights="DEFAULT" if weights == "imagenet" else None)
+    if weights in ("none", "imagenet"):
+        return resnet
+    path = Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(f"no image weights at {path}; pass none, imagenet or a torchvision state dict")
+    state = unwrap(read_weights(path))
+    try:
+        check_tensors(state)
+        own = {key: value for key, value in resnet.state_dict().items() if key.startswith(left_out)} if left_out else {}
+        resnet.load_state_dict(state | own)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold torchvision weights of this ResNet: {error}") from error
+    return resnet

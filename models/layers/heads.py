@@ -1,7 +1,7 @@
 """Heads on an encoder's feature: projections for the contrastive losses, and a classifier.
 
-Source of the projection heads: CrossPoint (arXiv:2203.00680); layer widths as in its published checkpoints. Embeddings
-are not normalised here, because the losses do so, and CMID averages them before.
+Source of `point_head` and `image_head`: CrossPoint (arXiv:2203.00680); layer widths as in its published checkpoints.
+Embeddings are not normalised here, because the losses do so, and CMID averages them before.
 """
 
 from collections import OrderedDict
@@ -28,6 +28,32 @@ def image_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
         nn.BatchNorm1d(512),
         nn.ReLU(inplace=True),
         nn.Linear(512, embedding_dim, bias=False),
+    )
+
+
+def object_head(feature_dim: int, embedding_dim: int = 128) -> nn.Sequential:
+    """Build Linear without bias, BatchNorm, ReLU, Linear. Shape: (B, feature_dim) -> (B, embedding_dim).
+
+    Source: the global heads of arXiv:2210.15904, of points and of views alike.
+    """
+    return nn.Sequential(
+        nn.Linear(feature_dim, 512, bias=False),
+        nn.BatchNorm1d(512),
+        nn.ReLU(inplace=True),
+        nn.Linear(512, embedding_dim),
+    )
+
+
+def dense_head(feature_dim: int, embedding_dim: int = 128) -> nn.Sequential:
+    """Build Linear, BatchNorm, ReLU, Linear for single points. Shape: (M, feature_dim) -> (M, embedding_dim).
+
+    Source: the point head of arXiv:2210.15904, there two 1x1 convolutions.
+    """
+    return nn.Sequential(
+        nn.Linear(feature_dim, 512),
+        nn.BatchNorm1d(512),
+        nn.ReLU(inplace=True),
+        nn.Linear(512, embedding_dim),
     )
 
 

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from torch.utils.data import Dataset
+
 from datasets.pairs.packed_render import PackedRender
+from datasets.pairs.render_pairs import RenderPairs
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.shards.shard_pairs import ShardPairs
@@ -17,8 +20,8 @@ from utils.training.shard_loader import ShardLoader, ShardSettings
 
 
 @dataclass(frozen=True)
-class PairSettings(Settings):
-    """Where pairs are read, and the size of what is read."""
+class SourceSettings(Settings):
+    """Where shapes and their views are read, and how many at once."""
 
     data_root: str = flag(
         "data", "folder of the data sets (default: the environment variable CROSSPOINT_DATA, else data)", is_free=True
@@ -26,7 +29,6 @@ class PairSettings(Settings):
     packed: str | None = flag(None, "one file by data.pack, read in place of the trees in --data_root", is_free=True)
     num_workers: int = flag(2, "loader processes; 0 loads in this one", at_least=0, is_free=True)
     batch_size: int = flag(16, "shapes per step", at_least=2)
-    num_points: int = flag(2048, "points per cloud, a random subset if it has more", at_least=2)
     image_size: int = flag(224, "pixels, square", at_least=2, at_most=4096)
     background: str = flag("black", "behind transparent renders", choices=("black", "white"))
 
@@ -34,6 +36,13 @@ class PairSettings(Settings):
         super().__post_init__()
         if self.packed == "":
             raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
+
+
+@dataclass(frozen=True)
+class PairSettings(SourceSettings):
+    """The same, and the size of clouds."""
+
+    num_points: int = flag(2048, "points per cloud, a random subset if it has more", at_least=2)
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,36 @@ class AugmentSettings(Settings):
     def clouds(self) -> dict[str, PointAugment]:
         """The clouds of an item, aug_a and aug_b, and what augments each."""
         return augmented_pair(PointAugment(self.rotation, self.max_scale, self.translation, self.max_dropout))
+
+
+def open_source(settings: SourceSettings, **options: Any) -> RenderPairs:
+    """Open the shapes of a packed file, else of the trees below the data root.
+
+    Args:
+        options: of RenderPairs.
+    Raises:
+        OSError: no such data.
+        ValueError: damaged data.
+    """
+    return (PackedRender if settings.packed else ShapeNetRender)(settings.packed or settings.data_root, **options)
+
+
+def build_epoch_loader(
+    dataset: Dataset, settings: SourceSettings, bad_samples: BadSampleSettings, **place: Any
+) -> EpochLoader:
+    """Load the batches of a data set, in which unreadable items are replaced where that is asked for.
+
+    Args:
+        place: seed and pin_memory, see EpochLoader.
+    """
+    return EpochLoader(
+        TolerantPairs(dataset) if bad_samples.skips else dataset,
+        settings.batch_size,
+        num_workers=settings.num_workers,
+        rank=get_rank(),
+        world_size=get_world_size(),
+        **place,
+    )
 
 
 def build_loader(
@@ -82,13 +121,7 @@ def build_loader(
         "with_images": with_images,
         "seed": seed,
     }
-    place = {
-        "seed": seed,
-        "num_workers": pairs.num_workers,
-        "pin_memory": pin_memory,
-        "rank": get_rank(),
-        "world_size": get_world_size(),
-    }
+    place = {"seed": seed, "pin_memory": pin_memory}
     if shards.shards is not None:
         if pairs.packed:
             raise ValueError("--shards and --packed both name data to train on; pass one")
@@ -100,10 +133,12 @@ def build_loader(
             streams=shards.streams,
             shuffle_buffer=shards.shuffle_buffer,
             skips_bad=bad_samples.skips,
+            num_workers=pairs.num_workers,
+            rank=get_rank(),
+            world_size=get_world_size(),
             **place,
         )
-    dataset = (PackedRender if pairs.packed else ShapeNetRender)(pairs.packed or pairs.data_root, **options)
-    return EpochLoader(TolerantPairs(dataset) if bad_samples.skips else dataset, pairs.batch_size, **place)
+    return build_epoch_loader(open_source(pairs, **options), pairs, bad_samples, **place)
 
 
 def build_transform(pairs: PairSettings, augment: AugmentSettings, seed: int) -> BatchAugment | None:

@@ -4,14 +4,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from utils.pretraining.monitor import Monitor
 from utils.run.log import WANDB_MODES
 from utils.settings import flag
 from utils.training.engine import AMP_DTYPES
 from utils.training.loop import LoopSettings, Training
-from utils.training.optim import build_optimizer, cosine_schedule
+from utils.training.optim import build_optimizer, cosine_schedule, stepped_schedule
+
+SCHEDULES = {
+    "cos": lambda optimizer, epochs, steps: cosine_schedule(optimizer, epochs * steps),
+    "step": lambda optimizer, epochs, steps: stepped_schedule(optimizer, steps),
+    "none": lambda optimizer, epochs, steps: ConstantLR(optimizer, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,12 @@ class PretrainSettings(LoopSettings):
     micro_batch: int = flag(
         0, "shapes in memory at once while all of --batch_size are contrasted; BatchNorm sees these; 0: all", at_least=0
     )
-    lr: float = flag(0.001, "initial rate, cosine to 0 over all steps")
+    lr: float = flag(0.001, "initial rate")
+    scheduler: str = flag(
+        "cos",
+        "cosine to 0 over all steps; step: times 0.7 every 20 epochs, not below 1e-5; none: constant",
+        choices=tuple(SCHEDULES),
+    )
     use_sgd: bool = flag(False, "SGD instead of Adam")
     momentum: float = flag(0.9, "of SGD")
     amp: str = flag("none", "autocast; kNN, losses stay float32", choices=tuple(AMP_DTYPES))
@@ -49,12 +60,12 @@ class Pretrainer(Training):
         self.monitor = monitor
 
     def build_optimizer(self) -> tuple[Optimizer, LRScheduler]:
-        """Build Adam or SGD, with the cosine over all steps."""
+        """Build Adam or SGD, with the schedule of --scheduler."""
         settings = self.settings
         optimizer = build_optimizer(
             self.method.parameters(), lr=settings.lr, use_sgd=settings.use_sgd, momentum=settings.momentum
         )
-        return optimizer, cosine_schedule(optimizer, settings.epochs * len(self.loader))
+        return optimizer, SCHEDULES[settings.scheduler](optimizer, settings.epochs, len(self.loader))
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
         """Score held-out data when that is due; keep the best model, and copies when they are due."""

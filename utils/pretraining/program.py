@@ -66,7 +66,7 @@ class PretrainingSettings(NamedTuple):
     processes: ProcessSettings
 
 
-OpenData = Callable[[PretrainingSettings, bool], tuple[Batches, BatchTransform | None]]
+OpenData = Callable[[PretrainingSettings, torch.device], tuple[Batches, BatchTransform | None]]
 # The same, by their heading in --help.
 FLAG_GROUPS: dict[str, type[Settings]] = {
     "run": RunSettings,
@@ -110,6 +110,12 @@ def open_pairs(
     return loader, build_transform(pairs, augment, seed_of_run)
 
 
+def _open_pairs(
+    common: PretrainingSettings, device: torch.device, *, with_images: bool
+) -> tuple[Batches, BatchTransform | None]:
+    return open_pairs(common, device.type == "cuda", with_images=with_images)
+
+
 def pretrain(
     common: PretrainingSettings,
     own: Settings,
@@ -124,15 +130,15 @@ def pretrain(
         own: the method's settings, recorded with the common ones.
         build_method: makes the method; receives a function that reports lines, such as warnings.
         with_images: whether the method uses images.
-        open_data: a reader of the method's own in place of that of pairs: given the settings and whether batches go to
-            a GPU, it returns a loader and the augmentation of whole batches on the device, if any.
+        open_data: a reader of the method's own in place of that of pairs: given the settings and the device, it returns
+            a loader and the augmentation of whole batches on the device, if any. It is called before `build_method`.
     Raises:
         FileNotFoundError, OSError: missing data or weights.
         ValueError: settings that do not fit, damaged data, or a loss that became NaN.
     """
     with process_group(common.processes) as device:
         if not common.model.eval:
-            _train(common, own, build_method, open_data or partial(open_pairs, with_images=with_images), device)
+            _train(common, own, build_method, open_data or partial(_open_pairs, with_images=with_images), device)
         elif is_main_process():
             _score(common, common.model.model_path or common.run.folder / BEST_MODEL, device, print)
 
@@ -146,7 +152,7 @@ def _train(
 ) -> None:
     run, model, training, pairs = common[:4]
     seed.everything(training.seed)
-    loader, transform = open_data(common, device.type == "cuda")
+    loader, transform = open_data(common, device)
     notes = model.notes + launch_notes(common.processes, pairs.batch_size) + getattr(loader, "notes", [])
     method = build_method(notes.append).to(device)
     # Before anything is written, because the labelled data may be at fault.

@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.labelled.training_clouds import TrainingClouds
+from datasets.pairs.multiview_items import MultiViewItems
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.pairs.tolerant_pairs import TolerantPairs
+from datasets.pairs.view_sets import ViewSets
 from datasets.parts.shuffled_parts import ShuffledParts
 from datasets.shards.shard_pairs import ShardPairs
 
@@ -36,6 +38,11 @@ def order_parts(dataset: Dataset) -> Iterable[bytes]:
 @order_parts.register
 def _(dataset: TolerantPairs) -> Iterable[bytes]:
     return order_parts(dataset.dataset)
+
+
+@order_parts.register
+def _(dataset: MultiViewItems | ViewSets) -> Iterable[bytes]:
+    return order_parts(dataset.source)
 
 
 @order_parts.register

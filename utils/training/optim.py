@@ -39,6 +39,22 @@ def cosine_schedule(optimizer: torch.optim.Optimizer, num_steps: int, final: flo
     )
 
 
+def stepped_schedule(
+    optimizer: torch.optim.Optimizer, steps: int, *, every: int = 20, factor: float = 0.7, floor: float = 1e-5
+) -> LambdaLR:
+    """Multiply the rate by `factor` every `every` epochs, down to `floor`.
+
+    The defaults are those of the published code of arXiv:2210.15904.
+
+    Args:
+        steps: optimiser steps in an epoch; the schedule moves once a step.
+        floor: a rate; an initial one below it stays.
+    """
+    initial = optimizer.param_groups[0]["lr"]
+    least = min(floor / initial, 1) if initial else 1
+    return LambdaLR(optimizer, lambda step: max(factor ** (step // steps // every), least))
+
+
 def published_finetune_schedule(optimizer: torch.optim.Optimizer, name: str, *, epochs: int, steps: int) -> LambdaLR:
     """The schedules of DGCNN's part segmentation, which CrossPoint fine-tunes with; constant within an epoch.
 

@@ -1,0 +1,177 @@
+"""Items for pre-training by a teacher of views: a cloud, pairs of its points and pixels, what the teacher says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datasets.epoch_counter import EpochCounter
+from datasets.pairs.pair_selection import select_pairs
+from datasets.pairs.render_pairs import RenderPairs
+from datasets.transforms.point_transforms import (
+    input_dropout,
+    jitter,
+    random_scale,
+    rotate_so3,
+    rotate_y,
+    translate,
+    unit_sphere,
+)
+
+_ROTATE = {"y": rotate_y, "so3": rotate_so3}
+
+
+class Targets(Protocol):
+    """What is known of every shape before the training: the teacher's features, and the order of its points."""
+
+    def features(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the maps of its views (V, C, h, w) and its embedding (D,)."""
+
+    def rank(self, index: int) -> np.ndarray | None:
+        """Return the place of each point in the farthest-point order, (N,); None where no selection needs it."""
+
+
+@dataclass(frozen=True)
+class SeenCloudAugment:
+    """Augmentation that keeps track of which points are still there; published: none.
+
+    Args:
+        rotation: y, so3 or none.
+        max_scale: factors from 1 / this to this; 1 leaves the scale.
+        translation: largest shift as a share of the extent.
+        sigma: of the jitter, limited to five times this.
+        max_dropout: largest share of points that become copies of point 0; their pairs go.
+    """
+
+    rotation: str = "none"
+    max_scale: float = 1.0
+    translation: float = 0.0
+    sigma: float = 0.0
+    max_dropout: float = 0.0
+
+    def __call__(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return a new cloud and which of its points are left. Shape: (N, 3) -> (N, 3) float32, (N,) bool."""
+        points = unit_sphere(points)
+        if self.max_scale > 1:
+            points = random_scale(points, rng, 1 / self.max_scale, self.max_scale)
+        if self.rotation != "none":
+            points = _ROTATE[self.rotation](points, rng)
+        if self.translation:
+            points = translate(points, rng, self.translation)
+        if self.sigma:
+            points = jitter(points, rng, self.sigma, 5 * self.sigma)
+        is_left = np.ones(len(points), dtype=bool)
+        if self.max_dropout:
+            points = input_dropout(points, rng, self.max_dropout)
+            is_left = (points != points[0]).any(axis=1)
+            is_left[0] = True
+        return np.ascontiguousarray(points), is_left
+
+
+class MultiViewItems(EpochCounter, Dataset):
+    """Items are dicts of points (N, 3), pairs (P, 4) int64, the teacher's maps and target, and index.
+
+    The points are the first N of the stored cloud, as published, so that a cloud is the same in every epoch but for
+    its augmentation. An item draws from (seed, epoch, index) alone.
+
+    Args:
+        source: its clouds and pairs are read.
+        targets: of the same shapes, by index.
+        num_points: N.
+        num_views: V, the first views of every shape.
+        num_pairs: P; shapes with fewer have some twice.
+        map_size: side of the grid of pixels that pairs refer to.
+        selection: see `select_pairs`.
+        augment: of the clouds.
+        seed: of the run, >= 0.
+    """
+
+    def __init__(
+        self,
+        source: RenderPairs,
+        targets: Targets,
+        *,
+        num_points: int,
+        num_views: int,
+        num_pairs: int = 512,
+        map_size: int = 32,
+        selection: str = "random",
+        augment: SeenCloudAugment = SeenCloudAugment(),
+        seed: int = 0,
+    ):
+        super().__init__(seed)
+        self.source, self.targets = source, targets
+        self.num_points, self.num_views, self.num_pairs = num_points, num_views, num_pairs
+        self.map_size, self.selection, self.augment = map_size, selection, augment
+        self._on_read: Callable[[int], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def files(self, index: int) -> str:
+        """Name the places of the cloud and the views of an item, for messages."""
+        return self.source.files(index)
+
+    def watch(self, on_read: Callable[[int], None]) -> None:
+        """Call a function with the index of each item before its files are read."""
+        self._on_read = on_read
+
+    def __getitem__(self, index: int) -> dict[str, Tensor | int]:
+        if self._on_read is not None:
+            self._on_read(index)
+        rng = self.item_rng(index)
+        try:
+            points, is_left = self.augment(first_points(self.source, index, self.num_points), rng)
+        except ValueError as error:
+            raise ValueError(f"{self.source.cloud_name(index)}: {error}; make it again or delete it") from error
+        rows = self._rows(index, is_left)
+        pairs = select_pairs(rows, self.num_pairs, self.selection, rng, self.targets.rank(index))
+        maps, target = self.targets.features(index)
+        return {
+            "points": torch.from_numpy(points),
+            "pairs": torch.from_numpy(pairs),
+            "maps": torch.from_numpy(maps),
+            "target": torch.from_numpy(target),
+            "index": index,
+        }
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Tensor | int]]:
+        """Return the items of a batch, for a DataLoader."""
+        return [self[index] for index in indices]
+
+    def _rows(self, index: int, is_left: np.ndarray) -> np.ndarray:
+        """Read the pairs of the points that are left. Shape: -> (R, 4)."""
+        table = self.source.read_pixel_pairs(index)
+        if table.num_views < self.num_views:
+            raise ValueError(
+                f"{self.files(index)}: {table.num_views} views, --views {self.num_views} are asked for; pass fewer, or "
+                "render more"
+            )
+        rows = table.of_first_views(self.num_views).rows(self.map_size)
+        rows = rows[rows[:, 3] < self.num_points]
+        rows = rows[is_left[rows[:, 3]]]
+        if len(rows) < 2:
+            raise ValueError(
+                f"{self.files(index)}: {len(rows)} of its {self.num_points} points are seen in its first "
+                f"{self.num_views} views, at least 2 are needed; render it again or delete it"
+            )
+        return rows
+
+
+def first_points(source: RenderPairs, index: int, count: int) -> np.ndarray:
+    """Read the first points of a shape's cloud. Shape: -> (count, 3) float32.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    points = source.read_points(index)
+    if len(points) < count:
+        raise ValueError(
+            f"{source.cloud_name(index)} holds {len(points)} points, {count} are needed; pass --num_points "
+            f"{len(points)} or less, or make it again with more points"
+        )
+    return points[:count]

@@ -1,0 +1,64 @@
+"""Items for contrast between sets of views: two augmented sets of each shape."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datasets.epoch_counter import EpochCounter
+from datasets.pairs.render_pairs import Item, RenderPairs
+from datasets.transforms.view_augment import vary_view
+
+
+class ViewSets(EpochCounter, Dataset):
+    """Items are dicts of views_a and views_b, (V, 3, S, S) float32, and index.
+
+    An item draws from (seed, epoch, index) alone. While a shape has enough views, the two sets share none.
+
+    Args:
+        source: its views are read.
+        num_views: V, in each set.
+        image_size: S, pixels.
+        seed: of the run, >= 0.
+    """
+
+    def __init__(self, source: RenderPairs, num_views: int, image_size: int, seed: int):
+        super().__init__(seed)
+        self.source, self.num_views, self.image_size = source, num_views, image_size
+        self._on_read: Callable[[int], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def files(self, index: int) -> str:
+        """Name the places of the views of an item, for messages."""
+        return self.source.files(index)
+
+    def watch(self, on_read: Callable[[int], None]) -> None:
+        """Call a function with the index of each item before its files are read."""
+        self._on_read = on_read
+
+    def __getitem__(self, index: int) -> Item:
+        if self._on_read is not None:
+            self._on_read(index)
+        rng = self.item_rng(index)
+        chosen = _draw_two_sets(self.source.num_views(index), self.num_views, rng)
+        views_a, views_b = (self._read(index, views, rng) for views in chosen)
+        return {"views_a": views_a, "views_b": views_b, "index": index}
+
+    def __getitems__(self, indices: list[int]) -> list[Item]:
+        """Return the items of a batch, for a DataLoader."""
+        return [self[index] for index in indices]
+
+    def _read(self, index: int, views: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return torch.stack([vary_view(self.source.read_pixels(index, int(v)), self.image_size, rng) for v in views])
+
+
+def _draw_two_sets(available: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw two sets of views: disjoint if there are enough, else each without repetition as far as it goes. (2, V)."""
+    if available >= 2 * wanted:
+        return rng.permutation(available)[: 2 * wanted].reshape(2, wanted)
+    turns = -(-wanted // available)
+    return np.stack([np.concatenate([rng.permutation(available) for _ in range(turns)])[:wanted] for _ in range(2)])

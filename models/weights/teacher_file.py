@@ -1,0 +1,40 @@
+"""Files of the image network that teaches points: written by its pre-training, read strictly."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+from models.encoders.multiview_resnet import MultiViewResNet
+from models.weights.weight_file import check_tensors, read_weights
+
+_KIND = "multiview_resnet"
+
+
+def teacher_state(encoder: MultiViewResNet) -> OrderedDict:
+    """Return the state dict of a network, with its kind and sizes in the metadata."""
+    state = encoder.state_dict()
+    sizes = {"depth": encoder.depth, "stem": encoder.stem, "embedding_dim": encoder.embedding_dim}
+    state._metadata["crosspoint"] = {"model": _KIND, **sizes}
+    return state
+
+
+def load_teacher(path: str | Path) -> MultiViewResNet:
+    """Load a network that `scripts.pretrain_images` wrote, in eval mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or of another network.
+    """
+    state = read_weights(path)
+    stored = getattr(state, "_metadata", {}).get("crosspoint", {})
+    if stored.get("model") != _KIND:
+        raise ValueError(
+            f"{path} is no teacher: expected models/teacher_last.pth of python -m scripts.pretrain_images, found "
+            f"{'weights of ' + stored['model'] if 'model' in stored else 'weights that do not say of what'}"
+        )
+    encoder = MultiViewResNet(stored["depth"], stored["stem"], embedding_dim=stored["embedding_dim"])
+    try:
+        check_tensors(state)
+        encoder.load_state_dict(state)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold the teacher it names: {error}") from error
+    return encoder.eval()

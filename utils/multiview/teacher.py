@@ -1,0 +1,126 @@
+"""The teacher of a multi-view pre-training, and the batches that it has seen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from datasets.pairs.multiview_items import MultiViewItems, SeenCloudAugment
+from datasets.pairs.pair_selection import SELECTIONS
+from models.encoders.image_resnet import DEPTHS
+from models.encoders.multiview_resnet import STEMS, MultiViewResNet
+from models.methods.multiview import MultiView
+from models.weights.teacher_file import load_teacher
+from utils import seed
+from utils.multiview.teacher_cache import TeacherCache, build_cache
+from utils.pretraining.pair_loader import build_epoch_loader, open_source
+from utils.pretraining.program import PretrainingSettings
+from utils.settings import Settings, flag
+from utils.training.epoch_loader import EpochLoader
+
+MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
+
+
+@dataclass(frozen=True)
+class MultiViewSettings(Settings):
+    """The teacher, the pairs and the loss."""
+
+    teacher: str = flag(help="random, imagenet, or models/teacher_last.pth of scripts.pretrain_images")
+    teacher_depth: int = flag(50, "ResNet depth of a random or ImageNet teacher", choices=DEPTHS)
+    teacher_stem: str = flag("small", "its stem; an ImageNet teacher has the standard one", choices=STEMS)
+    teacher_cache: str = flag("", "folder of its features (default: <output_dir>/teacher_cache)", is_free=True)
+    views: int = flag(12, "the first so many of each shape", at_least=1)
+    pairs: int = flag(512, "of pixels and points that a step contrasts, of each shape", at_least=2)
+    selection: str = flag("random", "of the pairs; see docs/multiview.md", choices=SELECTIONS)
+    global_weight: float = flag(1.0, "of the distillation; 0 leaves it out")
+    local_weight: float = flag(1.0, "of the contrast of pixels and points; 0 leaves it out")
+    temperature: float = flag(0.5, "of that contrast", above=0)
+    mask_same_point: bool = flag(False, "two pixels of one point are no negatives of each other")
+    jitter: float = flag(0.0, "deviation of the noise on coordinates, cut at five times this", at_least=0)
+
+
+def build_teacher(settings: MultiViewSettings, seed_of_run: int) -> MultiViewResNet:
+    """Load the teacher, or make a random one that depends on the seed alone.
+
+    Raises:
+        FileNotFoundError, OSError: no such file, or a download failed.
+        ValueError: it is no teacher.
+    """
+    if settings.teacher not in ("random", "imagenet"):
+        return load_teacher(settings.teacher)
+    seed.everything(seed_of_run)
+    if settings.teacher == "imagenet":
+        return MultiViewResNet(settings.teacher_depth, "standard", "imagenet").eval()
+    return MultiViewResNet(settings.teacher_depth, settings.teacher_stem).eval()
+
+
+class TaughtPairs:
+    """Opens the data of a multi-view pre-training, then builds its method, which needs the teacher's sizes.
+
+    Args:
+        settings: of the method.
+    """
+
+    def __init__(self, settings: MultiViewSettings):
+        self.settings = settings
+        self.cache: TeacherCache | None = None
+
+    def open(self, common: PretrainingSettings, device: torch.device) -> tuple[EpochLoader, None]:
+        """Open the shapes, let the teacher see them where it has not, and build the loader.
+
+        Raises:
+            OSError: no such data or teacher.
+            ValueError: damaged data, settings that do not go together.
+        """
+        own, pairs, augment, notes = self.settings, common.pairs, common.augment, []
+        if common.shards.shards is not None:
+            raise ValueError("--shards hold one view of each shape a pass: pass --packed FILE, or --data_root")
+        if augment.augment != "loader":
+            raise ValueError("--augment device would move points away from their pairs: leave it out")
+        source = open_source(pairs, background=pairs.background)
+        for index in range(min(len(source), 1)):  # a set without pairs is refused before the teacher works
+            source.read_pixel_pairs(index)
+        folder = Path(own.teacher_cache or Path(common.run.output_dir) / "teacher_cache")
+        self.cache = build_cache(
+            folder,
+            source,
+            build_teacher(own, common.training.seed),
+            num_views=own.views,
+            image_size=pairs.image_size,
+            num_points=pairs.num_points,
+            device=device,
+            report=notes.append,
+        )
+        seed.everything(common.training.seed)  # as if no teacher had been drawn
+        items = MultiViewItems(
+            source,
+            self.cache,
+            num_points=pairs.num_points,
+            num_views=own.views,
+            num_pairs=own.pairs,
+            map_size=MAP_SIZE,
+            selection=own.selection,
+            augment=SeenCloudAugment(
+                augment.rotation, augment.max_scale, augment.translation, own.jitter, augment.max_dropout
+            ),
+            seed=common.training.seed,
+        )
+        place = {"seed": common.training.seed, "pin_memory": device.type == "cuda"}
+        loader = build_epoch_loader(items, pairs, common.bad_samples, **place)
+        loader.notes = notes
+        return loader, None
+
+    def build_method(self, encoder: torch.nn.Module, k: int) -> MultiView:
+        """Build the method for the teacher that `open` has found."""
+        own = self.settings
+        return MultiView(
+            encoder,
+            self.cache.map_dim,
+            self.cache.target_dim,
+            global_weight=own.global_weight,
+            local_weight=own.local_weight,
+            temperature=own.temperature,
+            map_size=MAP_SIZE,
+            masks_same_point=own.mask_same_point,
+            k=k,
+        )
