@@ -7,7 +7,9 @@ Below --out it writes
     modelnet40_ply_hdf5_2048/       clean, aligned clouds, train and test
     ScanObjectNN/                   the same shapes as a depth sensor sees them: one side, noise, clutter, any heading
     shapenet_part_seg_hdf5_data/    clouds with part labels, train, val and test
-No shape of an evaluation set is a pre-training shape. The same arguments give the same data on any number of workers.
+With --pairs also pairs.npz of each pre-training shape, which says what points are seen at which pixels; to a complete
+tree it adds the missing ones of these and changes no other file. No shape of an evaluation set is a pre-training shape.
+The same arguments give the same data on any number of workers.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import time
 from pathlib import Path
 
 from data.procedural import manifest
-from data.procedural.built_in_tree import TreeSize, write_tree
+from data.procedural.built_in_tree import TreeSize, add_missing_pairs, write_tree
 from utils.cli import run_main
 from utils.flags import seed_number
 
@@ -32,6 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--views", type=int, default=8, help="pictures of each pre-training shape")
     parser.add_argument("--size", type=int, default=112, help="height and width of the pictures in pixels")
     parser.add_argument("--seed", type=seed_number, default=0)
+    parser.add_argument("--pairs", action="store_true", help="also write which points are seen at which pixels")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, one thread each")
     parser.add_argument("--overwrite", action="store_true", help="replace a tree made by other arguments")
     args = parser.parse_args(argv)
@@ -44,10 +47,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     start = time.perf_counter()
-    recipe = {name: value for name, value in vars(args).items() if name not in ("out", "workers", "overwrite")}
-    if not manifest.prepare(args.out, recipe, overwrite=args.overwrite):
-        print(f"{args.out} is complete, made by the same arguments: nothing to do")
-        return
+    no_recipe = ("out", "workers", "overwrite", "pairs")
+    recipe = {name: value for name, value in vars(args).items() if name not in no_recipe}
+    is_complete = not manifest.prepare(args.out, recipe, overwrite=args.overwrite)
     size = TreeSize(
         args.shapes_per_class,
         args.train_per_class,
@@ -56,7 +58,15 @@ def main(args: argparse.Namespace) -> None:
         num_views=args.views,
         size_px=args.size,
     )
-    write_tree(args.out, size, seed=args.seed, workers=args.workers)
+    if is_complete:
+        added = add_missing_pairs(args.out, size, seed=args.seed, workers=args.workers) if args.pairs else 0
+        print(
+            f"added the pairs of {added} shapes to {args.out}"
+            if added
+            else f"{args.out} is complete, made by the same arguments: nothing to do"
+        )
+        return
+    write_tree(args.out, size, seed=args.seed, workers=args.workers, with_pairs=args.pairs)
     manifest.finish(args.out, recipe)
     check = f"python -m data.check_data {shlex.quote(str(args.out))}"
     print(f"wrote {args.out} in {time.perf_counter() - start:.0f} s; check it: {check}")

@@ -17,6 +17,7 @@ from data.checking.check_shapenet import training_command
 from data.storage.packed_writer import Counts, report_faults, write_packed
 from datasets.layouts import PACKED
 from datasets.pairs.packed_file import is_packed
+from datasets.pairs.pair_tables import pairs_command
 from datasets.shapes.shape_tree import list_shapes
 from utils.cli import run_main
 
@@ -48,6 +49,10 @@ def main(args: argparse.Namespace) -> int:
         f"wrote {out}: {result.shapes} shapes, {result.points} points, {result.views} views, "
         f"{out.stat().st_size / 2**20:.1f} MiB"
     )
+    if result.pairs is None:
+        print(f"without pairs of pixels and points, which not all shapes have; to add them: {pairs_command(args.root)}")
+    else:
+        print(f"with {result.pairs} pairs of pixels and points")
     if result.shapes < 2:
         print("next: pack more shapes, pre-training compares at least 2")
         return 0

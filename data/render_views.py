@@ -3,9 +3,10 @@
     python -m data.render_views MESH_DIR --out DIR --views 24 --size 137
 
 Reads OFF, OBJ, PLY, STL, GLB and GLTF files at any depth. Writes DIR/ShapeNet/<sub-folder>/<name>.ply and
-DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz). Run it again to continue an
-interrupted run. Files that fail and folders that may not be read are listed at the end; the exit status is then 1.
-Textures and other things that were left out are noted.
+DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz; with --pairs also pairs.npz, which
+says what points are seen at which pixels). Run it again to continue an interrupted run, or with --pairs to add the
+missing pairs.npz of finished shapes, of which it changes no other file. Files that fail and folders that may not be
+read are listed at the end; the exit status is then 1. Textures and other things that were left out are noted.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.rendering.isolated_workers import Outcome, run_isolated
-from data.rendering.mesh_conversion import Settings, convert_shape
+from data.rendering.mesh_conversion import Conversion, Settings, convert_shape
 from data.rendering.mesh_files import MeshFile, find_meshes
+from data.rendering.pair_writer import has_pairs
 from data.rendering.raycast import require_embreex
 from data.rendering.shape_writer import PARTIAL, is_finished
 from utils.cli import run_main
@@ -47,6 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=seed_number, default=0, help="of points and cameras, together with each shape's name"
     )
+    parser.add_argument("--pairs", action="store_true", help="also write which points are seen at which pixels")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; default: one per core")
     args = parser.parse_args(argv)
     for name in ("views", "size", "points", "supersample", "workers"):
@@ -66,9 +69,10 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")
     settings = Settings(args.views, args.size, args.points, args.supersample, args.up, args.seed)
     _check_record(args.out, {"mesh_dir": str(args.mesh_dir.resolve())} | asdict(settings))
-    to_do = [mesh for mesh in mesh_files if not is_finished(args.out, mesh.synset, mesh.shape_id)]
+    to_do = [mesh for mesh in mesh_files if not _is_done(mesh, args.out, args.pairs)]
+    convert = partial(convert_shape, settings=settings, out=args.out, with_pairs=args.pairs)
     start = time.perf_counter()
-    outcomes = _convert_all(to_do, settings, args.out, args.workers, num_finished=len(mesh_files) - len(to_do))
+    outcomes = _convert_all(convert, to_do, args.workers, num_finished=len(mesh_files) - len(to_do))
     shutil.rmtree(args.out / PARTIAL, ignore_errors=True)
     status = _report(outcomes, len(mesh_files), settings, time.perf_counter() - start)
     for message in unreadable:
@@ -93,11 +97,15 @@ def _check_record(out: Path, record: dict[str, str | int]) -> None:
         raise ValueError(f"{out} was begun with {'; '.join(changed)}. Choose another --out, or delete this one first")
 
 
+def _is_done(mesh: MeshFile, out: Path, with_pairs: bool) -> bool:
+    place = (out, mesh.synset, mesh.shape_id)
+    return is_finished(*place) and (not with_pairs or has_pairs(*place))
+
+
 def _convert_all(
-    mesh_files: Sequence[MeshFile], settings: Settings, out: Path, num_workers: int, *, num_finished: int
+    convert: Callable[[MeshFile], Conversion], mesh_files: Sequence[MeshFile], num_workers: int, *, num_finished: int
 ) -> list[Outcome]:
     outcomes = []
-    convert = partial(convert_shape, settings=settings, out=out)
     with tqdm(total=len(mesh_files) + num_finished, initial=num_finished, unit="shape", desc="render") as bar:
         for outcome in run_isolated(convert, mesh_files, num_workers):
             outcomes.append(outcome)
@@ -109,12 +117,15 @@ def _convert_all(
 def _report(outcomes: Sequence[Outcome], num_meshes: int, settings: Settings, seconds: float) -> int:
     """Print speed and failures; return 1 if anything failed, else 0."""
     failed = sorted((done for done in outcomes if done.error is not None), key=lambda done: done.job.path)
-    written = len(outcomes) - len(failed)
+    rendered = [done.result for done in outcomes if done.error is None and done.result.is_new]
+    written, num_paired = len(rendered), len(outcomes) - len(failed) - len(rendered)
     num_views = written * settings.num_views
-    cpu_seconds = sum(done.result.seconds for done in outcomes if done.error is None)
+    cpu_seconds = sum(result.seconds for result in rendered)
     print(f"{written} shapes, {num_views} views in {seconds:.1f} s", end="")
     if written:
         print(f": {num_views / seconds:.0f} views/s, {num_views / cpu_seconds:.0f} views/s per core", end="")
+    if num_paired:
+        print(f"; pairs added to {num_paired} shapes", end="")
     skipped = num_meshes - len(outcomes)
     print(f"; {skipped} shapes were finished before" if skipped else "")
     for done in sorted((done for done in outcomes if done.error is None), key=lambda done: done.job.path):
@@ -125,9 +136,8 @@ def _report(outcomes: Sequence[Outcome], num_meshes: int, settings: Settings, se
     for done in failed:
         reason = done.error.removeprefix(f"{done.job.path}: ")
         print(f"failed: {done.job.path}: {reason}", file=sys.stderr)
-    print(
-        f"{written + skipped} of {num_meshes} meshes are written, {len(failed)} failed (listed above)", file=sys.stderr
-    )
+    num_done = num_meshes - len(failed)
+    print(f"{num_done} of {num_meshes} meshes are written, {len(failed)} failed (listed above)", file=sys.stderr)
     return 1
 
 

@@ -10,6 +10,8 @@ from data.parallel import parallel_map
 from data.procedural import hdf5_writers
 from data.procedural.scans import Scan
 from data.procedural.shape_jobs import EvalClouds, EvalJob, PretrainJob, run_eval, run_pretrain
+from data.rendering.pair_writer import has_pairs
+from data.rendering.shape_writer import is_finished
 
 
 class TreeSize(NamedTuple):
@@ -23,19 +25,14 @@ class TreeSize(NamedTuple):
     size_px: int
 
 
-def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int) -> None:
-    """Write pre-training pairs and the three evaluation sets below `out`.
+def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int, with_pairs: bool) -> None:
+    """Write clouds and views for pre-training and the three evaluation sets below `out`.
 
     The data does not depend on the number of workers; finished pre-training shapes are skipped.
     """
     categories = hdf5_writers.CLASSES
-    pretrain = [
-        PretrainJob(out, seed, category, index, size.num_views, size.size_px)
-        for index in range(size.pretrain)
-        for category in categories
-    ]
     with parallel_map(workers) as run:
-        list(run(run_pretrain, pretrain, "pre-training shapes"))
+        list(run(run_pretrain, _pretrain_jobs(out, size, seed, with_pairs), "pre-training shapes"))
         for split in ("train", "val", "test"):
             jobs = [
                 EvalJob(seed, category, split, index)
@@ -45,6 +42,26 @@ def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int) -> None:
             clouds = list(run(run_eval, jobs, f"evaluation shapes, {split}"))
             labels = np.array([categories.index(job.category) for job in jobs])
             _write_split(out, split, clouds, labels)
+
+
+def add_missing_pairs(out: Path, size: TreeSize, *, seed: int, workers: int) -> int:
+    """Write the pairs of pixels and points that pre-training shapes of a complete tree lack; return their number."""
+    jobs = [
+        job
+        for job in _pretrain_jobs(out, size, seed, with_pairs=True)
+        if is_finished(*job.place) and not has_pairs(*job.place)
+    ]
+    with parallel_map(workers) as run:
+        list(run(run_pretrain, jobs, "pairs of pixels and points"))
+    return len(jobs)
+
+
+def _pretrain_jobs(out: Path, size: TreeSize, seed: int, with_pairs: bool) -> list[PretrainJob]:
+    return [
+        PretrainJob(out, seed, category, index, size.num_views, size.size_px, with_pairs)
+        for index in range(size.pretrain)
+        for category in hdf5_writers.CLASSES
+    ]
 
 
 def _write_split(out: Path, split: str, clouds: Sequence[EvalClouds], labels: np.ndarray) -> None:

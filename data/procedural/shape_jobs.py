@@ -9,6 +9,7 @@ from data.procedural.assembly import CATEGORIES
 from data.procedural.numbered_shapes import make_shape, shape_rng
 from data.procedural.scans import Scan, scan_shape
 from data.rendering.orbit import orbit_cameras
+from data.rendering.pair_writer import add_pairs, find_pairs, has_pairs
 from data.rendering.raycast import Raycaster
 from data.rendering.shape_writer import is_finished, write_shape
 from datasets.shapes.meshes import sample_surface
@@ -26,6 +27,12 @@ class PretrainJob(NamedTuple):
     index: int
     num_views: int
     size_px: int
+    with_pairs: bool
+
+    @property
+    def place(self) -> tuple[Path, str, str]:
+        """Root, synset and id of the shape."""
+        return self.out, CATEGORIES[self.category].synset, pretrain_id(self.seed, self.category, self.index)
 
 
 class EvalJob(NamedTuple):
@@ -51,18 +58,21 @@ def pretrain_id(seed: int, category: str, index: int) -> str:
 
 
 def run_pretrain(job: PretrainJob) -> None:
-    """Write a shape in the ShapeNet + ShapeNetRendering layout unless it is finished already."""
-    synset = CATEGORIES[job.category].synset
-    shape_id = pretrain_id(job.seed, job.category, job.index)
-    if is_finished(job.out, synset, shape_id):
+    """Write what a shape in the ShapeNet + ShapeNetRendering layout lacks: all of it, its pairs or nothing."""
+    is_there = is_finished(*job.place)
+    if is_there and (not job.with_pairs or has_pairs(*job.place)):
         return
     rng, identity = shape_rng, (job.seed, job.category, "pretrain", job.index)
     mesh = make_shape(*identity).to_trimesh()
+    if is_there:
+        add_pairs(*job.place, mesh)
+        return
     points, _ = sample_surface(mesh, NUM_POINTS, rng(*identity, _SAMPLE))
     cameras = orbit_cameras(job.num_views, job.size_px, rng(*identity, _VIEWS))
     caster = Raycaster(mesh)
     views = [caster.render(camera) for camera in cameras]
-    write_shape(job.out, synset, shape_id, points, views, cameras)
+    pairs = find_pairs(caster, cameras, points) if job.with_pairs else None
+    write_shape(*job.place, points, views, cameras, pairs)
 
 
 def run_eval(job: EvalJob) -> EvalClouds:

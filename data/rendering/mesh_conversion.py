@@ -1,4 +1,4 @@
-"""Conversion of a mesh file to a cloud, views, cameras and depth on disk."""
+"""Conversion of a mesh file to a cloud, views, cameras, depth and pairs on disk."""
 
 import hashlib
 import time
@@ -10,8 +10,9 @@ import numpy as np
 
 from data.rendering.mesh_files import MeshFile
 from data.rendering.orbit import orbit_cameras
+from data.rendering.pair_writer import add_pairs, find_pairs
 from data.rendering.raycast import Raycaster
-from data.rendering.shape_writer import write_shape
+from data.rendering.shape_writer import is_finished, write_shape
 from datasets.meshes.surface import NOTES
 from datasets.shapes.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
 
@@ -35,27 +36,32 @@ def shape_rng(seed: int, synset: str, shape_id: str) -> np.random.Generator:
 
 
 class Conversion(NamedTuple):
-    """Processor time of a shape in seconds, and notes on what of its file was left out."""
+    """Processor time of a shape in seconds, notes on what of its file was left out, and whether it was rendered."""
 
     seconds: float
     notes: list[str]
+    is_new: bool
 
 
-def convert_shape(mesh_file: MeshFile, *, settings: Settings, out: Path) -> Conversion:
-    """Sample, render and write one shape.
+def convert_shape(mesh_file: MeshFile, *, settings: Settings, out: Path, with_pairs: bool = False) -> Conversion:
+    """Sample, render and write one shape; of one that is finished write the pairs alone.
 
     Raises:
-        ValueError, FileNotFoundError: the file holds no usable mesh; see `load_mesh`.
+        ValueError, FileNotFoundError: no usable mesh, see `load_mesh`, or not that of the finished shape.
     """
     start = time.process_time()
     mesh = load_mesh(mesh_file.path)
     if settings.up == "z":
         mesh.apply_transform(Z_UP_TO_Y_UP)
     mesh = normalise_mesh(mesh)
+    if is_finished(out, mesh_file.synset, mesh_file.shape_id):
+        add_pairs(out, mesh_file.synset, mesh_file.shape_id, mesh)
+        return Conversion(time.process_time() - start, mesh.metadata[NOTES], is_new=False)
     rng = shape_rng(settings.seed, mesh_file.synset, mesh_file.shape_id)
     points, _ = sample_surface(mesh, settings.num_points, rng)
     cameras = orbit_cameras(settings.num_views, settings.size_px, rng)
     raycaster = Raycaster(mesh)
     views = [raycaster.render(camera, supersample=settings.supersample) for camera in cameras]
-    write_shape(out, mesh_file.synset, mesh_file.shape_id, points, views, cameras)
-    return Conversion(time.process_time() - start, mesh.metadata[NOTES])
+    pairs = find_pairs(raycaster, cameras, points) if with_pairs else None
+    write_shape(out, mesh_file.synset, mesh_file.shape_id, points, views, cameras, pairs)
+    return Conversion(time.process_time() - start, mesh.metadata[NOTES], is_new=True)

@@ -18,6 +18,8 @@ else:
     IMPORT_ERROR = None
 
 VISIBILITY_TOLERANCE = 1e-5  # of the distance; rays and vertices are float32
+SURFACE_TOLERANCE = 1e-4  # of a shape of diagonal 1
+_DIRECTIONS = np.array([direction for direction in np.ndindex(3, 3, 3) if direction > (1, 1, 1)]) - 1.0
 
 
 def require_embreex() -> None:
@@ -104,6 +106,18 @@ class Raycaster:
         # The ray parameter is 1 at the point itself, so an earlier first hit occludes the point.
         rays = (np.asarray(points, dtype=np.float64) - camera.position).astype(np.float32)
         return in_frame & (self._trace(camera, rays)["tfar"] >= 1 - VISIBILITY_TOLERANCE)
+
+    def on_surface(self, points: np.ndarray) -> np.ndarray:
+        """Test whether each point is within SURFACE_TOLERANCE of the surface along one of 13 lines through it.
+
+        Shape: (N, 3) -> (N,) bool.
+        """
+        found = np.zeros(len(points), dtype=bool)
+        for direction in _DIRECTIONS / np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True) * SURFACE_TOLERANCE:
+            starts = (points - direction).astype(np.float32)
+            rays = np.broadcast_to((2 * direction).astype(np.float32), starts.shape)
+            found |= self._scene.run(starts, rays, output=True)["tfar"] <= 1
+        return found
 
     def _trace(self, camera: Camera, rays: np.ndarray) -> dict[str, np.ndarray]:
         """Trace rays (P, 3) from the camera to first hits: primID (-1: none), tfar, u, v of shape (P,)."""

@@ -11,6 +11,8 @@ import numpy as np
 import trimesh
 from PIL import Image
 
+from datasets.pairs.pair_tables import PAIRS
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.shapes.cameras import Camera
 from datasets.shapes.shape_tree import TreeShape
 
@@ -32,8 +34,9 @@ def write_shape(
     points: np.ndarray,
     views: Sequence[tuple[np.ndarray, np.ndarray]],
     cameras: Sequence[Camera],
+    pairs: PixelPairs | None = None,
 ) -> None:
-    """Write cloud, pictures, cameras and depth of a shape, replacing the remains of an interrupted run.
+    """Write cloud, pictures, cameras, depth and pairs of a shape, replacing the remains of an interrupted run.
 
     Args:
         out: root of both trees.
@@ -42,6 +45,7 @@ def write_shape(
         points: (N, 3) float32, y up.
         views: per view rgba (H, W, 4) uint8 and depth (H, W) float32, inf for background.
         cameras: one per view, all of one size.
+        pairs: where the points are seen in the views; None leaves them out.
     """
     shape = TreeShape(synset, shape_id, ())
     cloud, folder = shape.cloud_path(out), shape.render_folder(out)
@@ -54,6 +58,8 @@ def write_shape(
         Image.fromarray(rgba).save(picture, compress_level=PNG_LEVEL)
     _write_npz(partial / "cameras.npz", _camera_arrays(cameras))
     _write_npz(partial / "depth.npz", encode_depth(np.stack([depth for _, depth in views])))
+    if pairs is not None:
+        _write_npz(partial / PAIRS, pairs._asdict())
     (partial / "cloud.ply").write_bytes(trimesh.PointCloud(points).export(file_type="ply"))
     for parent in (cloud.parent, folder.parent):
         parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,9 @@ import h5py
 import numpy as np
 
 from data.parallel import parallel_map
-from datasets.pairs.packed_file import FORMAT, VERSION, index_checksum
+from datasets.pairs.packed_file import FORMAT, PLAIN, WITH_PAIRS, index_checksum
+from datasets.pairs.pair_tables import PAIRS, pairs_command, read_table
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
 from datasets.shapes.views import open_view, plain_colours
@@ -35,6 +37,7 @@ class Counts(NamedTuple):
     points: int
     views: int
     fewest_points: int
+    pairs: int | None  # None: none are stored, because not all shapes have them
 
 
 class PackedView(NamedTuple):
@@ -45,10 +48,12 @@ class PackedView(NamedTuple):
 
 
 class PackedShape(NamedTuple):
-    """The data of one shape; `faults` describes the files that could not be read."""
+    """The data of one shape: its pairs deflated, and how many each view has; the files that could not be read."""
 
     cloud: bytes
     views: list[PackedView]
+    pairs: bytes
+    pairs_per_view: list[int]
     faults: list[str]
 
 
@@ -64,16 +69,21 @@ def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers:
     """
     out = out.resolve()  # replaces the target of a link, not the link
     with _work_folder(out) as folder:
-        points, pixels, whole = (folder / name for name in ("points", "pixels", "whole.h5"))
-        with points.open("wb") as clouds, pixels.open("wb") as views:
-            packed, faults = _gather(root, shapes, clouds, views, workers)
+        points, pixels, pairs, whole = (folder / name for name in ("points", "pixels", "pairs", "whole.h5"))
+        has_pairs = all((shape.render_folder(root) / PAIRS).is_file() for shape in shapes)
+        with points.open("wb") as clouds, pixels.open("wb") as views, pairs.open("wb") as tables:
+            pack_one = partial(pack_shape, root, with_pairs=has_pairs)
+            packed, faults = _gather(pack_one, shapes, _Streams(clouds, views, tables), workers)
         if faults:
             return faults
         with h5py.File(whole, "w") as file:
-            file.attrs.update(_origin(root))
+            file.attrs.update(_origin(root, WITH_PAIRS if has_pairs else PLAIN))
             _copy(points, file, "points", np.dtype("<f4"), columns=3)
             _copy(pixels, file, "pixels", np.dtype(np.uint8))
             index = _index(shapes, packed)
+            if has_pairs:
+                _copy(pairs, file, "pairs", np.dtype(np.uint8))
+                index |= _pair_index(packed)
             file.attrs["index_crc32"] = index_checksum(index)
             for name, values in index.items():
                 file[name] = values
@@ -81,7 +91,9 @@ def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers:
             os.fsync(stream.fileno())
         os.replace(whole, out)
     points_of = [shape.num_points for shape in packed]
-    return Counts(len(shapes), sum(points_of), sum(len(shape.views) for shape in packed), min(points_of))
+    num_views = sum(len(shape.views) for shape in packed)
+    num_pairs = sum(sum(shape.pairs_per_view) for shape in packed) if has_pairs else None
+    return Counts(len(shapes), sum(points_of), num_views, min(points_of), num_pairs)
 
 
 @contextmanager
@@ -99,9 +111,10 @@ def _work_folder(out: Path) -> Iterator[Path]:
         yield folder
 
 
-def pack_shape(root: Path, shape: TreeShape) -> PackedShape:
+def pack_shape(root: Path, shape: TreeShape, *, with_pairs: bool) -> PackedShape:
     """Read every file of one shape and collect the faults of all."""
     faults, views, cloud = [], [], b""
+    pairs = PixelPairs(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros((0, 2), np.uint16))
     try:
         cloud = read_sound_points(shape.cloud_path(root)).astype("<f4").tobytes()
     except (ValueError, OSError) as error:
@@ -114,7 +127,14 @@ def pack_shape(root: Path, shape: TreeShape) -> PackedShape:
             views.append(PackedView(zlib.compress(pixels.tobytes(), ZLIB_LEVEL), pixels.shape))
         except (ValueError, OSError) as error:
             faults.append(str(error))
-    return PackedShape(cloud, views, faults)
+    if with_pairs and cloud:
+        path, remedy = shape.render_folder(root) / PAIRS, pairs_command(root)
+        try:
+            pairs = read_table(path, num_points=len(cloud) // 12, num_views=len(shape.views), remedy=remedy)
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    deflated = zlib.compress(pairs.point.astype("<i4").tobytes() + pairs.place.astype("<u2").tobytes(), ZLIB_LEVEL)
+    return PackedShape(cloud, views, deflated, pairs.per_view.tolist(), faults)
 
 
 def report_faults(faults: Sequence[str]) -> int:
@@ -138,27 +158,39 @@ def read_sound_points(path: Path) -> np.ndarray:
 
 
 class _Entry(NamedTuple):
-    """A shape's entry in the index; `views` are (size in bytes, (H, W, C))."""
+    """A shape's entry in the index; `views` are (size in bytes, (H, W, C)), `pairs` bytes of its pairs."""
 
     num_points: int
     crc32: int
     views: list[tuple[int, tuple[int, int, int]]]
+    pairs: int
+    pairs_per_view: list[int]
+
+
+class _Streams(NamedTuple):
+    """Open files of clouds, views and pairs."""
+
+    clouds: BinaryIO
+    pixels: BinaryIO
+    pairs: BinaryIO
 
 
 def _gather(
-    root: Path, shapes: Sequence[TreeShape], clouds: BinaryIO, pixels: BinaryIO, workers: int
+    pack_one: Callable[[TreeShape], PackedShape], shapes: Sequence[TreeShape], streams: _Streams, workers: int
 ) -> tuple[list[_Entry], list[str]]:
-    """Append clouds and views of all shapes to two files; return the entries of the index, and faults."""
+    """Append clouds, views and pairs of all shapes to three files; return the entries of the index, and faults."""
     entries, faults = [], []
     with parallel_map(workers) as run:
-        for shape in run(partial(pack_shape, root), shapes, "pack"):
+        for shape in run(pack_one, shapes, "pack"):
             faults += shape.faults
             if faults:
                 continue
-            clouds.write(shape.cloud)
-            pixels.writelines(view.pixels for view in shape.views)
+            streams.clouds.write(shape.cloud)
+            streams.pixels.writelines(view.pixels for view in shape.views)
+            streams.pairs.write(shape.pairs)
             views = [(len(view.pixels), view.size) for view in shape.views]
-            entries.append(_Entry(len(shape.cloud) // 12, zlib.crc32(shape.cloud), views))
+            crc32 = zlib.crc32(shape.cloud)
+            entries.append(_Entry(len(shape.cloud) // 12, crc32, views, len(shape.pairs), shape.pairs_per_view))
     return entries, faults
 
 
@@ -172,6 +204,13 @@ def _index(shapes: Sequence[TreeShape], entries: Sequence[_Entry]) -> dict[str, 
         "view/name": np.array([name.encode() for shape in shapes for name in shape.views]),
         "view/pixels": _starts([length for length, _ in views]),
         "view/size": np.array([size for _, size in views], np.int32),
+    }
+
+
+def _pair_index(entries: Sequence[_Entry]) -> dict[str, np.ndarray]:
+    return {
+        "shape/pairs": _starts([entry.pairs for entry in entries]),
+        "view/pairs": _starts([count for entry in entries for count in entry.pairs_per_view]),
     }
 
 
@@ -191,6 +230,6 @@ def _copy(source: Path, file: h5py.File, name: str, dtype: np.dtype, columns: in
             dataset[start : start + step] = values.reshape(-1, columns) if columns > 1 else values
 
 
-def _origin(root: Path) -> dict[str, str | int]:
+def _origin(root: Path, version: int) -> dict[str, str | int]:
     command = shlex.join(sys.argv)
-    return {"format": FORMAT, "version": VERSION, "root": str(root.resolve()), "command": command} | provenance()
+    return {"format": FORMAT, "version": version, "root": str(root.resolve()), "command": command} | provenance()

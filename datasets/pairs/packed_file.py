@@ -10,9 +10,15 @@
     view/pixels   (V + 1,) int64    view j is pixels[q[j]:q[j + 1]]
     view/size     (V, 3) int32      H, W, C
 
-Attributes of the file: format, version, index_crc32 (over all arrays but the first two, which shape/crc32 and zlib
-protect), and the provenance of the packing. `points` and `pixels` are contiguous, so that an item is read from its
-offset in the file without HDF5, by any number of processes at once.
+Version 3 also holds which points are seen where, see PixelPairs; a file without them has version 2:
+
+    pairs         (S,) uint8        of each shape the arrays point and place, one after the other, deflated by zlib
+    shape/pairs   (M + 1,) int64    those of shape i are pairs[s[i]:s[i + 1]]
+    view/pairs    (V + 1,) int64    view j has r[j + 1] - r[j] pairs
+
+Attributes of the file: format, version, index_crc32 (over all arrays with a / in their name; shape/crc32 and zlib
+protect the others), and the provenance of the packing. `points`, `pixels` and `pairs` are contiguous, so that an item
+is read from its offset in the file without HDF5, by any number of processes at once.
 """
 
 import os
@@ -25,9 +31,12 @@ import h5py
 import numpy as np
 
 from datasets.labelled.hdf5_clouds import open_read_only
+from datasets.pairs.pair_tables import pairs_command
+from datasets.pairs.pixel_pairs import PixelPairs
 
-FORMAT, VERSION = "crosspoint-pairs", 2
+FORMAT, PLAIN, WITH_PAIRS = "crosspoint-pairs", 2, 3  # versions without and with pairs
 INDEX = ("shape/name", "shape/points", "shape/views", "shape/crc32", "view/name", "view/pixels", "view/size")
+PAIR_INDEX = ("shape/pairs", "view/pairs")
 _POINT = np.dtype("<f4").itemsize * 3
 
 
@@ -57,8 +66,9 @@ class PackedFile:
         if arrays is None and not self._is_ours():
             raise self._fault(f"was not written by data.pack, it holds {content}")
         if arrays is None:
-            raise self._fault(f"has version {self.provenance.get('version')}, this code reads {VERSION}")
-        self._index, self._points, self._pixels = arrays
+            found = self.provenance.get("version")
+            raise self._fault(f"has version {found}, this code reads {PLAIN} and {WITH_PAIRS}")
+        self._index, self._points, self._pixels, self._pairs = arrays
         self._signature = _signature(os.stat(self.path))
         if self._signature != signature:
             raise self._replaced()
@@ -78,6 +88,11 @@ class PackedFile:
     def view_sizes(self) -> list[tuple[int, int]]:
         """Every (H, W) that occurs among the views, sorted."""
         return [tuple(size) for size in np.unique(self._index["view/size"][:, :2], axis=0).tolist()]
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the file holds pairs of pixels and points, of all its shapes."""
+        return self._pairs is not None
 
     def name(self, shape: int) -> str:
         """Return the name `<synset>/<id>` of a shape."""
@@ -122,6 +137,33 @@ class PackedFile:
             where = f"view {self.view_name(shape, view)} of {self.name(shape)}"
             raise self._fault(f"is damaged: {where} ({error})") from error
 
+    def read_pairs(self, shape: int) -> PixelPairs:
+        """Read which points of a shape's cloud are seen where in its views.
+
+        Raises:
+            ValueError: the file holds no pairs, or is damaged, or has been replaced since it was opened.
+        """
+        if self._pairs is None:
+            tree = self.provenance.get("root")
+            first = pairs_command(Path(tree)) if tree else "add pairs to its trees"
+            raise self._fault(f"holds no pairs of pixels and points: {first}")
+        start, end = self._range("shape/pairs", shape)
+        raw = self._read(self._pairs.offset + start, end - start)
+        view, last = self._range("shape/views", shape)
+        starts = self._index["view/pairs"][view : last + 1]
+        starts = starts - starts[0]
+        try:
+            stored = bytearray(zlib.decompress(raw))
+            point = np.frombuffer(stored, "<i4", starts[-1])
+            place = np.frombuffer(stored, "<u2", offset=point.nbytes).reshape(-1, 2)
+        except (zlib.error, ValueError) as error:
+            raise self._fault(f"is damaged: the pairs of {self.name(shape)} ({error})") from error
+        pairs = PixelPairs(starts, point, place)
+        fault = pairs.fault(self.num_points(shape), last - view)
+        if fault:
+            raise self._fault(f"is damaged: the pairs of {self.name(shape)}: {fault}")
+        return pairs
+
     def _range(self, name: str, row: int) -> tuple[int, int]:
         start, end = self._index[name][row : row + 2].tolist()
         return start, end
@@ -141,7 +183,7 @@ class PackedFile:
         try:
             with open_read_only(self.path) as file:
                 self.provenance = {key: str(value) for key, value in file.attrs.items()}
-                is_known = self._is_ours() and self.provenance.get("version") == str(VERSION)
+                is_known = self._is_ours() and self.provenance.get("version") in (str(PLAIN), str(WITH_PAIRS))
                 return sorted(file), _read_arrays(file) if is_known else None
         except FileNotFoundError:
             raise FileNotFoundError(f"no file {self.path}; make it: {pack_command(self.path)}") from None
@@ -162,6 +204,8 @@ class PackedFile:
             "shape/views": (num_shapes, num_views),
             "view/pixels": (num_views, self._pixels.length),
         }
+        if self._pairs is not None:
+            ends["shape/pairs"] = (num_shapes, self._pairs.length)
         for name, (rows, end) in ends.items():
             starts = index[name]
             if starts.shape != (rows + 1,) or starts[0] != 0 or starts[-1] != end or (np.diff(starts) <= 0).any():
@@ -169,6 +213,8 @@ class PackedFile:
         size = index["view/size"]
         if size.shape != (num_views, 3) or index["shape/crc32"].shape != (num_shapes,) or not num_shapes:
             raise self._fault("is damaged: its arrays do not fit each other")
+        if self._pairs is not None and index["view/pairs"].shape != (num_views + 1,):
+            raise self._fault("is damaged: view/pairs does not fit the rest")
         if str(index_checksum(index)) != self.provenance.get("index_crc32"):
             raise self._fault("is damaged: its index has another checksum than when packed")
         if (size < 1).any() or not np.isin(size[:, 2], (3, 4)).all():
@@ -200,24 +246,27 @@ def is_packed(path: Path) -> bool:
 
 
 def index_checksum(index: dict[str, np.ndarray]) -> int:
-    """Compute the CRC-32 over all arrays of INDEX."""
+    """Compute the CRC-32 over all arrays of INDEX, and of PAIR_INDEX where there are any."""
     checksum = 0
-    for name in INDEX:
+    for name in (*INDEX, *(name for name in PAIR_INDEX if name in index)):
         checksum = zlib.crc32(index[name].tobytes(), checksum)
     return checksum
 
 
 class _Arrays(NamedTuple):
-    """The index in memory, and the places of the two large arrays."""
+    """The index in memory, and the places of the large arrays."""
 
     index: dict[str, np.ndarray]
     points: _Block
     pixels: _Block
+    pairs: _Block | None
 
 
 def _read_arrays(file: h5py.File) -> _Arrays:
-    index = {name: file[name][:] for name in INDEX}
-    return _Arrays(index, _block(file["points"]), _block(file["pixels"]))
+    has_pairs = str(file.attrs["version"]) == str(WITH_PAIRS)
+    index = {name: file[name][:] for name in (*INDEX, *(PAIR_INDEX if has_pairs else ()))}
+    pairs = _block(file["pairs"]) if has_pairs else None
+    return _Arrays(index, _block(file["points"]), _block(file["pixels"]), pairs)
 
 
 def _block(dataset: h5py.Dataset) -> _Block:

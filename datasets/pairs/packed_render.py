@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from datasets.pairs.packed_file import PackedFile
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.shapes.views import on_background
 
@@ -48,6 +49,9 @@ class PackedRender(RenderPairs):
 
     def read_pixels(self, index: int, view: int) -> Tensor:
         return torch.from_numpy(on_background(self.file.read_view(index, view), self.background))
+
+    def read_pixel_pairs(self, index: int) -> PixelPairs:
+        return self.file.read_pairs(index)
 
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = self.file.view_sizes

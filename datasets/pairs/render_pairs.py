@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.epoch_counter import EpochCounter
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.shapes.views import Colour, background_colour
 from datasets.transforms.image_transforms import draw_image, resize_square, vary_image
 from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset, unit_sphere
@@ -92,6 +93,14 @@ class RenderPairs(EpochCounter, Dataset, ABC):
     @abstractmethod
     def read_pixels(self, index: int, view: int) -> Tensor:
         """Read one view, laid on the background, (3, H, W) uint8."""
+
+    @abstractmethod
+    def read_pixel_pairs(self, index: int) -> PixelPairs:
+        """Read which points of its whole cloud are seen where in its views, all of them and in their order.
+
+        Raises:
+            FileNotFoundError, ValueError: it has no such pairs, or they are damaged; named, with what makes them.
+        """
 
     @abstractmethod
     def find_view_size(self) -> tuple[int, int] | None:

@@ -7,6 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from datasets.layouts import CLOUDS, RENDERS
+from datasets.pairs.pair_tables import PAIRS, pairs_command, read_table
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import FIX, TreeShape, list_shapes
@@ -70,6 +72,15 @@ class ShapeNetRender(RenderPairs):
 
     def read_pixels(self, index: int, view: int) -> Tensor:
         return to_pixels(load_view(Path(self.view_file(index, view)), self.background))
+
+    def read_pixel_pairs(self, index: int) -> PixelPairs:
+        shape = self.shapes[index]
+        return read_table(
+            shape.render_folder(self.root) / PAIRS,
+            num_points=len(self.read_points(index)),
+            num_views=len(shape.views),
+            remedy=pairs_command(self.root),
+        )
 
     def find_view_size(self) -> tuple[int, int]:
         return tuple(self.read_pixels(0, 0).shape[1:])

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.pairs.render_pairs import Item, RenderPairs
 from datasets.shapes.views import on_background
 from datasets.shards.shard_index import ShardIndex
@@ -78,6 +79,12 @@ class ShardPairs(RenderPairs):
     def read_pixels(self, index: int, view: int) -> Tensor:
         pixels = self._samples[index].read_view(most_view_bytes(self.index))
         return torch.from_numpy(on_background(pixels, self.background))
+
+    def read_pixel_pairs(self, index: int) -> PixelPairs:
+        raise ValueError(
+            f"{self.source.location} holds no pairs of pixels and points: shards do not store them; pass their trees "
+            "as --data_root, or a file that data.pack wrote as --packed"
+        )
 
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = {size[:2] for size in self.index.view_sizes}
