@@ -37,7 +37,7 @@ def is_occluded(point, origin, triangles):
 
 def test_pairs_are_the_unoccluded_points_where_the_camera_matrix_puts_them(mesh):
     points, _ = sample_surface(mesh, 307, np.random.default_rng(0))
-    cameras = orbit_cameras(3, 32, np.random.default_rng(1), distance_factor=(0.5, 0.6))  # so near that some are cut off
+    cameras = orbit_cameras(3, 32, np.random.default_rng(1), distance_factor=(0.5, 0.6))  # some are cut off
     pairs = find_pairs(Raycaster(mesh), cameras, points)
     triangles = mesh.vertices[mesh.faces]
     for view, camera in enumerate(cameras):

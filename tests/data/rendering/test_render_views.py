@@ -146,7 +146,8 @@ def test_a_mesh_that_changed_since_gets_no_pairs(tmp_path, capsys):
     _run(folder, "--out", out)
     trimesh.creation.box(extents=(3, 2, 3)).export(folder / "box.off")
     assert _run(folder, "--out", out, "--pairs") == 1
-    assert re.search(r"failed: \S*box\.off: \S*box\.ply: \d+ of 97 points do not lie on the mesh", capsys.readouterr().err)
+    error = capsys.readouterr().err
+    assert re.search(r"failed: \S*box\.off: \S*box\.ply: \d+ of 97 points do not lie on the mesh", error)
     assert [path.parent.name for path in out.rglob("pairs.npz")] == ["ball"]
 
 
