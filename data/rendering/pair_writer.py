@@ -14,7 +14,7 @@ from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape, list_views
 from utils.files import write_npz
 
-MOST_OFF = 0.01  # share of a cloud: rounded to float32, a point at an open edge may lie beside its face
+MOST_OFF = 0.001  # share of a cloud: rounded to float32, a point at an open edge may lie beside its face
 
 
 def find_pairs(caster: Raycaster, cameras: Sequence[Camera], points: np.ndarray) -> PixelPairs:

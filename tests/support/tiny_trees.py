@@ -9,7 +9,11 @@ import trimesh
 from PIL import Image
 
 from data.storage.packed_writer import write_packed
+from datasets.pairs.pair_tables import PAIRS
+from datasets.pairs.pixel_pairs import PixelPairs
+from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import list_shapes
+from utils.files import write_npz
 
 
 def cloud(seed: int, num_points: int = 97) -> np.ndarray:
@@ -50,6 +54,17 @@ def write_shapenet(
         folder.mkdir(parents=True)
         for view in range(num_views):
             Image.fromarray(disc_view(size, seed=100 * number + view)).save(folder / f"{view:02d}.png")
+    return root
+
+
+def write_pairs(root: Path, *, seed: int = 0) -> Path:
+    """Write random pairs of pixels and points, up to 40 a view and none in the first, for all shapes of a tree."""
+    rng = np.random.default_rng(seed)
+    for shape in list_shapes(root):
+        points = read_points(shape.cloud_path(root))
+        counts = [0, *rng.integers(1, 40, len(shape.views) - 1)]
+        views = [(np.sort(rng.choice(len(points), n, replace=False)), rng.random((n, 2))) for n in counts]
+        write_npz(shape.render_folder(root) / PAIRS, **PixelPairs.of_views(views)._asdict())
     return root
 
 

@@ -106,6 +106,19 @@ def test_data_does_not_depend_on_the_number_of_workers(small, tmp_path):
     assert digests(tmp_path / "again") == digests(small)
 
 
+def test_pairs_are_added_to_a_complete_tree_as_they_are_made_with_a_new_one(small, tmp_path, capsys):
+    before = digests(small)
+    make(small, "--pairs")
+    assert f"added the pairs of 2 shapes to {small}" in capsys.readouterr().out
+    make(small, "--pairs")
+    assert "nothing to do" in capsys.readouterr().out
+    make(tmp_path / "new", "--pairs")
+    added = digests(small)
+    assert added == digests(tmp_path / "new")
+    assert {name: added[name] for name in before} == before
+    assert {Path(name).name for name in added.keys() - before.keys()} == {"pairs.npz"}
+
+
 def test_a_larger_set_begins_with_the_smaller_one(small, tmp_path):
     make(tmp_path / "larger", "--test_per_class", "2")
     name = "ScanObjectNN/main_split/test_objectdataset.h5"

@@ -1,6 +1,7 @@
 """data.render_views: the whole program on tiny folders of meshes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,6 +122,33 @@ def test_a_killed_run_goes_on_and_leaves_nothing_partial(tmp_path):
     assert len(list((out / "ShapeNet/meshes").iterdir())) == 6
     assert len(list(out.glob("ShapeNetRendering/meshes/*/rendering/*.png"))) == 12
     assert not (out / ".partial").exists()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_pairs_are_added_to_finished_shapes_and_made_with_new_ones(tmp_path, capsys):
+    folder, out = _meshes(tmp_path / "in"), tmp_path / "out"
+    _run(folder, "--out", out)
+    before = _contents(out)
+    (out / "ShapeNet/round/ball.ply").unlink()
+    capsys.readouterr()
+    assert _run(folder, "--out", out, "--pairs") == 0
+    assert "1 shapes, 2 views" in (printed := capsys.readouterr().out)
+    assert "; pairs added to 1 shapes" in printed
+    pairs = {f"ShapeNetRendering/{shape}/pairs.npz": True for shape in ("meshes/box", "round/ball")}
+    assert _contents(out) == before | pairs
+    assert _run(folder, "--out", out, "--pairs") == 0
+    assert "2 shapes were finished before" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_mesh_that_changed_since_gets_no_pairs(tmp_path, capsys):
+    folder, out = _meshes(tmp_path / "in"), tmp_path / "out"
+    _run(folder, "--out", out)
+    trimesh.creation.box(extents=(3, 2, 3)).export(folder / "box.off")
+    assert _run(folder, "--out", out, "--pairs") == 1
+    error = capsys.readouterr().err
+    assert re.search(r"failed: \S*box\.off: \S*box\.ply: \d+ of 97 points do not lie on the mesh", error)
+    assert [path.parent.name for path in out.rglob("pairs.npz")] == ["ball"]
 
 
 @pytest.mark.usefixtures("in_process")

@@ -1,5 +1,6 @@
 """python -m data.pack: whole or nothing, every fault named."""
 
+import re
 import shutil
 from unittest.mock import Mock
 
@@ -11,8 +12,9 @@ from PIL import Image
 from data import pack
 from data.storage import packed_writer
 from datasets.pairs.packed_file import PackedFile
+from tests.support.damage import cut
 from tests.support.pickled_jobs import PickledPool
-from tests.support.tiny_trees import cloud, write_ply, write_shapenet
+from tests.support.tiny_trees import cloud, write_pairs, write_ply, write_shapenet
 from utils.files import locked
 
 
@@ -45,6 +47,25 @@ def test_the_file_lies_in_the_root_and_says_what_it_holds_and_where_it_comes_fro
     assert path.stat().st_mode & 0o444 == 0o444
     assert file.provenance["root"] == str(root.resolve())
     assert {"format", "version", "command", "commit", "machine", "python", "torch"} <= file.provenance.keys()
+
+
+def test_pairs_are_inside_where_all_shapes_have_them(root, capsys):
+    write_pairs(root)
+    file = packed(root)
+    pairs = sum(len(file.read_pairs(shape).point) for shape in range(3))
+    assert f"with {pairs} pairs of pixels and points" in capsys.readouterr().out
+    (root / "ShapeNetRendering/02/b/pairs.npz").unlink()
+    assert run(root, "--overwrite") == 0
+    assert re.search("without pairs .* not all shapes have; to add them: run the command", capsys.readouterr().out)
+    assert not PackedFile(root / "shapenet_render.h5").has_pairs
+
+
+def test_a_damaged_table_of_pairs_is_a_fault(root, capsys):
+    write_pairs(root)
+    cut(-40)(root / "ShapeNetRendering/02/b/pairs.npz")
+    assert run(root) == 1
+    assert re.search(r"FAULT: \S*02/b/pairs\.npz is no table of pairs", capsys.readouterr().err)
+    assert names_in(root) == {"ShapeNet", "ShapeNetRendering"}
 
 
 def test_several_processes_write_the_same(root, tmp_path, monkeypatch):

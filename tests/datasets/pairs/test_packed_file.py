@@ -3,14 +3,15 @@
 import pickle
 import re
 import shutil
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 
-from datasets.pairs.packed_file import INDEX, PackedFile, index_checksum
+from datasets.pairs.packed_file import INDEX, PAIR_INDEX, PackedFile, index_checksum
 from tests.support.damage import in_h5
-from tests.support.tiny_trees import pack, write_h5, write_shapenet
+from tests.support.tiny_trees import pack, write_h5, write_pairs, write_shapenet
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +21,19 @@ def packed(tmp_path_factory):
     return pack(write_shapenet(folder / "tree", ("02/a", "02/b", "03/c", "03/d"), num_views=5), folder / "all.h5")
 
 
+@pytest.fixture(scope="module")
+def with_pairs(packed, tmp_path_factory):
+    """The same file with pairs of pixels and points."""
+    folder = tmp_path_factory.mktemp("with_pairs")
+    return pack(write_pairs(shutil.copytree(packed.parent / "tree", folder / "tree")), folder / "pairs.h5")
+
+
 def read_all(path):
     file = PackedFile(path)
     for index in range(len(file)):
         file.read_points(index)
+        if file.has_pairs:
+            file.read_pairs(index)
         for view in range(file.num_views(index)):
             file.read_view(index, view)
 
@@ -176,6 +186,50 @@ def recounted(edit):
 )
 def test_damage_is_reported_with_its_place_and_remedy(packed, tmp_path, edit, message):
     path = change(packed, tmp_path / "bad.h5", edit)
+    with pytest.raises(ValueError, match=message) as error:
+        read_all(path)
+    assert_names_file_and_remedy(path, error)
+
+
+def test_both_versions_are_told_apart(packed, with_pairs):
+    assert [PackedFile(path).has_pairs for path in (packed, with_pairs)] == [False, True]
+    assert [PackedFile(path).provenance["version"] for path in (packed, with_pairs)] == ["2", "3"]
+    read_all(with_pairs)
+
+
+def inflated(edit):
+    """Change the pairs of the first shape after unpacking; their length stays, so that all offsets still fit."""
+
+    def apply(file):
+        end = file["shape/pairs"][1]
+        table = np.frombuffer(bytearray(zlib.decompress(file["pairs"][:end].tobytes())), "<i4")
+        edit(table)
+        deflated = np.frombuffer(zlib.compress(table.tobytes(), 1), np.uint8)
+        others = file["pairs"][end:]
+        starts = file["shape/pairs"][:] + (len(deflated) - end)
+        starts[0] = 0
+        for name, values in (("pairs", np.concatenate([deflated, others])), ("shape/pairs", starts)):
+            replace(name, lambda _, values=values: values)(file)
+        index = {name: file[name][:] for name in (*INDEX, *PAIR_INDEX)}
+        file.attrs["index_crc32"] = index_checksum(index)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (replace("pairs", flip_byte), "is damaged: the pairs of 03/d"),
+        (replace("shape/pairs", lambda v: v[:-1]), "shape/pairs does not fit"),
+        (replace("view/pairs", lambda v: v[:-1]), "view/pairs does not fit"),
+        (replace("view/pairs", bump), "index has another checksum"),
+        (replace("shape/pairs", bump), "index has another checksum"),
+        (inflated(lambda table: table.__setitem__(0, 97)), "pairs of 02/a: it names point 97, the cloud has 97"),
+        (lambda file: file.pop("pairs"), "pairs"),
+    ],
+)
+def test_damage_to_pairs_is_reported_with_its_place_and_remedy(with_pairs, tmp_path, edit, message):
+    path = change(with_pairs, tmp_path / "bad.h5", edit)
     with pytest.raises(ValueError, match=message) as error:
         read_all(path)
     assert_names_file_and_remedy(path, error)

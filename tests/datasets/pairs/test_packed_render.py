@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
-from tests.support.tiny_trees import cloud, disc_view, pack, write_ply, write_shapenet
+from tests.support.tiny_trees import cloud, disc_view, pack, write_pairs, write_ply, write_shapenet
 
 SHAPES = ("02/a", "02/b", "03/c", "03/d")
 FORKING = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -70,6 +70,22 @@ def test_every_view_is_stored_as_it_decodes(root, packed):
         assert file.num_views(index) == 5
         for view in range(5):
             assert torch.equal(trees.read_pixels(index, view), file.read_pixels(index, view))
+
+
+def test_pairs_equal_those_of_the_trees(root, tmp_path):
+    copy = write_pairs(shutil.copytree(root, tmp_path / "tree"))
+    trees, file = ShapeNetRender(copy), PackedRender(pack(copy, tmp_path / "a.h5"))
+    assert_equal_items(file, trees)
+    for index in range(4):
+        stored, again = trees.read_pixel_pairs(index), file.read_pixel_pairs(index)
+        assert (stored.num_views, stored.per_view[0], len(stored.point) > 0) == (5, 0, True)
+        assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(stored, again, strict=True))
+
+
+def test_a_file_without_pairs_says_what_to_run(root, packed):
+    with pytest.raises(ValueError, match=rf"all\.h5 holds no pairs .* MESH_DIR --out {root} --pairs") as error:
+        PackedRender(packed).read_pixel_pairs(0)
+    assert str(error.value).endswith(f"; pack the data again: python -m data.pack {root} --out {packed} --overwrite")
 
 
 def test_what_happens_to_the_trees_later_does_not_matter(root, tmp_path):
