@@ -1,0 +1,25 @@
+"""Farthest-point order."""
+
+import pytest
+import torch
+
+from models.layers.farthest_points import farthest_order
+
+
+def test_each_point_is_the_farthest_from_those_before():
+    points = torch.randn(4, 60, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    points[1, 30:] = points[1, :30]  # copies come last
+    order = farthest_order(points)
+    for cloud, found in zip(points, order):
+        assert found[0] == 0
+        assert sorted(found.tolist()) == list(range(60))
+        for step in range(1, 60):
+            distance = torch.cdist(cloud, cloud[found[:step]]).min(dim=1).values
+            rest = [point for point in range(60) if point not in found[:step].tolist()]
+            assert distance[found[step]] >= distance[rest].max() - 1e-9
+    assert torch.equal(farthest_order(points, 7), order[:, :7])
+
+
+def test_refuses_more_points_than_there_are():
+    with pytest.raises(ValueError, match="expected 1 to 5"):
+        farthest_order(torch.zeros(1, 5, 3), 6)
