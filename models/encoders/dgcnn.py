@@ -54,6 +54,12 @@ class DGCNN(nn.Module):
         levels = self._levels(x, clouds)
         return levels, self._pool(levels, clouds)
 
+    def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
+        x, clouds = dense_rows(points)
+        rows, largest = self.conv5.rows_and_maxima(torch.cat(self._levels(x, clouds), dim=-1), clouds)
+        return rows.unflatten(0, points.shape[:2]), largest
+
     def _levels(self, x: Tensor, clouds: CloudRows) -> list[Tensor]:
         levels = []
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):

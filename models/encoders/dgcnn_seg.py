@@ -75,6 +75,12 @@ class DGCNNSegEncoder(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         return self._pool(self._levels(points), len(points))
 
+    def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
+        rows = torch.cat(self._levels(points), dim=-1)
+        rows, largest = self.conv6.rows_and_maxima(rows, CloudRows([points.shape[1]] * len(points)))
+        return rows.unflatten(0, points.shape[:2]), largest
+
     def _levels(self, points: Tensor) -> list[Tensor]:
         """Return the per-point features after each block: three tensors (B * N, 64)."""
         rows, clouds = dense_rows(points)

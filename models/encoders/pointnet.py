@@ -36,3 +36,8 @@ class PointNet(nn.Module):
             x = F.relu(norm(F.linear(x, conv.weight.flatten(1))), inplace=True)
             levels.append(x)
         return levels, x.unflatten(0, points.shape[:2]).amax(dim=1)
+
+    def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
+        levels, feature = self.per_point(points)
+        return levels[-1].unflatten(0, points.shape[:2]), feature

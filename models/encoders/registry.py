@@ -1,12 +1,15 @@
 """Point encoders by the name that `--model` takes."""
 
+from inspect import signature
+
 from torch import nn
 
 from models.encoders.dgcnn import DGCNN
 from models.encoders.dgcnn_seg import DGCNNSegEncoder
 from models.encoders.pointnet import PointNet
+from models.encoders.pointnet_tnet import PointNetTNet
 
-ENCODERS = {"dgcnn": DGCNN, "dgcnn_seg": DGCNNSegEncoder, "pointnet": PointNet}
+ENCODERS = {"dgcnn": DGCNN, "dgcnn_seg": DGCNNSegEncoder, "pointnet": PointNet, "pointnet_tnet": PointNetTNet}
 EMB_DIMS, MAX_EMB_DIMS = 1024, 16384  # the published width, and the largest
 
 
@@ -15,15 +18,20 @@ def build_encoder(name: str, k: int = 15, emb_dims: int = EMB_DIMS) -> nn.Module
 
     Args:
         name: a key of `ENCODERS`.
-        k: neighbours per point; PointNet has no graph and takes none.
+        k: neighbours per point; an encoder without a graph takes none.
         emb_dims: width of the embedding; the feature of dgcnn is twice as wide, that of the others as wide.
     Raises:
         ValueError: unknown name.
     """
     if name not in ENCODERS:
         raise ValueError(f"unknown point encoder {name!r}; choose one of {', '.join(ENCODERS)}")
-    graph = {} if name == "pointnet" else {"k": k}
+    graph = {"k": k} if has_graph(name) else {}
     return ENCODERS[name](**graph, emb_dims=emb_dims)
+
+
+def has_graph(name: str) -> bool:
+    """Return whether the encoder of that name searches neighbours, so that `k` matters to it."""
+    return "k" in signature(ENCODERS[name]).parameters
 
 
 def encoder_name(encoder: nn.Module) -> str:

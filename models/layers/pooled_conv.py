@@ -11,10 +11,8 @@ from torch.autograd.function import once_differentiable
 from models.affine import SLOPE, Affine
 from models.distributed import is_synchronised
 from models.kernels import can_run
-from models.layers.row_norm import PointwiseConv, blocks, linear
+from models.layers.row_norm import PointwiseConv, blocks, cloud_maxima, linear
 from models.rows import CloudRows
-
-GROUP = 16  # rows of a group, whose maximum is taken first
 
 
 class _NormActPool(torch.autograd.Function):
@@ -32,7 +30,7 @@ class _NormActPool(torch.autograd.Function):
         where_flat = torch.where(shift > 0, -torch.inf, torch.inf).to(norm.gain.dtype)
         threshold = torch.where(norm.gain > 0, -norm.offset / norm.gain, where_flat)
         sums = torch.stack([_cloud_sums(rows, threshold.to(x.dtype)) for rows in x.split(clouds.lengths)], dim=1)
-        largest, argmax = _cloud_maxima(x, clouds)
+        largest, argmax = cloud_maxima(x, clouds)
         points = torch.tensor(clouds.lengths, dtype=torch.float64, device=x.device)[:, None]  # (B, 1)
         if clouds.weight is not None:
             first, copies = clouds.merged_rows()
@@ -87,24 +85,6 @@ def _cloud_sums(rows: Tensor, threshold: Tensor) -> Tensor:
         sums[2] += is_above.sum(dim=0)
         sums[1] += is_above.mul_(block).sum(dim=0)
     return sums
-
-
-def _cloud_maxima(x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
-    """Return each cloud's maximum and the row of x that holds it, the first on a tie. Shape: (M, D) -> two (B, D).
-
-    Works on groups of rows, because a maximum with its position takes several times as long as one without.
-    """
-    maxima, positions, start = [], [], 0
-    for rows in x.split(clouds.lengths):
-        padding = -len(rows) % GROUP
-        groups = F.pad(rows, (0, 0, 0, padding), value=-torch.inf).unflatten(0, (-1, GROUP)).amax(dim=1)  # (N/16, D)
-        largest, group = groups.max(dim=0)
-        members = (group * GROUP + torch.arange(GROUP, device=x.device)[:, None]).clamp_max(len(rows) - 1)
-        position = group * GROUP + rows.gather(0, members).argmax(dim=0)
-        maxima.append(largest)
-        positions.append(position + start)
-        start += len(rows)
-    return torch.stack(maxima), torch.stack(positions)
 
 
 class PooledConv(PointwiseConv):

@@ -18,6 +18,7 @@ from models.kernels import can_run
 from models.rows import CloudRows
 
 BLOCK = 2**19  # elements in a block of rows: 2 MiB of float32
+GROUP = 16  # rows of a group, whose maximum is taken first
 
 
 def blocks(x: Tensor) -> Iterator[Tensor]:
@@ -63,23 +64,27 @@ def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
 
 
 class _NormAct(torch.autograd.Function):
-    """act(batch_norm(x)) of rows; saves only x for the backward pass. A `count` of 0 means fixed statistics."""
+    """act(batch_norm(x)) of rows and its maximum over each cloud, None without `clouds`.
+
+    Saves only x, and where the maxima are, for the backward pass. A `count` of 0 means fixed statistics.
+    """
 
     @staticmethod
-    def forward(ctx, x, scale, shift, mean, var, count, eps, sync):
+    def forward(ctx, x, scale, shift, mean, var, count, clouds, eps, sync):
         norm = Affine(scale, shift, mean, var, eps)
-        ctx.save_for_backward(x)
         ctx.norm, ctx.count, ctx.sync = norm, count, sync
         gain, offset = norm.gain.to(x.dtype), norm.offset.to(x.dtype)
         out = torch.empty_like(x)
         for block, target in zip(blocks(x), blocks(out)):
             F.leaky_relu_(torch.addcmul(offset, block, gain, out=target), SLOPE)
-        return out
+        largest, argmax = (None, None) if clouds is None else cloud_maxima(out, clouds)
+        ctx.save_for_backward(x, argmax)
+        return out, largest
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_out):
-        (x,) = ctx.saved_tensors
+    def backward(ctx, grad_out, grad_largest):
+        x, argmax = ctx.saved_tensors
         norm = ctx.norm
         gain, offset = norm.gain.to(x.dtype), norm.offset.to(x.dtype)
         grad = torch.empty_like(x)
@@ -89,13 +94,38 @@ class _NormAct(torch.autograd.Function):
             torch.ops.aten.leaky_relu_backward(given, before_act, SLOPE, False, grad_input=target)
             sums[0] += target.sum(dim=0)
             sums[1] += torch.mul(target, block, out=before_act).sum(dim=0)
+        if argmax is not None:
+            row = x.gather(0, argmax)  # (B, D)
+            at_maximum = torch.ops.aten.leaky_relu_backward(
+                grad_largest, torch.addcmul(offset, row, gain), SLOPE, False
+            )
+            sums += torch.stack([at_maximum.sum(dim=0), (at_maximum * row).sum(dim=0)])
+            grad.scatter_add_(0, argmax, at_maximum)
         grad_shift, grad_scale = sums[0], (sums[1] - norm.mean * sums[0]) * norm.rstd
         a, b = norm.through_statistics(grad_shift, grad_scale, ctx.count, ctx.sync) if ctx.count else (None, None)
         for block, target in zip(blocks(x), blocks(grad)):
             target.mul_(gain)
             if ctx.count:
                 target.sub_(a.to(x.dtype)).addcmul_(block, b.to(x.dtype), value=-1)
-        return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), None, None, None, None, None
+        return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), None, None, None, None, None, None
+
+
+def cloud_maxima(x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
+    """Return each cloud's maximum and the row of x that holds it, the first on a tie. Shape: (M, D) -> two (B, D).
+
+    Works on groups of rows, because a maximum with its position takes several times as long as one without.
+    """
+    maxima, positions, start = [], [], 0
+    for rows in x.split(clouds.lengths):
+        padding = -len(rows) % GROUP
+        groups = F.pad(rows, (0, 0, 0, padding), value=-torch.inf).unflatten(0, (-1, GROUP)).amax(dim=1)  # (N/16, D)
+        largest, group = groups.max(dim=0)
+        members = (group * GROUP + torch.arange(GROUP, device=x.device)[:, None]).clamp_max(len(rows) - 1)
+        position = group * GROUP + rows.gather(0, members).argmax(dim=0)
+        maxima.append(largest)
+        positions.append(position + start)
+        start += len(rows)
+    return torch.stack(maxima), torch.stack(positions)
 
 
 class PointwiseConv(nn.Sequential):
@@ -112,11 +142,21 @@ class PointwiseConv(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         return self.normalise(linear(x, self[0].weight.flatten(1)))
 
+    def rows_and_maxima(self, x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
+        """Return what the layer gives for every row, and its maximum over each cloud. Shape: (M, C) -> (M, D), (B, D).
+
+        The gradient of a maximum goes to the first row that attains it. `clouds` have a row for every point.
+        """
+        return self._normalise(linear(x, self[0].weight.flatten(1)), clouds)
+
     def normalise(self, x: Tensor) -> Tensor:
         """Apply BatchNorm and LeakyReLU to what was already convolved. Shape: (M, D) -> (M, D)."""
+        return self._normalise(x, None)[0]
+
+    def _normalise(self, x: Tensor, clouds: CloudRows | None) -> tuple[Tensor, Tensor | None]:
         norm = self[1]
         mean, var, count = self.statistics(x)
-        return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, norm.eps, is_synchronised(norm))
+        return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, clouds, norm.eps, is_synchronised(norm))
 
     def statistics(self, x: Tensor, clouds: CloudRows | None = None, sign: Tensor | None = None):
         """Return mean, variance and count of the batch and update the running ones; in eval mode return those, and 0.

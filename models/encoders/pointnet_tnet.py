@@ -1,0 +1,49 @@
+"""PointNet with both alignment networks.
+
+Source: Qi et al. 2017, arXiv:1612.00593, as in the code of selfsup_pcd (Tran et al. 2022, arXiv:2210.15904), whose
+names of layers are kept.
+"""
+
+from torch import Tensor, nn
+
+from models.encoders.tnet import TNet, apply_shared, shared_layers
+
+
+class PointNetTNet(nn.Module):
+    """Align points, two shared layers, align their features, three shared layers, then a global maximum.
+
+    Shape: points (B, N, 3) -> feature (B, emb_dims). In train mode `transform_penalty` tells how far the alignments are
+    from rotations.
+
+    Args:
+        emb_dims: width of the last layer and of the feature.
+    """
+
+    def __init__(self, emb_dims: int = 1024):
+        super().__init__()
+        self.emb_dims = self.feature_dim = emb_dims
+        self.point_dim = 3 + 64 + 64 + 64 + 64 + 128 + emb_dims
+        self.stn1 = TNet(3)
+        self.mlp1 = shared_layers(3, 64, 64)
+        self.stn2 = TNet(64)
+        self.mlp2 = shared_layers(64, 64, 128, emb_dims)
+
+    def forward(self, points: Tensor) -> Tensor:
+        return self.per_point(points)[1]
+
+    def per_point(self, points: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return every point's features after each stage, seven (B * N, C), and each cloud's feature.
+
+        The stages are the aligned points, two layers, the aligned features, and three layers.
+        """
+        aligned = self.stn1(points.flatten(0, 1), len(points))
+        low = apply_shared(self.mlp1, aligned)
+        aligned_features = self.stn2(low[-1], len(points))
+        high = apply_shared(self.mlp2, aligned_features)
+        feature = high[-1].unflatten(0, points.shape[:2]).amax(dim=1)
+        return [aligned, *low, aligned_features, *high], feature
+
+    def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
+        levels, feature = self.per_point(points)
+        return levels[-1].unflatten(0, points.shape[:2]), feature
