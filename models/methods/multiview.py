@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from models.distributed import get_world_size
 from models.encoders.registry import encoder_name
+from models.encoders.tnet import transform_penalty
 from models.layers.heads import dense_head, object_head
-from models.layers.transform_penalty import transform_penalty
 from models.losses.pixel_point import pixel_point_losses
 from models.methods.method import Batch, Method, Terms
 from models.weights.published import export_state
