@@ -15,7 +15,7 @@ from models.distributed import get_world_size
 from models.encoders.registry import encoder_name
 from models.encoders.tnet import transform_penalty
 from models.layers.heads import dense_head, object_head
-from models.losses.pixel_point import pixel_point_losses
+from models.losses.pixel_point import MIN_TEMPERATURE, pixel_point_losses
 from models.methods.method import Batch, Method, Terms
 from models.weights.published import export_state
 
@@ -38,7 +38,7 @@ class MultiView(Method):
         masks_same_point: whether rows of one point are left out of each other's negatives; published: not.
         k: recorded with the weights as neighbours per point; None takes the encoder's, if it has a graph.
     Raises:
-        ValueError: a weight that is negative or no number, both weights 0, or a temperature that is not positive.
+        ValueError: a weight that is negative or no number, both weights 0, or a temperature that is too low.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class MultiView(Method):
             raise ValueError(
                 f"--global_weight {global_weight} --local_weight {local_weight}: both must be >= 0 and one of them > 0"
             )
-        if not 0 < temperature < math.inf:
-            raise ValueError(f"--temperature must be > 0, got {temperature}")
+        if not MIN_TEMPERATURE <= temperature < math.inf:
+            raise ValueError(f"--temperature must be at least {MIN_TEMPERATURE}, got {temperature}")
         self.point_encoder = point_encoder
         self.object_head = object_head(point_encoder.emb_dims, target_dim)
         self.point_head = dense_head(point_encoder.emb_dims, target_dim)
@@ -104,9 +104,13 @@ class MultiView(Method):
         return found
 
     def embed_points(self, rows: Tensor, pairs: Tensor) -> Tensor:
-        """Map the points of pairs to the space that pixels share. Shape: (B, N, E), (B, P, 4) -> (B, P, D)."""
-        features = self.point_head(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])  # (B, N, D)
-        return features.take_along_dim(pairs[..., 3:], dim=1)
+        """Map the points of pairs to the space that pixels share. Shape: (B, N, E), (B, P, 4) -> (B, P, D).
+
+        Only they pass through the head, each once, and its BatchNorm sees them; in the published code it sees all.
+        """
+        number = pairs[..., 3] + torch.arange(len(rows), device=rows.device)[:, None] * rows.shape[1]
+        drawn, place = number.unique(return_inverse=True)
+        return self.point_head(rows.flatten(0, 1)[drawn])[place]
 
     def embed_pixels(self, maps: Tensor, pairs: Tensor) -> Tensor:
         """Map the pixels of pairs to the space that points share.

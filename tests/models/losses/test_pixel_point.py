@@ -40,7 +40,7 @@ def features():
 def test_equals_a_loop_over_all_rows(features, same_point, chunk, monkeypatch):
     monkeypatch.setattr(pixel_point, "CHUNK", chunk)
     found, expected = pixel_point_losses(*features, 0.3, same_point), brute_force(*features, 0.3, same_point)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
     weights = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     gradients = [torch.autograd.grad((losses * weights).sum(), features) for losses in (found, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-13)
@@ -56,6 +56,12 @@ def test_is_computed_in_float32_under_autocast(features):
     with torch.autocast("cpu", torch.bfloat16):
         found = pixel_point_losses(points, pixels)
     torch.testing.assert_close(found, pixel_point_losses(points, pixels), rtol=0, atol=0)
+
+
+def test_low_temperatures_do_not_underflow(features):
+    rows = [rows.detach().float() for rows in features]
+    found = pixel_point_losses(*rows, 0.004)
+    torch.testing.assert_close(found, brute_force(*(r.double() for r in rows), 0.004), rtol=1e-6, atol=0)
 
 
 def test_refuses_what_cannot_be_contrasted(features):

@@ -71,8 +71,9 @@ def test_terms_follow_their_definitions(batch):
             nn.init.normal_(net.mlp2[-1].weight, std=0.1)
     terms = method(batch)
     rows, largest = method.point_encoder.dense(batch["points"])
-    features = method.point_head(rows.flatten(0, 1)).unflatten(0, (B, N))
-    points = torch.stack([features[i, batch["pairs"][i, :, 3]] for i in range(B)])
+    drawn = sorted({(i, point) for i in range(B) for point in batch["pairs"][i, :, 3].tolist()})
+    features = dict(zip(drawn, method.point_head(torch.stack([rows[place] for place in drawn]))))
+    points = torch.stack([torch.stack([features[i, p] for p in batch["pairs"][i, :, 3].tolist()]) for i in range(B)])
     pixels = method.embed_pixels(batch["maps"], batch["pairs"])
     torch.testing.assert_close(terms["loss/local"], brute_force(points, pixels, 0.5).mean())
     difference = method.object_head(largest) - batch["target"]
