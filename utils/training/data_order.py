@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.labelled.training_clouds import TrainingClouds
+from datasets.pairs.modelnet_views import ModelNetViews
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.pairs.tolerant_pairs import TolerantPairs
@@ -38,8 +39,9 @@ def _(dataset: TolerantPairs) -> Iterable[bytes]:
     return order_parts(dataset.dataset)
 
 
-@order_parts.register
-def _(dataset: ShapeNetRender) -> Iterator[bytes]:
+@order_parts.register(ShapeNetRender)
+@order_parts.register(ModelNetViews)
+def _(dataset: ShapeNetRender | ModelNetViews) -> Iterator[bytes]:
     for shape in dataset.shapes:
         yield _line(str(shape), len(shape.views) if dataset.with_images else 0)
 
