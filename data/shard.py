@@ -103,6 +103,7 @@ def _report(args: argparse.Namespace, index: ShardIndex) -> None:
         f"wrote {args.out}: {index.shapes} shapes, {len(index.passes)} passes with a view of each, "
         f"{len(index.shards)} shards, {size:.1f} MiB"
     )
+    print(f"{'with' if index.has_pairs else 'without'} pairs of pixels and points")
     root = args.root.parent if args.root.is_file() else args.root
     data = f"--data_root {shlex.quote(str(root))} --shards {shlex.quote(str(args.out))}"
     print(f"next: {training_command(data, index.shapes, index.fewest_points)}")

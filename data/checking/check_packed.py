@@ -4,6 +4,7 @@ import shlex
 from functools import cache, partial
 from pathlib import Path
 
+from data.checking.check_pairs import describe_pairs
 from data.checking.check_report import Report
 from data.checking.check_shapenet import training_command
 from data.parallel import Map
@@ -11,7 +12,7 @@ from datasets.pairs.packed_file import PackedFile, is_packed, pack_command
 
 
 def check_packed(path: Path, run: Map) -> Report:
-    """Read every cloud and every view of the file and report on them."""
+    """Read every cloud, every view and all pairs of the file and report on them."""
     name = shlex.quote(str(path))
     report = Report("packed pairs", path, remedy="", use="")
     report.remedy = f"{pack_command(path)} --overwrite" if is_packed(path) else pack_command("NEW.h5")
@@ -34,18 +35,28 @@ def check_packed(path: Path, run: Map) -> Report:
         + ", ".join(f"{width}x{height}" for height, width in file.view_sizes[:10]),
         f"packed from {file.provenance.get('root')} by commit {file.provenance.get('commit')}",
     ]
-    report.faults += [fault for faults in run(partial(_check_shape, path), shapes, report.title) for fault in faults]
+    results = list(run(partial(_check_shape, path), shapes, report.title))
+    report.faults += [fault for faults, _ in results for fault in faults]
+    facts, notes = describe_pairs([file.name(shape) for shape in shapes], [pairs for _, pairs in results])
+    report.facts += facts or ([] if file.has_pairs else ["no pairs of pixels and points"])
+    report.notes += notes
     return report
 
 
 _open = cache(PackedFile)  # opened once per process
 
 
-def _check_shape(path: Path, shape: int) -> list[str]:
-    file, faults = _open(path), []
+def _check_shape(path: Path, shape: int) -> tuple[list[str], tuple[int, ...] | None]:
+    """Return the faults of a shape and, if it has sound pairs, their number in each view."""
+    file, faults, pairs = _open(path), [], None
     for read in [file.read_points, *(partial(file.read_view, view=v) for v in range(file.num_views(shape)))]:
         try:
             read(shape)
         except (ValueError, OSError) as error:
             faults.append(str(error))
-    return faults
+    if file.has_pairs:
+        try:
+            pairs = tuple(file.read_pairs(shape).per_view.tolist())
+        except (ValueError, OSError) as error:
+            faults.append(str(error))
+    return faults, pairs

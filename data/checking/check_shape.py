@@ -1,11 +1,14 @@
-"""Validation of one shape: its cloud, pictures, cameras and depth."""
+"""Validation of one shape: its cloud, pictures, cameras, depth and pairs."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from data.checking.check_pairs import check_table
 from data.checking.cloud_stats import CloudStats, measure
+from datasets.pairs.pair_tables import PAIRS
+from datasets.shapes.cameras import read_cameras
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import TreeShape
 from datasets.shapes.views import open_view, plain_colours
@@ -18,7 +21,8 @@ class ShapeResult(NamedTuple):
     """Findings on one shape.
 
     `stats` has one row, or is None for a faulty cloud; `sizes` are the (width, height) of its pictures; `opaque` counts
-    pictures without alpha; `blank` names pictures without any visible pixel; `extras` are the npz files present.
+    pictures without alpha; `blank` names pictures without any visible pixel; `extras` are the npz files present;
+    `pairs` are the numbers of pairs of its views, None without a sound table.
     """
 
     num_points: int
@@ -27,6 +31,7 @@ class ShapeResult(NamedTuple):
     opaque: int
     blank: tuple[str, ...]
     extras: frozenset[str]
+    pairs: tuple[int, ...] | None
     faults: tuple[str, ...]
 
 
@@ -37,12 +42,15 @@ def check_shape(root: Path, shape: TreeShape) -> ShapeResult:
     if not shape.views:
         faults.append(f"{shape.cloud_path(root)}: no picture in {shape.view_folder(root)}")
     sizes, opaque, blank = _check_views([shape.view_folder(root) / name for name in shape.views], faults)
-    extras = frozenset(name for name in EXTRAS if (shape.render_folder(root) / name).is_file())
-    for name in sorted(extras):
-        fault = _check_extra(shape.render_folder(root) / name, len(shape.views), sizes)
-        if fault:
-            faults.append(fault)
-    return ShapeResult(num_points, stats, sizes, opaque, blank, extras, tuple(faults))
+    folder = shape.render_folder(root)
+    extras = frozenset(name for name in (*EXTRAS, PAIRS) if (folder / name).is_file())
+    bad = {name: _check_extra(folder / name, len(shape.views), sizes) for name in EXTRAS if name in extras}
+    faults += [fault for fault in bad.values() if fault]
+    pairs = None
+    if PAIRS in extras and num_points and shape.views:
+        cameras = read_cameras(folder / "cameras.npz") if "cameras.npz" in bad and not bad["cameras.npz"] else None
+        pairs = check_table(root, shape, cameras, faults)
+    return ShapeResult(num_points, stats, sizes, opaque, blank, extras, pairs, tuple(faults))
 
 
 def _check_cloud(path: Path, faults: list[str]) -> tuple[int, CloudStats | None]:

@@ -1,16 +1,18 @@
-"""Validation of ShapeNet clouds and their ShapeNetRendering pictures, cameras and depth."""
+"""Validation of ShapeNet clouds and their ShapeNetRendering pictures, cameras, depth and pairs."""
 
 import shlex
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from data.checking.check_pairs import describe_pairs
 from data.checking.check_report import GLUE, Report
 from data.checking.check_shape import EXTRAS, ShapeResult, check_shape
 from data.checking.cloud_stats import describe, duplicates, join, likely_up_axis
 from data.parallel import Map
 from datasets.labels import SHAPENET_PART
 from datasets.layouts import CLOUDS, RENDERS
+from datasets.pairs.pair_tables import PAIRS
 from datasets.shapes.shape_tree import TreeShape, list_renders, list_shapes
 
 PUBLISHED_BATCH = 20
@@ -31,6 +33,9 @@ def check_shapenet(root: Path, run: Map) -> Report:
     report.use = _next_command(root, shapes, results)
     report.facts += _facts(shapes, results)
     report.notes += _notes(root, shapes, results)
+    facts, notes = describe_pairs([str(shape) for shape in shapes], [result.pairs for result in results])
+    report.facts += facts
+    report.notes += notes
     report.faults += [fault for result in results for fault in result.faults]
     _add_statistics(report, root, shapes, results)
     return report
@@ -82,7 +87,7 @@ def _notes(root: Path, shapes: list[TreeShape], results: list[ShapeResult]) -> l
     if opaque:
         notes.append(f"{opaque} pictures have no alpha: the chosen background does not show in them")
     notes += [f"{path}: nothing to see, every pixel is transparent" for result in results for path in result.blank]
-    for name in EXTRAS:
+    for name in (*EXTRAS, PAIRS):
         without = [str(shape) for shape, result in zip(shapes, results) if name not in result.extras]
         if 0 < len(without) < len(shapes):
             first = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")

@@ -12,18 +12,29 @@ import numpy as np
 
 from data.storage.packed_writer import ZLIB_LEVEL, read_sound_points
 from datasets.pairs.packed_file import PackedFile
-from datasets.shapes.shape_tree import list_shapes
+from datasets.pairs.pair_tables import PAIRS, pairs_command, read_table
+from datasets.pairs.pixel_pairs import PixelPairs
+from datasets.shapes.shape_tree import TreeShape, list_shapes
 from datasets.shapes.views import open_view, plain_colours
-from datasets.shards.shard_samples import NAME, POINTS, VIEW
+from datasets.shards.shard_samples import NAME, POINTS, TABLE, VIEW, pack_pairs
 
 _VIEWS = 0x5649  # keeps this random stream apart from that of the order of shapes
+
+
+class Sample(NamedTuple):
+    """Cloud (N, 3) float32, view (H, W, C) uint8, name "<synset>/<id> <view file>", and pairs of all views or None."""
+
+    points: np.ndarray
+    pixels: np.ndarray
+    name: str
+    pairs: PixelPairs | None
 
 
 class Task(Protocol):
     """The reading of one sample in a worker process; it is pickled alone, so it must be small."""
 
-    def read(self) -> tuple[np.ndarray, np.ndarray, str]:
-        """Read cloud (N, 3) float32, view (H, W, C) uint8 and name "<synset>/<id> <view file>".
+    def read(self) -> Sample:
+        """Read a sample.
 
         Raises:
             ValueError, OSError: unreadable; the message names the file.
@@ -38,7 +49,9 @@ class Task(Protocol):
 
 
 class SampleSource(ABC):
-    """Shapes by number, each with a cloud and views."""
+    """Shapes by number, each with a cloud and views; `has_pairs` tells whether all have pairs of pixels and points."""
+
+    has_pairs: bool
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -63,17 +76,35 @@ class SampleSource(ABC):
 
 
 class TreeTask(NamedTuple):
-    """Reads two files of the trees."""
+    """Reads the files of a shape and one of its views in the trees."""
 
-    cloud: Path
-    view: Path
-    name: str
+    root: Path
+    shape: TreeShape
+    view: int
+    has_pairs: bool
 
-    def read(self) -> tuple[np.ndarray, np.ndarray, str]:
-        return read_sound_points(self.cloud), np.asarray(plain_colours(open_view(self.view))), self.name
+    @property
+    def files(self) -> list[Path]:
+        """Its cloud, its view and, where they are read, its pairs."""
+        folder = self.shape.view_folder(self.root)
+        files = [self.shape.cloud_path(self.root), folder / self.shape.views[self.view]]
+        return [*files, self.shape.render_folder(self.root) / PAIRS] if self.has_pairs else files
+
+    @property
+    def name(self) -> str:
+        """Name of the sample."""
+        return f"{self.shape} {self.shape.views[self.view]}"
+
+    def read(self) -> Sample:
+        cloud, view, *tables = self.files
+        points, pixels, pairs = read_sound_points(cloud), np.asarray(plain_colours(open_view(view))), None
+        for path in tables:
+            num_views, remedy = len(self.shape.views), pairs_command(self.root)
+            pairs = read_table(path, num_points=len(points), num_views=num_views, remedy=remedy)
+        return Sample(points, pixels, self.name, pairs)
 
     def stamp(self) -> str:
-        return f"{self.name} {_state_of(self.cloud)} {_state_of(self.view)}"
+        return " ".join([self.name, *map(_state_of, self.files)])
 
 
 class TreeSource(SampleSource):
@@ -81,6 +112,7 @@ class TreeSource(SampleSource):
 
     def __init__(self, root: Path):
         self.root, self.shapes = root, list_shapes(root)
+        self.has_pairs = all((shape.render_folder(root) / PAIRS).is_file() for shape in self.shapes)
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -89,9 +121,7 @@ class TreeSource(SampleSource):
         return len(self.shapes[shape].views)
 
     def task(self, shape: int, view: int) -> TreeTask:
-        entry = self.shapes[shape]
-        file = entry.views[view]
-        return TreeTask(entry.cloud_path(self.root), entry.view_folder(self.root) / file, f"{entry} {file}")
+        return TreeTask(self.root, self.shapes[shape], view, self.has_pairs)
 
     def describe(self, shape: int) -> str:
         return str(self.shapes[shape].cloud_path(self.root))
@@ -104,10 +134,11 @@ class PackedTask(NamedTuple):
     shape: int
     view: int
 
-    def read(self) -> tuple[np.ndarray, np.ndarray, str]:
+    def read(self) -> Sample:
         file = _open_packed(self.path)
         name = f"{file.name(self.shape)} {file.view_name(self.shape, self.view)}"
-        return file.read_points(self.shape), file.read_view(self.shape, self.view), name
+        pairs = file.read_pairs(self.shape) if file.has_pairs else None
+        return Sample(file.read_points(self.shape), file.read_view(self.shape, self.view), name, pairs)
 
     def stamp(self) -> str:
         return f"{self.view} {_state_of(self.path)}"
@@ -119,6 +150,7 @@ class PackedSource(SampleSource):
     def __init__(self, path: Path):
         _open_packed.cache_clear()  # the file may have been replaced
         self.path, self.file = path, _open_packed(path)
+        self.has_pairs = self.file.has_pairs
 
     def __len__(self) -> int:
         return len(self.file)
@@ -149,32 +181,41 @@ def view_of_pass(num_views: int, pass_index: int, seed: int, shape: int) -> int:
 
 
 class Encoded(NamedTuple):
-    """A sample as stored in a shard: the bytes of three tar members, and the numbers that the index needs."""
+    """A sample as stored in a shard: the bytes of its tar members, and the numbers that the index needs."""
 
     content: bytes
     num_points: int
     view_size: tuple[int, int, int]
+    pair_values: int
 
 
 def encode(numbered: tuple[int, Task]) -> Encoded | str:
     """Encode the sample of a (shape, task) pair, or return the error of its files."""
     shape, task = numbered
     try:
-        points, pixels, name = task.read()
+        points, pixels, name, pairs = task.read()
     except (ValueError, OSError) as error:
         return str(error)
-    deflate = zlib.compressobj(ZLIB_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)  # no time, no name in its header
     contents = {
         POINTS: _npy(points.astype("<f4")),
-        VIEW: deflate.compress(_npy(pixels)) + deflate.flush(),
+        VIEW: _deflated(pixels),
         NAME: name.encode(errors="replace"),
     }
+    table = np.zeros(0, "<i4")
+    if pairs is not None:
+        table = pack_pairs(pairs)
+        contents[TABLE] = _deflated(table)
     checksum = 0
     for content in contents.values():
         checksum = zlib.crc32(content, checksum)
     key = f"{shape:010d}-{checksum:08x}"
     stored = b"".join(_tar_file(key + suffix, content) for suffix, content in contents.items())
-    return Encoded(stored, len(points), pixels.shape)
+    return Encoded(stored, len(points), pixels.shape, len(table))
+
+
+def _deflated(array: np.ndarray) -> bytes:
+    deflate = zlib.compressobj(ZLIB_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)  # no time, no name in its header
+    return deflate.compress(_npy(array)) + deflate.flush()
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from data.parallel import parallel_map
 from data.storage.sample_sources import SampleSource, Task, encode, view_of_pass
-from datasets.shards.shard_index import FORMAT, INDEX_NAME, VERSION, Shard, ShardIndex, write_index
+from datasets.shards.shard_index import FORMAT, INDEX_NAME, WITH_PAIRS, Shard, ShardIndex, write_index
 from datasets.shards.shard_source import ShardSource
 from utils.files import write_atomically
 from utils.run.provenance import provenance
@@ -64,13 +64,15 @@ def claim_folder(out: Path, *, overwrite: bool) -> Iterator[None]:
 class Written(NamedTuple):
     """A finished shard, as the marker notes it.
 
-    `key` is a digest of all that the shard's bytes depend on; `num_points` and `view_sizes` are those of its samples.
+    `key` is a digest of all that the shard's bytes depend on; `num_points`, `view_sizes` and `most_pair_values` are
+    those of its samples.
     """
 
     key: str
     shard: Shard
     num_points: list[int]
     view_sizes: list[tuple[int, int, int]]
+    most_pair_values: int
 
 
 class Job(NamedTuple):
@@ -137,7 +139,8 @@ def write_shards(
     points = [number for outcome in done for number in outcome.written.num_points]
     sizes = sorted({size for outcome in done for size in outcome.written.view_sizes})
     by_pass = [shards[start : start + count] for start in range(0, len(shards), count)]
-    index = ShardIndex(len(source), min(points), max(points), sizes, seed, by_pass, record)
+    most_pair_values = max(outcome.written.most_pair_values for outcome in done)
+    index = ShardIndex(len(source), min(points), max(points), sizes, seed, by_pass, record, most_pair_values)
     _remove_shards(out, keep={shard.name for shard in shards})
     write_atomically(out / INDEX_NAME, lambda file: file.write(write_index(index)))
     (out / UNFINISHED).unlink()
@@ -160,8 +163,8 @@ def _read_notes(out: Path) -> dict[str, Written]:
     notes = {}
     for line in (out / UNFINISHED).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            key, shard, points, sizes = json.loads(line)
-            written = Written(key, Shard(*shard), points, [tuple(size) for size in sizes])
+            key, shard, points, sizes, most_pair_values = json.loads(line)
+            written = Written(key, Shard(*shard), points, [tuple(size) for size in sizes], most_pair_values)
         except (ValueError, TypeError):
             continue
         notes[written.shard.name] = written
@@ -203,7 +206,7 @@ def write_shard(job: Job) -> Outcome:
     key = _key(tasks)
     if note is not None and note.key == key and not _fault_of(ShardSource(path.parent.resolve()), note.shard):
         return Outcome(note, [], was_kept=True)
-    digest, size, points, sizes, faults = hashlib.sha256(), 0, [], set(), []
+    digest, size, points, sizes, pair_values, faults = hashlib.sha256(), 0, [], set(), [0], []
 
     def append(content: bytes, file: BinaryIO) -> None:
         nonlocal size
@@ -218,18 +221,20 @@ def write_shard(job: Job) -> Outcome:
                 continue
             points.append(sample.num_points)
             sizes.add(sample.view_size)
+            pair_values.append(sample.pair_values)
             append(sample.content, file)
         append(_TAR_END, file)
 
     write_atomically(path, write)
     shard = Shard(path.name, len(points), size, digest.hexdigest())
-    written = Written(key, shard, [min(points, default=0), max(points, default=0)], sorted(sizes))
+    fewest_and_most = [min(points, default=0), max(points, default=0)]
+    written = Written(key, shard, fewest_and_most, sorted(sizes), max(pair_values))
     return Outcome(written, faults, was_kept=False)
 
 
 def _key(tasks: list[tuple[int, Task]]) -> str:
     """Digest all that a shard depends on; empty, and so unlike any other, where a file cannot be found."""
-    digest = hashlib.sha256(f"{FORMAT} {VERSION}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {WITH_PAIRS}".encode())
     try:
         for shape, task in tasks:
             digest.update(f"{shape} {task.stamp()}\n".encode(errors="surrogateescape"))

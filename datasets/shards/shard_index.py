@@ -5,7 +5,7 @@ import re
 import zlib
 from typing import Any, NamedTuple
 
-FORMAT, VERSION = "crosspoint-shards", 1
+FORMAT, PLAIN, WITH_PAIRS = "crosspoint-shards", 1, 2  # versions without and with pairs of pixels and points
 INDEX_NAME = "index.json"
 _LARGEST_SIDE = 2**14  # of a view, pixels
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.tar")
@@ -25,7 +25,8 @@ class ShardIndex(NamedTuple):
     """Contents of a folder of shards.
 
     Every pass holds every shape once, each time with a different view. `view_sizes` lists every (H, W, C) that occurs,
-    `seed` orders shapes and views, and `provenance` records how the shards were made.
+    `seed` orders shapes and views, and `provenance` records how the shards were made. `most_pair_values` is the length
+    of the longest array of pairs; 0 means that the samples hold none, and the version is then the one without pairs.
     """
 
     shapes: int
@@ -35,6 +36,12 @@ class ShardIndex(NamedTuple):
     seed: int
     passes: list[list[Shard]]
     provenance: dict[str, Any]
+    most_pair_values: int = 0
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether every sample holds the pairs of all views of its shape."""
+        return self.most_pair_values > 0
 
     @property
     def shards(self) -> list[Shard]:
@@ -44,7 +51,9 @@ class ShardIndex(NamedTuple):
 
 def write_index(index: ShardIndex) -> bytes:
     """Encode an index as JSON that carries its own checksum."""
-    content = {"format": FORMAT, "version": VERSION, **index._asdict()}
+    content = {"format": FORMAT, "version": WITH_PAIRS if index.has_pairs else PLAIN, **index._asdict()}
+    if not index.has_pairs:
+        del content["most_pair_values"]
     content["passes"] = [{"shards": [shard._asdict() for shard in shards]} for shards in index.passes]
     return (json.dumps({**content, "crc32": _checksum(content)}, indent=1) + "\n").encode()
 
@@ -63,8 +72,9 @@ def parse_index(raw: bytes, where: str) -> ShardIndex:
         raise ValueError(f"{where} is no JSON ({error}); write the shards again with python -m data.shard") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{where} was not written by data.shard; name a folder that it wrote")
-    if content.get("version") != VERSION:
-        raise ValueError(f"{where} has version {content.get('version')}, this code reads {VERSION}; write it again")
+    if content.get("version") not in (PLAIN, WITH_PAIRS):
+        found = content.get("version")
+        raise ValueError(f"{where} has version {found}, this code reads {PLAIN} and {WITH_PAIRS}; write it again")
     try:
         index = _index(content)
         _check(index)
@@ -79,7 +89,8 @@ def parse_index(raw: bytes, where: str) -> ShardIndex:
 def _index(content: dict[str, Any]) -> ShardIndex:
     passes = [[_shard(entry) for entry in one["shards"]] for one in content["passes"]]
     sizes = [tuple(_count(side) for side in size) for size in content["view_sizes"]]
-    numbers = {name: _count(content[name]) for name in ("shapes", "fewest_points", "most_points")}
+    names = ("shapes", "fewest_points", "most_points", *(["most_pair_values"] * (content["version"] == WITH_PAIRS)))
+    numbers = {name: _count(content[name]) for name in names}
     return ShardIndex(
         **numbers, view_sizes=sizes, seed=content["seed"], passes=passes, provenance=content["provenance"]
     )

@@ -17,7 +17,8 @@ from datasets.shards.shard_source import ShardSource
 class ShardPairs(RenderPairs):
     """Items of RenderPairs, made from samples that the caller has read; `index` of an item is its shape's number.
 
-    They equal those of a data set with one view per shape, that of the epoch's pass. Samples arrive in the order of
+    They equal those of a data set with one view per shape, that of the epoch's pass; its pairs are those of all views
+    of the shape, in the order of its other sources. Samples arrive in the order of
     `datasets.shards.shard_order`, so call `items` instead of indexing.
 
     Attributes:
@@ -81,10 +82,7 @@ class ShardPairs(RenderPairs):
         return torch.from_numpy(on_background(pixels, self.background))
 
     def read_pixel_pairs(self, index: int) -> PixelPairs:
-        raise ValueError(
-            f"{self.source.location} holds no pairs of pixels and points: shards do not store them; pass their trees "
-            "as --data_root, or a file that data.pack wrote as --packed"
-        )
+        return self._samples[index].read_pairs(self.index.most_pair_values)
 
     def find_view_size(self) -> tuple[int, int] | None:
         sizes = {size[:2] for size in self.index.view_sizes}

@@ -1,10 +1,12 @@
-"""Reader of the samples of a tar shard, each three plain ustar members in this order, as webdataset reads them too:
+"""Reader of the samples of a tar shard, each a few plain ustar members in this order, as webdataset reads them too:
 
     <key>.points.npy      (N, 3) float32
     <key>.view.npy.gz     (H, W, C) uint8, deflated: RGBA, or RGB where the picture is opaque
     <key>.name.txt        "<synset>/<id> <view file>"
+    <key>.pairs.npy.gz    (1 + V + 3 R,) int32, deflated, in version 2: the pairs of all V views of the shape, which are
+                          V, the number of pairs of each view, and the points, rows and columns of all, see PixelPairs
 
-The key is the number of the shape in ten digits, "-", and the CRC-32 of the three members as stored.
+The key is the number of the shape in ten digits, "-", and the CRC-32 of the members as stored.
 Python's tarfile takes 85 us per sample, this reader 25 us including the CRC, out of 220 us for a whole item
 (python -m benchmarks.shards, one core of an AMD EPYC, 30 KiB per sample); tarfile also trusts any size in a header.
 Names in a shard are never used as paths.
@@ -19,15 +21,16 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.shards.shard_index import ShardIndex
 
-POINTS, VIEW, NAME = ".points.npy", ".view.npy.gz", ".name.txt"
+POINTS, VIEW, NAME, TABLE = ".points.npy", ".view.npy.gz", ".name.txt", ".pairs.npy.gz"
 _BLOCK = 512
 _KEY = re.compile(rb"(\d{10})-([0-9a-f]{8})")
 _ADLER = 65521  # modulus of Adler-32
 _GZIP = b"\x1f\x8b\x08\x00"  # deflate, without optional fields: 10 bytes in all, and 8 at the end
 _NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(<f4|\|u1)', 'fortran_order': False, 'shape': \(([\d, ]+)\), \} *\n", re.S
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<f4|<i4|\|u1)', 'fortran_order': False, 'shape': \(([\d, ]+)\), \} *\n", re.S
 )
 _NPY_SLACK = 1024  # bytes for the header of an array
 _LONGEST_NAME = 4096
@@ -42,6 +45,7 @@ class StoredSample(NamedTuple):
     view: memoryview
     name: memoryview
     where: str
+    pairs: memoryview | None = None
 
     def __str__(self) -> str:
         return f"{bytes(self.name).decode(errors='replace')} (sample {self.key} of {self.where})"
@@ -62,15 +66,31 @@ class StoredSample(NamedTuple):
             ValueError: damaged.
         """
         try:
-            if self.view[:4] != _GZIP:
-                raise ValueError("no plain gzip")
-            inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # gzip's own checksum would cost another 70 us
-            raw = inflate.decompress(self.view[10:], most_bytes + _NPY_SLACK)
-            if not inflate.eof:
-                raise ValueError("not one whole picture")
-            return _array(memoryview(raw), np.dtype(np.uint8), 3)
+            return _array(_inflate(self.view, most_bytes), np.dtype(np.uint8), 3)
         except (zlib.error, ValueError) as error:
             raise ValueError(f"{self}: its view is damaged ({error}); write the shards again") from error
+
+    def read_pairs(self, most_values: int) -> PixelPairs:
+        """Decode the pairs of all views of the shape, of which `view` is one.
+
+        Args:
+            most_values: length of the longest array of pairs; no more is decompressed.
+        Raises:
+            ValueError: damaged, or the shard holds no pairs.
+        """
+        if self.pairs is None:
+            raise ValueError(
+                f"{self}: the shards hold no pairs of pixels and points; add them to the data (--pairs of "
+                "data.make_shapes or data.render_views), and write the shards again with python -m data.shard"
+            )
+        try:
+            pairs = _unpack_pairs(_array(_inflate(self.pairs, 4 * most_values), np.dtype("<i4"), 1))
+            fault = pairs.fault(len(self.read_points()), pairs.num_views)
+            if fault:
+                raise ValueError(fault)
+        except (zlib.error, ValueError) as error:
+            raise ValueError(f"{self}: its pairs are damaged ({error}); write the shards again") from error
+        return pairs
 
 
 class SampleReader:
@@ -95,12 +115,13 @@ class SampleReader:
             stream.seek(0)
         self._lost = ""  # the error after which no further sample can be found
         self.shapes = index.shapes
-        most_pixels = most_view_bytes(index)
         self.most = {
             POINTS: 12 * index.most_points + _NPY_SLACK,
-            VIEW: most_pixels + most_pixels // 100 + _NPY_SLACK,
+            VIEW: _most_deflated(most_view_bytes(index)),
             NAME: _LONGEST_NAME,
         }
+        if index.has_pairs:
+            self.most[TABLE] = _most_deflated(4 * index.most_pair_values)
 
     def read(self) -> StoredSample:
         """Read the next sample.
@@ -112,24 +133,26 @@ class SampleReader:
         start = self.offset
         doubts: list[ValueError] = []
         try:
-            key, points = self._member(POINTS, doubts)
-            view_key, view = self._member(VIEW, doubts)
-            name_key, name = self._member(NAME, doubts)
+            keys, members = zip(*[self._member(suffix, doubts) for suffix in self.most])
         except ValueError as error:
             raise (doubts or [error])[0] from None
         if doubts:
             raise doubts[0]
+        key = keys[0]
         parts = _KEY.fullmatch(key)
-        if not parts or not key == view_key == name_key or int(parts[1]) >= self.shapes:
+        if not parts or len(set(keys)) != 1 or int(parts[1]) >= self.shapes:
             raise self._fault(start, f"no sample, but {key[:100]!r}")
-        if zlib.crc32(name, zlib.crc32(view, zlib.crc32(points))) != int(parts[2], 16):
+        checksum = 0
+        for member in members:
+            checksum = zlib.crc32(member, checksum)
+        if checksum != int(parts[2], 16):
             raise self._fault(start, f"sample {key.decode()} has another checksum than when written")
-        return StoredSample(int(parts[1]), key.decode(), points, view, name, self.where)
+        return StoredSample(int(parts[1]), key.decode(), *members[:3], self.where, *members[3:])
 
     def skip(self, count: int = 1) -> None:
         """Skip samples without verifying their checksums. Raises as `read`."""
         for _ in range(count):
-            for suffix in (POINTS, VIEW, NAME):
+            for suffix in self.most:
                 _, size = self._header(suffix)
                 self._advance(-(-size // _BLOCK) * _BLOCK)
 
@@ -203,6 +226,38 @@ def most_view_bytes(index: ShardIndex) -> int:
     return max(height * width * channels for height, width, channels in index.view_sizes)
 
 
+def pack_pairs(pairs: PixelPairs) -> np.ndarray:
+    """Encode pairs as the array of a shard, (1 + V + 3 R,) int32."""
+    parts = ([pairs.num_views], pairs.per_view, pairs.point, pairs.place[:, 0], pairs.place[:, 1])
+    return np.concatenate(parts).astype("<i4")
+
+
+def _unpack_pairs(values: np.ndarray) -> PixelPairs:
+    """Decode the output of `pack_pairs`; one of another length is a ValueError."""
+    num_views = int(values[0]) if len(values) else 0
+    per_view, rest = values[1 : 1 + max(num_views, 0)], values[1 + max(num_views, 0) :]
+    if len(per_view) != num_views or num_views < 1 or len(rest) % 3 or (rest[len(rest) // 3 :] >> 16).any():
+        raise ValueError(f"{len(values)} numbers are no table of pairs")
+    point, row, column = rest.reshape(3, -1)
+    starts = np.concatenate([[0], np.cumsum(per_view, dtype=np.int64)])
+    return PixelPairs(starts, point.copy(), np.column_stack([row, column]).astype(np.uint16))
+
+
+def _most_deflated(size: int) -> int:
+    return size + size // 100 + _NPY_SLACK
+
+
+def _inflate(member: memoryview, most_bytes: int) -> memoryview:
+    """Decompress an array of at most so many bytes beside its header."""
+    if member[:4] != _GZIP:
+        raise ValueError("no plain gzip")
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # gzip's own checksum would cost another 70 us
+    raw = inflate.decompress(member[10:], most_bytes + _NPY_SLACK)
+    if not inflate.eof:
+        raise ValueError("not one whole array")
+    return memoryview(raw)
+
+
 def _array(raw: memoryview, dtype: np.dtype, ndim: int) -> np.ndarray:
     """View a C-ordered .npy array of this type and number of axes, without a copy."""
     length = 10 + int.from_bytes(raw[8:10], "little")
@@ -218,4 +273,4 @@ def _npy_header(header: bytes) -> tuple[str, tuple[int, ...]]:
     parts = _NPY.fullmatch(header)
     if not parts:
         raise ValueError("it does not begin as an array")
-    return parts[1].decode(), tuple(int(side) for side in parts[2].split(b", "))
+    return parts[1].decode(), tuple(int(side) for side in parts[2].rstrip(b",").split(b", "))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datasets.labelled.training_clouds import TrainingClouds
+from datasets.pairs.modelnet_views import ModelNetViews
 from datasets.pairs.multiview_items import MultiViewItems
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
@@ -46,7 +47,7 @@ def _(dataset: MultiViewItems | ViewSets) -> Iterable[bytes]:
 
 
 @order_parts.register
-def _(dataset: ShapeNetRender) -> Iterator[bytes]:
+def _(dataset: ShapeNetRender | ModelNetViews) -> Iterator[bytes]:
     for shape in dataset.shapes:
         yield _line(str(shape), len(shape.views) if dataset.with_images else 0)
 

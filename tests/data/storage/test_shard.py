@@ -19,7 +19,7 @@ from datasets.shards.shard_source import ShardSource
 from tests.support.damage import flip
 from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_shards import make_tree, read_pass, read_shard
-from tests.support.tiny_trees import pack
+from tests.support.tiny_trees import pack, write_pairs
 
 SHAPES = 11
 
@@ -89,6 +89,20 @@ def test_a_packed_file_several_processes_and_another_day_give_the_same_bytes(roo
     run(packed, tmp_path / "b", *flags, "--workers", "2")
     assert len(contents(tmp_path / "a")) == 6
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_pairs_are_inside_where_all_shapes_have_them(root, tmp_path, capsys):
+    tree = write_pairs(shutil.copytree(root, tmp_path / "tree"))
+    assert run(tree, tmp_path / "a", "--views", "1", "--samples_per_shard", "4") == 0
+    assert "\nwith pairs of pixels and points" in capsys.readouterr().out
+    run(pack(tree, tmp_path / "all.h5"), tmp_path / "b", "--views", "1", "--samples_per_shard", "4")
+    assert len(contents(tmp_path / "a")) == 3
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    next(tree.rglob("pairs.npz")).unlink()
+    assert run(tree, tmp_path / "c", "--views", "1") == 0
+    assert "\nwithout pairs of pixels and points" in capsys.readouterr().out
+    run(root, tmp_path / "d", "--views", "1")
+    assert contents(tmp_path / "c") == contents(tmp_path / "d")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves files open

@@ -29,6 +29,13 @@ def test_it_comes_back_as_written():
     assert [shard.name for shard in INDEX.shards] == ["a.tar", "b.tar", "c.tar"]
 
 
+def test_only_shards_with_pairs_have_the_newer_version():
+    paired = INDEX._replace(most_pair_values=40)
+    assert [json.loads(write_index(index))["version"] for index in (INDEX, paired)] == [1, 2]
+    assert "most_pair_values" not in json.loads(write_index(INDEX))
+    assert parse_index(write_index(paired), "here") == paired
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -71,7 +78,7 @@ def test_a_changed_digit_is_found():
     [
         (b"", "is no JSON"), (b"[" * 10**5, "is no JSON"), (b"\xff", "is no JSON"), (b"[]", "was not written by"),
         (b'{"format": "other"}', "was not written by data.shard"),
-        (b'{"format": "crosspoint-shards", "version": 2}', "has version 2, this code reads 1"),
+        (b'{"format": "crosspoint-shards", "version": 3}', "has version 3, this code reads 1 and 2"),
     ],
 )  # fmt: skip
 def test_other_files_are_told_apart(raw, message):

@@ -9,14 +9,23 @@ import numpy as np
 import pytest
 
 from data.storage.sample_sources import encode
+from datasets.pairs.pixel_pairs import PixelPairs
+from datasets.pairs.shapenet_render import ShapeNetRender
+from datasets.shards.shard_pairs import ShardPairs
 from datasets.shards.shard_samples import SampleReader
 from datasets.shards.shard_source import ShardSource
 from tests.support.tiny_shards import make_shards, make_tree, read_shard
+from tests.support.tiny_trees import write_pairs
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     return make_tree(tmp_path_factory.mktemp("tree"), 4)
+
+
+@pytest.fixture(scope="module")
+def paired_tree(tmp_path_factory):
+    return write_pairs(make_tree(tmp_path_factory.mktemp("paired"), 4))
 
 
 @pytest.fixture
@@ -78,6 +87,40 @@ def test_a_flipped_bit_anywhere_in_a_sample_is_found(index, shard):
             assert [sample[:5] for sample in read_all(bytes(damaged), index)] == sound
 
 
+def test_pairs_of_all_views_come_back_whole_or_not_at_all(paired_tree, tmp_path):
+    folder = make_shards(paired_tree, tmp_path / "paired", passes=1)
+    index, trees = ShardSource(folder).load_index(), ShapeNetRender(paired_tree)
+    raw = (folder / index.passes[0][0].name).read_bytes()
+    samples = read_all(raw, index)
+    for sample in samples:
+        found, expected = sample.read_pairs(index.most_pair_values), trees.read_pixel_pairs(sample.number)
+        assert found.num_views == 3
+        assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(found, expected, strict=True))
+    reader = SampleReader(io.BytesIO(raw), "here", len(raw), index)
+    reader.skip(3)
+    assert reader.read().pairs == samples[3].pairs
+    for place in range(raw.index(b".pairs.npy.gz") + 512, raw.index(b".pairs.npy.gz") + 600):
+        with pytest.raises(ValueError, match="another checksum"):
+            read_all(raw[:place] + bytes([raw[place] ^ 4]) + raw[place + 1 :], index)
+
+
+def test_pairs_are_those_of_the_samples_at_hand(paired_tree, tmp_path):
+    class Tables(ShardPairs):
+        def __getitems__(self, indices):
+            return [self.read_pixel_pairs(index) for index in indices]
+
+    folder = make_shards(paired_tree, tmp_path / "paired", passes=1)
+    samples = read_shard(folder, ShardSource(folder).load_index(), 0)
+    expected = ShapeNetRender(paired_tree)
+    for sample, found in zip(samples, Tables(str(folder)).items(samples), strict=True):
+        assert found.rows(32).tolist() == expected.read_pixel_pairs(sample.number).rows(32).tolist()
+
+
+def test_shards_without_pairs_say_what_to_run(folder, index):
+    with pytest.raises(ValueError, match=r"sample .*: the shards hold no pairs .* write the shards again with python"):
+        read_shard(folder, index, 0)[0].read_pairs(index.most_pair_values)
+
+
 @pytest.mark.parametrize("length", [0, 100, 512, 2000, 5000])
 def test_a_shard_that_is_cut_is_named(index, shard, length):
     raw = shard.read_bytes()
@@ -114,13 +157,14 @@ def test_headers_are_not_believed(index, name, size, kind, message):
 
 
 class Forged(NamedTuple):
-    """Writes what no cloud or picture is, with right checksums."""
+    """Writes what no cloud, picture or table is, with right checksums."""
 
     points: np.ndarray = np.zeros((97, 3), np.float32)
     pixels: np.ndarray = np.zeros((16, 16, 4), np.uint8)
+    pairs: PixelPairs | None = None
 
     def read(self):
-        return self.points, self.pixels, "name"
+        return self.points, self.pixels, "name", self.pairs
 
 
 def test_files_of_two_samples_are_not_mixed(index):
@@ -154,3 +198,29 @@ def test_other_arrays_with_right_checksums_are_refused(index, what, array):
         sample = sample._replace(view=memoryview(b"not gzip" * 9))
     with pytest.raises(ValueError, match="name .sample 0000000001-.* of here.: its (cloud|view) is damaged"):
         sample.read_points() if what == "points" else sample.read_view(16 * 16 * 4)
+
+
+ONE = PixelPairs.of_views([(np.array([96]), np.array([[0.5, 0.5]]))])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "values", "problem"),
+    [
+        (ONE._replace(point=np.array([97], np.int32)), None, "it names point 97, the cloud has 97"),
+        (ONE, [1, 2, 96, 5, 5], "its starts do not fit its pairs"),
+        (ONE, [2, -1, 2, 96, 5, 5], "its starts do not fit its pairs"),
+        (ONE, [9, 1, 96, 5, 5], "5 numbers are no table of pairs"),
+        (ONE, [-1, 1, 96, 5, 5], "5 numbers are no table of pairs"),
+        (ONE, [1, 1, 96, 5], "4 numbers are no table of pairs"),
+        (ONE, [1, 1, 96, 5, 65536], "5 numbers are no table of pairs"),
+        (ONE, [], "0 numbers are no table of pairs"),
+        (ONE, list(range(600)), "not one whole array"),
+    ],
+)
+def test_tables_with_right_checksums_that_are_none_are_refused(index, monkeypatch, pairs, values, problem):
+    if values is not None:
+        monkeypatch.setattr("data.storage.sample_sources.pack_pairs", lambda _: np.array(values, "<i4"))
+    raw = encode((1, Forged(pairs=pairs))).content
+    reader = SampleReader(io.BytesIO(raw), "here", len(raw), index._replace(most_pair_values=5))
+    with pytest.raises(ValueError, match=f"name .sample 0000000001-.* of here.: its pairs are damaged .{problem}"):
+        reader.read().read_pairs(5)
