@@ -56,7 +56,8 @@ class LoadReport(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{len(self.loaded)} of {self.num_expected} encoder tensors loaded, "
-            f"{len(self.head)} of the projection head, {len(self.aliases)} aliases equal, {len(self.unused)} of a classifier not used"
+            f"{len(self.head)} of the projection head, {len(self.aliases)} aliases equal, "
+            f"{len(self.unused)} of a classifier not used"
             f"{', trained with labels' if self.saw_labels else ''}"
         )
 
