@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from models.encoders.registry import EMB_DIMS
-from utils.classification.recipes import changes
+from utils.classification.recipes import RECIPES, changes
 
 Record = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ TASKS = {
     ),
     "finetune_cls": Task(
         "Fine-tuned classification",
-        {name: f"fine-tuning, {name} recipe, {{setting}}" for name in ("published", "dgcnn")},
+        {name: f"fine-tuning, {name} recipe, {{setting}}" for name in RECIPES},
         _ACCURACIES,
         _ACCURACIES,
         _labels_setting,
