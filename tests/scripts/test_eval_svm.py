@@ -60,6 +60,14 @@ def test_the_report_holds_every_protocol_with_its_constants(modelnet, checkpoint
     assert report["results"][1]["num_folds"] == 5
 
 
+def test_the_multiview_protocols_say_what_they_chose(modelnet, checkpoint, capsys, tmp_path):
+    report = report_of("--model_path", checkpoint, "--protocol", "multiview", root=modelnet, tmp_path=tmp_path)
+    assert [record["protocol"] for record in report["results"]] == ["linear_c1", "rbf", "rbf_grid"]
+    chosen = report["results"][2]
+    assert f"c {chosen['c']}" in (printed := capsys.readouterr().out)
+    assert f"gamma {chosen['gamma']}" in printed
+
+
 def test_one_result_line_for_each_protocol_and_every_constant_is_printed(modelnet, checkpoint, capsys):
     evaluate("--model_path", checkpoint, root=modelnet)
     printed = capsys.readouterr().out

@@ -8,7 +8,7 @@ import torch
 from datasets.labelled.stratified import stratified_split
 from models.encoders.registry import has_graph
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split, size_warning
-from utils.evaluation.linear_svm import LinearProbe
+from utils.evaluation.svm.linear_svm import LinearProbe
 from utils.settings import Settings, flag
 
 VAL_FRACTION = 0.2

@@ -56,6 +56,16 @@ TASKS = {
         {
             "published": "linear SVM, published: C {c}, unscaled",
             "fair": "linear SVM, fair: scaled, C by cross-validation",
+            "linear_c1": "linear SVM, C 1, unscaled",
+        },
+        _ACCURACIES,
+        ("accuracy",),
+    ),
+    "rbf_svm": Task(
+        "SVM with an RBF kernel on frozen features",
+        {
+            "rbf": "RBF SVM, C 1, gamma by the variance, unscaled",
+            "rbf_grid": "RBF SVM, C and gamma by cross-validation, unscaled",
         },
         _ACCURACIES,
         ("accuracy",),
