@@ -37,6 +37,11 @@ def pointnet(weights: str | None = None, *, device: str = "cpu") -> nn.Module:
     return _encoder("pointnet", weights, None, device)
 
 
+def pointnet_tnet(weights: str | None = None, *, device: str = "cpu") -> nn.Module:
+    """Return the PointNet encoder with T-Nets, D = 1024; see `dgcnn`."""
+    return _encoder("pointnet_tnet", weights, None, device)
+
+
 def _encoder(name: str, weights: str | None, k: int | None, device: str) -> nn.Module:
     if weights is None:
         return build_encoder(name, k or 15).to(get_device(device)).eval()

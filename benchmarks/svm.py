@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 from benchmarks.harness.records import Figure, Recorder, add_output_args, figures_of, setting_text
 from benchmarks.harness.timing import in_turns
 from utils.cli import run_main
-from utils.evaluation.linear_svm import PUBLISHED_C, published_protocol
+from utils.evaluation.svm.linear_svm import PUBLISHED_C, published_protocol
 from utils.files import read_npz
 from utils.flags import program_parser, require_at_least
 

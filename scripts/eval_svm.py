@@ -1,8 +1,11 @@
-"""Score a frozen encoder by a linear SVM (published and fair protocol) and by its nearest neighbour.
+"""Score a frozen encoder by SVMs and by its nearest neighbour.
 
     python -m scripts.eval_svm --model_path checkpoints/crosspoint/models/best_model.pth --dataset modelnet40
     python -m scripts.eval_svm --random_init --dataset scanobjectnn --variant obj_bg --json results.json
+    python -m scripts.eval_svm --model_path checkpoints/pixels/models/best_model.pth --protocol multiview
 
+By default a linear SVM (published and fair protocol) and the nearest neighbour; --protocol multiview: a linear SVM with
+C = 1, one with an RBF kernel, and the latter with gamma and C chosen by cross-validation on train.
 The train split fits; the test split scores, once. Prints every constant, then for each protocol one line that starts
 with `result`. Compare a pre-trained encoder with --random_init under the same protocol.
 """

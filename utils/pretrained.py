@@ -26,7 +26,7 @@ class PointFeatures:
     Attributes:
         module: the encoder, an nn.Module in eval mode: points (B, N, 3) -> feature (B, D), with gradients unless it is
             an exported one.
-        name: dgcnn, dgcnn_seg or pointnet.
+        name: a key of models.encoders.registry.ENCODERS.
         feature_dim: D; 2048 for dgcnn, 1024 for the others.
         report: what became of every tensor of the weight file; None of an exported encoder.
         stored: what the file says of itself; {} for files of others.

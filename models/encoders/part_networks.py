@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from models.encoders.dgcnn import DGCNN
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.pointnet import PointNet
-from models.encoders.registry import EMB_DIMS
+from models.encoders.pointnet_tnet import PointNetTNet
+from models.encoders.registry import EMB_DIMS, has_graph
 from models.layers.row_norm import PointwiseConv
 
 
@@ -51,22 +52,14 @@ class PartHead(nn.Module):
         return F.linear(x, self.conv4.weight.flatten(1), self.conv4.bias)
 
 
-class DGCNNClsPartSeg(DGCNN):
-    """CrossPoint's classification encoder with a `PartHead`.
+class _PartNetwork:
+    """Put a `PartHead` on the encoder that follows in the bases of a class.
 
     Shape: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
     """
 
-    def __init__(
-        self,
-        k: int = 20,
-        *,
-        num_parts: int = 50,
-        num_categories: int = 16,
-        emb_dims: int = EMB_DIMS,
-        dropout: float = 0.5,
-    ):
-        super().__init__(k, emb_dims)
+    def __init__(self, *, num_parts: int = 50, num_categories: int = 16, dropout: float = 0.5, **of_encoder: int):
+        super().__init__(**of_encoder)
         self.part_head = PartHead(
             self.point_dim, self.feature_dim, num_parts=num_parts, num_categories=num_categories, dropout=dropout
         )
@@ -75,25 +68,24 @@ class DGCNNClsPartSeg(DGCNN):
         return self.part_head(*self.per_point(points), category).unflatten(0, points.shape[:2])
 
 
-class PointNetPartSeg(PointNet):
-    """PointNet with a `PartHead`.
-
-    Shape: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
-    """
-
-    def __init__(
-        self, *, num_parts: int = 50, num_categories: int = 16, emb_dims: int = EMB_DIMS, dropout: float = 0.5
-    ):
-        super().__init__(emb_dims)
-        self.part_head = PartHead(
-            self.point_dim, self.feature_dim, num_parts=num_parts, num_categories=num_categories, dropout=dropout
-        )
-
-    def forward(self, points: Tensor, category: Tensor) -> Tensor:
-        return self.part_head(*self.per_point(points), category).unflatten(0, points.shape[:2])
+class DGCNNClsPartSeg(_PartNetwork, DGCNN):
+    """CrossPoint's classification encoder with a `PartHead`."""
 
 
-PART_NETWORKS = {"dgcnn_seg": DGCNNPartSeg, "dgcnn": DGCNNClsPartSeg, "pointnet": PointNetPartSeg}
+class PointNetPartSeg(_PartNetwork, PointNet):
+    """PointNet with a `PartHead`."""
+
+
+class PointNetTNetPartSeg(_PartNetwork, PointNetTNet):
+    """PointNet with T-Nets and a `PartHead`, which also sees the aligned points and features."""
+
+
+PART_NETWORKS = {
+    "dgcnn_seg": DGCNNPartSeg,
+    "dgcnn": DGCNNClsPartSeg,
+    "pointnet": PointNetPartSeg,
+    "pointnet_tnet": PointNetTNetPartSeg,
+}
 
 
 def build_part_network(
@@ -109,12 +101,12 @@ def build_part_network(
 
     Args:
         name: a key of `PART_NETWORKS`, the name of its encoder.
-        k: neighbours per point; PointNet has no graph and takes none.
+        k: neighbours per point; an encoder without a graph takes none.
         num_parts: part labels over all categories.
         num_categories: object categories.
         emb_dims: width of the encoder's embedding.
         dropout: probability in the classifier.
     """
-    graph = {} if name == "pointnet" else {"k": k}
+    graph = {"k": k} if has_graph(name) else {}
     sizes = {"num_parts": num_parts, "num_categories": num_categories, "emb_dims": emb_dims}
     return PART_NETWORKS[name](**graph, **sizes, dropout=dropout)

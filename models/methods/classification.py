@@ -1,9 +1,11 @@
-"""Supervised classification as a method: one cross-entropy term."""
+"""Supervised classification as a method: cross-entropy, and where an encoder has T-Nets their penalty."""
 
 from typing import Self
 
 from torch import Tensor, nn
 
+from models.distributed import get_world_size
+from models.encoders.tnet import transform_penalty
 from models.layers.heads import classifier
 from models.losses.smoothed_ce import smoothed_cross_entropy
 from models.methods.method import Batch, Method, Terms
@@ -41,19 +43,25 @@ class CloudClassifier(nn.Module):
 
 
 class Classification(Method):
-    """Cross-entropy of every cloud over the classes.
+    """Cross-entropy of every cloud over the classes, and the penalty of T-Nets that are trained.
 
     Args:
         network: points (B, N, 3) -> logits (B, Y).
         label_smoothing: share of the target spread over the other classes; 0 is plain cross-entropy.
+        transform_weight: factor of the penalty, which is summed over the clouds of the batch, not averaged.
     """
 
-    def __init__(self, network: nn.Module, label_smoothing: float = 0.0):
+    def __init__(self, network: nn.Module, label_smoothing: float = 0.0, transform_weight: float = 0.0):
         super().__init__()
         self.network = network
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.transform_weight = label_smoothing, transform_weight
 
     def forward(self, batch: Batch) -> Terms:
-        """Return {"loss/class": scalar} of a batch of points (B, N, 3) and label (B,)."""
+        """Return {"loss/class": scalar} of a batch of points (B, N, 3) and label (B,), and "loss/transform" if any."""
         logits = self.network(batch["points"])
-        return {"loss/class": smoothed_cross_entropy(logits.float(), batch["label"], self.label_smoothing)}
+        terms = {"loss/class": smoothed_cross_entropy(logits.float(), batch["label"], self.label_smoothing)}
+        penalty = transform_penalty(self.network) if self.transform_weight else None
+        if penalty is not None:
+            # Gradients are averaged over the ranks, and the penalty is a sum over all of them.
+            terms["loss/transform"] = self.transform_weight * get_world_size() * penalty.sum()
+        return terms

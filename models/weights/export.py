@@ -19,18 +19,21 @@ from models.affine import SLOPE
 from models.encoders.dgcnn import DGCNN
 from models.encoders.dgcnn_seg import DGCNNSegEncoder
 from models.encoders.pointnet import PointNet
+from models.encoders.pointnet_tnet import PointNetTNet
+from models.encoders.tnet import TNet
 
 
 class Folded(nn.Module):
     """Convolution and BatchNorm with fixed statistics as one affine map. Shape: (..., C) -> (..., D)."""
 
     def __init__(self, layer: nn.Sequential | tuple[nn.Module, nn.Module]):
-        """Fold `layer`: a 1x1 convolution or a linear map without bias, and the BatchNorm that follows."""
+        """Fold `layer`: a 1x1 convolution or a linear map, and the BatchNorm that follows."""
         super().__init__()
         conv, norm = layer
         gain = norm.weight.double() * torch.rsqrt(norm.running_var.double() + norm.eps)
         weight = gain[:, None] * conv.weight.flatten(1).double()
-        bias = norm.bias.double() - gain * norm.running_mean.double()
+        mean = norm.running_mean.double() - (0 if conv.bias is None else conv.bias.double())
+        bias = norm.bias.double() - gain * mean
         self.register_buffer("weight", weight.detach().to(conv.weight.dtype))
         self.register_buffer("bias", bias.detach().to(conv.weight.dtype))
 
@@ -134,7 +137,45 @@ class PlainPointNet(nn.Module):
         return points.amax(dim=1)
 
 
-_PLAIN = {DGCNN: PlainDGCNN, DGCNNSegEncoder: PlainDGCNNSeg, PointNet: PlainPointNet}
+class FoldedLayers(nn.Sequential):
+    """ReLU of `Folded` after `Folded`, made of a sequence of layer, BatchNorm and ReLU. Shape: (..., C) -> (..., D)."""
+
+    def __init__(self, layers: nn.Sequential):
+        """Fold every three of `layers`; those left over at the end are not taken."""
+        triples = zip(*[iter(layers)] * 3, strict=False)
+        super().__init__(*(part for layer, norm, _ in triples for part in (Folded((layer, norm)), nn.ReLU())))
+
+
+class PlainTNet(nn.Module):
+    """`models.encoders.tnet.TNet` in eval mode. Shape: points or features (B, N, C) -> the same, aligned."""
+
+    def __init__(self, net: TNet):
+        super().__init__()
+        self.of_points, self.of_cloud, self.last = FoldedLayers(net.mlp1), FoldedLayers(net.mlp2), net.mlp2[-1]
+        self.register_buffer("identity", torch.eye(net.channels, dtype=self.last.weight.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        matrix = self.last(self.of_cloud(self.of_points(x).amax(dim=1))).unflatten(-1, self.identity.shape)
+        return x @ (matrix + self.identity).transpose(1, 2)
+
+
+class PlainPointNetTNet(nn.Sequential):
+    """`models.encoders.pointnet_tnet.PointNetTNet` in eval mode. Shape: points (B, N, 3) -> feature (B, emb_dims)."""
+
+    def __init__(self, encoder: PointNetTNet):
+        aligned = (PlainTNet(encoder.stn1), FoldedLayers(encoder.mlp1), PlainTNet(encoder.stn2))
+        super().__init__(*aligned, FoldedLayers(encoder.mlp2))
+
+    def forward(self, points: Tensor) -> Tensor:
+        return super().forward(points).amax(dim=1)
+
+
+_PLAIN = {
+    DGCNN: PlainDGCNN,
+    DGCNNSegEncoder: PlainDGCNNSeg,
+    PointNet: PlainPointNet,
+    PointNetTNet: PlainPointNetTNet,
+}
 
 
 def plain_encoder(encoder: nn.Module) -> nn.Module:

@@ -22,13 +22,20 @@ _ALIASES = {
     "dgcnn_seg": {f"bn{i}": f"conv{i}.1" for i in range(1, 11)}
     | {"transform_net.bn1": "transform_net.conv1.1", "transform_net.bn2": "transform_net.conv2.1"},
     "pointnet": {},
+    "pointnet_tnet": {},
 }
 # The layer that makes the embedding: its weight has as many rows as the embedding is wide.
-_EMBEDDING = {"dgcnn": "conv5.0.weight", "dgcnn_seg": "conv6.0.weight", "pointnet": "conv5.0.weight"}
+_EMBEDDING = {
+    "dgcnn": "conv5.0.weight",
+    "dgcnn_seg": "conv6.0.weight",
+    "pointnet": "conv5.0.weight",
+    "pointnet_tnet": "mlp2.6.weight",
+}
 # A pre-trained part-seg encoder stores the BatchNorms of a segmentation classifier that it does not have.
 _CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
 _CLASSIFIER_NORMS = {"bn7": 64, "bn8": 256, "bn9": 256, "bn10": 128}
 _HEAD = "inv_head."
+_LOCAL_AND_GLOBAL = ("point_project.", "global_project.")  # heads of selfsup_pcd's files, which nothing here needs
 _TASK_HEADS = ("classifier.", "part_head.")  # ours; the published code has a part head on its dgcnn_seg only
 
 
@@ -36,9 +43,10 @@ class LoadReport(NamedTuple):
     """Account of every tensor of a published file; `str(report)` is one readable line."""
 
     loaded: list[str]  # tensors copied into the encoder
-    head: list[str]  # tensors of the projection head
+    head: list[str]  # tensors of the projection heads
     aliases: list[str]  # second names of loaded tensors, checked equal
     unused: list[str]  # tensors of a classifier, which an encoder does not have
+    num_expected: int  # tensors that the encoder has
 
     @property
     def saw_labels(self) -> bool:
@@ -47,8 +55,9 @@ class LoadReport(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{len(self.loaded)} encoder tensors loaded, {len(self.head)} of the projection head, "
-            f"{len(self.aliases)} aliases equal, {len(self.unused)} of a classifier not used"
+            f"{len(self.loaded)} of {self.num_expected} encoder tensors loaded, "
+            f"{len(self.head)} of the projection head, {len(self.aliases)} aliases equal, "
+            f"{len(self.unused)} of a classifier not used"
             f"{', trained with labels' if self.saw_labels else ''}"
         )
 
@@ -76,6 +85,8 @@ def detect_encoder(state: dict[str, Tensor]) -> str:
     width = {key: tuple(value.shape) for key, value in state.items() if hasattr(value, "shape")}
     if any(key.startswith("transform_net.") for key in width):
         return "dgcnn_seg"
+    if any(key.startswith("stn2.") for key in width):
+        return "pointnet_tnet"
     first = width.get("conv1.0.weight")
     names = {(64, 6, 1, 1): "dgcnn", (64, 3, 1): "pointnet"}
     if first not in names:
@@ -102,8 +113,9 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
     Raises:
         ValueError: a tensor is missing, unexpected, of another shape, or an alias differs from its tensor.
     """
-    rest = dict(state)
-    head_state = {key.removeprefix(_HEAD): rest.pop(key) for key in list(rest) if key.startswith(_HEAD)}
+    heads = sorted(key for key in state if key.startswith((_HEAD, *_LOCAL_AND_GLOBAL)))
+    head_state = {key.removeprefix(_HEAD): state[key] for key in heads if key.startswith(_HEAD)}
+    rest = {key: value for key, value in state.items() if key not in heads}
     aliases = _pop_aliases(rest, name)
     classifier = (*_TASK_HEADS, *(_CLASSIFIER if name == "dgcnn_seg" else ()))
     has_classifier = any(key.startswith(classifier) for key in encoder.state_dict())
@@ -112,7 +124,7 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
     _load_strictly(encoder, own, "network")
     if head is not None:
         _load_strictly(head, head_state, "projection head")
-    return LoadReport(sorted(own), sorted(head_state), aliases, sorted(unused))
+    return LoadReport(sorted(own), heads, aliases, sorted(unused), len(encoder.state_dict()))
 
 
 def _pop_aliases(state: dict[str, Tensor], name: str) -> list[str]:

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks import svm
 from tests.support.program_calls import recorded
-from utils.evaluation.linear_svm import published_protocol
+from utils.evaluation.svm.linear_svm import published_protocol
 
 
 def test_both_sides_reach_the_same_accuracy_and_are_kept(tmp_path):

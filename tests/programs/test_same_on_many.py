@@ -11,7 +11,9 @@ from torch.testing import assert_close
 from models.distributed import get_rank, get_world_size
 from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
+from models.encoders.pointnet_tnet import PointNetTNet
 from models.losses.nt_xent import nt_xent
+from models.methods.classification import Classification, CloudClassifier
 from models.methods.crosspoint import CrossPoint
 from tests.support import light_runs
 from tests.support.random_norms import randomise_norms
@@ -71,6 +73,19 @@ def one_step(micro_batch, order=None):
     return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
 
 
+def class_step():
+    """Return what `one_step` does, of a classifier with T-Nets whose penalty is summed over the batch."""
+    torch.manual_seed(0)
+    encoder = PointNetTNet(32)
+    for stn in (encoder.stn1, encoder.stn2):
+        torch.nn.init.normal_(stn.mlp2[-1].weight, std=0.01)
+    method = randomise_norms(Classification(CloudClassifier(encoder, 5, dropout=0), transform_weight=0.01).double())
+    clouds = make_batch(0, torch.float64)["aug_a"]
+    batch = {"points": clouds, "label": torch.arange(B) % 5, "index": torch.arange(B)}
+    terms = step_of(make_stepper(method.train()), batch, 0)
+    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+
+
 def check_equal(found, expected):
     assert found.keys() == expected.keys()
     largest = max(value.norm().item() for name, value in expected.items() if name.endswith("weight"))
@@ -105,7 +120,7 @@ def figures(a, b):
     """Return all that this file compares, for one rank."""
     found = {"step": one_step(0), "float64": twenty_steps(*STEPS["float64"]), "distances": distances(a, b)}
     if get_world_size() == 2:
-        found |= {"micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
+        found |= {"class": class_step(), "micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
     return found
 
 
@@ -124,6 +139,14 @@ def test_losses_gradients_and_statistics_are_those_of_one_process(ranks):
     expected = one_step(0)
     for found in ranks:
         check_equal(found["step"], expected)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_a_penalty_that_is_a_sum_over_the_batch_is_that_of_one_process(ranks):
+    expected = class_step()
+    assert expected["loss/transform"] > 1
+    for found in ranks:
+        check_equal(found["class"], expected)
 
 
 @pytest.mark.parametrize("ranks", [2], indirect=True)

@@ -54,7 +54,7 @@ def test_the_published_command_runs_as_a_user_types_it(root, pretrained, tmp_pat
         cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "dgcnn_partseg_best.pth: 68 encoder tensors loaded" in done.stdout
+    assert "dgcnn_partseg_best.pth: 68 of 68 encoder tensors loaded" in done.stdout
     result = "result task=part_segmentation protocol=all_parts dataset=shapenetpart split=test label_fraction=1.0"
     assert result in done.stdout
     run_dir = tmp_path / "checkpoints" / "dgcnn_partseg"

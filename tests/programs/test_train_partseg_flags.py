@@ -127,15 +127,15 @@ def test_a_published_file_is_scored_on_the_table_that_is_given(own, shared):
         run_partseg(root, run_dir.parent, "--eval", "--parts", path, "--model_path", published)
 
 
-@pytest.mark.parametrize("model", ["dgcnn", "pointnet"])
+@pytest.mark.parametrize("model", ["dgcnn", "pointnet", "pointnet_tnet"])
 def test_every_network_trains_from_a_pre_trained_encoder_and_is_scored_again(root, tmp_path, model):
     write_encoder(tmp_path / "pre.pth", model)
     flags = ("--model", model, "--select", "last")
     tuned = run_partseg(root, tmp_path / "tuned", *flags, "--pretrained_path", tmp_path / "pre.pth")
     num_tensors = len(build_encoder(model).state_dict())
-    assert f"pre.pth: {num_tensors} encoder tensors loaded" in log_of(tuned)
+    assert f"pre.pth: {num_tensors} of {num_tensors} encoder tensors loaded" in log_of(tuned)
     record = read_records(tuned)["all_parts"]
-    assert (record["model"], record["k"]) == (model, None if model == "pointnet" else 4)
+    assert (record["model"], record["k"]) == (model, 4 if model == "dgcnn" else None)
     assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(tmp_path / "pre.pth"))
     assert len(record["checkpoint_sha256"]) == 64
     assert record["encoder_seed"] is None

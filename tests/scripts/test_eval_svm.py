@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.encoders.registry import build_encoder
+from models.encoders.registry import ENCODERS, build_encoder
 from models.weights.published import export_state
 from scripts import eval_svm
 from tests.support.entry_programs import error_of, write_encoder
@@ -60,6 +60,14 @@ def test_the_report_holds_every_protocol_with_its_constants(modelnet, checkpoint
     assert report["results"][1]["num_folds"] == 5
 
 
+def test_the_multiview_protocols_say_what_they_chose(modelnet, checkpoint, capsys, tmp_path):
+    report = report_of("--model_path", checkpoint, "--protocol", "multiview", root=modelnet, tmp_path=tmp_path)
+    assert [record["protocol"] for record in report["results"]] == ["linear_c1", "rbf", "rbf_grid"]
+    chosen = report["results"][2]
+    assert f"c {chosen['c']}" in (printed := capsys.readouterr().out)
+    assert f"gamma {chosen['gamma']}" in printed
+
+
 def test_one_result_line_for_each_protocol_and_every_constant_is_printed(modelnet, checkpoint, capsys):
     evaluate("--model_path", checkpoint, root=modelnet)
     printed = capsys.readouterr().out
@@ -70,12 +78,12 @@ def test_one_result_line_for_each_protocol_and_every_constant_is_printed(modelne
         assert constant in printed, constant
 
 
-@pytest.mark.parametrize("model", ["dgcnn", "dgcnn_seg", "pointnet"])
+@pytest.mark.parametrize("model", list(ENCODERS))
 def test_an_untrained_encoder_of_each_model_is_scored(model, modelnet, tmp_path):
     report = report_of("--random_init", "--model", model, "--protocol", "knn", root=modelnet, tmp_path=tmp_path)
     (record,) = report["results"]
     assert (record["model"], record["weights"], record["checkpoint"]) == (model, "random", None)
-    assert record["k"] == (None if model == "pointnet" else 15)
+    assert record["k"] == (None if model.startswith("pointnet") else 15)
     assert record["emb_dims"] == 1024
 
 

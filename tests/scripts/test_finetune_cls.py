@@ -79,6 +79,10 @@ def test_a_resumed_training_with_workers_ends_as_without_bit_for_bit(root, plain
     assert same(*(read_weights(run / "models" / "best_model.pth") for run in (plain, run_dir)))
 
 
+def norms(training):
+    return [part for part in training.method.modules() if isinstance(part, nn.BatchNorm1d)]
+
+
 EFFECTS = {
     "--lr 0.02": (lambda t: t.schedule.base_lrs, [0.02]),
     "--final_lr 0.005": (lambda t: round(t.schedule.lr_lambdas[0](10**6), 9), 0.5),
@@ -86,6 +90,11 @@ EFFECTS = {
     "--momentum 0": (lambda t: t.optimizer.param_groups[0]["momentum"], 0),
     "--weight_decay 0.5": (lambda t: t.optimizer.param_groups[0]["weight_decay"], 0.5),
     "--label_smoothing 0": (lambda t: t.method.label_smoothing, 0),
+    "--scheduler step": (lambda t: t.schedule.lr_lambdas[0](len(t.loader) * 41), pytest.approx(0.7**2)),
+    "--scheduler step --final_lr 0.009": (lambda t: t.schedule.lr_lambdas[0](len(t.loader) * 20), pytest.approx(0.9)),
+    "--bn_decay": (lambda t: t.before_epoch(45) or {m.momentum for m in norms(t)}, {0.025}),
+    "--augment_kind rotate_jitter": (lambda t: t.loader.dataset.kind, "rotate_jitter"),
+    "--transform_weight 0.5": (lambda t: t.method.transform_weight, 0.5),
     "--no-augment": (lambda t: t.loader.dataset.augment, False),
     "--dropout 0": (lambda t: {m.p for m in t.method.modules() if isinstance(m, nn.Dropout)}, {0}),
     "--num_points 40": (lambda t: tuple(t.loader.dataset[0]["points"].shape), (40, 3)),
@@ -227,6 +236,25 @@ def test_the_best_epoch_is_chosen_on_held_out_clouds_or_the_last_kept_and_test_i
     network, _ = load_network(run_dir / "models" / "best_model.pth")
     assert same(network.state_dict(), network_weights(run_dir)) == (scores[-1] == max(scores))
     assert [(record["num_train"], record["num_val"]) for record in results(run_dir)] == [(18, 6)]
+
+
+POINTNET = (
+    "--recipe pointnet --exp_name tiny --model pointnet_tnet --batch_size 6 --epochs 3 --num_points 32 --device cpu "
+    "--select last"
+)
+
+
+def test_the_pointnet_recipe_resumed_in_the_middle_of_its_steps_ends_bit_for_bit_the_same(root, tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.training.optim.STEP_EPOCHS", 1)
+    whole = train(root, tmp_path / "whole", command=POINTNET)
+    with interrupted_in(1):
+        train(root, tmp_path / "cut", command=POINTNET)
+    cut = train(root, tmp_path / "cut", "--resume", command=POINTNET)
+    assert same(weights(whole), weights(cut))
+    assert metrics(cut, "lr") == pytest.approx([0.001, 0.0007, 0.00049])
+    assert metrics(whole, "loss/transform") == metrics(cut, "loss/transform")
+    assert min(metrics(cut, "loss/transform")) > 0
+    assert results(cut)[0]["protocol"] == "pointnet"
 
 
 @pytest.mark.parametrize("name", ["dgcnn_seg", "dgcnn"])

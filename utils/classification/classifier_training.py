@@ -24,7 +24,7 @@ from utils.evaluation.metrics import overall_accuracy
 from utils.inference.input_transform import describe_training_clouds
 from utils.training.epoch_loader import EpochLoader
 from utils.training.loop import Training
-from utils.training.optim import build_optimizer, cosine_schedule
+from utils.training.optim import STEP_WORDS, build_optimizer, cosine_schedule, set_norm_momentum, step_schedule
 
 MIN_EPOCH_STEPS = 20
 # Flags that a weight file and a record hold, beside the recipe's constants.
@@ -72,7 +72,8 @@ def build_loader(
     clouds: LabelledClouds, rows: np.ndarray, length: int, settings: ClassifierSettings, *, pin_memory: bool
 ) -> EpochLoader:
     """Build shuffled batches of `length` draws from some rows of a split; a batch holds at most all of them."""
-    draws = TrainingClouds(clouds, rows, seed=settings.seed, length=length, augment=settings.augment)
+    augmentation = {"augment": settings.augment, "kind": settings.augment_kind}
+    draws = TrainingClouds(clouds, rows, seed=settings.seed, length=length, **augmentation)
     return EpochLoader(
         draws,
         fitting_batch(settings.batch_size, len(rows)),
@@ -114,11 +115,12 @@ def opening_lines(
     """
     chosen = f"{len(rows.val)} choose the epoch" if len(rows.val) else "the last epoch is kept"
     size = loader.batch_size
+    rate = STEP_WORDS if settings.scheduler == "step" else f"to {settings.final_lr:g}"
     lines = [
         f"start: {start.description}{', frozen' if settings.frozen else ''}",
         f"{len(clouds)} train clouds, {len(rows.fit)} labelled ones are trained on, {chosen}",
         f"{settings.epochs} epochs of {len(loader)} steps of {size} clouds, {'SGD' if settings.use_sgd else 'Adam'}, "
-        f"lr {settings.lr:g} to {settings.final_lr:g}",
+        f"lr {settings.lr:g} {rate}",
     ]
     warnings = list(start.warnings)
     if size < settings.batch_size:
@@ -167,7 +169,7 @@ class ClassifierTraining(Training):
         }
 
     def build_optimizer(self) -> tuple[Optimizer, LRScheduler]:
-        """Build SGD or Adam, with the cosine from --lr to --final_lr over all steps."""
+        """Build SGD or Adam, with the cosine from --lr to --final_lr over all steps, or its rate in steps of epochs."""
         settings = self.settings
         optimizer = build_optimizer(
             self.method.parameters(),
@@ -176,8 +178,15 @@ class ClassifierTraining(Training):
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        final = settings.final_lr / settings.lr
-        return optimizer, cosine_schedule(optimizer, settings.epochs * len(self.loader), final=final)
+        steps, final = len(self.loader), settings.final_lr / settings.lr
+        if settings.scheduler == "step":
+            return optimizer, step_schedule(optimizer, steps, final)
+        return optimizer, cosine_schedule(optimizer, settings.epochs * steps, final=final)
+
+    def before_epoch(self, epoch: int) -> None:
+        """Set the momentum of BatchNorm for the epoch, where the recipe has it decay."""
+        if self.settings.bn_decay:
+            set_norm_momentum(self.method, epoch)
 
     def after_epoch(self, epoch: int) -> dict[str, float]:
         """Score the validation clouds; keep the best network (of equals the later), or without any the last."""

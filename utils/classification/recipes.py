@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from datasets.labelled.training_clouds import AUGMENTATIONS
 from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS
 from utils.settings import flag
 from utils.training.engine import AMP_DTYPES
 from utils.training.finetuning import FinetuneSettings
+from utils.training.optim import STEP_EPOCHS, STEP_WORDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,10 @@ class Recipe:
     augment: bool
     dropout: float = 0.5
     k: int = 20
+    scheduler: str = "cos"
+    bn_decay: bool = False
+    augment_kind: str = "scale_shift"
+    transform_weight: float = 0.0
 
 
 RECIPES = {
@@ -50,6 +56,22 @@ RECIPES = {
         label_smoothing=0.2,
         augment=True,
     ),
+    # Fine-tuning of PointNet in the code of selfsup_pcd (Tran et al. 2022, arXiv:2210.15904).
+    "pointnet": Recipe(
+        epochs=250,
+        batch_size=32,
+        use_sgd=False,
+        lr=0.001,
+        final_lr=0.0,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        augment=True,
+        dropout=0.3,
+        scheduler="step",
+        bn_decay=True,
+        augment_kind="rotate_jitter",
+        transform_weight=0.001,
+    ),
 }
 CONSTANTS = tuple(field.name for field in fields(Recipe))
 
@@ -74,11 +96,19 @@ class ClassifierSettings(FinetuneSettings):
     A program leaves the flags of CONSTANTS open (None), so that `read` takes them from the recipe.
     """
 
-    recipe: str = flag("published", "of CrossPoint-DDP, or of DGCNN", choices=tuple(RECIPES))
-    final_lr: float = flag(help="rate the cosine falls to (published: 0, dgcnn: --lr / 100)")
+    recipe: str = flag("published", "of CrossPoint-DDP, of DGCNN, or of PointNet", choices=tuple(RECIPES))
+    scheduler: str = flag("cos", f"cosine to --final_lr, or {STEP_WORDS}", choices=("cos", "step"))
+    final_lr: float = flag(help="rate the cosine falls to, or the steps end at (dgcnn: --lr / 100, others: 0)")
     weight_decay: float = flag(help="of the optimiser", at_least=0)
     label_smoothing: float = flag(help="share of the target spread over the other classes", at_least=0, below=1)
-    augment: bool = flag(help="scale, shift and reorder the points of each draw")
+    augment: bool = flag(help="change each draw of a cloud, as --augment_kind says")
+    augment_kind: str = flag(
+        "scale_shift",
+        "scale and shift along each axis and reorder the points, or turn about y and jitter",
+        choices=tuple(AUGMENTATIONS),
+    )
+    bn_decay: bool = flag(False, f"halve the momentum of BatchNorm every {STEP_EPOCHS} epochs, from 0.1 down to 0.01")
+    transform_weight: float = flag(0.0, "factor of the penalty of T-Nets, summed over the batch", at_least=0)
     amp: str = flag("none", "autocast of the training steps", choices=tuple(AMP_DTYPES))
     model: str | None = flag(None, "default: what --pretrained_path holds, else dgcnn", choices=tuple(ENCODERS))
     emb_dims: int | None = flag(

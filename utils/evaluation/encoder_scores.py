@@ -12,8 +12,8 @@ from utils.evaluation.feature_cache import FeatureCache
 from utils.evaluation.frozen_encoder import FeatureSettings, FrozenEncoder
 from utils.evaluation.json_report import constants_line, make_record, result_line
 from utils.evaluation.labelled_set import LabelledSetSettings, describe_clouds, load_split, size_warning
-from utils.evaluation.linear_svm import PUBLISHED_C
-from utils.evaluation.protocols import PROTOCOLS, run_protocols
+from utils.evaluation.protocols import GROUPS, MULTIVIEW_PROTOCOLS, PROTOCOLS, run_protocols
+from utils.evaluation.svm.linear_svm import PUBLISHED_C
 from utils.settings import Settings, flag
 
 
@@ -21,7 +21,11 @@ from utils.settings import Settings, flag
 class ProtocolSettings(Settings):
     """Which protocols score the features."""
 
-    protocol: str = flag("all", choices=("all", *PROTOCOLS))
+    protocol: str = flag(
+        "all",
+        f"all: {', '.join(PROTOCOLS)}; multiview: {', '.join(MULTIVIEW_PROTOCOLS)}; or one of them",
+        choices=(*GROUPS, *PROTOCOLS, *MULTIVIEW_PROTOCOLS),
+    )
     c: float = flag(PUBLISHED_C, "C of the published protocol", above=0)
 
 
@@ -75,13 +79,13 @@ def score_encoder(
     """Fit the protocols on train and score them on test; report constants and results, return the records.
 
     Args:
-        seed: of the fair protocol's folds.
+        seed: of the folds of the protocols that choose a constant.
         report, warn: called with lines for people.
     """
     splits = {name: load_split(labelled, name) for name in ("train", "test")}
     rows, constants = extract_splits(labelled, features, frozen, splits, device, report, warn)
     sets = [item for name, part in splits.items() for item in (rows[name], part.labels)]
-    names = PROTOCOLS if protocols.protocol == "all" else (protocols.protocol,)
+    names = GROUPS.get(protocols.protocol, (protocols.protocol,))
     scores = run_protocols(*sets, protocols=names, c=protocols.c, seed=seed)
     constants |= {"seed": seed}
     records = [make_record(score, dataset=labelled.dataset, split="test", **constants) for score in scores]

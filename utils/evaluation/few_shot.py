@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from utils.evaluation.linear_svm import standardised_svm
 from utils.evaluation.protocol_score import check_features
+from utils.evaluation.svm.linear_svm import standardised_svm
 
 TASK = "few_shot"
 WAYS, SHOTS = (5, 10), (10, 20)

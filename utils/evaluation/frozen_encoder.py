@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder
+from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder, has_graph
 from models.weights.published import load_encoder
 from utils import seed
 from utils.run.provenance import weights_origin
@@ -79,11 +79,11 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
         encoder, _, name, stored_k, report, _ = load_encoder(path, settings.model, settings.k, settings.emb_dims)
         k = settings.k or stored_k or PUBLISHED_K
         source = f"{path}, sha256 {origin['checkpoint_sha256']}, {report}"
-        if name != "pointnet" and stored_k not in (None, k):
+        if has_graph(name) and stored_k not in (None, k):
             warnings.append(f"--k {k}, but {path} was trained with k {stored_k}")
         if report.saw_labels:
             warnings.append(f"{path} was fine-tuned with labels: this is no figure of pre-training alone")
-    graph = None if name == "pointnet" else k  # PointNet has no graph
+    graph = k if has_graph(name) else None
     constants = {"model": name, "k": graph, "emb_dims": encoder.emb_dims, **origin}
     neighbours = "no graph" if graph is None else f"k {graph}"
     width = "" if encoder.emb_dims == EMB_DIMS else f", emb_dims {encoder.emb_dims}"

@@ -3,11 +3,14 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from utils.evaluation.linear_svm import PUBLISHED_C, fair_protocol, published_protocol
 from utils.evaluation.nearest_neighbour import knn_protocol
 from utils.evaluation.protocol_score import Score
+from utils.evaluation.svm.linear_svm import PUBLISHED_C, fair_protocol, published_protocol
+from utils.evaluation.svm.rbf_svm import rbf_grid_protocol, rbf_protocol
 
 PROTOCOLS = ("published", "fair", "knn")
+MULTIVIEW_PROTOCOLS = ("linear_c1", "rbf", "rbf_grid")  # of selfsup_pcd (Tran et al. 2022, arXiv:2210.15904)
+GROUPS = {"all": PROTOCOLS, "multiview": MULTIVIEW_PROTOCOLS}
 
 
 def run_protocols(
@@ -23,8 +26,8 @@ def run_protocols(
     """Run `protocols` on train and test features; return one score for each, in that order.
 
     Args, beside those of `published_protocol`:
-        protocols: names out of PROTOCOLS.
-        seed: of the fair protocol's folds.
+        protocols: names out of PROTOCOLS and MULTIVIEW_PROTOCOLS.
+        seed: of the folds of the protocols that choose a constant.
     Raises:
         ValueError: a protocol is unknown, or refuses the sets.
     """
@@ -33,8 +36,11 @@ def run_protocols(
         "published": lambda: published_protocol(*sets, c=c),
         "fair": lambda: fair_protocol(*sets, seed=seed),
         "knn": lambda: knn_protocol(*sets),
+        "linear_c1": lambda: published_protocol(*sets, c=1.0)._replace(protocol="linear_c1"),
+        "rbf": lambda: rbf_protocol(*sets),
+        "rbf_grid": lambda: rbf_grid_protocol(*sets, seed=seed),
     }
     unknown = sorted(set(protocols) - run.keys())
     if unknown:
-        raise ValueError(f"unknown protocol {unknown[0]!r}; choose from {', '.join(PROTOCOLS)}")
+        raise ValueError(f"unknown protocol {unknown[0]!r}; choose from {', '.join(run)}")
     return [run[name]() for name in protocols]

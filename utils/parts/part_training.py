@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from datasets.parts.shapenet_part import ShapeNetPart
 from models.encoders.part_networks import PART_NETWORKS
-from models.encoders.registry import EMB_DIMS, MAX_EMB_DIMS
+from models.encoders.registry import EMB_DIMS, MAX_EMB_DIMS, has_graph
 from models.methods.part_segmentation import PartSegmentation
 from models.weights.published import export_state
 from utils.parts.part_scores import PROTOCOLS, PartScore, predict_parts, score_parts
@@ -36,8 +36,8 @@ class PartSettings(FinetuneSettings):
 
     @property
     def graph_k(self) -> int | None:
-        """Neighbours per point, None for PointNet, which has no graph."""
-        return None if self.model == "pointnet" else self.k
+        """Neighbours per point, None for an encoder without a graph."""
+        return self.k if has_graph(self.model) else None
 
 
 class PartSegTraining(Training):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from datasets.labelled.stratified import stratified_split
+from models.encoders.registry import has_graph
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split, size_warning
-from utils.evaluation.linear_svm import LinearProbe
+from utils.evaluation.svm.linear_svm import LinearProbe
 from utils.settings import Settings, flag
 
 VAL_FRACTION = 0.2
@@ -93,7 +94,7 @@ def find_monitor(
         report(f"warning: no labelled data in {data_root}: {without}")
         return None
     points = f"--eval_num_points {settings.eval_num_points}"
-    if model != "pointnet" and settings.eval_num_points < k:
+    if has_graph(model) and settings.eval_num_points < k:
         raise ValueError(f"{points} must be at least --k {k}")
     try:
         monitor = Monitor(labelled, device, freq=settings.eval_freq, batch_size=settings.test_batch_size)

@@ -11,11 +11,12 @@ from utils.run.log import WANDB_MODES
 from utils.settings import flag
 from utils.training.engine import AMP_DTYPES
 from utils.training.loop import LoopSettings, Training
-from utils.training.optim import build_optimizer, cosine_schedule, stepped_schedule
+from utils.training.optim import build_optimizer, cosine_schedule, step_schedule
 
+LEAST_LR = 1e-5
 SCHEDULES = {
     "cos": lambda optimizer, epochs, steps: cosine_schedule(optimizer, epochs * steps),
-    "step": lambda optimizer, epochs, steps: stepped_schedule(optimizer, steps),
+    "step": lambda optimizer, epochs, steps: step_schedule(optimizer, steps, LEAST_LR / optimizer.defaults["lr"]),
     "none": lambda optimizer, epochs, steps: ConstantLR(optimizer, 1.0),
 }
 

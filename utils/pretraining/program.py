@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from models.distributed import get_world_size
-from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS
+from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, has_graph
 from models.methods.method import Method
 from models.weights.published import PretrainedEncoder, load_encoder
 from utils import seed
@@ -95,7 +95,7 @@ def load_start(common: PretrainingSettings, report: Report) -> PretrainedEncoder
     if not model.model_path or goes_on(common.run):
         return None
     loaded = load_encoder(model.model_path, model.model, model.k, model.emb_dims)
-    if model.model != "pointnet" and loaded.stored_k not in (None, model.k):
+    if has_graph(model.model) and loaded.stored_k not in (None, model.k):
         report(f"warning: {model.model_path} was trained with k {loaded.stored_k}, this run has --k {model.k}")
     return loaded
 

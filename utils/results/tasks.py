@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from models.encoders.registry import EMB_DIMS
-from utils.classification.recipes import changes
+from utils.classification.recipes import RECIPES, changes
 
 Record = Mapping[str, Any]
 
@@ -56,6 +56,16 @@ TASKS = {
         {
             "published": "linear SVM, published: C {c}, unscaled",
             "fair": "linear SVM, fair: scaled, C by cross-validation",
+            "linear_c1": "linear SVM, C 1, unscaled",
+        },
+        _ACCURACIES,
+        ("accuracy",),
+    ),
+    "rbf_svm": Task(
+        "SVM with an RBF kernel on frozen features",
+        {
+            "rbf": "RBF SVM, C 1, gamma by the variance, unscaled",
+            "rbf_grid": "RBF SVM, C and gamma by cross-validation, unscaled",
         },
         _ACCURACIES,
         ("accuracy",),
@@ -72,7 +82,7 @@ TASKS = {
     ),
     "finetune_cls": Task(
         "Fine-tuned classification",
-        {name: f"fine-tuning, {name} recipe, {{setting}}" for name in ("published", "dgcnn")},
+        {name: f"fine-tuning, {name} recipe, {{setting}}" for name in RECIPES},
         _ACCURACIES,
         _ACCURACIES,
         _labels_setting,

@@ -14,7 +14,7 @@ from datasets.shapes.shape_folder import read_shape
 from datasets.transforms.image_transforms import plain_image
 from datasets.transforms.point_transforms import PointAugment, random_subset, unit_sphere
 from models.encoders.image_resnet import ImageResNet
-from models.encoders.registry import EMB_DIMS, build_encoder
+from models.encoders.registry import EMB_DIMS, build_encoder, has_graph
 from models.methods.crosspoint import CrossPoint
 from models.weights.weight_file import read_weights
 from utils import seed as seeding
@@ -163,7 +163,7 @@ def load_cross_modal(
 def _constants(path: Path, flags: dict[str, Any], cross_modal: CrossModal, random_init: bool) -> dict[str, Any]:
     return {
         "model": flags["model"],
-        "k": None if flags["model"] == "pointnet" else flags["k"],
+        "k": flags["k"] if has_graph(flags["model"]) else None,
         "emb_dims": flags["emb_dims"],
         "image_model": f"resnet{flags['image_depth']}",
         "image_size": flags["image_size"],

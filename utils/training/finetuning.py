@@ -54,7 +54,7 @@ class FinetuneSettings(LoopSettings):
     lr: float = flag(0.001, "rate of the first step", above=0)
     momentum: float = flag(0.9, "of SGD", at_least=0, below=1)
     dropout: float = flag(0.5, "in the classifier", at_least=0, below=1)
-    k: int = flag(help="neighbours per point in the graphs; pointnet has none", at_least=1)
+    k: int = flag(help="neighbours per point in the graphs of dgcnn and dgcnn_seg", at_least=1)
     num_workers: int = flag(2, "loader processes; 0 loads in this one", at_least=0, is_free=True)
 
 

@@ -108,6 +108,12 @@ class Training(ABC):
     def build_optimizer(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         """Build the optimiser over the method's parameters, and its schedule, which moves once per step."""
 
+    def before_epoch(self, epoch: int) -> None:  # noqa: B027, most trainings have nothing to set
+        """Set what depends on nothing but the epoch, such as BatchNorm's momentum: states do not hold it.
+
+        Called on every rank, in the middle of an epoch too where a run is resumed there.
+        """
+
     @abstractmethod
     def after_epoch(self, epoch: int) -> dict[str, float]:
         """Score and keep the model of the epoch that has just ended; the scores go to the run's metrics.
@@ -204,6 +210,7 @@ class Training(ABC):
 
     def _train_epoch(self, request: StopRequest) -> None:
         epoch = self.progress.epoch
+        self.before_epoch(epoch)
         try:
             means = train_one_epoch(
                 self.stepper,

@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules."""
+"""Optimisers, learning-rate schedules, and the schedule of BatchNorm's momentum."""
 
 import math
 from collections.abc import Iterable
@@ -7,6 +7,9 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+STEP_EPOCHS, STEP_FACTOR = 20, 0.7  # of selfsup_pcd (Tran et al. 2022, arXiv:2210.15904)
+STEP_WORDS = f"times {STEP_FACTOR} every {STEP_EPOCHS} epochs"
+NORM_MOMENTUM, LEAST_NORM_MOMENTUM = 0.1, 0.01
 WEIGHT_DECAY = 1e-6  # of the published pre-training; the value in its paper could not be verified
 
 
@@ -39,20 +42,25 @@ def cosine_schedule(optimizer: torch.optim.Optimizer, num_steps: int, final: flo
     )
 
 
-def stepped_schedule(
-    optimizer: torch.optim.Optimizer, steps: int, *, every: int = 20, factor: float = 0.7, floor: float = 1e-5
-) -> LambdaLR:
-    """Multiply the rate by `factor` every `every` epochs, down to `floor`.
-
-    The defaults are those of the published code of arXiv:2210.15904.
+def step_schedule(optimizer: torch.optim.Optimizer, steps: int, final: float = 0.0) -> LambdaLR:
+    """Multiply the rate by STEP_FACTOR every STEP_EPOCHS epochs; a function of the step alone, as `cosine_schedule`.
 
     Args:
-        steps: optimiser steps in an epoch; the schedule moves once a step.
-        floor: a rate; an initial one below it stays.
+        steps: optimiser steps in an epoch.
+        final: the least rate, as a share of the initial one.
     """
-    initial = optimizer.param_groups[0]["lr"]
-    least = min(floor / initial, 1) if initial else 1
-    return LambdaLR(optimizer, lambda step: max(factor ** (step // steps // every), least))
+    return LambdaLR(optimizer, lambda step: max(STEP_FACTOR ** (step // steps // STEP_EPOCHS), final))
+
+
+def set_norm_momentum(module: nn.Module, epoch: int) -> None:
+    """Set the momentum of every BatchNorm for an epoch: 0.1, halved every STEP_EPOCHS epochs, at least 0.01.
+
+    It is the share of a batch in the running statistics, the complement of TensorFlow's decay.
+    """
+    momentum = max(NORM_MOMENTUM * 0.5 ** (epoch // STEP_EPOCHS), LEAST_NORM_MOMENTUM)
+    for norm in module.modules():
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            norm.momentum = momentum
 
 
 def published_finetune_schedule(optimizer: torch.optim.Optimizer, name: str, *, epochs: int, steps: int) -> LambdaLR:

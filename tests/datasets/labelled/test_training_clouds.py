@@ -53,6 +53,16 @@ def test_augmentation_also_reorders_the_points(train, monkeypatch):
     assert sorted(points.tolist()) == sorted(train.points[2].tolist())
 
 
+def test_a_turn_about_y_and_jitter_keep_heights_and_radii_within_the_noise(train):
+    draws = TrainingClouds(train, range(6), seed=1, length=6, augment=True, kind="rotate_jitter")
+    turned, before = draws[2]["points"], train.points[2]
+    assert turned.dtype == torch.float32
+    assert 0 < (turned[:, 1] - before[:, 1]).abs().max() <= 0.05 + 1e-6
+    radii = [points[:, [0, 2]].norm(dim=1) for points in (turned, before)]
+    assert (radii[0] - radii[1]).abs().max() <= 0.05 * 2**0.5 + 1e-6
+    assert (turned - before)[:, [0, 2]].abs().max() > 0.1
+
+
 def test_a_draw_depends_on_seed_epoch_and_number_alone(train):
     def draw(number, seed=3, epoch=0):
         draws = TrainingClouds(train, range(6), seed=seed, length=13, augment=True)

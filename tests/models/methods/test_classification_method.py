@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.encoders.registry import ENCODERS, build_encoder
+from models.encoders.tnet import transform_penalty
 from models.layers.heads import classifier
 from models.losses.smoothed_ce import smoothed_cross_entropy
 from models.methods.classification import Classification, CloudClassifier
@@ -79,6 +80,20 @@ def test_a_frozen_encoder_stays_in_eval_mode_and_the_classifier_does_not():
     assert not any(module.training for module in network.point_encoder.modules())
     assert all(module.training for module in network.classifier.modules())
     assert not any(module.training for module in network.eval().modules())
+
+
+def test_the_penalty_of_t_nets_is_summed_over_the_batch_of_all_processes(monkeypatch):
+    encoder = build_encoder("pointnet_tnet")
+    torch.nn.init.normal_(encoder.stn2.mlp2[-1].weight, std=0.001)
+    method = Classification(CloudClassifier(encoder, 5), transform_weight=0.5)
+    terms = method(batch())
+    assert terms["loss/transform"] == 0.5 * transform_penalty(encoder).sum() > 0
+    monkeypatch.setattr("models.methods.classification.get_world_size", lambda: 3)
+    again = method(batch())
+    torch.testing.assert_close(again["loss/transform"], 3 * terms["loss/transform"])
+    assert Classification(CloudClassifier(encoder, 5))(batch()).keys() == {"loss/class"}
+    frozen = Classification(CloudClassifier(encoder, 5, is_frozen=True), transform_weight=0.5).train()
+    assert frozen(batch()).keys() == {"loss/class"}
 
 
 def test_the_loss_is_smoothed_as_configured():

@@ -20,6 +20,9 @@ def trained(name, k=5, dtype=torch.float64):
     encoder = randomise_norms(build_encoder(name, k).to(dtype).eval())
     if name == "dgcnn_seg":
         nn.init.normal_(encoder.transform_net.transform.weight, std=0.01)
+    if name == "pointnet_tnet":
+        for stn in (encoder.stn1, encoder.stn2):
+            nn.init.normal_(stn.mlp2[-1].weight, std=0.01)
     return encoder
 
 
@@ -50,18 +53,18 @@ def test_a_plain_encoder_has_weights_of_its_own():
     assert torch.equal(plain(points), before)
 
 
-@pytest.mark.parametrize("name", ["dgcnn_seg", "pointnet"])
+@pytest.mark.parametrize("name", ["dgcnn_seg", "pointnet", "pointnet_tnet"])
 def test_a_traced_encoder_takes_any_number_of_clouds_and_of_enough_points(name):
     encoder = trained(name, k=3, dtype=torch.float32)
     program = export_encoder(encoder).module()
     for batch, num_points in ((1, 3), (2, 41), (7, 12)):
         points = torch.randn(batch, num_points, 3)
         assert_close(program(points), encoder(points), rtol=1e-4, atol=1e-4)
-    if name != "pointnet":
+    if name == "dgcnn_seg":
         with pytest.raises(AssertionError, match=">= 3"):
             program(torch.randn(2, 2, 3))
 
 
 def test_what_is_no_encoder_is_refused():
-    with pytest.raises(TypeError, match="expected one of DGCNN, DGCNNSegEncoder, PointNet, got Linear"):
+    with pytest.raises(TypeError, match="expected one of DGCNN, DGCNNSegEncoder, PointNet, PointNetTNet, got Linear"):
         plain_encoder(nn.Linear(3, 3))

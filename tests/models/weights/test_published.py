@@ -147,6 +147,18 @@ def test_a_state_that_does_not_fit_is_refused(tmp_path, change):
         load_encoder(tmp_path / "bad.pth")
 
 
+@pytest.mark.parametrize("name", ["pointnet_tnet", "dgcnn"])
+def test_a_file_with_heads_for_points_and_clouds_gives_its_encoder(tmp_path, name):
+    state = build_encoder(name).state_dict()
+    heads = {f"{head}.0.weight": torch.zeros(512, 1024) for head in ("point_project", "global_project")}
+    torch.save({**state, **heads}, tmp_path / "pixels.pth")
+    loaded = load_encoder(tmp_path / "pixels.pth")
+    assert loaded.name == name
+    assert same(loaded.encoder.state_dict(), state)
+    assert loaded.report.head == ["global_project.0.weight", "point_project.0.weight"]
+    assert str(loaded.report).startswith(f"{len(state)} of {len(state)} encoder tensors loaded, 2 of the projection")
+
+
 def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(ValueError, match="cut.pth is damaged"):

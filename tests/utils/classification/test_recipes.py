@@ -7,7 +7,7 @@ from utils.flags import add_flags, program_parser
 
 OTHER_VALUES = {
     "epochs": 7, "batch_size": 5, "lr": 0.5, "final_lr": 0.0001, "momentum": 0.5, "weight_decay": 0.5,
-    "label_smoothing": 0.4, "dropout": 0.1, "k": 6, "steps": 9, "amp": "bf16",
+    "label_smoothing": 0.4, "dropout": 0.1, "k": 6, "steps": 9, "amp": "bf16", "transform_weight": 0.5,
 }  # fmt: skip
 
 
@@ -32,8 +32,19 @@ def test_the_dgcnn_recipe_is_that_of_dgcnn():
     assert (settings.epochs, settings.batch_size, settings.k) == (250, 32, 20)
 
 
+def test_the_pointnet_recipe_is_that_of_selfsup_pcd_and_the_others_have_nothing_of_it():
+    settings = parse("--recipe", "pointnet")
+    assert (settings.use_sgd, settings.lr, settings.final_lr, settings.weight_decay) == (False, 1e-3, 0, 0)
+    assert (settings.epochs, settings.batch_size, settings.dropout, settings.label_smoothing) == (250, 32, 0.3, 0)
+    assert (settings.scheduler, settings.bn_decay, settings.transform_weight) == ("step", True, 1e-3)
+    assert (settings.augment, settings.augment_kind) == (True, "rotate_jitter")
+    for other in map(parse, ("--recipe", "--recipe"), ("published", "dgcnn")):
+        assert (other.scheduler, other.bn_decay, other.transform_weight) == ("cos", False, 0)
+        assert other.augment_kind == "scale_shift"
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("flag", [*OTHER_VALUES, "use_sgd", "augment"])
+@pytest.mark.parametrize("flag", [*OTHER_VALUES, "use_sgd", "augment", "bn_decay"])
 def test_each_flag_overrides_its_constant_and_no_other(recipe, flag):
     plain = asdict(parse("--recipe", recipe))
     value = OTHER_VALUES.get(flag, not plain[flag])

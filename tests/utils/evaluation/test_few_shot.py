@@ -7,8 +7,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from tests.utils.evaluation.clustered import make_features
-from utils.evaluation import linear_svm
 from utils.evaluation.few_shot import FewShotScore, Setting, draw_episode, score_episodes, usable_classes
+from utils.evaluation.svm import linear_svm
 
 SETTING = Setting(num_ways=3, num_shots=5, num_queries=7)
 LABELS = np.repeat(np.arange(7), [12, 40, 11, 13, 0, 17, 29])  # class 2 is too small by one, class 4 empty

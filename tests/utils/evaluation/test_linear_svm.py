@@ -10,9 +10,9 @@ from torch import nn
 
 from datasets.labelled.stratified import NEVER_HELD_OUT, stratified_folds
 from tests.utils.evaluation.clustered import FeatureSets, make_features
-from utils.evaluation import linear_svm
-from utils.evaluation.linear_svm import C_GRID, LinearProbe, cross_validate, fair_protocol, published_protocol
 from utils.evaluation.nearest_neighbour import knn_protocol
+from utils.evaluation.svm import linear_svm
+from utils.evaluation.svm.linear_svm import C_GRID, LinearProbe, cross_validate, fair_protocol, published_protocol
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
-"""Linear SVM on frozen features in two protocols, published and fair, with all their constants.
+"""Linear SVM on frozen features with fixed C and, in the fair protocol, a chosen one, with all constants.
 
-Both fit `SVC(kernel="precomputed")` on a float64 Gram matrix computed by BLAS, which solves the problem of
+All fit `SVC(kernel="precomputed")` on a float64 Gram matrix computed by BLAS, which solves the problem of
 `SVC(kernel="linear")` with the same predictions several times faster. Published: features as they are, C fixed in
 advance. Fair: standardised features, C chosen by cross-validation on train alone, so that an encoder is not judged by
 the scale its features happen to have.
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -115,17 +116,27 @@ def cross_validate(train_features: np.ndarray, train_labels: ArrayLike, *, seed:
         ValueError: no class has 2 rows, so that none can be held out.
     """
     ((train, labels),) = check_features((train_features, train_labels))
-    folds = stratified_folds(labels, NUM_FOLDS, seed)
-    num_held_out = np.count_nonzero(folds != NEVER_HELD_OUT)
-    if not num_held_out:
-        raise ValueError("cross-validation needs a class with at least 2 train clouds; use --protocol published")
-    num_right = np.zeros(len(C_GRID), dtype=np.int64)
-    for fold in np.unique(folds[folds != NEVER_HELD_OUT]):
-        is_held_out = folds == fold
+    num_right, num_held_out = np.zeros(len(C_GRID), dtype=np.int64), 0
+    for is_held_out in held_out_rows(labels, seed):
+        num_held_out += np.count_nonzero(is_held_out)
         parts = _standardised(train[~is_held_out], labels[~is_held_out], train[is_held_out])
         for i, fit in enumerate(_fit_and_predict(*parts, C_GRID)):
             num_right[i] += np.count_nonzero(fit.predicted == labels[is_held_out])
     return num_right / num_held_out
+
+
+def held_out_rows(labels: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Yield a mask (M,) of the train rows that each stratified fold holds out.
+
+    Raises:
+        ValueError: no class has 2 rows, so that none can be held out.
+    """
+    folds = stratified_folds(labels, NUM_FOLDS, seed)
+    numbers = np.unique(folds[folds != NEVER_HELD_OUT])
+    if not len(numbers):
+        raise ValueError("cross-validation needs a class with at least 2 train clouds; use --protocol published")
+    for number in numbers:
+        yield folds == number
 
 
 def standardised_svm(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, c: float) -> Prediction:
@@ -147,7 +158,17 @@ def _standardised(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> tu
 
 def _fit_and_predict(train: np.ndarray, labels: np.ndarray, test: np.ndarray, grid: ArrayLike) -> list[Prediction]:
     """Label `test` (M, D) by one linear SVM for each C of `grid`, all fitted on one Gram matrix."""
-    gram, cross = train @ train.T, test @ train.T
+    return fit_and_predict(train @ train.T, labels, test @ train.T, grid)
+
+
+def fit_and_predict(gram: np.ndarray, labels: np.ndarray, cross: np.ndarray, grid: ArrayLike) -> list[Prediction]:
+    """Label test rows by one SVM for each C of `grid`.
+
+    Args:
+        gram: (M, M), the kernel between train rows.
+        labels: (M,) of the train rows, at least 2 classes.
+        cross: (K, M), the kernel between test and train rows.
+    """
     predictions = []
     for c in grid:
         svm = SVC(kernel="precomputed", C=c, max_iter=MAX_STEPS)
