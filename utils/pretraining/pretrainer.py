@@ -13,10 +13,17 @@ from utils.training.engine import AMP_DTYPES
 from utils.training.loop import LoopSettings, Training
 from utils.training.optim import build_optimizer, cosine_schedule, step_schedule
 
-LEAST_LR = 1e-5
+LEAST_LR = 1e-5  # of the schedule in steps
+
+
+def _stepped(optimizer: Optimizer, epochs: int, steps: int) -> LRScheduler:
+    lr = optimizer.defaults["lr"]
+    return step_schedule(optimizer, steps, LEAST_LR / max(lr, LEAST_LR))
+
+
 SCHEDULES = {
     "cos": lambda optimizer, epochs, steps: cosine_schedule(optimizer, epochs * steps),
-    "step": lambda optimizer, epochs, steps: step_schedule(optimizer, steps, LEAST_LR / optimizer.defaults["lr"]),
+    "step": _stepped,
     "none": lambda optimizer, epochs, steps: ConstantLR(optimizer, 1.0),
 }
 
