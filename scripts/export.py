@@ -12,7 +12,8 @@ onnxruntime the second. y is up, and clouds should be as the card's `transform` 
 
 What was made is first read back and compared: safetensors bit by bit, the programs with the encoder on three numbers
 and sizes of clouds. Files are written only if they agree. Beside FILE stands FILE.json, the card: task, method, data,
-settings, transform, scores with their seeds (those in benchmarks/accuracies.csv and --scores), licence.
+settings, transform, scores with their seeds (those in benchmarks/accuracies.csv, in --scores and in cards of the same
+weights beside FILE), licence.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--format", choices=tuple(SUFFIXES), help="default: as the suffix of --out says, else pt2")
     parser.add_argument("--out", type=Path, help="file to write, replacing an older one (default: beside the weights)")
     parser.add_argument("--scores", type=Path, nargs="+", default=[], metavar="JSON", help="reports for the card")
-    parser.add_argument("--licence", default="", help="for the card (default: this repository's, for its own weights)")
+    parser.add_argument("--licence", default="", help="for the card (default: of an earlier card, else as this repository)")
     return parser.parse_args(argv)
 
 
@@ -139,7 +140,8 @@ def main(args: argparse.Namespace) -> None:
     require_at_least(1, args, "k")
     chosen, out = choose_file(args)
     loaded = load_encoder(args.model_path, k=args.k)
-    card = weight_card(args.model_path, loaded, reports=args.scores, licence=args.licence) | {"format": chosen}
+    card = weight_card(args.model_path, loaded, reports=args.scores, licence=args.licence, beside=out.parent)
+    card["format"] = chosen
     digest = card["checkpoint_sha256"]
     print(f"encoder: {loaded.name}, k {card['k']}, {args.model_path}, sha256 {digest}, {loaded.report}")
     if chosen == "safetensors":

@@ -72,6 +72,27 @@ def test_a_fine_tuned_network_is_read_from_safetensors_with_its_classes_and_scor
     assert card["licence"].startswith("MIT")
 
 
+def test_exporting_again_keeps_the_scores_and_the_licence_of_earlier_cards(tmp_path, capsys):
+    needs("safetensors")
+    path = write_encoder(tmp_path / "weights.pth", "pointnet")
+    scores = [{"checkpoint_sha256": file_sha256(path), "accuracy": 0.5, "seed": seed} for seed in (3, 4)]
+    for number in (0, 1):
+        (tmp_path / f"{number}.json").write_text(json.dumps({"results": scores[: number + 1]}))
+
+    def card(source, out, *flags):
+        run("--model_path", source, "--out", tmp_path / out, *flags)
+        read = json.loads((tmp_path / f"{out}.json").read_text())
+        return read["scores"], read["licence"]
+
+    assert card(path, "a.safetensors", "--scores", tmp_path / "0.json", "--licence", "CC0") == (scores[:1], "CC0")
+    assert card(path, "a.safetensors") == (scores[:1], "CC0")
+    assert card(path, "b.pt2", "--scores", tmp_path / "1.json") == (scores, "CC0")
+    assert card(tmp_path / "a.safetensors", "new/c.safetensors", "--licence", "MIT") == (scores[:1], "MIT")
+    (tmp_path / "b.pt2.json").write_text("{")
+    message = error_of(lambda: run("--model_path", path, "--out", tmp_path / "a.safetensors"), capsys)
+    assert message.startswith(f"error: {tmp_path / 'b.pt2.json'} is a damaged card (")
+
+
 def test_a_changed_byte_of_a_safetensors_file_is_noticed(tmp_path):
     needs("safetensors")
     run("--model_path", write_encoder(tmp_path / "weights.pth", "pointnet"), "--format", "safetensors")

@@ -39,8 +39,8 @@ class InputTransform:
 
     Args:
         num_points: a random subset where a cloud has more; None takes all.
-        scaling: "unit" centres and scales to radius 1; "same" scales clouds, which may be in any unit, to `radius`, except
-            rows of a set; "as_read" changes nothing.
+        scaling: "unit" centres and scales to radius 1; "same" scales clouds, which may be in any unit, to `radius`, but
+            not the rows of a set; "as_read" changes nothing.
         reason: for `scaling`, in words.
         radius: median of the training clouds', None where it is not known.
         is_z_up: turn z up to y up first.
