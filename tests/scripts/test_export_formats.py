@@ -129,6 +129,21 @@ def test_an_onnx_graph_that_deviates_is_not_written(tmp_path, capsys, monkeypatc
     assert [file.name for file in tmp_path.iterdir()] == ["weights.pth"]
 
 
+def test_the_check_allows_other_neighbours_in_some_clouds_and_no_more(capsys):
+    deviations = torch.tensor([3e-7, 4e-7, 2e-3])
+    export.check("graph", {"3 x 50": deviations}, has_neighbours=True)
+    line = "check: 3 x 50 points, graph deviates by 4.0e-07, in 1 of 3 clouds by up to 2.0e-03"
+    assert capsys.readouterr().out == f"{line}\n"
+    for wrong, has_neighbours in (
+        (deviations, False),
+        (deviations * 10, True),
+        (torch.tensor([3e-7, 2e-3, 2e-3]), True),
+        (deviations * torch.nan, True),
+    ):
+        with pytest.raises(ValueError, match=r"the exported graph deviates by .* on 3 x 50 points, more than 1e-05"):
+            export.check("graph", {"3 x 50": wrong}, has_neighbours=has_neighbours)
+
+
 @pytest.mark.parametrize(
     "suffix, missing, expected",
     [
