@@ -43,8 +43,8 @@ SUFFIXES = {"safetensors": SAFE_SUFFIX, "pt2": PROGRAM_SUFFIX, "onnx": ONNX_SUFF
 # Numbers of clouds, and of points beyond the fewest possible, in each check.
 SHAPES = ((1, 0), (2, 1024), (7, 256))
 # Rounding explains deviations up to 1e-6. Where float32 cannot tell two distances apart, either point is a neighbour,
-# which moves a cloud's feature by up to 1e-2, here and in torch itself: docs/your_data.md. Wrong weights cause 0.1.
-ROUNDING, OTHER_NEIGHBOURS = 1e-5, 1e-2
+# which moved a cloud's feature by up to 1.4e-2, here and in torch itself: docs/your_data.md. Wrong weights cause 0.1.
+ROUNDING, OTHER_NEIGHBOURS = 1e-5, 3e-2
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

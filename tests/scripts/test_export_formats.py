@@ -136,7 +136,7 @@ def test_the_check_allows_other_neighbours_in_some_clouds_and_no_more(capsys):
     assert capsys.readouterr().out == f"{line}\n"
     for wrong, has_neighbours in (
         (deviations, False),
-        (deviations * 10, True),
+        (deviations * 20, True),
         (torch.tensor([3e-7, 2e-3, 2e-3]), True),
         (deviations * torch.nan, True),
     ):
