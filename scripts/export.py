@@ -104,7 +104,7 @@ def check(what: str, found: dict[str, Tensor], *, has_neighbours: bool) -> None:
     Args:
         has_neighbours: whether the encoder searches neighbours; otherwise every cloud must agree up to rounding.
     Raises:
-        ValueError: half of the clouds of a shape deviate by more than ROUNDING, or one by more than OTHER_NEIGHBOURS.
+        ValueError: more than half of the clouds of a shape are above ROUNDING, or one above OTHER_NEIGHBOURS.
     """
     for shape, by_cloud in found.items():
         usual, largest = float(by_cloud.median()), float(by_cloud.max())

@@ -146,7 +146,9 @@ def test_every_network_trains_from_a_pre_trained_encoder_and_is_scored_again(roo
     flags = ("--model", model, "--select", "last")
     tuned = run_partseg(root, tmp_path / "tuned", *flags, "--pretrained_path", tmp_path / "pre.pth")
     num_tensors = len(build_encoder(model).state_dict())
-    assert f"pre.pth: {num_tensors} encoder tensors loaded" in log_of(tuned)
+    assert f"pre.pth: {num_tensors} encoder tensors loaded" in (log := log_of(tuned))
+    warning = f"warning: --k 4, but {tmp_path / 'pre.pth'} was trained with k 15"
+    assert (warning in log) == (model == "dgcnn")
     record = read_records(tuned)["all_parts"]
     assert (record["model"], record["k"]) == (model, None if model == "pointnet" else 4)
     assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(tmp_path / "pre.pth"))
