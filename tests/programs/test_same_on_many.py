@@ -148,6 +148,7 @@ def figures(a, b):
     found = {"step": one_step(0), "float64": twenty_steps(*STEPS["float64"]), "distances": distances(a, b)}
     if get_world_size() == 2:
         found |= {"class": class_step(), "micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
+        found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
     return found
 
 
