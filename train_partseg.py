@@ -107,7 +107,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     if start.pretrained_path and not is_going_on:
         loaded = start_from(network, start.pretrained_path, training.model, training.k)
         started = [f"{start.pretrained_path}: {loaded.report}"]
-        if training.model != "pointnet" and loaded.stored_k not in (None, training.k):
+        if training.graph_k is not None and loaded.stored_k not in (None, training.k):
             text = f"--k {training.k}, but {start.pretrained_path} was trained with k {loaded.stored_k}"
             started.append(f"warning: {text}")
     clouds, val = read_training_clouds(task, part_set, training.seed)
