@@ -49,7 +49,11 @@ class Task(Protocol):
 
 
 class SampleSource(ABC):
-    """Shapes by number, each with a cloud and views; `has_pairs` tells whether all have pairs of pixels and points."""
+    """Shapes by number, each with a cloud and views.
+
+    Attributes:
+        has_pairs: samples get pairs of pixels and points; initially where all shapes have them, and may be set to False.
+    """
 
     has_pairs: bool
 
@@ -133,15 +137,16 @@ class PackedTask(NamedTuple):
     path: Path
     shape: int
     view: int
+    has_pairs: bool
 
     def read(self) -> Sample:
         file = _open_packed(self.path)
         name = f"{file.name(self.shape)} {file.view_name(self.shape, self.view)}"
-        pairs = file.read_pairs(self.shape) if file.has_pairs else None
+        pairs = file.read_pairs(self.shape) if self.has_pairs else None
         return Sample(file.read_points(self.shape), file.read_view(self.shape, self.view), name, pairs)
 
     def stamp(self) -> str:
-        return f"{self.view} {_state_of(self.path)}"
+        return f"{self.view} {self.has_pairs} {_state_of(self.path)}"
 
 
 class PackedSource(SampleSource):
@@ -159,7 +164,7 @@ class PackedSource(SampleSource):
         return self.file.num_views(shape)
 
     def task(self, shape: int, view: int) -> PackedTask:
-        return PackedTask(self.path, shape, view)
+        return PackedTask(self.path, shape, view, self.has_pairs)
 
     def describe(self, shape: int) -> str:
         return f"{self.file.name(shape)} in {self.path}"
