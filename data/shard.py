@@ -5,9 +5,9 @@
     python -m data.shard --verify https://host/shards
 
 The shards hold V passes. Each holds every shape once, in random order, with a different view; epoch e reads pass e % V.
-A pass stores one cloud and one view per shape and, where all shapes have them, the pairs of pixels and points of all its
-views, which double its size. index.json, written last, lists all shards with their SHA-256; a folder
-without it is unfinished: the same command goes on there, after checking the hashes of the shards that are finished.
+A pass stores one cloud and one view per shape and, where all shapes have them, the pairs of pixels and points of all
+its views, which double its size. index.json, written last, lists all shards with their SHA-256; a folder without it is
+unfinished: the same command goes on there, after checking the hashes of the shards that are finished.
 Equal data and flags give equal shards.
 Exit status: 0 written or sound, 1 faults found, 2 misuse.
 """

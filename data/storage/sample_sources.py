@@ -52,7 +52,7 @@ class SampleSource(ABC):
     """Shapes by number, each with a cloud and views.
 
     Attributes:
-        has_pairs: samples get pairs of pixels and points; initially where all shapes have them, and may be set to False.
+        has_pairs: samples get pairs of pixels and points; at first where all shapes have them; may be set to False.
     """
 
     has_pairs: bool
