@@ -1,6 +1,6 @@
 """The published layout of multi-view pre-training, written here by its definition."""
 
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -152,7 +152,7 @@ def test_without_a_writable_folder_text_is_kept_in_memory(tmp_path):
 
 
 def test_it_can_be_sent_to_workers(root):
-    data = pickle.loads(pickle.dumps(ModelNetViews(root, num_points=64)))
+    data = ForkingPickler.loads(ForkingPickler.dumps(ModelNetViews(root, num_points=64)))
     assert isinstance(data.read_pixel_pairs(0), PixelPairs)
 
 
