@@ -1,6 +1,6 @@
 """The published layout of multi-view pre-training, written here by its definition."""
 
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 
 from datasets.pairs.modelnet_views import ModelNetViews
+from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.parsed_cache import ParsedCache
 from datasets.pairs.pixel_pairs import PixelPairs
+from tests.support.tiny_trees import pack
 from utils.training.data_order import order_digest
 
 SIZE, POINTS = 32, 1031
@@ -107,6 +109,19 @@ def test_items_hold_clouds_and_pictures(root):
     assert raw[0]["image"].dtype == torch.uint8
 
 
+def test_a_packed_file_of_it_gives_the_same(root, tmp_path):
+    (root.parent / "ModelNet40_MV/bed/train/bed_9.off/pix_point_1.txt").unlink()
+    views, file = ModelNetViews(root, image_size=32), PackedRender(pack(root, tmp_path / "all.h5"), image_size=32)
+    assert [file.file.name(index) for index in range(3)] == [str(shape) for shape in views.shapes]
+    assert [file.file.view_name(1, view) for view in range(2)] == ["view_0.png", "view_10.png"]
+    for index in range(3):
+        for found, expected in zip(file[index].values(), views[index].values(), strict=True):
+            assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected))
+        pairs = zip(views.read_pixel_pairs(index), file.read_pixel_pairs(index), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs)
+    assert order_digest(views) == order_digest(file)
+
+
 def test_text_is_parsed_once_and_again_when_it_changes(root, monkeypatch):
     first = ModelNetViews(root).read_pixel_pairs(0)
     calls = []
@@ -137,7 +152,7 @@ def test_without_a_writable_folder_text_is_kept_in_memory(tmp_path):
 
 
 def test_it_can_be_sent_to_workers(root):
-    data = pickle.loads(pickle.dumps(ModelNetViews(root, num_points=64)))
+    data = ForkingPickler.loads(ForkingPickler.dumps(ModelNetViews(root, num_points=64)))
     assert isinstance(data.read_pixel_pairs(0), PixelPairs)
 
 
