@@ -11,6 +11,7 @@ from models.weights.teacher_file import load_teacher
 from tests.support.interruption import stopped_after
 from tests.support.light_runs import log_of, metrics
 from tests.support.multiview_runs import train_images, train_points, write_taught, write_teacher
+from tests.support.published_views import write_shape
 from tests.support.tiny_trees import pack
 from utils.files import write_npz
 
@@ -110,3 +111,16 @@ def test_a_tree_without_pairs_names_the_command_that_makes_them(root, tmp_path):
         path.unlink()
     with pytest.raises((ValueError, OSError), match="--pairs"):
         train_points(data, tmp_path / "out")
+
+
+def test_the_published_layout_trains(tmp_path):
+    root = tmp_path / "ModelNet40"
+    for number, name in enumerate(("sofa/sofa_2", "bed/bed_10", "bed/bed_9", "bed/bed_8")):
+        write_shape(root, name, number)
+    write_shape(root, "bed/bed_7", 5, views=())
+    (root / "modelnet_id.txt").write_text("sofa\t1\nbed\t0\n")
+    images = train_images(root, tmp_path / "images", "--epochs", "1")
+    teacher = images / "models/teacher_last.pth"
+    run_dir = train_points(root, tmp_path, "--num_points", "1024", "--pairs", "512", teacher=teacher)
+    assert len(metrics(run_dir, "loss/local")) == 2
+    assert "1 shapes without a view are left out, such as bed/bed_7" in log_of(run_dir)
