@@ -31,7 +31,7 @@ class PartSettings(FinetuneSettings):
     lr: float = flag(0.001, "of Adam; SGD starts at 100 times this", above=0)
     scheduler: str = flag("cos", "cosine to 0.001, or halve every 20 epochs", choices=tuple(FINETUNE_SCHEDULES))
     eval_freq: int = flag(1, "epochs between scores of val; the last always", at_least=1)
-    model: str = flag("dgcnn_seg", "the encoder", choices=tuple(PART_NETWORKS))
+    model: str = flag("dgcnn_seg", "the encoder, or PointNet's published network", choices=tuple(PART_NETWORKS))
     emb_dims: int = flag(EMB_DIMS, "width of the encoder's embedding", at_least=1, at_most=MAX_EMB_DIMS)
 
     @property
