@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.distributed import get_world_size
 from models.layers.row_norm import max_over_clouds
 
 
@@ -90,3 +91,12 @@ def transform_penalty(module: nn.Module) -> Tensor | None:
     """
     found = [part.penalty for part in module.modules() if isinstance(part, TNet) and part.penalty is not None]
     return sum(found[1:], found[0]) if found else None
+
+
+def penalty_term(module: nn.Module, weight: float) -> dict[str, Tensor]:
+    """Return {"loss/transform": weight * the penalty summed over the batch of all ranks}; empty where there is none."""
+    penalty = transform_penalty(module) if weight else None
+    if penalty is None:
+        return {}
+    # Gradients are averaged over the ranks, and this is a sum over all of them.
+    return {"loss/transform": weight * get_world_size() * penalty.sum()}
