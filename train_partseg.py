@@ -122,7 +122,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     )
     if training.steps:
         training = replace(training, epochs=math.ceil(training.steps / len(loader)))
-    method = PartSegmentation(network).to(device)
+    method = PartSegmentation(network, training.transform_weight).to(device)
     recorded = record(*settings._replace(part_set=part_set, training=training))
     if part_set.parts:
         recorded.flags["parts"] = part_names(task.table)  # what the file says; the file may change

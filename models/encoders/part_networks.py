@@ -1,6 +1,7 @@
 """Part segmentation networks: a pre-training encoder and a classifier of its points, by the name that `--model` takes.
 
-The encoder's tensors keep their names, so that a pre-trained file loads unchanged.
+The encoder's tensors keep their names, so that a pre-trained file loads unchanged. Only pointnet_seg has an encoder of
+its own, with a map of the tensors that a pre-trained file gives it.
 """
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from models.encoders.dgcnn import DGCNN
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.pointnet import PointNet
+from models.encoders.pointnet_seg import PointNetSeg
 from models.encoders.pointnet_tnet import PointNetTNet
 from models.encoders.registry import EMB_DIMS, has_graph
 from models.layers.row_norm import PointwiseConv
@@ -85,6 +87,7 @@ PART_NETWORKS = {
     "dgcnn": DGCNNClsPartSeg,
     "pointnet": PointNetPartSeg,
     "pointnet_tnet": PointNetTNetPartSeg,
+    "pointnet_seg": PointNetSeg,
 }
 
 
@@ -100,7 +103,7 @@ def build_part_network(
     """Build a freshly initialised network: points (B, N, 3), category (B,) int64 -> logits (B, N, num_parts).
 
     Args:
-        name: a key of `PART_NETWORKS`, the name of its encoder.
+        name: a key of `PART_NETWORKS`, the name of its encoder, or pointnet_seg.
         k: neighbours per point; an encoder without a graph takes none.
         num_parts: part labels over all categories.
         num_categories: object categories.

@@ -7,6 +7,7 @@ names of layers are kept.
 from torch import Tensor, nn
 
 from models.encoders.tnet import TNet, apply_shared, shared_layers
+from models.layers.row_norm import max_over_clouds
 
 
 class PointNetTNet(nn.Module):
@@ -40,8 +41,7 @@ class PointNetTNet(nn.Module):
         low = apply_shared(self.mlp1, aligned)
         aligned_features = self.stn2(low[-1], len(points))
         high = apply_shared(self.mlp2, aligned_features)
-        feature = high[-1].unflatten(0, points.shape[:2]).amax(dim=1)
-        return [aligned, *low, aligned_features, *high], feature
+        return [aligned, *low, aligned_features, *high], max_over_clouds(high[-1], len(points))
 
     def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""

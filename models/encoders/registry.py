@@ -30,8 +30,8 @@ def build_encoder(name: str, k: int = 15, emb_dims: int = EMB_DIMS) -> nn.Module
 
 
 def has_graph(name: str) -> bool:
-    """Return whether the encoder of that name searches neighbours, so that `k` matters to it."""
-    return "k" in signature(ENCODERS[name]).parameters
+    """Return whether an encoder of that name searches neighbours, so that `k` matters to it."""
+    return name in ENCODERS and "k" in signature(ENCODERS[name]).parameters
 
 
 def encoder_name(encoder: nn.Module) -> str:

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.distributed import get_world_size
+from models.layers.row_norm import max_over_clouds
+
 
 def shared_layers(*widths: int) -> nn.Sequential:
     """Build 1x1 convolution with bias, BatchNorm and ReLU from each width to the next; `apply_shared` computes them."""
@@ -61,7 +64,7 @@ class TNet(nn.Module):
         hidden = apply_shared(self.mlp1[:6], rows)[-1]
         widest, norm = self.mlp1[6], self.mlp1[7]
         x = norm(F.linear(hidden, widest.weight.flatten(1), widest.bias))
-        x = F.relu(x.unflatten(0, (num_clouds, -1)).amax(dim=1))  # ReLU is monotone: only maxima need it
+        x = F.relu(max_over_clouds(x, num_clouds))  # ReLU is monotone: only maxima need it
         matrix = self.mlp2(x).unflatten(-1, (self.channels, self.channels))
         matrix = matrix + torch.eye(self.channels, dtype=matrix.dtype, device=matrix.device)
         self.penalty = _distance_from_rotation(matrix) if self.training else None
@@ -88,3 +91,12 @@ def transform_penalty(module: nn.Module) -> Tensor | None:
     """
     found = [part.penalty for part in module.modules() if isinstance(part, TNet) and part.penalty is not None]
     return sum(found[1:], found[0]) if found else None
+
+
+def penalty_term(module: nn.Module, weight: float) -> dict[str, Tensor]:
+    """Return {"loss/transform": weight * the penalty summed over the batch of all ranks}; empty where there is none."""
+    penalty = transform_penalty(module) if weight else None
+    if penalty is None:
+        return {}
+    # Gradients are averaged over the ranks, and this is a sum over all of them.
+    return {"loss/transform": weight * get_world_size() * penalty.sum()}

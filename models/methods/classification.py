@@ -4,8 +4,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from models.distributed import get_world_size
-from models.encoders.tnet import transform_penalty
+from models.encoders.tnet import penalty_term
 from models.layers.heads import classifier
 from models.losses.smoothed_ce import smoothed_cross_entropy
 from models.methods.method import Batch, Method, Terms
@@ -59,9 +58,5 @@ class Classification(Method):
     def forward(self, batch: Batch) -> Terms:
         """Return {"loss/class": scalar} of a batch of points (B, N, 3) and label (B,), and "loss/transform" if any."""
         logits = self.network(batch["points"])
-        terms = {"loss/class": smoothed_cross_entropy(logits.float(), batch["label"], self.label_smoothing)}
-        penalty = transform_penalty(self.network) if self.transform_weight else None
-        if penalty is not None:
-            # Gradients are averaged over the ranks, and the penalty is a sum over all of them.
-            terms["loss/transform"] = self.transform_weight * get_world_size() * penalty.sum()
-        return terms
+        loss = smoothed_cross_entropy(logits.float(), batch["label"], self.label_smoothing)
+        return {"loss/class": loss, **penalty_term(self.network, self.transform_weight)}

@@ -101,7 +101,7 @@ def embedding_width(state: dict[str, Tensor], name: str) -> int:
     Raises:
         ValueError: out of bounds.
     """
-    width = next(iter(getattr(state.get(_EMBEDDING[name]), "shape", ())), EMB_DIMS)
+    width = next(iter(getattr(state.get(_EMBEDDING.get(name)), "shape", ())), EMB_DIMS)
     if not 1 <= width <= MAX_EMB_DIMS:
         raise ValueError(f"the embedding of these weights is {width} wide, expected 1 to {MAX_EMB_DIMS}")
     return width
@@ -130,7 +130,7 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
 def _pop_aliases(state: dict[str, Tensor], name: str) -> list[str]:
     """Remove second names from `state` after checking that their tensors equal the first."""
     found = []
-    for alias, original in _ALIASES[name].items():
+    for alias, original in _ALIASES.get(name, {}).items():
         for key in [key for key in state if key.startswith(alias + ".")]:
             twin = original + key.removeprefix(alias)
             if twin not in state:
@@ -165,7 +165,7 @@ def export_state(
     The encoder's name, `k` and `origin` (plain values) are stored in its metadata, which other readers ignore.
     """
     state = encoder.state_dict()
-    for alias, original in _ALIASES[name].items():
+    for alias, original in _ALIASES.get(name, {}).items():
         for key in [key for key in state if key.startswith(original + ".")]:
             state[alias + key.removeprefix(original)] = state[key]
     if name == "dgcnn_seg" and "conv8.0.weight" not in state:

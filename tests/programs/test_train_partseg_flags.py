@@ -6,19 +6,22 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from datasets.labels import SHAPENET_PART
 from datasets.parts.part_table import part_names, part_table
+from datasets.parts.part_task import PartTask
 from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.registry import build_encoder
-from models.weights.published import stored_origin
+from models.weights.published import load_encoder, stored_origin
 from models.weights.weight_file import read_weights
 from scripts import segment
 from tests.support.entry_programs import call, write_encoder
 from tests.support.light_runs import built_by, flags_of, log_of, metrics, same, weights
 from tests.support.part_runs import read_records, run_partseg, write_part_tree
 from tests.support.tiny_trees import cloud
+from utils.parts.part_weights import build_for, start_from
 
 OWN = {"drill": ["bit", "body"], "saw": ["blade", "handle", "guard"], "vice": ["jaw", "base"]}
 
@@ -155,6 +158,27 @@ def test_every_network_trains_from_a_pre_trained_encoder_and_is_scored_again(roo
     assert len(record["checkpoint_sha256"]) == 64
     assert record["encoder_seed"] is None
     assert evaluate(root, tuned, tmp_path, "--model", model) == read_records(tuned)
+
+
+def test_the_published_pointnet_takes_what_its_map_names_of_an_encoder_and_says_how_much(root, tmp_path):
+    source = load_encoder(write_encoder(tmp_path / "pre.pth", "pointnet_tnet")).encoder.state_dict()
+    network = build_for(PartTask(), "pointnet_seg", 4)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    assert str(start_from(network, tmp_path / "pre.pth", "pointnet_seg", 4)).startswith("41 of 109 encoder tensors")
+    after = network.state_dict()
+    assert torch.equal(after["conv1.0.weight"], source["mlp1.0.weight"])
+    assert torch.equal(after["conv2.0.bias"], source["mlp2.3.bias"])
+    assert torch.equal(after["stn1.mlp2.3.weight"], source["stn1.mlp2.3.weight"])
+    changed = {key.split(".")[0] for key in after if not torch.equal(after[key], before[key])}
+    assert changed == {"stn1", "conv1", "conv2"}
+    flags = ("--model", "pointnet_seg", "--select", "last", "--transform_weight", "0.001")
+    tuned = run_partseg(root, tmp_path / "tuned", *flags, "--pretrained_path", tmp_path / "pre.pth")
+    assert "pre.pth: 41 of 109 encoder tensors loaded" in log_of(tuned)
+    assert min(metrics(tuned, "loss/transform")) > 0
+    assert evaluate(root, tuned, tmp_path, "--model", "pointnet_seg") == read_records(tuned)
+    write_encoder(tmp_path / "other.pth", "pointnet")
+    with pytest.raises(ValueError, match="weights of pointnet, not of --model pointnet_tnet"):
+        start_from(network, tmp_path / "other.pth", "pointnet_seg", 4)
 
 
 def test_weights_of_another_network_are_refused_with_the_flag_to_pass(root, plain):

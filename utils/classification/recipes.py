@@ -86,6 +86,7 @@ PUBLISHED_PARTS = {
     "dropout": 0.5,
     "class_choice": "",
     "selected_on": "val",
+    "transform_weight": 0.0,
 }
 
 

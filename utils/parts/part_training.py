@@ -30,8 +30,11 @@ class PartSettings(FinetuneSettings):
 
     lr: float = flag(0.001, "of Adam; SGD starts at 100 times this", above=0)
     scheduler: str = flag("cos", "cosine to 0.001, or halve every 20 epochs", choices=tuple(FINETUNE_SCHEDULES))
+    transform_weight: float = flag(
+        0.0, "factor of the penalty of T-Nets, summed over the batch (selfsup_pcd: 0.001)", at_least=0
+    )
     eval_freq: int = flag(1, "epochs between scores of val; the last always", at_least=1)
-    model: str = flag("dgcnn_seg", "the encoder", choices=tuple(PART_NETWORKS))
+    model: str = flag("dgcnn_seg", "the encoder, or PointNet's published network", choices=tuple(PART_NETWORKS))
     emb_dims: int = flag(EMB_DIMS, "width of the encoder's embedding", at_least=1, at_most=MAX_EMB_DIMS)
 
     @property

@@ -8,6 +8,7 @@ from torch import nn
 from datasets.parts.part_table import PartTable, count_parts, part_names, part_table
 from datasets.parts.part_task import PartTask
 from models.encoders.part_networks import build_part_network
+from models.encoders.pointnet_seg import PointNetSeg
 from models.encoders.registry import EMB_DIMS
 from models.weights.published import PretrainedEncoder, embedding_width, import_state, load_encoder, stored_origin
 from models.weights.weight_file import read_weights
@@ -25,16 +26,28 @@ class TrainedNetwork(NamedTuple):
 def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> PretrainedEncoder:
     """Copy every encoder tensor of a pre-trained file into `network`; the classifier keeps its own weights.
 
+    A network with a map takes those that the map names, no fewer; the report then counts them as loaded.
+
     Args:
         network: of `build_part_network`.
         path: weights of a pre-training or of another fine-tuning, ours or published.
-        name: the encoder expected, a key of ENCODERS.
+        name: a key of PART_NETWORKS, which tells the encoder expected.
         k: neighbours per point.
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, of another encoder or width, or a tensor is missing, left over or of another shape: all
             are listed.
     """
+    if isinstance(network, PointNetSeg):
+        loaded = load_encoder(path, network.pretrained_as, k)
+        given = {
+            there + key.removeprefix(here): value
+            for here, there in network.transfer.items()
+            for key, value in loaded.encoder.state_dict().items()
+            if key.startswith(here)
+        }
+        network.load_state_dict(network.state_dict() | given)
+        return loaded.report._replace(loaded=sorted(given))
     loaded = load_encoder(path, name, k, network.emb_dims)
     network.load_state_dict(network.state_dict() | loaded.encoder.state_dict())
     return loaded

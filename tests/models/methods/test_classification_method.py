@@ -88,7 +88,7 @@ def test_the_penalty_of_t_nets_is_summed_over_the_batch_of_all_processes(monkeyp
     method = Classification(CloudClassifier(encoder, 5), transform_weight=0.5)
     terms = method(batch())
     assert terms["loss/transform"] == 0.5 * transform_penalty(encoder).sum() > 0
-    monkeypatch.setattr("models.methods.classification.get_world_size", lambda: 3)
+    monkeypatch.setattr("models.encoders.tnet.get_world_size", lambda: 3)
     again = method(batch())
     torch.testing.assert_close(again["loss/transform"], 3 * terms["loss/transform"])
     assert Classification(CloudClassifier(encoder, 5))(batch()).keys() == {"loss/class"}

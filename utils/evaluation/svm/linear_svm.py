@@ -34,10 +34,14 @@ MAX_STEPS = 1_000_000
 
 
 class Prediction(NamedTuple):
-    """Labels (M,) that a fitted SVM gives to test rows, and whether the fit converged."""
+    """Labels (M,) that a fitted SVM gives to test rows, and whether the fit converged.
+
+    `is_bounded`: a multiplier is as large as C; where none is, every larger C has the same solution.
+    """
 
     predicted: np.ndarray
     has_converged: bool
+    is_bounded: bool
 
 
 def published_protocol(
@@ -175,7 +179,8 @@ def fit_and_predict(gram: np.ndarray, labels: np.ndarray, cross: np.ndarray, gri
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # reported as has_converged
             svm.fit(gram, labels)
-        predictions.append(Prediction(svm.predict(cross), bool(svm.n_iter_.max() < MAX_STEPS)))
+        has_converged, is_bounded = svm.n_iter_.max() < MAX_STEPS, np.abs(svm.dual_coef_).max() >= c
+        predictions.append(Prediction(svm.predict(cross), bool(has_converged), bool(is_bounded)))
     return predictions
 
 

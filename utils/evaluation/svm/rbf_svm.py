@@ -97,5 +97,14 @@ def cross_validate(distances: np.ndarray, labels: np.ndarray, *, seed: int = 0) 
 
 
 def _fit(among: np.ndarray, labels: np.ndarray, across: np.ndarray, gamma: float, grid: ArrayLike) -> list[Prediction]:
-    """Predict by one SVM for each C of `grid`, from squared distances among train rows and from test rows to these."""
-    return fit_and_predict(np.exp(-gamma * among), labels, np.exp(-gamma * across), grid)
+    """Predict by one SVM for each C of `grid`, which ascends.
+
+    Args:
+        among, across: squared distances among train rows (M, M), and from test rows to these (K, M).
+    """
+    kernel, cross, fits = np.exp(-gamma * among), np.exp(-gamma * across), []
+    for c in grid:
+        if not fits or fits[-1].is_bounded or not fits[-1].has_converged:
+            (fit,) = fit_and_predict(kernel, labels, cross, [c])
+        fits.append(fit)
+    return fits
