@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/stages.sh
+source scripts/few_labels.sh
 
 SEEDS=${SEEDS:-1 2 3}
 DATA=data/shapes
@@ -15,11 +16,7 @@ HELD_OUT=data/held_out
 RUN=checkpoints/quickstart
 OUT=checkpoints/downstream
 WEIGHTS=$RUN/models/best_model.pth
-HARD=(--dataset scanobjectnn --data_root "$DATA")
-FEW_LABELS=(--recipe published --normalize --num_points 512 --k 15 --batch_size 16 --label_fraction 0.05 --steps 80
-  --num_workers 0)
-FEW_PARTS=(--model dgcnn --k 15 --num_points 256 --batch_size 16 --label_fraction 0.1 --steps 120 --no-use_sgd
-  --lr 0.003 --select last --num_workers 0)
+MODEL=dgcnn
 
 if [ ! -f "$WEIGHTS" ] || [ ! -f "$RUN/last.pt" ]; then
   echo "error: no encoder in $RUN; make it first: bash scripts/quickstart.sh" >&2
@@ -27,50 +24,26 @@ if [ ! -f "$WEIGHTS" ] || [ ! -f "$RUN/last.pt" ]; then
 fi
 
 few_shot() {
-  local seed json
+  local seed
   for seed in $SEEDS; do
-    json=$OUT/few_shot_random_$seed.json
-    is_current "$json" "$DATA/make_shapes.json" || python -m scripts.eval_fewshot --random_init --model dgcnn --k 15 \
-      "${HARD[@]}" --num_points 1024 --seed "$seed" --feature_cache "$RUN/features" --json "$json"
-    json=$OUT/few_shot_pretrained_$seed.json
-    is_current "$json" "$WEIGHTS" "$DATA/make_shapes.json" || python -m scripts.eval_fewshot --model_path "$WEIGHTS" \
-      "${HARD[@]}" --num_points 1024 --seed "$seed" --feature_cache "$RUN/features" --json "$json"
+    few_shot_of random "$seed"
+    few_shot_of pretrained "$seed" "$WEIGHTS"
   done
-}
-
-# train NAME ORIGIN PROGRAM...: run a training in $OUT/NAME; reuse a finished one, resume an interrupted one.
-train() {
-  local name=$1 origin=$2 resume=()
-  shift 2
-  if is_current "$OUT/$name/results.json" "$origin" "$DATA/make_shapes.json"; then
-    return 0
-  fi
-  if [ -f "$OUT/$name/last.pt" ]; then
-    resume=(--resume)
-    if [ "$origin" -nt "$OUT/$name/last.pt" ] || [ "$DATA/make_shapes.json" -nt "$OUT/$name/last.pt" ]; then
-      resume=(--overwrite)
-    fi
-  fi
-  python "$@" --output_dir "$OUT" --exp_name "$name" ${resume[@]+"${resume[@]}"}
 }
 
 fine_tune() {
   local seed
   for seed in $SEEDS; do
-    train "cls_random_$seed" "$DATA/make_shapes.json" -m scripts.finetune_cls "${HARD[@]}" --model dgcnn \
-      "${FEW_LABELS[@]}" --seed "$seed"
-    train "cls_pretrained_$seed" "$WEIGHTS" -m scripts.finetune_cls "${HARD[@]}" --pretrained_path "$WEIGHTS" \
-      "${FEW_LABELS[@]}" --seed "$seed"
+    fine_tune_of random "$seed"
+    fine_tune_of pretrained "$seed" "$WEIGHTS"
   done
 }
 
 segment() {
   local seed
   for seed in $SEEDS; do
-    train "parts_random_$seed" "$DATA/make_shapes.json" train_partseg.py --data_root "$DATA" "${FEW_PARTS[@]}" \
-      --seed "$seed"
-    train "parts_pretrained_$seed" "$WEIGHTS" train_partseg.py --data_root "$DATA" --pretrained_path "$WEIGHTS" \
-      "${FEW_PARTS[@]}" --seed "$seed"
+    segment_of random "$seed"
+    segment_of pretrained "$seed" "$WEIGHTS"
   done
 }
 

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Multi-view pre-training on built-in data, from pairs of pixels and points to a page of results, beside random weights and
+# the quickstart's encoder. Needs a finished scripts/quickstart.sh.
+#
+#   bash scripts/multiview.sh             # MODEL=pointnet_tnet for PointNet, SEED=2 for another pre-training
+#
+# Run it again after an interruption: finished steps are reused, training goes on from its last epoch.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/stages.sh
+source scripts/few_labels.sh
+
+SEED=${SEED:-1}
+MODEL=${MODEL:-dgcnn}
+DATA=data/shapes
+PACKED=$DATA/multiview.h5
+CROSSPOINT=checkpoints/quickstart/models/best_model.pth
+TEACHER_RUN=multiview_teacher_seed$SEED
+RUN=checkpoints/multiview_${MODEL}_seed$SEED
+OUT=$RUN/downstream
+WEIGHTS=$RUN/models/best_model.pth
+IMAGES=(--exp_name "$TEACHER_RUN" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --image_depth 18 --views 1
+  --batch_size 64 --epochs 5 --num_workers 1)
+POINTS=(--exp_name "multiview_${MODEL}_seed$SEED" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --model "$MODEL" --k 15
+  --teacher "checkpoints/$TEACHER_RUN/models/teacher_last.pth" --views 8 --pairs 256 --num_points 512 --batch_size 32
+  --epochs 5 --scheduler cos --rotation y --eval_freq 0 --num_workers 1)
+
+if [ ! -f "$DATA/make_shapes.json" ] || [ ! -f "$CROSSPOINT" ]; then
+  echo "error: no data in $DATA or no encoder $CROSSPOINT; make them first: bash scripts/quickstart.sh" >&2
+  exit 2
+fi
+
+make_pairs() {
+  python -m data.make_shapes --out "$DATA" --pairs
+  is_current "$PACKED" "$DATA/make_shapes.json" || python -m data.pack "$DATA" --out "$PACKED" --overwrite
+}
+
+# pretrain RUN_FOLDER RESULT PROGRAM FLAG...: run a pre-training; reuse a finished one, resume an interrupted one.
+pretrain() {
+  local folder=$1 result=$2 resume=()
+  shift 2
+  if [ -f "$folder/last.pt" ] && ! grep -qF -- "${*:2}" "$folder/config.json"; then
+    echo "error: $folder holds a run with other settings; move it away or delete it: rm -r $folder" >&2
+    return 1
+  fi
+  if [ -f "$folder/models/$result" ]; then
+    echo "reusing the finished run in $folder (to train again: rm -r $folder)"
+    return 0
+  fi
+  [ ! -f "$folder/last.pt" ] || resume=(--resume)
+  python -m "$@" ${resume[@]+"${resume[@]}"}
+}
+
+# evaluate NAME ENCODER_FLAG...: SVM and nearest neighbour into $OUT/svm_NAME.json.
+evaluate() {
+  local json=$OUT/svm_$1.json weights=${3:-}
+  shift
+  is_current "$json" "$DATA/make_shapes.json" ${weights:+"$weights"} || python -m scripts.eval_svm "$@" --k 15 \
+    --dataset scanobjectnn --data_root "$DATA" --protocol all --seed "$SEED" --json "$json" --feature_cache "$RUN/features"
+}
+
+compare() {
+  local name
+  evaluate random --random_init --model "$MODEL"
+  evaluate multiview --model_path "$WEIGHTS"
+  [ "$MODEL" != dgcnn ] || evaluate crosspoint --model_path "$CROSSPOINT"
+  for name in few_shot_of fine_tune_of segment_of; do
+    "$name" random "$SEED"
+    "$name" multiview "$SEED" "$WEIGHTS"
+    [ "$MODEL" != dgcnn ] || "$name" crosspoint "$SEED" "$CROSSPOINT"
+  done
+}
+
+look() {
+  python -m scripts.report "$RUN" "$OUT" "$OUT/cls_random_$SEED" "$OUT/cls_multiview_$SEED" "$OUT/parts_random_$SEED" \
+    "$OUT/parts_multiview_$SEED" --out "$RUN/report.html"
+  echo
+  python -m scripts.make_results_table "$OUT"/*.json "$OUT"/*/results.json | tee "$RUN/results.md"
+}
+
+stage "virtual environment" source scripts/setup_env.sh requirements.txt
+mkdir -p "$OUT"
+stage "pairs of pixels and points" make_pairs
+stage "pre-training of images" pretrain "checkpoints/$TEACHER_RUN" teacher_last.pth scripts.pretrain_images "${IMAGES[@]}"
+stage "pre-training of points" pretrain "$RUN" ckpt_epoch_last.pth scripts.pretrain_multiview "${POINTS[@]}"
+stage "SVM, nearest neighbour, few-shot, fine-tuning with 5 % of labels, parts with 10 %" compare
+stage "table and page" look
+echo "encoder: $WEIGHTS   table: $RUN/results.md   page: $RUN/report.html"
+echo "total: $((SECONDS / 60)) min $((SECONDS % 60)) s"
