@@ -29,7 +29,12 @@ def try_draw_pixel_points(run_dir: Path, taught: TaughtPairs, report: Callable[[
 def write_pixel_points(run_dir: Path, found: PixelPoints) -> None:
     """Write pixel_points.npz, which scripts.report shows, and pixel_points.png."""
     write_npz(run_dir / PIXEL_POINTS_FILE, **found._asdict())
-    save_png(pixel_panel(found), run_dir / PIXEL_PICTURE_FILE)
+    draw_panel(found, run_dir / PIXEL_PICTURE_FILE)
+
+
+def draw_panel(found: PixelPoints, path: Path) -> None:
+    """Write `pixel_panel` as a PNG."""
+    save_png(pixel_panel(found), path)
 
 
 def summary(found: PixelPoints) -> str:
@@ -46,7 +51,8 @@ def pixel_panel(found: PixelPoints) -> Figure:
     grid = figure.subplots(num_shapes, width, squeeze=False, width_ratios=[1.4] + [1] * (width - 1))
     for row, (cloud, *line) in enumerate(grid):
         draw_cloud(cloud, found.points[row].astype(float), found.colours[row] / 255)
-        cloud.set_title(found.name[row], fontsize="small")
+        category, _, shape = found.name[row].partition("/")
+        cloud.set_title(f"{category}\n{shape[:18]}", fontsize="small")
         cloud.set_xlabel(f"found {found.found[row]:.0%}, chance {found.chance[row]:.0%}", fontsize="small")
         for axes, picture in zip(line, chain(*zip(found.views[row], found.points_seen[row], found.pixels[row]))):
             axes.imshow(picture, interpolation="nearest")

@@ -1,6 +1,6 @@
 """What the contrast of pixels and points has learned of a few shapes: both coloured by one projection of features."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +17,11 @@ from datasets.transforms.point_transforms import unit_sphere
 from models.methods.multiview import MultiView
 from models.weights.published import load_encoder
 from models.weights.weight_file import read_weights
-from utils.multiview.teacher import TaughtPairs
-from utils.run.names import BEST_HEADS, BEST_MODEL
+from utils.multiview.teacher import MultiViewSettings, TaughtPairs
+from utils.pretraining.program import PretrainingSettings
+from utils.run.folder import read_config
+from utils.run.names import BEST_HEADS, BEST_MODEL, CONFIG_FILE
+from utils.settings import read_all
 
 SHAPES, VIEWS = 3, 3  # shown
 NEAR = 0.1  # a pixel finds a point that is no farther from its own, in radii of the cloud
@@ -42,6 +45,22 @@ class PixelPoints(NamedTuple):
     pixels: np.ndarray  # (S, V, M, M, 4) uint8
     found: np.ndarray  # (S,) float64
     chance: np.ndarray  # (S,) float64
+
+
+def open_taught(run_dir: Path) -> TaughtPairs:
+    """Open the data and the teacher of a finished run, as its config.json names them.
+
+    Raises:
+        OSError: the run, its data or its teacher is not there.
+        ValueError: it is no run of a multi-view pre-training with a local loss, or something is damaged.
+    """
+    path = run_dir / CONFIG_FILE
+    flags = read_config(path)["flags"]
+    if not flags.get("local_weight"):
+        raise ValueError(f"{path}: no run of scripts.pretrain_multiview whose --local_weight is above 0; name another")
+    taught = TaughtPairs(MultiViewSettings.read(flags))
+    taught.open(read_all(PretrainingSettings, flags), torch.device("cpu"))
+    return taught
 
 
 def load_method(taught: TaughtPairs, run_dir: Path) -> MultiView:
@@ -71,6 +90,23 @@ def first_of_categories(source: RenderPairs, count: int = SHAPES) -> list[int]:
         if len(first) == count:
             break
     return list(first.values())
+
+
+def find_shapes(source: RenderPairs, names: Sequence[str]) -> list[int]:
+    """Return the places of shapes by their names; without a name, `first_of_categories`.
+
+    Raises:
+        ValueError: no shape has such a name.
+    """
+    if not names:
+        return first_of_categories(source)
+    place = {source.name(index): index for index in range(len(source))}
+    unknown = [name for name in names if name not in place]
+    if unknown:
+        raise ValueError(
+            f"no shape {unknown[0]} among {len(place)}; names are <category>/<id>, such as {next(iter(place))}"
+        )
+    return [place[name] for name in names]
 
 
 def compare_shapes(method: MultiView, items: MultiViewItems, indices: Iterable[int]) -> PixelPoints:
@@ -129,15 +165,16 @@ def _share_found(of_pixels: Tensor, of_points: Tensor, points: np.ndarray, own: 
 
 
 def project_to_colours(features: np.ndarray) -> np.ndarray:
-    """Map features to their three principal components, as red, green and blue in [0, 1]; outliers are clipped.
+    """Map features to their three principal components, as red, green and blue in [0, 0.9]: none is white.
 
+    The components are scaled together, from the 1st to the 99th percentile.
     Shape: (M, D) -> (M, 3)
     """
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     axes = np.linalg.eigh(centred.T @ centred)[1][:, :-4:-1]  # (D, 3)
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # eigenvectors have no sign
     low, high = np.percentile(centred @ axes, [1, 99], axis=0)
-    return np.clip((centred @ axes - low) / np.maximum(high - low, 1e-12), 0, 1)
+    return 0.9 * np.clip((centred @ axes - low) / np.maximum(high - low, 1e-12), 0, 1)
 
 
 def _paint(cells: np.ndarray, colours: np.ndarray, views: Iterable[int], size: int) -> np.ndarray:
