@@ -103,9 +103,8 @@ def find_shapes(source: RenderPairs, names: Sequence[str]) -> list[int]:
     place = {source.name(index): index for index in range(len(source))}
     unknown = [name for name in names if name not in place]
     if unknown:
-        raise ValueError(
-            f"no shape {unknown[0]} among {len(place)}; names are <category>/<id>, such as {next(iter(place))}"
-        )
+        example = next(iter(place))
+        raise ValueError(f"--shape {unknown[0]}: none of {len(place)}; names are <category>/<id>, such as {example}")
     return [place[name] for name in names]
 
 
