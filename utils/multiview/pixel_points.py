@@ -164,7 +164,7 @@ def _share_found(of_pixels: Tensor, of_points: Tensor, points: np.ndarray, own: 
 
 
 def project_to_colours(features: np.ndarray) -> np.ndarray:
-    """Map features to their three principal components, as red, green and blue in [0, 0.9]: none is white.
+    """Map features to their three principal components, as red, green and blue in [0.1, 0.9]: none is a background.
 
     The components are scaled together, from the 1st to the 99th percentile.
     Shape: (M, D) -> (M, 3)
@@ -173,7 +173,7 @@ def project_to_colours(features: np.ndarray) -> np.ndarray:
     axes = np.linalg.eigh(centred.T @ centred)[1][:, :-4:-1]  # (D, 3)
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # eigenvectors have no sign
     low, high = np.percentile(centred @ axes, [1, 99], axis=0)
-    return 0.9 * np.clip((centred @ axes - low) / np.maximum(high - low, 1e-12), 0, 1)
+    return 0.1 + 0.8 * np.clip((centred @ axes - low) / np.maximum(high - low, 1e-12), 0, 1)
 
 
 def _paint(cells: np.ndarray, colours: np.ndarray, views: Iterable[int], size: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def items(tree):
 
 
 class Planted:
-    """Points whose feature is their direction from the origin, and pixels that hold `own` of the point of their pair."""
+    """Points whose feature is their direction from the origin, and pixels that hold `own` of their pair's point."""
 
     def __init__(self, own):
         self.point_encoder, self.own, self.points = SimpleNamespace(dense=self.dense), own, None
