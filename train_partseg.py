@@ -103,10 +103,13 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     seed.everything(training.seed)
     network = build_for(task, training.model, training.k, training.emb_dims, training.dropout)
     is_going_on = goes_on(run)
-    started = "weights: from scratch"
+    started = ["weights: from scratch"]
     if start.pretrained_path and not is_going_on:
         loaded = start_from(network, start.pretrained_path, training.model, training.k)
-        started = f"{start.pretrained_path}: {loaded}"
+        started = [f"{start.pretrained_path}: {loaded.report}"]
+        if training.graph_k is not None and loaded.stored_k not in (None, training.k):
+            text = f"--k {training.k}, but {start.pretrained_path} was trained with k {loaded.stored_k}"
+            started.append(f"warning: {text}")
     clouds, val = read_training_clouds(task, part_set, training.seed)
     loader = EpochLoader(
         ShuffledParts(clouds, training.seed),
@@ -132,8 +135,8 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
             report(note)
         options = {"val": val, "origin": origin, "test_batch_size": scoring.test_batch_size}
         trainer = PartSegTraining(opened, training, method, loader, device, **options)
-        if not is_going_on:
-            report(started)
+        for line in [] if is_going_on else started:
+            report(line)
         if run.resume:
             trainer.resume()
         trainer.fit()

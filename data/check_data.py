@@ -2,6 +2,7 @@
 
     python -m data.check_data data/shapes
     python -m data.check_data data/shapes/shapenet_render.h5        # what data.pack wrote
+    python -m data.check_data data/tools --parts data/tools/parts.json    # categories and parts of your own
 
 Names every faulty file and the command to run next. Exit status: 0 no faults, 1 faults found or a folder
 that may not be read, 2 nothing to check.
@@ -16,15 +17,17 @@ from data.checking.check_packed import check_packed
 from data.checking.check_report import Report, render
 from data.checking.check_shapenet import check_shapenet
 from data.checking.cloud_stats import likely_up_axis
-from data.checking.find_sets import LOOKED_FOR, find_hdf5_sets, has_shapenet
+from data.checking.find_sets import LOOKED_FOR, OwnParts, find_hdf5_sets, has_shapenet
 from data.parallel import parallel_map
 from datasets.layouts import fix
+from datasets.parts.part_table import read_part_table
 from utils.cli import run_main
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="folder of data sets (a later --data_root), or a packed file")
+    parser.add_argument("--parts", type=Path, help="JSON of categories and parts, as train_partseg.py takes it")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; 1 stays in this one")
     parser.add_argument("--max_listed", type=int, help="entries printed of each list; all when left out")
     args = parser.parse_args(argv)
@@ -35,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     """Print a report on each data set, then the next command; return the exit status."""
-    reports, unreadable = check_all(args.root, args.workers)
+    reports, unreadable = check_all(args.root, args.workers, args.parts)
     for report in reports:
         print(render(report, args.max_listed), end="\n\n")
     for line in _axis_conflicts(reports):
@@ -50,20 +53,26 @@ def main(args: argparse.Namespace) -> int:
     return 1 if faulty or unreadable else 0
 
 
-def check_all(root: Path, workers: int) -> tuple[list[Report], list[str]]:
+def check_all(root: Path, workers: int, parts: Path | None = None) -> tuple[list[Report], list[str]]:
     """Report on each data set in root or below it, pre-training pairs first; root may also be a packed file.
 
+    Args:
+        parts: file of the categories and parts that part labels mean; None takes ShapeNetPart's.
     Returns:
         the reports, and a message for each folder that may not be read.
     Raises:
         FileNotFoundError: no such folder, or no data set in it.
+        ValueError: `parts` is damaged, or no data set has part labels.
     """
+    own = OwnParts(parts, read_part_table(parts)) if parts else None
     if root.is_file():
         with parallel_map(workers) as run:
             return [check_packed(root, run)], []
     if not root.is_dir():
         raise FileNotFoundError(f"no folder {root}; run: {fix('all')}")
-    hdf5_sets, unreadable = find_hdf5_sets(root)
+    hdf5_sets, unreadable = find_hdf5_sets(root, own)
+    if own and not any(found.table for found in hdf5_sets):
+        raise ValueError(f"--parts {parts}: no ply_data_*.h5 with part labels (pid) below {root}")
     if not hdf5_sets and not has_shapenet(root):
         raise FileNotFoundError(
             f"no data set in {root}; looked for {'; '.join([*LOOKED_FOR, *unreadable])}; run: {fix('all')}"

@@ -3,8 +3,9 @@
     python -m data.pack data/shapes
     python train_crosspoint.py --data_root data/shapes --packed data/shapes/shapenet_render.h5
 
-Items equal those of the trees bit for bit. If any cloud or picture cannot be read, all such files are listed and
-nothing is written. The file takes its name once complete; until then its folder needs room for about twice its size.
+Items equal those of the trees bit for bit. The folder may also be the published multi-view ModelNet40 (data/README.md),
+whose train split is packed. If any cloud or picture cannot be read, all such files are listed and nothing is written.
+The file takes its name once complete; until then its folder needs room for about twice its size.
 Exit status: 0 written, 1 faults found, 2 misuse.
 """
 
@@ -14,11 +15,11 @@ import shlex
 from pathlib import Path
 
 from data.checking.check_shapenet import training_command
+from data.storage.pack_jobs import list_to_pack
 from data.storage.packed_writer import Counts, report_faults, write_packed
 from datasets.layouts import PACKED
 from datasets.pairs.packed_file import is_packed
 from datasets.pairs.pair_tables import pairs_command
-from datasets.shapes.shape_tree import list_shapes
 from utils.cli import run_main
 
 
@@ -42,7 +43,10 @@ def main(args: argparse.Namespace) -> int:
     if out.exists() and not args.overwrite:
         remedy = ", or replace it with --overwrite" if is_packed(out) else "; data.pack did not write this file"
         raise FileExistsError(f"{out} exists; choose another --out{remedy}")
-    result = write_packed(args.root, list_shapes(args.root), out, workers=args.workers)
+    jobs, left_out = list_to_pack(args.root)
+    if left_out:
+        print(f"{len(left_out)} shapes have no view with a picture and pairs and are left out, first {left_out[0]}")
+    result = write_packed(args.root, jobs, out, workers=args.workers)
     if not isinstance(result, Counts):
         return report_faults(result)
     print(

@@ -5,8 +5,9 @@
     python -m data.shard --verify https://host/shards
 
 The shards hold V passes. Each holds every shape once, in random order, with a different view; epoch e reads pass e % V.
-A pass stores one cloud and one view per shape. index.json, written last, lists all shards with their SHA-256; a folder
-without it is unfinished: the same command goes on there, after checking the hashes of the shards that are finished.
+A pass stores one cloud and one view per shape and, where all shapes have them, the pairs of pixels and points of all
+its views, which double its size. index.json, written last, lists all shards with their SHA-256; a folder without it is
+unfinished: the same command goes on there, after checking the hashes of the shards that are finished.
 Equal data and flags give equal shards.
 Exit status: 0 written or sound, 1 faults found, 2 misuse.
 """
@@ -45,6 +46,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="at most; read by URL, a shard should hold no more samples than a stream of the training",
     )
     parser.add_argument("--seed", type=seed_number, default=0, help="order of shapes and views")
+    parser.add_argument("--no_pairs", action="store_true", help="leave pairs of pixels and points out, which are large")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes; 1 stays in this one")
     parser.add_argument("--overwrite", action="store_true", help="replace the shards in --out")
     parser.add_argument("--verify", metavar="DIR_OR_URL", help="only compare the shards there with their SHA-256")
@@ -82,6 +84,7 @@ def main(args: argparse.Namespace) -> int:
     if args.verify is not None:
         return verify(args.verify, args.workers)
     source = open_source(args.root)
+    source.has_pairs &= not args.no_pairs
     fewest = source.fewest_views()
     passes = min(fewest, MOST_VIEWS) if args.views is None else args.views
     if not 1 <= passes <= fewest:

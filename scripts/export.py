@@ -11,8 +11,10 @@ any B, any N of at least k -> features (B, D). `torch.export.load("encoder.pt2")
 onnxruntime the second. y is up, and clouds should be as the card's `transform` says.
 
 What was made is first read back and compared: safetensors bit by bit, the programs with the encoder on three numbers
-and sizes of clouds. Files are written only if they agree. Beside FILE stands FILE.json, the card: task, method, data,
-settings, transform, scores with their seeds (those in benchmarks/accuracies.csv and --scores), licence.
+and sizes of random clouds, within 1e-5 but for clouds in which float32 leaves the choice of a neighbour open (see
+docs/your_data.md). Files are written only if they agree. Beside FILE stands FILE.json, the card: task, method, data,
+settings, transform, scores with their seeds (those in benchmarks/accuracies.csv, in --scores and in cards of the same
+weights beside FILE), licence.
 """
 
 import argparse
@@ -40,9 +42,9 @@ from utils.results.weight_card import weight_card
 SUFFIXES = {"safetensors": SAFE_SUFFIX, "pt2": PROGRAM_SUFFIX, "onnx": ONNX_SUFFIX}
 # Numbers of clouds, and of points beyond the fewest possible, in each check.
 SHAPES = ((1, 0), (2, 1024), (7, 256))
-# Of the traced program against the encoder: rounding explains up to 1e-6, another choice among almost equidistant
-# neighbours up to 1e-3; wrong weights cause 0.1. The ONNX graph against the traced program makes the same choices.
-TOLERANCE, ONNX_TOLERANCE = 1e-2, 1e-5
+# Rounding explains deviations up to 1e-6. Where float32 cannot tell two distances apart, either point is a neighbour,
+# which moved a cloud's feature by up to 1.4e-2, here and in torch itself: docs/your_data.md. Wrong weights cause 0.1.
+ROUNDING, OTHER_NEIGHBOURS = 1e-5, 3e-2
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -53,7 +55,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--format", choices=tuple(SUFFIXES), help="default: as the suffix of --out says, else pt2")
     parser.add_argument("--out", type=Path, help="file to write, replacing an older one (default: beside the weights)")
     parser.add_argument("--scores", type=Path, nargs="+", default=[], metavar="JSON", help="reports for the card")
-    parser.add_argument("--licence", default="", help="for the card (default: this repository's, for its own weights)")
+    parser.add_argument("--licence", default="", help="for the card (default: of an earlier card, else what is known)")
     return parser.parse_args(argv)
 
 
@@ -81,8 +83,8 @@ def choose_file(args: argparse.Namespace) -> tuple[str, Path]:
 
 def deviations(
     compute: Callable[[Tensor], Tensor], reference: Callable[[Tensor], Tensor], least: int
-) -> dict[str, float]:
-    """Compare features of random clouds; return the largest distance over the length of the reference, by shape.
+) -> dict[str, Tensor]:
+    """Compare features of random clouds; return each cloud's distance over the length of the reference, by shape.
 
     Args:
         least: fewest points of a cloud.
@@ -92,20 +94,26 @@ def deviations(
         points = torch.rand(batch, least + more, 3, generator=generator) - 0.5
         with torch.inference_mode():
             expected, feature = reference(points), compute(points)
-        found[f"{batch} x {least + more}"] = float(((feature - expected).norm(dim=1) / expected.norm(dim=1)).max())
+        found[f"{batch} x {least + more}"] = (feature - expected).norm(dim=1) / expected.norm(dim=1)
     return found
 
 
-def check(what: str, found: dict[str, float], tolerance: float) -> None:
-    """Print deviations by shape; refuse them above `tolerance`.
+def check(what: str, found: dict[str, Tensor], *, has_neighbours: bool) -> None:
+    """Print deviations by shape; refuse those that rounding, and in some clouds other neighbours, do not explain.
 
+    Args:
+        has_neighbours: whether the encoder searches neighbours; otherwise every cloud must agree up to rounding.
     Raises:
-        ValueError: the largest is above it.
+        ValueError: more than half of the clouds of a shape are above ROUNDING, or one above OTHER_NEIGHBOURS.
     """
-    for shape, deviation in found.items():
-        print(f"check: {shape} points, {what} deviates by {deviation:.1e}")
-    if not max(found.values()) <= tolerance:
-        raise ValueError(f"the exported {what} deviates by {max(found.values()):.1e}, more than {tolerance:g}")
+    for shape, by_cloud in found.items():
+        usual, largest = float(by_cloud.median()), float(by_cloud.max())
+        if not (usual <= ROUNDING and largest <= (OTHER_NEIGHBOURS if has_neighbours else ROUNDING)):
+            raise ValueError(f"the exported {what} deviates by {largest:.1e} on {shape} points, more than {ROUNDING:g}")
+        line = f"check: {shape} points, {what} deviates by {usual:.1e}"
+        if largest > ROUNDING:
+            line += f", in {int((by_cloud > ROUNDING).sum())} of {len(by_cloud)} clouds by up to {largest:.1e}"
+        print(line)
 
 
 def export_program(encoder: nn.Module, card: dict[str, Any], *, is_onnx: bool) -> bytes:
@@ -114,11 +122,12 @@ def export_program(encoder: nn.Module, card: dict[str, Any], *, is_onnx: bool) -
     traced = export_encoder(encoder)
     content = program_bytes(traced, card)
     program = read_program(content)
+    has_neighbours = card["k"] is not None
     with eval_mode(encoder):
-        check("program", deviations(program, encoder, least), TOLERANCE)
+        check("program", deviations(program, encoder, least), has_neighbours=has_neighbours)
     if is_onnx:
         content = onnx_bytes(traced, card)
-        check("ONNX graph", deviations(onnx_encoder(content), program, least), ONNX_TOLERANCE)
+        check("ONNX graph", deviations(onnx_encoder(content), program, least), has_neighbours=has_neighbours)
     return content
 
 
@@ -139,7 +148,8 @@ def main(args: argparse.Namespace) -> None:
     require_at_least(1, args, "k")
     chosen, out = choose_file(args)
     loaded = load_encoder(args.model_path, k=args.k)
-    card = weight_card(args.model_path, loaded, reports=args.scores, licence=args.licence) | {"format": chosen}
+    card = weight_card(args.model_path, loaded, reports=args.scores, licence=args.licence, beside=out.parent)
+    card["format"] = chosen
     digest = card["checkpoint_sha256"]
     print(f"encoder: {loaded.name}, k {card['k']}, {args.model_path}, sha256 {digest}, {loaded.report}")
     if chosen == "safetensors":

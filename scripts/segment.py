@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
     keep_freed_memory(device)
     transform = settings.transform(stored)
     row, cloud = table[index], clouds[0]
-    drawn_by = None if cloud.is_shuffled else settings.seed
+    drawn_by = None if cloud.is_row else settings.seed
     try:
         chosen, words = transform(cloud.points, seed=drawn_by)
         part = segment_cloud(trained.network.to(device), chosen, index, row, device)

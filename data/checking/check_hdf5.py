@@ -11,13 +11,16 @@ from data.checking.check_report import GLUE, Report
 from data.checking.cloud_stats import CloudStats, describe, duplicates, join, measure
 from data.parallel import Map
 from datasets.labelled.hdf5_clouds import check_layout, open_shard, read_labels, read_part_labels
+from datasets.labels import SHAPENET_PART
+from datasets.parts.part_table import PartTable
 from datasets.precision import is_points_last
 
 
 class HDF5Set(NamedTuple):
     """The files of one data set: `splits` maps a split to its files, `published` to its published size.
 
-    `strays` are files beside them whose names belong to no split.
+    `table` is that of the part labels in them, if they have any, and `strays` are files beside them whose names belong
+    to no split.
     """
 
     title: str
@@ -25,7 +28,7 @@ class HDF5Set(NamedTuple):
     splits: dict[str, list[Path]]
     published: dict[str, int]
     class_names: tuple[str, ...]
-    has_parts: bool
+    table: PartTable | None
     remedy: str
     use: str
     strays: tuple[Path, ...] = ()
@@ -34,7 +37,7 @@ class HDF5Set(NamedTuple):
 class _Job(NamedTuple):
     path: Path
     num_classes: int
-    has_parts: bool
+    table: PartTable | None
 
 
 class _Shard(NamedTuple):
@@ -56,7 +59,7 @@ def check_hdf5_set(found: HDF5Set, run: Map) -> Report:
     report.faults += [f"{path}: of no split, expected {expected}; rename it" for path in found.strays]
     if not found.splits:
         return report
-    jobs = [_Job(path, len(found.class_names), found.has_parts) for paths in found.splits.values() for path in paths]
+    jobs = [_Job(path, len(found.class_names), found.table) for paths in found.splits.values() for path in paths]
     shards = dict(zip((job.path for job in jobs), run(_check_shard, jobs, found.title)))
     counts = {split: sum(shards[path].num_clouds for path in paths) for split, paths in found.splits.items()}
     report.facts.append(_count_line(counts, found.published))
@@ -77,7 +80,7 @@ def check_hdf5_set(found: HDF5Set, run: Map) -> Report:
 def _check_shard(job: _Job) -> _Shard:
     """Check one file, reporting damage as a fault."""
     none = _Shard(job.path, 0, "", np.empty(0, np.int64), np.empty(0, np.int64), measure(np.empty((0, 1, 3))), [])
-    keys = ("data", "label", "pid") if job.has_parts else ("data", "label")
+    keys = ("data", "label", "pid") if job.table else ("data", "label")
     try:
         with open_shard(job.path, keys) as file:
             num_clouds, num_points = check_layout(file, job.path)
@@ -105,12 +108,20 @@ def _check_points(file: h5py.File, path: Path) -> tuple[np.ndarray, CloudStats, 
 def _check_labels(file: h5py.File, job: _Job) -> tuple[np.ndarray, list[str]]:
     """Return the class labels, empty if any label is invalid, and the faults."""
     try:
-        labels = read_labels(file, job.path, "label", job.num_classes, fix="correct it or shape_names.txt beside it")
-        if job.has_parts:
-            read_part_labels(file, job.path, labels)
+        labels = read_labels(file, job.path, "label", job.num_classes, fix=_remedy(job.table))
+        if job.table:
+            read_part_labels(file, job.path, labels, job.table, fix=_remedy(job.table))
     except ValueError as error:
         return np.empty(0, np.int64), [str(error)]
     return labels, []
+
+
+def _remedy(table: PartTable | None) -> str:
+    if table is None:
+        return "correct it or shape_names.txt beside it"
+    if table == SHAPENET_PART:
+        return "make or download it again; categories and parts of your own are named by --parts"
+    return "correct it or the file of --parts"
 
 
 def _count_line(counts: dict[str, int], published: dict[str, int]) -> str:

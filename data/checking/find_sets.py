@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import NamedTuple
 
 from data.checking.check_hdf5 import HDF5Set
 from datasets.labelled.hdf5_clouds import open_shard, read_class_names
@@ -15,6 +16,7 @@ from datasets.layouts import (
     SCANOBJECTNN_VARIANTS,
     SHAPENET_PART_PUBLISHED,
 )
+from datasets.parts.part_table import PartTable
 from datasets.shapes.file_listing import is_hidden
 
 LOOKED_FOR = (
@@ -23,7 +25,6 @@ LOOKED_FOR = (
     "main_split/ or main_split_nobg/ with *_objectdataset*.h5 (ScanObjectNN)",
 )
 
-PART_CATEGORIES = tuple(category.name for category in SHAPENET_PART)
 EVALUATE = "python -m scripts.eval_svm --random_init"
 
 _DEPTH = 3  # below the root: the folder of a set, one added by its archive, and one more
@@ -34,9 +35,18 @@ def has_shapenet(root: Path) -> bool:
     return (root / CLOUDS).is_dir() or (root / RENDERS).is_dir()
 
 
-def find_hdf5_sets(root: Path) -> tuple[list[HDF5Set], list[str]]:
+class OwnParts(NamedTuple):
+    """A file of --parts and the table in it."""
+
+    path: Path
+    table: PartTable
+
+
+def find_hdf5_sets(root: Path, own: OwnParts | None = None) -> tuple[list[HDF5Set], list[str]]:
     """Find every HDF5 set in root or up to three levels below it, in sorted order.
 
+    Args:
+        own: categories and parts of the sets with part labels; None takes ShapeNetPart's.
     Returns:
         the sets, and a message for each folder that may not be read, such as the lost+found of a disk.
     """
@@ -45,7 +55,7 @@ def find_hdf5_sets(root: Path) -> tuple[list[HDF5Set], list[str]]:
     for folder in _folders(root, _DEPTH, unreadable):
         shards = sorted(folder.glob("ply_data_*.h5"))
         if shards:
-            sets.append(_shard_set(folder, shards))
+            sets.append(_shard_set(folder, shards, own))
         sets += _scan_sets(folder)
     return sets, unreadable
 
@@ -76,13 +86,19 @@ def holds_parts(shards: list[Path]) -> bool:
     return "part" in shards[0].parent.name
 
 
-def _shard_set(folder: Path, shards: list[Path]) -> HDF5Set:
+def _shard_set(folder: Path, shards: list[Path], own: OwnParts | None) -> HDF5Set:
     """Group the shards of a set in ShapeNetPart's or ModelNet40's layout by split."""
     has_parts = holds_parts(shards)
     published = SHAPENET_PART_PUBLISHED if has_parts else MODELNET40_PUBLISHED
     found = {split: [path for path in shards if path.name.startswith(f"ply_data_{split}")] for split in published}
+    table, remedy = None, f"{DOWNLOAD} {'shapenet_part' if has_parts else 'modelnet40'}, or make these files again"
     if has_parts:
-        names, use = PART_CATEGORIES, f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)"
+        table, use = SHAPENET_PART, f"{MAKE} (pairs for pre-training; these clouds serve part segmentation)"
+        if own:
+            table, remedy = own.table, f"make these files again, or correct {own.path}"
+            words = ("--data_root", str(folder), "--parts", str(own.path))
+            use = f"python train_partseg.py {shlex.join(words)}"
+        names = tuple(category.name for category in table)
     else:
         names = read_class_names([folder], MODELNET40_CLASSES)
         use = f"{EVALUATE} --dataset modelnet40 --data_root {shlex.quote(str(folder))}"
@@ -92,8 +108,8 @@ def _shard_set(folder: Path, shards: list[Path]) -> HDF5Set:
         {split: paths for split, paths in found.items() if paths},
         published,
         names,
-        has_parts,
-        remedy=f"{DOWNLOAD} {'shapenet_part' if has_parts else 'modelnet40'}, or make these files again",
+        table,
+        remedy=remedy,
         use=use,
         strays=tuple(path for path in shards if not any(path in paths for paths in found.values())),
     )
@@ -118,7 +134,7 @@ def _scan_sets(base: Path) -> list[HDF5Set]:
                 splits,
                 variant.published,
                 read_class_names([folder, base], SCANOBJECTNN_CLASSES),
-                has_parts=False,
+                table=None,
                 remedy=f"{DOWNLOAD} scanobjectnn, or make these files again",
                 use=f"{EVALUATE} --dataset scanobjectnn --variant {name} --data_root {shlex.quote(str(base))}",
             )

@@ -5,9 +5,8 @@ import shlex
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -15,18 +14,11 @@ import h5py
 import numpy as np
 
 from data.parallel import parallel_map
+from data.storage.pack_jobs import PackJob, pack_shape
 from datasets.pairs.packed_file import FORMAT, PLAIN, WITH_PAIRS, index_checksum
-from datasets.pairs.pair_tables import PAIRS, pairs_command, read_table
-from datasets.pairs.pixel_pairs import PixelPairs
-from datasets.shapes.ply_clouds import read_points
-from datasets.shapes.shape_tree import TreeShape
-from datasets.shapes.views import open_view, plain_colours
 from utils.files import locked
 from utils.run.provenance import provenance
 
-# Level 1 is about as small as PNG and decodes 2 to 4 times as fast: a view of 137 pixels takes Pillow 0.20 ms and zlib
-# 0.05 ms. Higher levels save 20 % and take twice as long.
-ZLIB_LEVEL = 1
 _PIECE = 64 * 2**20
 
 
@@ -40,47 +32,33 @@ class Counts(NamedTuple):
     pairs: int | None  # None: none are stored, because not all shapes have them
 
 
-class PackedView(NamedTuple):
-    """A view: deflated pixels and their (H, W, C)."""
-
-    pixels: bytes
-    size: tuple[int, int, int]
-
-
-class PackedShape(NamedTuple):
-    """The data of one shape: its pairs deflated, and how many each view has; the files that could not be read."""
-
-    cloud: bytes
-    views: list[PackedView]
-    pairs: bytes
-    pairs_per_view: list[int]
-    faults: list[str]
-
-
-def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers: int) -> Counts | list[str]:
+def write_packed(root: Path, jobs: Sequence[PackJob], out: Path, *, workers: int) -> Counts | list[str]:
     """Write `out` completely, or not at all.
 
     The work is done in a hidden folder beside it. What a kill leaves there the next run removes.
 
+    Args:
+        root: recorded as the origin.
+        jobs: the shapes, all with pairs or none; at least one.
+        workers: processes.
     Returns:
         The totals, or the faults that prevented writing.
     Raises:
         OSError: no space, or no permission. FileExistsError: another process is writing `out`.
     """
     out = out.resolve()  # replaces the target of a link, not the link
+    has_pairs = jobs[0].has_pairs
     with _work_folder(out) as folder:
         points, pixels, pairs, whole = (folder / name for name in ("points", "pixels", "pairs", "whole.h5"))
-        has_pairs = all((shape.render_folder(root) / PAIRS).is_file() for shape in shapes)
         with points.open("wb") as clouds, pixels.open("wb") as views, pairs.open("wb") as tables:
-            pack_one = partial(pack_shape, root, with_pairs=has_pairs)
-            packed, faults = _gather(pack_one, shapes, _Streams(clouds, views, tables), workers)
+            packed, faults = _gather(jobs, _Streams(clouds, views, tables), workers)
         if faults:
             return faults
         with h5py.File(whole, "w") as file:
             file.attrs.update(_origin(root, WITH_PAIRS if has_pairs else PLAIN))
             _copy(points, file, "points", np.dtype("<f4"), columns=3)
             _copy(pixels, file, "pixels", np.dtype(np.uint8))
-            index = _index(shapes, packed)
+            index = _index(packed)
             if has_pairs:
                 _copy(pairs, file, "pairs", np.dtype(np.uint8))
                 index |= _pair_index(packed)
@@ -93,7 +71,7 @@ def write_packed(root: Path, shapes: Sequence[TreeShape], out: Path, *, workers:
     points_of = [shape.num_points for shape in packed]
     num_views = sum(len(shape.views) for shape in packed)
     num_pairs = sum(sum(shape.pairs_per_view) for shape in packed) if has_pairs else None
-    return Counts(len(shapes), sum(points_of), num_views, min(points_of), num_pairs)
+    return Counts(len(jobs), sum(points_of), num_views, min(points_of), num_pairs)
 
 
 @contextmanager
@@ -111,32 +89,6 @@ def _work_folder(out: Path) -> Iterator[Path]:
         yield folder
 
 
-def pack_shape(root: Path, shape: TreeShape, *, with_pairs: bool) -> PackedShape:
-    """Read every file of one shape and collect the faults of all."""
-    faults, views, cloud = [], [], b""
-    pairs = PixelPairs(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros((0, 2), np.uint16))
-    try:
-        cloud = read_sound_points(shape.cloud_path(root)).astype("<f4").tobytes()
-    except (ValueError, OSError) as error:
-        faults.append(str(error))
-    if not shape.views:
-        faults.append(f"{shape.cloud_path(root)}: no picture in {shape.view_folder(root)}")
-    for name in shape.views:
-        try:
-            pixels = np.asarray(plain_colours(open_view(shape.view_folder(root) / name)))
-            views.append(PackedView(zlib.compress(pixels.tobytes(), ZLIB_LEVEL), pixels.shape))
-        except (ValueError, OSError) as error:
-            faults.append(str(error))
-    if with_pairs and cloud:
-        path, remedy = shape.render_folder(root) / PAIRS, pairs_command(root)
-        try:
-            pairs = read_table(path, num_points=len(cloud) // 12, num_views=len(shape.views), remedy=remedy)
-        except (ValueError, OSError) as error:
-            faults.append(str(error))
-    deflated = zlib.compress(pairs.point.astype("<i4").tobytes() + pairs.place.astype("<u2").tobytes(), ZLIB_LEVEL)
-    return PackedShape(cloud, views, deflated, pairs.per_view.tolist(), faults)
-
-
 def report_faults(faults: Sequence[str]) -> int:
     """Print the faults that prevented writing; return the exit status."""
     for fault in faults:
@@ -145,24 +97,13 @@ def report_faults(faults: Sequence[str]) -> int:
     return 1
 
 
-def read_sound_points(path: Path) -> np.ndarray:
-    """Read a cloud, (N, 3) float32, and check that its points do not all coincide.
-
-    Raises:
-        ValueError: it is unreadable, or they do.
-    """
-    points = read_points(path)
-    if (points == points[0]).all():
-        raise ValueError(f"{path}: all points coincide; make it again or delete it")
-    return points
-
-
 class _Entry(NamedTuple):
-    """A shape's entry in the index; `views` are (size in bytes, (H, W, C)), `pairs` bytes of its pairs."""
+    """A shape's entry in the index; `views` are (name, size in bytes, (H, W, C)), `pairs` is in bytes."""
 
+    name: str
     num_points: int
     crc32: int
-    views: list[tuple[int, tuple[int, int, int]]]
+    views: list[tuple[str, int, tuple[int, int, int]]]
     pairs: int
     pairs_per_view: list[int]
 
@@ -175,35 +116,33 @@ class _Streams(NamedTuple):
     pairs: BinaryIO
 
 
-def _gather(
-    pack_one: Callable[[TreeShape], PackedShape], shapes: Sequence[TreeShape], streams: _Streams, workers: int
-) -> tuple[list[_Entry], list[str]]:
+def _gather(jobs: Sequence[PackJob], streams: _Streams, workers: int) -> tuple[list[_Entry], list[str]]:
     """Append clouds, views and pairs of all shapes to three files; return the entries of the index, and faults."""
     entries, faults = [], []
     with parallel_map(workers) as run:
-        for shape in run(pack_one, shapes, "pack"):
+        for shape in run(pack_shape, jobs, "pack"):
             faults += shape.faults
             if faults:
                 continue
             streams.clouds.write(shape.cloud)
             streams.pixels.writelines(view.pixels for view in shape.views)
             streams.pairs.write(shape.pairs)
-            views = [(len(view.pixels), view.size) for view in shape.views]
-            crc32 = zlib.crc32(shape.cloud)
-            entries.append(_Entry(len(shape.cloud) // 12, crc32, views, len(shape.pairs), shape.pairs_per_view))
+            views = [(view.name, len(view.pixels), view.size) for view in shape.views]
+            num_points, crc32 = len(shape.cloud) // 12, zlib.crc32(shape.cloud)
+            entries.append(_Entry(shape.name, num_points, crc32, views, len(shape.pairs), shape.pairs_per_view))
     return entries, faults
 
 
-def _index(shapes: Sequence[TreeShape], entries: Sequence[_Entry]) -> dict[str, np.ndarray]:
+def _index(entries: Sequence[_Entry]) -> dict[str, np.ndarray]:
     views = [view for entry in entries for view in entry.views]
     return {
-        "shape/name": np.array([str(shape).encode() for shape in shapes]),
+        "shape/name": np.array([entry.name.encode() for entry in entries]),
         "shape/points": _starts([entry.num_points for entry in entries]),
         "shape/views": _starts([len(entry.views) for entry in entries]),
         "shape/crc32": np.array([entry.crc32 for entry in entries], np.uint32),
-        "view/name": np.array([name.encode() for shape in shapes for name in shape.views]),
-        "view/pixels": _starts([length for length, _ in views]),
-        "view/size": np.array([size for _, size in views], np.int32),
+        "view/name": np.array([name.encode() for name, _, _ in views]),
+        "view/pixels": _starts([length for _, length, _ in views]),
+        "view/size": np.array([size for _, _, size in views], np.int32),
     }
 
 

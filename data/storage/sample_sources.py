@@ -10,11 +10,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from data.storage.packed_writer import ZLIB_LEVEL, read_sound_points
+from data.storage.pack_jobs import ZLIB_LEVEL, TreeJob, sound_points, tree_jobs
 from datasets.pairs.packed_file import PackedFile
-from datasets.pairs.pair_tables import PAIRS, pairs_command, read_table
 from datasets.pairs.pixel_pairs import PixelPairs
-from datasets.shapes.shape_tree import TreeShape, list_shapes
 from datasets.shapes.views import open_view, plain_colours
 from datasets.shards.shard_samples import NAME, POINTS, TABLE, VIEW, pack_pairs
 
@@ -49,7 +47,11 @@ class Task(Protocol):
 
 
 class SampleSource(ABC):
-    """Shapes by number, each with a cloud and views; `has_pairs` tells whether all have pairs of pixels and points."""
+    """Shapes by number, each with a cloud and views.
+
+    Attributes:
+        has_pairs: samples get pairs of pixels and points; at first where all shapes have them; may be set to False.
+    """
 
     has_pairs: bool
 
@@ -78,53 +80,43 @@ class SampleSource(ABC):
 class TreeTask(NamedTuple):
     """Reads the files of a shape and one of its views in the trees."""
 
-    root: Path
-    shape: TreeShape
+    shape: TreeJob
     view: int
-    has_pairs: bool
-
-    @property
-    def files(self) -> list[Path]:
-        """Its cloud, its view and, where they are read, its pairs."""
-        folder = self.shape.view_folder(self.root)
-        files = [self.shape.cloud_path(self.root), folder / self.shape.views[self.view]]
-        return [*files, self.shape.render_folder(self.root) / PAIRS] if self.has_pairs else files
 
     @property
     def name(self) -> str:
         """Name of the sample."""
-        return f"{self.shape} {self.shape.views[self.view]}"
+        return f"{self.shape.name} {self.shape.pictures[self.view].name}"
 
     def read(self) -> Sample:
-        cloud, view, *tables = self.files
-        points, pixels, pairs = read_sound_points(cloud), np.asarray(plain_colours(open_view(view))), None
-        for path in tables:
-            num_views, remedy = len(self.shape.views), pairs_command(self.root)
-            pairs = read_table(path, num_points=len(points), num_views=num_views, remedy=remedy)
+        points = sound_points(self.shape.read_points(), self.shape.cloud)
+        pixels = np.asarray(plain_colours(open_view(self.shape.pictures[self.view])))
+        pairs = self.shape.read_pairs(len(points)) if self.shape.has_pairs else None
         return Sample(points, pixels, self.name, pairs)
 
     def stamp(self) -> str:
-        return " ".join([self.name, *map(_state_of, self.files)])
+        files = [self.shape.cloud, self.shape.pictures[self.view]] + [self.shape.table] * self.shape.has_pairs
+        return " ".join([self.name, *map(_state_of, files)])
 
 
 class TreeSource(SampleSource):
     """Shapes of ROOT/ShapeNet and ROOT/ShapeNetRendering."""
 
     def __init__(self, root: Path):
-        self.root, self.shapes = root, list_shapes(root)
-        self.has_pairs = all((shape.render_folder(root) / PAIRS).is_file() for shape in self.shapes)
+        self.shapes = tree_jobs(root)
+        self.has_pairs = self.shapes[0].has_pairs
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     def num_views(self, shape: int) -> int:
-        return len(self.shapes[shape].views)
+        return len(self.shapes[shape].shape.views)
 
     def task(self, shape: int, view: int) -> TreeTask:
-        return TreeTask(self.root, self.shapes[shape], view, self.has_pairs)
+        return TreeTask(self.shapes[shape]._replace(has_pairs=self.has_pairs), view)
 
     def describe(self, shape: int) -> str:
-        return str(self.shapes[shape].cloud_path(self.root))
+        return str(self.shapes[shape].cloud)
 
 
 class PackedTask(NamedTuple):
@@ -133,15 +125,16 @@ class PackedTask(NamedTuple):
     path: Path
     shape: int
     view: int
+    has_pairs: bool
 
     def read(self) -> Sample:
         file = _open_packed(self.path)
         name = f"{file.name(self.shape)} {file.view_name(self.shape, self.view)}"
-        pairs = file.read_pairs(self.shape) if file.has_pairs else None
+        pairs = file.read_pairs(self.shape) if self.has_pairs else None
         return Sample(file.read_points(self.shape), file.read_view(self.shape, self.view), name, pairs)
 
     def stamp(self) -> str:
-        return f"{self.view} {_state_of(self.path)}"
+        return f"{self.view} {self.has_pairs} {_state_of(self.path)}"
 
 
 class PackedSource(SampleSource):
@@ -159,7 +152,7 @@ class PackedSource(SampleSource):
         return self.file.num_views(shape)
 
     def task(self, shape: int, view: int) -> PackedTask:
-        return PackedTask(self.path, shape, view)
+        return PackedTask(self.path, shape, view, self.has_pairs)
 
     def describe(self, shape: int) -> str:
         return f"{self.file.name(shape)} in {self.path}"

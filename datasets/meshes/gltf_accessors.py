@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 Json = Mapping[str, Any]
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+MESHOPT_SUFFIX = "meshopt_compression"  # EXT_ and KHR_
 _MOST_ROWS = 2**28  # bounds the memory that a damaged file can claim
 _JSON_CHUNK, _BIN_CHUNK = b"JSON", b"BIN\x00"
 
@@ -61,9 +63,9 @@ class GltfArrays:
     def view(self, index: int) -> bytes:
         """Return the bytes of a buffer view."""
         view = self.items("bufferViews")[index]
-        unread = sorted(name for name in view.get("extensions", {}) if name.endswith("meshopt_compression"))
+        unread = sorted(name for name in view.get("extensions", {}) if name.endswith(MESHOPT_SUFFIX))
         if unread and "uri" not in self.items("buffers")[view["buffer"]] and view["buffer"] != 0:  # no plain copy of it
-            raise ValueError(f"{self.path}: needs {unread[0]}, which is not read: export it again without compression")
+            raise ValueError(f"{self.path}: needs {meshopt_remedy(unread[0], self.path)}")
         start = view.get("byteOffset", 0)
         data = self._buffer(view["buffer"])[start : start + view["byteLength"]]
         if len(data) < view["byteLength"]:
@@ -137,3 +139,10 @@ def normalise(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         return values
     return np.maximum(values / np.float32(np.iinfo(values.dtype).max), -1).astype(np.float32)
+
+
+def meshopt_remedy(name: str, path: Path) -> str:
+    """Name the extension, and the command that decodes it: no Python package that this project uses does."""
+    copy = path.with_name(f"{path.stem}_plain.glb")
+    command = f"npx gltfpack -i {shlex.quote(str(path))} -o {shlex.quote(str(copy))}"
+    return f"{name}, which no package used here reads; write a copy without it (gltfpack 0.21 or later): {command}"

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from datasets.meshes.gltf_accessors import GltfArrays, Json, normalise
+from datasets.meshes.gltf_accessors import MESHOPT_SUFFIX, GltfArrays, Json, meshopt_remedy, normalise
 from datasets.meshes.ply_file import unroll_strips
 from datasets.meshes.surface import Look, Part, Surface, check_indices
 from datasets.shapes.views import decode_picture, opaque_colours
@@ -39,12 +39,29 @@ def read_gltf(path: Path) -> Surface:
         parts = [part for node, world in _visible_nodes(arrays) for part in reader.parts_of(node, world)]
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path}: damaged glTF ({type(error).__name__}: {error}): export it again") from error
+    if not parts:
+        raise ValueError(f"{path}: {_why_empty(arrays)}")
     return Surface(parts, reader.notes)
+
+
+def _why_empty(arrays: GltfArrays) -> str:
+    """Say why no triangle of a file is part of its scene."""
+    nodes, count = arrays.items("nodes"), len(arrays.items("meshes"))
+    shown = {nodes[number]["mesh"] for number, _ in _visible_nodes(arrays) if "mesh" in nodes[number]}
+    if shown:
+        return "expected triangles, the meshes of its scene hold none (points and lines have no surface)"
+    if not count:
+        return "holds no mesh"
+    place = "no node of its scene" if arrays.items("scenes") else "no node"
+    found = f"{place} refers to its meshes ({count}), which are therefore not part of the shape"
+    return f"{found}: add a node for each in the program that wrote it"
 
 
 def _check_extensions(arrays: GltfArrays) -> None:
     required = arrays.json.get("extensionsRequired", [])
     unread = [name for name in required if name not in _READ | {DRACO} and not name.startswith(_READ_PREFIX)]
+    if meshopt := [name for name in unread if name.endswith(MESHOPT_SUFFIX)]:
+        raise ValueError(f"{arrays.path}: requires {meshopt_remedy(meshopt[0], arrays.path)}")
     if unread:
         raise ValueError(f"{arrays.path}: requires {', '.join(unread)}, which is not read: export it again without")
     if DRACO in required:

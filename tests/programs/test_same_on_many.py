@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from lightly.loss import NTXentLoss
+from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 from torch.testing import assert_close
 
@@ -12,9 +13,12 @@ from models.distributed import get_rank, get_world_size
 from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.encoders.pointnet_tnet import PointNetTNet
+from models.encoders.registry import build_encoder
+from models.encoders.tnet import TNet
 from models.losses.nt_xent import nt_xent
 from models.methods.classification import Classification, CloudClassifier
 from models.methods.crosspoint import CrossPoint
+from models.methods.multiview import MultiView
 from tests.support import light_runs
 from tests.support.random_norms import randomise_norms
 from tests.support.several_processes import run_in_processes
@@ -113,6 +117,29 @@ def distances(rows, others):
     return found
 
 
+def multiview_step(micro_batch=0, order=None):
+    """Return loss terms, gradients and running statistics of a step of multi-view pre-training in float64."""
+    torch.manual_seed(0)
+    method = MultiView(build_encoder("pointnet_tnet", emb_dims=16), 6, 8, global_weight=2.0)
+    method = randomise_norms(method.double()).train()
+    for net in method.modules():
+        if isinstance(net, TNet):
+            nn.init.normal_(net.mlp2[-1].weight, std=0.1)  # otherwise there is no penalty yet
+    clouds = make_batch(0, torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    batch = {
+        "points": clouds["aug_a"],
+        "pairs": torch.stack([torch.randint(high, (B, 7), generator=generator) for high in (2, 32, 32, N)], dim=-1),
+        "maps": torch.randn(B, 2, 6, 2, 2, dtype=torch.float64, generator=generator),
+        "target": torch.randn(B, 8, dtype=torch.float64, generator=generator),
+        "index": clouds["index"],
+    }
+    if order is not None:
+        batch = {name: rows[order] for name, rows in batch.items()}
+    terms = step_of(make_stepper(method, micro_batch), batch, 0)
+    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+
+
 STEPS = {"float64": (torch.float64, 1e-3), "float32": (torch.float32, 1e-5)}
 
 
@@ -121,6 +148,7 @@ def figures(a, b):
     found = {"step": one_step(0), "float64": twenty_steps(*STEPS["float64"]), "distances": distances(a, b)}
     if get_world_size() == 2:
         found |= {"class": class_step(), "micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
+        found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
     return found
 
 
@@ -155,6 +183,15 @@ def test_micro_batches_are_those_of_one_process_with_as_many_times_larger_ones(r
     expected = one_step(4, order)
     for found in ranks:
         check_equal(found["micro"], expected)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_multi_view_steps_are_those_of_one_process(ranks):
+    whole, micro = multiview_step(), multiview_step(4, [0, 1, 4, 5, 2, 3, 6, 7])
+    assert whole["loss/transform"] > 0
+    for found in ranks:
+        check_equal(found["multiview"], whole)
+        check_equal(found["multiview micro"], micro)
 
 
 def test_a_training_is_that_of_one_process(ranks):

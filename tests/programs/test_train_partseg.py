@@ -125,7 +125,7 @@ def test_the_rate_of_sgd_falls_as_published(plain):
 def test_pretrained_weights_reach_every_encoder_tensor_and_no_other(pretrained):
     network = DGCNNPartSeg(4)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    report = start_from(network, pretrained, "dgcnn_seg", 4)
+    report = start_from(network, pretrained, "dgcnn_seg", 4).report
     expected = read_weights(pretrained)
     assert len(report.loaded) == 68
     for key, value in network.state_dict().items():
@@ -134,7 +134,7 @@ def test_pretrained_weights_reach_every_encoder_tensor_and_no_other(pretrained):
 
 @pytest.mark.parametrize("name", ["dgcnn_partseg_pretrain", "dgcnn_partseg_finetune"])
 def test_published_files_of_either_kind_start_a_training(shared, name):
-    report = start_from(DGCNNPartSeg(4), shared / "golden" / f"{name}.pth", "dgcnn_seg", 4)
+    report = start_from(DGCNNPartSeg(4), shared / "golden" / f"{name}.pth", "dgcnn_seg", 4).report
     assert len(report.loaded) == 68
 
 

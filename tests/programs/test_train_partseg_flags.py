@@ -14,9 +14,11 @@ from models.encoders.dgcnn_seg import DGCNNPartSeg
 from models.encoders.registry import build_encoder
 from models.weights.published import stored_origin
 from models.weights.weight_file import read_weights
-from tests.support.entry_programs import write_encoder
+from scripts import segment
+from tests.support.entry_programs import call, write_encoder
 from tests.support.light_runs import built_by, flags_of, log_of, metrics, same, weights
 from tests.support.part_runs import read_records, run_partseg, write_part_tree
+from tests.support.tiny_trees import cloud
 
 OWN = {"drill": ["bit", "body"], "saw": ["blade", "handle", "guard"], "vice": ["jaw", "base"]}
 
@@ -101,6 +103,17 @@ def test_eval_knows_the_table_a_network_was_trained_with(own, tmp_path):
         assert evaluate(root, run_dir, tmp_path, *flags) == read_records(run_dir)
 
 
+def test_a_cloud_is_segmented_into_the_parts_of_the_table(own, tmp_path, capsys):
+    _, _, run_dir = own
+    source, out = tmp_path / "saw.npy", tmp_path / "out.ply"
+    np.save(source, 1000 * cloud(0))
+    call(segment, source, "--model_path", best(run_dir), "--category", "saw", "--out", out)
+    shares = capsys.readouterr().out.splitlines()[-4:-1]
+    assert [line.split(":")[0] for line in shares] == [f"saw {part}" for part in OWN["saw"]]
+    header = out.read_bytes().split(b"end_header")[0].decode()
+    assert "comment part 0 blade\ncomment part 1 handle\ncomment part 2 guard\nelement vertex 97\n" in header
+
+
 def test_eval_with_another_table_is_refused_with_the_difference(own, tmp_path):
     root, _, run_dir = own
     other = tmp_path / "other.json"
@@ -133,7 +146,9 @@ def test_every_network_trains_from_a_pre_trained_encoder_and_is_scored_again(roo
     flags = ("--model", model, "--select", "last")
     tuned = run_partseg(root, tmp_path / "tuned", *flags, "--pretrained_path", tmp_path / "pre.pth")
     num_tensors = len(build_encoder(model).state_dict())
-    assert f"pre.pth: {num_tensors} of {num_tensors} encoder tensors loaded" in log_of(tuned)
+    assert f"pre.pth: {num_tensors} of {num_tensors} encoder tensors loaded" in (log := log_of(tuned))
+    warning = f"warning: --k 4, but {tmp_path / 'pre.pth'} was trained with k 15"
+    assert (warning in log) == (model == "dgcnn")
     record = read_records(tuned)["all_parts"]
     assert (record["model"], record["k"]) == (model, 4 if model == "dgcnn" else None)
     assert (record["weights"], record["checkpoint"]) == ("checkpoint", str(tmp_path / "pre.pth"))

@@ -72,6 +72,27 @@ def test_a_fine_tuned_network_is_read_from_safetensors_with_its_classes_and_scor
     assert card["licence"].startswith("MIT")
 
 
+def test_exporting_again_keeps_the_scores_and_the_licence_of_earlier_cards(tmp_path, capsys):
+    needs("safetensors")
+    path = write_encoder(tmp_path / "weights.pth", "pointnet")
+    scores = [{"checkpoint_sha256": file_sha256(path), "accuracy": 0.5, "seed": seed} for seed in (3, 4)]
+    for number in (0, 1):
+        (tmp_path / f"{number}.json").write_text(json.dumps({"results": scores[: number + 1]}))
+
+    def card(source, out, *flags):
+        run("--model_path", source, "--out", tmp_path / out, *flags)
+        read = json.loads((tmp_path / f"{out}.json").read_text())
+        return read["scores"], read["licence"]
+
+    assert card(path, "a.safetensors", "--scores", tmp_path / "0.json", "--licence", "CC0") == (scores[:1], "CC0")
+    assert card(path, "a.safetensors") == (scores[:1], "CC0")
+    assert card(path, "b.pt2", "--scores", tmp_path / "1.json") == (scores, "CC0")
+    assert card(tmp_path / "a.safetensors", "new/c.safetensors", "--licence", "MIT") == (scores[:1], "MIT")
+    (tmp_path / "b.pt2.json").write_text("{")
+    message = error_of(lambda: run("--model_path", path, "--out", tmp_path / "a.safetensors"), capsys)
+    assert message.startswith(f"error: {tmp_path / 'b.pt2.json'} is a damaged card (")
+
+
 def test_a_changed_byte_of_a_safetensors_file_is_noticed(tmp_path):
     needs("safetensors")
     run("--model_path", write_encoder(tmp_path / "weights.pth", "pointnet"), "--format", "safetensors")
@@ -106,6 +127,21 @@ def test_an_onnx_graph_that_deviates_is_not_written(tmp_path, capsys, monkeypatc
     message = error_of(lambda: run("--model_path", path, "--format", "onnx"), capsys)
     assert message.startswith("error: the exported ONNX graph deviates by")
     assert [file.name for file in tmp_path.iterdir()] == ["weights.pth"]
+
+
+def test_the_check_allows_other_neighbours_in_some_clouds_and_no_more(capsys):
+    deviations = torch.tensor([3e-7, 4e-7, 2e-3])
+    export.check("graph", {"3 x 50": deviations}, has_neighbours=True)
+    line = "check: 3 x 50 points, graph deviates by 4.0e-07, in 1 of 3 clouds by up to 2.0e-03"
+    assert capsys.readouterr().out == f"{line}\n"
+    for wrong, has_neighbours in (
+        (deviations, False),
+        (deviations * 20, True),
+        (torch.tensor([3e-7, 2e-3, 2e-3]), True),
+        (deviations * torch.nan, True),
+    ):
+        with pytest.raises(ValueError, match=r"the exported graph deviates by .* on 3 x 50 points, more than 1e-05"):
+            export.check("graph", {"3 x 50": wrong}, has_neighbours=has_neighbours)
 
 
 @pytest.mark.parametrize(

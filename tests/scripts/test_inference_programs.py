@@ -17,7 +17,9 @@ from models.weights.published import export_state
 from scripts import classify, embed, segment
 from tests.support.entry_programs import error_of, write_encoder
 from tests.support.tiny_trees import cloud, write_h5, write_ply
+from utils.classification.classifier_scores import class_logits
 from utils.classification.classifier_weights import classifier_state
+from utils.evaluation.labelled_set import LabelledSetSettings, load_split
 from utils.files import read_npz
 from utils.inference.input_transform import describe_training_clouds
 from utils.pretrained import load
@@ -48,13 +50,18 @@ def encoder_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier_file(tmp_path_factory):
+    clouds = unit_sphere(np.stack([cloud(5), cloud(6)])) * 2
+    return write_classifier(tmp_path_factory.mktemp("models"), clouds, normalize=False)
+
+
+def write_classifier(folder, clouds, *, normalize):
+    """Write a network that says it was trained on these clouds (M, N, 3)."""
     torch.manual_seed(0)
     network = CloudClassifier(build_encoder("pointnet"), len(CLASSES))
-    clouds = describe_training_clouds(unit_sphere(np.stack([cloud(5), cloud(6)])) * 2, normalize=False)
-    path = tmp_path_factory.mktemp("models") / "best_model.pth"
-    origin = {"class_names": CLASSES, "num_points": 97, "normalize": False}
-    torch.save(classifier_state(network, "pointnet", None, origin, clouds), path)
-    return path
+    origin = {"class_names": CLASSES, "num_points": clouds.shape[1], "normalize": normalize}
+    described = describe_training_clouds(clouds, normalize=normalize)
+    torch.save(classifier_state(network, "pointnet", None, origin, described), folder / "best_model.pth")
+    return folder / "best_model.pth"
 
 
 def test_embed_gives_the_features_that_evaluation_computes_and_says_how_each_was_read(files, encoder_file, tmp_path):
@@ -95,19 +102,62 @@ def test_without_a_readable_file_nothing_is_written(encoder_file, tmp_path, caps
     assert not (tmp_path / "f.npz").exists()
 
 
-def test_classify_scales_to_the_radius_of_the_training_clouds(files, classifier_file, tmp_path, capsys):
-    flags = (files / "shapes" / "a.ply", files / "set.h5", "--model_path", classifier_file)
-    assert run(classify, *flags, "--out", tmp_path / "c.csv") == 0
-    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
-    points = torch.from_numpy(unit_sphere(np.stack([cloud(0), cloud(2), cloud(3)])) * 2)
-    network = CloudClassifier(build_encoder("pointnet"), len(CLASSES))
-    network.load_state_dict(classify.load_network(classifier_file)[0].state_dict())
-    expected = network.eval()(points).softmax(dim=1).detach().numpy()
-    assert_allclose([[float(row[f"p({name})"]) for name in CLASSES] for row in rows], expected, atol=1e-5)
-    assert [row["class"] for row in rows] == [CLASSES[index] for index in expected.argmax(axis=1)]
-    assert_allclose([float(row["probability"]) for row in rows], expected.max(axis=1), atol=1e-5)
-    line = f"{files / 'shapes' / 'a.ply'}: {rows[0]['class']} {expected[0].max():.3f}, "
-    assert line in capsys.readouterr().out
+def probabilities(network_file, points):
+    network = classify.load_network(network_file)[0].eval()
+    return network(torch.from_numpy(points)).softmax(dim=1).detach().numpy()
+
+
+def classified(out, *flags):
+    """Run scripts.classify; return names, classes and probabilities (M, Y)."""
+    assert run(classify, *flags, "--out", out) == 0
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    likely = np.array([[float(row[f"p({name})"]) for name in CLASSES] for row in rows])
+    return [row["name"] for row in rows], [row["class"] for row in rows], likely
+
+
+def test_classify_scales_a_cloud_to_the_radius_of_the_training_clouds(files, classifier_file, tmp_path, capsys):
+    path = files / "shapes" / "a.ply"
+    _, names, found = classified(tmp_path / "c.csv", path, "--model_path", classifier_file)
+    expected = probabilities(classifier_file, unit_sphere(cloud(0)[None]) * 2)
+    assert_allclose(found, expected, atol=1e-5)
+    assert names == [CLASSES[expected[0].argmax()]]
+    assert f"{path}: {names[0]} {expected[0].max():.3f}, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_classify_gives_the_rows_of_a_set_what_the_test_of_the_fine_tuning_gives_them(normalize, tmp_path, capsys):
+    folder = tmp_path / "set"
+    data = unit_sphere(np.stack([cloud(seed) for seed in range(8)])) * np.linspace(1, 1.2, 8)[:, None, None]
+    for split in ("train", "test"):
+        write_h5(folder / f"ply_data_{split}0.h5", data=data.astype(np.float32), label=np.arange(8) % 3)
+    (folder / "shape_names.txt").write_text("\n".join(CLASSES))
+    settings = LabelledSetSettings(data_root=str(folder), num_points=61, normalize=normalize)
+    network_file = write_classifier(tmp_path, load_split(settings, "train").points.numpy(), normalize=normalize)
+    _, _, found = classified(tmp_path / "c.csv", folder / "ply_data_test0.h5", "--model_path", network_file)
+    expected = class_logits(classify.load_network(network_file)[0], load_split(settings, "test").points)
+    assert_allclose(found, classify.softmax(expected), atol=1e-5)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_rows_in_another_unit_than_the_training_clouds_are_warned_about(files, classifier_file, tmp_path, capsys):
+    _, _, found = classified(tmp_path / "c.csv", files / "set.h5", "--model_path", classifier_file)
+    assert_allclose(found, probabilities(classifier_file, np.stack([cloud(2), cloud(3)])), atol=1e-5)
+    warning = f"2 of 2 clouds are not of the size of the training clouds, the first: {files / 'set.h5'}[0] reaches "
+    assert f"warning: {warning}" in (text := capsys.readouterr().err)
+    assert text.endswith(" from the origin, those 2; compare with --normalize\n")
+
+
+def test_hdf5_files_are_read_beside_loose_clouds_but_not_beside_a_tree(files, encoder_file, tmp_path, capsys):
+    flags = ("--model_path", encoder_file, "--out", tmp_path / "f.npz")
+    assert run(embed, files, *flags) == 0
+    names = ["set.h5[0]", "set.h5[1]", "shapes/a.ply", "shapes/b.xyz", "shapes/box.obj"]
+    assert read_npz(tmp_path / "f.npz")["name"].tolist() == [str(files / name) for name in names]
+    write_ply(tmp_path / "tree" / "ShapeNet" / "02" / "a.ply", cloud(0))
+    write_h5(tmp_path / "tree" / "set.h5", data=cloud(2)[None])
+    assert run(embed, tmp_path / "tree", *flags) == 0
+    assert read_npz(tmp_path / "f.npz")["name"].tolist() == [str(tmp_path / "tree" / "ShapeNet" / "02" / "a.ply")]
+    note = f"note: {tmp_path / 'tree'} is a pre-training tree: the clouds in its ShapeNet/ are read, nothing else"
+    assert note in capsys.readouterr().err
 
 
 def test_segment_colours_every_point_of_the_file_by_a_part_of_the_category(tmp_path, capsys):

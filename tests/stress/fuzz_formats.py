@@ -16,6 +16,7 @@ import numpy as np
 from data import unpack
 from datasets.labelled.modelnet40 import ModelNet40
 from datasets.pairs.packed_file import PackedFile
+from datasets.pairs.pair_tables import read_table
 from datasets.parts.shapenet_part import ShapeNetPart
 from datasets.shapes.meshes import load_mesh
 from datasets.shapes.ply_clouds import read_points
@@ -89,7 +90,12 @@ def _parts(path: Path) -> str:
 def _packed(path: Path) -> str:
     file = PackedFile(path)
     views = [[file.read_view(shape, view) for view in range(file.num_views(shape))] for shape in range(len(file))]
-    return digest([(file.name(shape), file.read_points(shape)) for shape in range(len(file))], views)
+    pairs = [file.read_pairs(shape) for shape in range(len(file))] if file.has_pairs else []
+    return digest([(file.name(shape), file.read_points(shape)) for shape in range(len(file))], views, pairs)
+
+
+def _pairs(path: Path) -> str:
+    return digest(read_table(path, num_points=97, num_views=3, remedy="again"))
 
 
 def _archive(path: Path) -> str:
@@ -116,6 +122,7 @@ INPUTS = {
     "hdf5 clouds": Format(_labelled, "ply_data_train0.h5", is_sealed=False),
     "hdf5 parts": Format(_parts, "ply_data_train0.h5", is_sealed=False),
     "packed": Format(_packed, "packed.h5", is_sealed=True),
+    "pairs": Format(_pairs, "pairs.npz", is_sealed=True),
     "tar.gz": Format(_archive, "set.tar.gz", is_sealed=False, mutate=mutate_inside_gzip),
     "mesh off": Format(_mesh, "mesh.off", is_sealed=False),
     "mesh obj": Format(_mesh, "mesh.obj", is_sealed=False),

@@ -10,9 +10,10 @@ import numpy as np
 import trimesh
 
 from datasets.layouts import CLOUDS, MODELNET40, RENDERS, SHAPENET_PART_FOLDER
+from datasets.pairs.pair_tables import PAIRS
 from tests.support.light_runs import light
 from tests.support.pretraining_runs import train
-from tests.support.tiny_trees import cloud, pack, write_all, write_ply
+from tests.support.tiny_trees import cloud, pack, write_all, write_pairs, write_ply
 from utils.run.names import BEST_MODEL, STATE_FILE
 
 
@@ -35,7 +36,8 @@ def write_originals(folder: Path) -> dict[str, list[Path]]:
         "png": sorted((root / RENDERS).rglob("*.png"))[:2],
         "hdf5 clouds": [labelled, _chunked(labelled, folder / "clouds.h5")],
         "hdf5 parts": [parts, _chunked(parts, folder / "parts.h5")],
-        "packed": [pack(root, folder / "packed.h5")],
+        "packed": [pack(root, folder / "packed.h5"), pack(write_pairs(root), folder / "paired.h5")],
+        "pairs": sorted(root.rglob(PAIRS))[:2],
         "tar.gz": [_archive(labelled, folder / "set.tar.gz")],
         "table npy": [folder / "cloud.npy"],
         "table txt": [folder / "cloud.xyz"],

@@ -8,6 +8,7 @@ import numpy as np
 import trimesh
 from PIL import Image
 
+from data.storage.pack_jobs import list_to_pack
 from data.storage.packed_writer import write_packed
 from datasets.pairs.pair_tables import PAIRS
 from datasets.pairs.pixel_pairs import PixelPairs
@@ -69,8 +70,8 @@ def write_pairs(root: Path, *, seed: int = 0) -> Path:
 
 
 def pack(root: Path, out: Path) -> Path:
-    """Pack the trees below `root` into the file `out`."""
-    write_packed(root, list_shapes(root), out, workers=1)
+    """Pack the data below `root` into the file `out`."""
+    write_packed(root, list_to_pack(root).jobs, out, workers=1)
     return out
 
 

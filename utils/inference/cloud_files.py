@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from datasets.labelled.hdf5_clouds import open_shard
+from datasets.layouts import CLOUDS
 from datasets.precision import is_points_last, to_float32
 from datasets.shapes.file_listing import list_files
 from datasets.shapes.shape_folder import is_mesh, list_shape_files, read_shape
@@ -45,21 +46,25 @@ class ReadCloud(NamedTuple):
     name: str
     how: str
     points: np.ndarray
-    is_shuffled: bool = False  # its points are in random order, as in the published HDF5 files
+    is_row: bool = False  # of a set, as evaluation programs read: its points are in random order
 
 
 @dataclass
 class Embedded:
-    """Outputs (M, D) of a network, the clouds' names and how each was read; `failed` has a line for each file lost."""
+    """Outputs (M, D) of a network, the clouds' names and how each was read.
+
+    `failed` has a line for each file lost, `unlike` one for each cloud taken as it is in spite of its size.
+    """
 
     values: list[np.ndarray] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     how: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
 
 
 def find_cloud_files(places: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
-    """List files and the contents of folders: clouds and meshes, or where a folder has none, its HDF5 files.
+    """List files and the contents of folders: clouds, meshes and HDF5 files, of a pre-training tree its clouds alone.
 
     Returns:
         the files, and a message for each folder that may not be read.
@@ -79,10 +84,13 @@ def find_cloud_files(places: Sequence[str | Path]) -> tuple[list[Path], list[str
 
 
 def _in_folder(folder: Path, unreadable: list[str]) -> list[Path]:
+    if (folder / CLOUDS).is_dir():
+        sys.stderr.write(f"note: {folder} is a pre-training tree: the clouds in its {CLOUDS}/ are read, nothing else\n")
+        return [shape.path for shape in list_shape_files(folder)]
+    hdf5 = list_files(folder, lambda path: path.suffix.lower() in HDF5_SUFFIXES).paths
     try:
-        return [shape.path for shape in list_shape_files(folder, unreadable)]
+        return sorted([*hdf5, *(shape.path for shape in list_shape_files(folder, unreadable))])
     except FileNotFoundError:
-        hdf5 = list_files(folder, lambda path: path.suffix.lower() in HDF5_SUFFIXES).paths
         if not hdf5:
             raise
         return hdf5
@@ -107,7 +115,7 @@ def read_clouds(path: Path, *, seed: int = 0) -> Iterator[ReadCloud]:
             raise ValueError(f"{path}: data has shape {data.shape}, expected (clouds, points, 3) with x, y, z last")
         for row in range(len(data)):
             points = data[row].T if is_turned else data[row]
-            yield ReadCloud(f"{path}[{row}]", "row of hdf5", to_float32(points), is_shuffled=True)
+            yield ReadCloud(f"{path}[{row}]", "row of hdf5", to_float32(points), is_row=True)
 
 
 def run_network(
@@ -125,13 +133,15 @@ def run_network(
         try:
             for cloud in read_clouds(path, seed=seed):
                 try:
-                    points, words = transform(cloud.points, seed=None if cloud.is_shuffled else seed)
+                    points, words = transform(cloud.points, seed=None if cloud.is_row else seed)
                 except ValueError as error:
                     result.failed.append(f"{cloud.name}: {error}")
                     continue
                 if waiting and (len(waiting) == batch_size or len(waiting[0][0]) != len(points)):
                     _flush(network, waiting, result)
                 waiting.append((points, cloud.name, f"{cloud.how}, {words}"))
+                if reason := transform.unlike_training(points):
+                    result.unlike.append(f"{cloud.name} {reason}")
         except (ValueError, OSError) as error:
             result.failed.append(str(error) if str(path) in str(error) else f"{path}: {error}")
     if waiting:
@@ -156,13 +166,16 @@ def _flush(network: nn.Module, waiting: list[tuple[np.ndarray, str, str]], resul
 
 
 def report_failed(found: Embedded) -> int:
-    """Name what was lost on stderr; return the exit status, 1 where anything was.
+    """Name what was lost and warn of unlike clouds on stderr; return the exit status, 1 where anything was lost.
 
     Raises:
         ValueError: nothing is left.
     """
     for line in found.failed:
         sys.stderr.write(f"left out: {line}\n")
+    if found.unlike:
+        count = f"{len(found.unlike)} of {len(found.names)} clouds are not of the size of the training clouds"
+        sys.stderr.write(f"warning: {count}, the first: {found.unlike[0]}; compare with --normalize\n")
     if not found.names:
         raise ValueError(f"no cloud could be read: {found.failed[0]}")
     return 1 if found.failed else 0

@@ -12,6 +12,8 @@ from datasets.transforms.point_transforms import unit_sphere
 # Training clouds count as of one size and place where their radii (5 to 95 %) differ by less than this factor, and
 # their centroids lie within this share of the radius: those of the published sets do, scans do not.
 _SAME_RADIUS, _NEAR_ORIGIN = 1.25, 0.15
+_UNLIKE = 2.0  # times a network's training radius, from which a cloud taken as it is gets a warning
+_AS_READ = "as in the file"
 _Z_TO_Y = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # of row vectors: (x, y, z) -> (x, z, -y)
 
 
@@ -37,7 +39,8 @@ class InputTransform:
 
     Args:
         num_points: a random subset where a cloud has more; None takes all.
-        scaling: "unit" centres and scales to radius 1, "same" to `radius`; "as_read" changes nothing.
+        scaling: "unit" centres and scales to radius 1; "same" scales clouds, which may be in any unit, to `radius`, but
+            not the rows of a set; "as_read" changes nothing.
         reason: for `scaling`, in words.
         radius: median of the training clouds', None where it is not known.
         is_z_up: turn z up to y up first.
@@ -75,10 +78,11 @@ class InputTransform:
 
     def __str__(self) -> str:
         taken = f"up to {self.num_points} points" if self.num_points else "all points"
-        return f"{taken}, {self._scaled()} ({self.reason})"
+        rows = f"; rows of HDF5 files {_AS_READ}, as evaluation takes them" if self.scaling == "same" else ""
+        return f"{taken}, {self._scaled()} ({self.reason}{rows})"
 
     def _scaled(self) -> str:
-        return "as in the file" if self.scaling == "as_read" else f"centred, radius {self._target():g}"
+        return _AS_READ if self.scaling == "as_read" else f"centred, radius {self._target():g}"
 
     def _target(self) -> float:
         return self.radius if self.scaling == "same" else 1.0
@@ -100,7 +104,8 @@ class InputTransform:
 
         Args:
             points: (N, 3).
-            seed: of the subset; None takes the first points, as evaluation does.
+            seed: of the subset; None takes the cloud as evaluation does: its first points, scaled to radius 1 where
+                training scaled its clouds, and otherwise as it is.
         Raises:
             ValueError: points are not finite, or a cloud without extent cannot be scaled.
         """
@@ -110,9 +115,24 @@ class InputTransform:
         words = [f"{len(points)} points", *(["z up"] if self.is_z_up else [])]
         words += [f"{len(rows)} {'drawn' if seed is not None else 'first taken'}"] if len(rows) < len(points) else []
         taken = self.upright(points)[rows]
-        if self.scaling != "as_read":
+        is_kept = self.scaling == "as_read" or (self.scaling == "same" and seed is None)
+        if not is_kept:
             taken = unit_sphere(taken) * np.float32(self._target())
-        return np.ascontiguousarray(taken, dtype=np.float32), ", ".join([*words, self._scaled()])
+        words.append(_AS_READ if is_kept else self._scaled())
+        return np.ascontiguousarray(taken, dtype=np.float32), ", ".join(words)
+
+    def unlike_training(self, points: np.ndarray) -> str | None:
+        """Say so where a cloud (N, 3) is of another size or place than training clouds, which were all of one radius.
+
+        Args:
+            points: as the network sees them.
+        """
+        if self.scaling != "same":
+            return None
+        reach = float(np.linalg.norm(points, axis=1).max())
+        if self.radius / _UNLIKE <= reach <= self.radius * _UNLIKE:
+            return None
+        return f"reaches {reach:.3g} from the origin, those {self.radius:g}"
 
     def spread(self, values: np.ndarray, points: np.ndarray, *, seed: int | None = 0) -> np.ndarray:
         """Give every point (N, 3) the value of the nearest of those taken, (M,) -> (N,); taken ones keep their own."""

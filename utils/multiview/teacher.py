@@ -79,8 +79,9 @@ class TaughtPairs:
         if augment.augment != "loader":
             raise ValueError("--augment device would move points away from their pairs: leave it out")
         source = open_source(pairs, background=pairs.background)
-        for index in range(min(len(source), 1)):  # a set without pairs is refused before the teacher works
-            source.read_pixel_pairs(index)
+        if left_out := getattr(source, "left_out", []):
+            notes.append(f"{len(left_out)} shapes without a view are left out, such as {left_out[0]}")
+        source.read_pixel_pairs(0)  # a set without pairs is refused before the teacher works
         folder = Path(own.teacher_cache or Path(common.run.output_dir) / "teacher_cache")
         self.cache = build_cache(
             folder,

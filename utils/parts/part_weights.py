@@ -9,7 +9,7 @@ from datasets.parts.part_table import PartTable, count_parts, part_names, part_t
 from datasets.parts.part_task import PartTask
 from models.encoders.part_networks import build_part_network
 from models.encoders.registry import EMB_DIMS
-from models.weights.published import LoadReport, embedding_width, import_state, load_encoder, stored_origin
+from models.weights.published import PretrainedEncoder, embedding_width, import_state, load_encoder, stored_origin
 from models.weights.weight_file import read_weights
 
 
@@ -22,7 +22,7 @@ class TrainedNetwork(NamedTuple):
     training: dict[str, Any]
 
 
-def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> LoadReport:
+def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> PretrainedEncoder:
     """Copy every encoder tensor of a pre-trained file into `network`; the classifier keeps its own weights.
 
     Args:
@@ -37,7 +37,7 @@ def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> LoadR
     """
     loaded = load_encoder(path, name, k, network.emb_dims)
     network.load_state_dict(network.state_dict() | loaded.encoder.state_dict())
-    return loaded.report
+    return loaded
 
 
 def build_for(task: PartTask, name: str, k: int, emb_dims: int = EMB_DIMS, dropout: float = 0.5) -> nn.Module:

@@ -1,10 +1,13 @@
 """Batches of pre-training pairs, clouds with renderings of them: from trees, a packed file or shards."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Dataset
 
+from datasets.pairs.modelnet_views import CLASSES as MODELNET_CLASSES
+from datasets.pairs.modelnet_views import ModelNetViews
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.pairs.shapenet_render import ShapeNetRender
@@ -64,7 +67,7 @@ class AugmentSettings(Settings):
 
 
 def open_source(settings: SourceSettings, **options: Any) -> RenderPairs:
-    """Open the shapes of a packed file, else of the trees below the data root.
+    """Open the shapes of a packed file, else of the data root: trees, or the published layout of multi-view training.
 
     Args:
         options: of RenderPairs.
@@ -72,7 +75,10 @@ def open_source(settings: SourceSettings, **options: Any) -> RenderPairs:
         OSError: no such data.
         ValueError: damaged data.
     """
-    return (PackedRender if settings.packed else ShapeNetRender)(settings.packed or settings.data_root, **options)
+    if settings.packed:
+        return PackedRender(settings.packed, **options)
+    is_published = (Path(settings.data_root) / MODELNET_CLASSES).is_file()
+    return (ModelNetViews if is_published else ShapeNetRender)(settings.data_root, **options)
 
 
 def build_epoch_loader(

@@ -1,3 +1,4 @@
+import json
 import shlex
 import shutil
 
@@ -8,8 +9,10 @@ from PIL import Image
 
 import train_crosspoint
 from data.check_data import check_all
+from datasets.parts.part_table import part_table
 from datasets.transforms.point_transforms import unit_sphere
 from tests.support.check_helpers import check, report_on
+from tests.support.part_runs import write_part_tree
 from tests.support.pickled_jobs import PickledPool
 from tests.support.tiny_trees import cloud, labelled, pack, write_all, write_extras, write_h5, write_shapenet
 from utils.pretraining.program import PretrainingSettings, open_pairs
@@ -210,6 +213,24 @@ def test_real_shards_are_sound(shared, capsys):
     text = sound(shared / "realdata" / "h5", capsys)
     assert "clouds: train 1989, test 494; not the published split" in text
     assert "69 classes, labels 0 .. 68" in text
+
+
+def test_parts_of_your_own_are_checked_by_their_table(tmp_path, capsys):
+    names = {"drill": ["bit", "body"], "saw": ["blade", "handle", "guard"], "vice": ["jaw"]}
+    table = tmp_path / "tools.json"
+    table.write_text(json.dumps(names))
+    folder = write_part_tree(tmp_path, part_table(names), (0, 1, 2)) / "shapenet_part_seg_hdf5_data"
+    text = sound(tmp_path, capsys, "--parts", str(table))
+    assert "3 classes, labels 0 .. 2; clouds of each (train/val/test): drill 3/1/3, saw 3/0/1, vice 2/1/1" in text
+    assert f"no faults; next: python train_partseg.py --data_root {folder} --parts {table}" in text
+    assert "categories and parts of your own are named by --parts" in check(tmp_path, capsys)[1]
+    table.write_text(json.dumps(names | {"drill": ["bit", "chuck", "body"], "saw": ["blade", "handle"]}))
+    status, text = check(tmp_path, capsys, "--parts", str(table))
+    assert status == 1
+    assert "is no part of saw (3 .. 4); correct it or the file of --parts" in text
+    assert f"next: make these files again, or correct {table}" in text
+    with pytest.raises(ValueError, match=r"tools\.json: no ply_data_\*\.h5 with part labels \(pid\) below"):
+        check_all(write_shapenet(tmp_path / "other"), 1, table)
 
 
 def test_a_packed_file_is_checked(tmp_path, capsys):

@@ -98,11 +98,14 @@ def test_pairs_are_inside_where_all_shapes_have_them(root, tmp_path, capsys):
     run(pack(tree, tmp_path / "all.h5"), tmp_path / "b", "--views", "1", "--samples_per_shard", "4")
     assert len(contents(tmp_path / "a")) == 3
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    run(root, tmp_path / "c", "--views", "1")
+    for data in (tree, tmp_path / "all.h5"):
+        assert run(data, tmp_path / "d", "--views", "1", "--no_pairs", "--overwrite") == 0
+        assert "\nwithout pairs of pixels and points" in capsys.readouterr().out
+        assert contents(tmp_path / "d") == contents(tmp_path / "c")
     next(tree.rglob("pairs.npz")).unlink()
-    assert run(tree, tmp_path / "c", "--views", "1") == 0
-    assert "\nwithout pairs of pixels and points" in capsys.readouterr().out
-    run(root, tmp_path / "d", "--views", "1")
-    assert contents(tmp_path / "c") == contents(tmp_path / "d")
+    run(tree, tmp_path / "d", "--views", "1", "--overwrite")
+    assert contents(tmp_path / "d") == contents(tmp_path / "c")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves files open

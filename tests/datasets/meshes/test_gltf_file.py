@@ -163,7 +163,19 @@ def test_texture_that_cannot_be_read_is_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content, message",
     [
-        ({"extensionsRequired": ["EXT_meshopt_compression"]}, "requires EXT_meshopt_compression, which is not read"),
+        ({"extensionsRequired": ["MSFT_lod"]}, "requires MSFT_lod, which is not read: export it again without"),
+        (
+            {"extensionsRequired": ["KHR_meshopt_compression"]},
+            r"requires KHR_meshopt_compression, which no package used here reads; write a copy without it "
+            r"\(gltfpack 0\.21 or later\): npx gltfpack -i .*/file\.glb -o .*/file_plain\.glb$",
+        ),
+        (
+            {"nodes": [{}, {"mesh": 0}]},
+            r"file\.glb: no node of its scene refers to its meshes \(1\), which are therefore not part of the shape",
+        ),
+        ({"nodes": [], "scenes": []}, r"glb: no node refers to its meshes \(1\)"),
+        ({"meshes": [], "nodes": [{}]}, "file.glb: holds no mesh"),
+        ({"meshes": primitive(mode=0)}, r"the meshes of its scene hold none \(points and lines have no surface\)"),
         ({"asset": {"version": "1.0"}}, "is glTF 1.0, expected glTF 2.0"),
         ({"nodes": [{"mesh": 0, "children": [0]}]}, "node 0 stands in its tree twice"),
         ({"nodes": [{"mesh": 5}]}, "damaged glTF"),

@@ -1,54 +1,18 @@
 """The published layout of multi-view pre-training, written here by its definition."""
 
-import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from datasets.pairs.modelnet_views import ModelNetViews
+from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.parsed_cache import ParsedCache
 from datasets.pairs.pixel_pairs import PixelPairs
+from tests.support.published_views import FOCAL, POINTS, SIZE, look, spiral, write_shape
+from tests.support.tiny_trees import pack
 from utils.training.data_order import order_digest
-
-SIZE, POINTS = 32, 1031
-FOCAL = 24.0
-
-
-def spiral(seed):
-    """Points (N, 3), z up, rounded as in a text file; a helix, which no rotation maps to its mirror image."""
-    turn = np.random.default_rng(seed).random(POINTS) * 4 * np.pi
-    return np.round(np.column_stack([np.cos(turn), np.sin(turn), turn / 6]), 6)
-
-
-def look(points, azimuth):
-    """Rows, columns, and depths of z-up points in a picture from this side: right, up and towards are written out."""
-    right = np.array([np.cos(azimuth), np.sin(azimuth), 0])
-    towards = np.array([np.sin(azimuth), -np.cos(azimuth), 0])
-    depth = 4 - points @ towards
-    column = SIZE / 2 + FOCAL * (points @ right) / depth
-    row = SIZE / 2 - FOCAL * (points[:, 2] - 1) / depth
-    return np.floor(row).astype(int), np.floor(column).astype(int), depth
-
-
-def write_shape(root, name, seed, views=(0, 1, 10), split="train"):
-    """Write a cloud, and pictures that are white where a point is seen; every third point has a pair."""
-    category, shape_id = name.split("/")
-    cloud = root / category / split / f"{shape_id}.txt"
-    cloud.parent.mkdir(parents=True, exist_ok=True)
-    points = spiral(seed)
-    cloud.write_text("".join(f"{x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in points))
-    folder = root.parent / "ModelNet40_MV" / category / split / f"{shape_id}.off"
-    folder.mkdir(parents=True, exist_ok=True)
-    for view in views:
-        row, column, _ = look(points, view * np.pi / 6)
-        picture = np.zeros((SIZE, SIZE, 3), np.uint8)
-        picture[row, column] = 255
-        Image.fromarray(picture).save(folder / f"view_{view}.png")
-        seen = range(view % 3, POINTS, 3)
-        (folder / f"pix_point_{view}.txt").write_text("".join(f"{row[i]} {column[i]} {i}\n" for i in seen))
-    return folder
 
 
 @pytest.fixture
@@ -107,6 +71,19 @@ def test_items_hold_clouds_and_pictures(root):
     assert raw[0]["image"].dtype == torch.uint8
 
 
+def test_a_packed_file_of_it_gives_the_same(root, tmp_path):
+    (root.parent / "ModelNet40_MV/bed/train/bed_9.off/pix_point_1.txt").unlink()
+    views, file = ModelNetViews(root, image_size=32), PackedRender(pack(root, tmp_path / "all.h5"), image_size=32)
+    assert [file.file.name(index) for index in range(3)] == [str(shape) for shape in views.shapes]
+    assert [file.file.view_name(1, view) for view in range(2)] == ["view_0.png", "view_10.png"]
+    for index in range(3):
+        for found, expected in zip(file[index].values(), views[index].values(), strict=True):
+            assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected))
+        pairs = zip(views.read_pixel_pairs(index), file.read_pixel_pairs(index), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs)
+    assert order_digest(views) == order_digest(file)
+
+
 def test_text_is_parsed_once_and_again_when_it_changes(root, monkeypatch):
     first = ModelNetViews(root).read_pixel_pairs(0)
     calls = []
@@ -137,7 +114,7 @@ def test_without_a_writable_folder_text_is_kept_in_memory(tmp_path):
 
 
 def test_it_can_be_sent_to_workers(root):
-    data = pickle.loads(pickle.dumps(ModelNetViews(root, num_points=64)))
+    data = ForkingPickler.loads(ForkingPickler.dumps(ModelNetViews(root, num_points=64)))
     assert isinstance(data.read_pixel_pairs(0), PixelPairs)
 
 

@@ -3,13 +3,18 @@
 Tracing DGCNN, at several sizes, is in tests/scripts/test_export_program.py.
 """
 
+import copy
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
+from models.encoders import dgcnn
 from models.encoders.registry import ENCODERS, build_encoder
-from models.layers.neighbours import knn
+from models.layers.neighbours import knn, knn_rows
+from models.weights import export
 from models.weights.export import export_encoder, neighbour_rows, plain_encoder
 from tests.support.random_norms import randomise_norms
 
@@ -43,6 +48,29 @@ def test_neighbours_are_those_of_the_encoder_where_no_distances_are_equal():
     points = torch.randn(3, 41, 7, dtype=torch.float64) + 5
     start = torch.arange(3)[:, None, None] * 41
     assert torch.equal(neighbour_rows(points, 6).unflatten(0, (3, 41)), knn(points, 6) + start)
+
+
+def test_on_a_grid_rounding_decides_between_neighbours_and_nothing_else_differs(monkeypatch):
+    encoder = trained("dgcnn", k=11, dtype=torch.float32)
+    exact, plain = copy.deepcopy(encoder).double(), plain_encoder(encoder)
+    side = torch.linspace(-0.7, 0.7, 6)
+    grid = torch.cartesian_prod(side, side, side)[None]  # most points have 6, then 12 others at equal distances
+    loose = grid + 0.1 * torch.rand(grid.shape, generator=torch.Generator().manual_seed(0))
+
+    def deviations(points, expected):
+        features = exact(points.double()), plain(points)
+        return [float((feature - expected).norm() / expected.norm()) for feature in features]
+
+    with torch.inference_mode():
+        chosen = []
+        monkeypatch.setattr(dgcnn, "knn_rows", lambda *args: chosen.append(knn_rows(*args)) or chosen[-1])
+        of_grid = encoder(grid)
+        monkeypatch.undo()
+        assert max(deviations(loose, encoder(loose))) < 1e-5
+        assert min(deviations(grid, of_grid)) > 1e-5
+        for module, name in ((dgcnn, "knn_rows"), (export, "neighbour_rows")):
+            monkeypatch.setattr(module, name, Mock(side_effect=chosen))
+        assert max(deviations(grid, of_grid)) < 1e-5
 
 
 def test_a_plain_encoder_has_weights_of_its_own():

@@ -36,6 +36,17 @@ def test_a_cloud_is_scaled_as_the_training_clouds_were(transform, expected):
     assert_allclose(transform(cloud(7))[0], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_rows_of_a_set_are_taken_as_evaluation_takes_them_and_others_in_any_unit():
+    transform = of_weights(clouds=describe_training_clouds(unit_sphere(CLOUDS) * 3, normalize=False))
+    row = unit_sphere(cloud(7)) * 2
+    points, words = transform(row, seed=None)
+    assert np.array_equal(points, row)
+    assert words == "97 points, as in the file"
+    assert transform.unlike_training(points) is None
+    assert transform.unlike_training(row * 50) == "reaches 100 from the origin, those 3"
+    assert str(transform).endswith("about the origin; rows of HDF5 files as in the file, as evaluation takes them)")
+
+
 def test_the_user_overrules_the_weights():
     asked = InputTransform.of_weights({}, is_pretrained=True, normalize=False, num_points=50)
     points, words = asked(cloud(7))

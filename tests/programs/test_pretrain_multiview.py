@@ -1,0 +1,126 @@
+"""The two stages of multi-view pre-training: from views to a teacher, from a teacher to a point encoder."""
+
+import shutil
+
+import pytest
+import torch
+
+from datasets.pairs.pixel_pairs import PixelPairs
+from models.weights.published import load_encoder
+from models.weights.teacher_file import load_teacher
+from tests.support.interruption import stopped_after
+from tests.support.light_runs import log_of, metrics
+from tests.support.multiview_runs import train_images, train_points, write_taught, write_teacher
+from tests.support.published_views import write_shape
+from tests.support.tiny_trees import pack
+from utils.files import write_npz
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_taught(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return write_teacher(tmp_path_factory.mktemp("teacher") / "t.pth")
+
+
+def state_of(run_dir):
+    return torch.load(run_dir / "last.pt", weights_only=False)["method"]
+
+
+def check_equal(run_dir, other):
+    found, expected = state_of(run_dir), state_of(other)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert metrics(run_dir) == metrics(other)
+
+
+def test_views_teach_points(root, tmp_path):
+    images = train_images(root, tmp_path / "images")
+    assert len(metrics(images, "loss/views")) == 2
+    teacher = images / "models/teacher_last.pth"
+    before = teacher.read_bytes()
+    points = train_points(root, tmp_path / "points", "--model", "pointnet_tnet", teacher=teacher)
+    assert [len(metrics(points, f"loss/{name}")) for name in ("global", "local", "transform")] == [2, 2, 2]
+    assert teacher.read_bytes() == before
+    loaded = load_encoder(points / "models/best_model.pth")
+    assert (loaded.name, loaded.stored["run"]["method"]) == ("pointnet_tnet", "MultiView")
+    assert (points / "models/heads_last.pth").is_file()
+
+
+def test_the_teacher_takes_no_part_in_the_training(root, teacher, tmp_path):
+    run_dir = train_points(root, tmp_path, teacher=teacher)
+    names = state_of(run_dir).keys()
+    assert {name.split(".")[0] for name in names} == {"point_encoder", "object_head", "point_head", "pixel_head"}
+    assert load_teacher(teacher).training is False
+
+
+@pytest.mark.parametrize("train", [train_images, train_points])
+def test_a_stopped_run_goes_on_exactly(root, tmp_path, train):
+    whole = train(root, tmp_path / "whole")
+    with stopped_after(1):
+        train(root, tmp_path / "stopped")
+    check_equal(train(root, tmp_path / "stopped", "--resume"), whole)
+
+
+def test_packed_files_and_trees_train_alike(root, teacher, tmp_path):
+    packed = pack(root, tmp_path / "p.h5")
+    flags = ("--selection", "sps", "--rotation", "y", "--max_dropout", "0.5", "--jitter", "0.01", "--mask_same_point")
+    trees = train_points(root, tmp_path / "trees", *flags, teacher=teacher)
+    check_equal(train_points(root, tmp_path / "packed", *flags, "--packed", packed, teacher=teacher), trees)
+
+
+def test_micro_batches_train_all_terms(root, teacher, tmp_path):
+    run_dir = train_points(root, tmp_path, "--micro_batch", "2", "--batch_size", "4", teacher=teacher)
+    assert [len(metrics(run_dir, f"loss/{name}")) for name in ("global", "local")] == [2, 2]
+
+
+def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
+    data = shutil.copytree(root, tmp_path / "data")
+    place = data / "ShapeNetRendering/02/03/pairs.npz"
+    table = PixelPairs(torch.tensor([0, 0, 1]).numpy(), torch.tensor([100]).int().numpy(), torch.zeros(1, 2).numpy())
+    write_npz(place, **table._replace(place=table.place.astype("uint16"))._asdict())
+    with pytest.raises(ValueError, match="02/03/pairs.npz.*point 100, the cloud has 100"):
+        train_points(data, tmp_path / "out", teacher=teacher)
+    run_dir = train_points(
+        data, tmp_path / "tolerant", "--on_bad_sample", "skip", "--max_bad_rate", "0.5", teacher=teacher
+    )
+    assert "02/03" in log_of(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--views", "3"], "2 views, --views 3 are asked for"),
+        (["--num_points", "101"], "holds 100 points, 101 are needed"),
+        (["--global_weight", "0", "--local_weight", "0"], "both must be >= 0 and one of them > 0"),
+        (["--augment", "device"], "--augment device would move points away from their pairs"),
+        (["--teacher", "nothing.pth"], "no checkpoint at nothing.pth"),
+    ],
+)
+def test_bad_settings_are_refused(root, tmp_path, flags, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        train_points(root, tmp_path, *flags)
+
+
+def test_a_tree_without_pairs_names_the_command_that_makes_them(root, tmp_path):
+    data = shutil.copytree(root, tmp_path / "data")
+    for path in data.rglob("pairs.npz"):
+        path.unlink()
+    with pytest.raises((ValueError, OSError), match="--pairs"):
+        train_points(data, tmp_path / "out")
+
+
+def test_the_published_layout_trains(tmp_path):
+    root = tmp_path / "ModelNet40"
+    for number, name in enumerate(("sofa/sofa_2", "bed/bed_10", "bed/bed_9", "bed/bed_8")):
+        write_shape(root, name, number)
+    write_shape(root, "bed/bed_7", 5, views=())
+    (root / "modelnet_id.txt").write_text("sofa\t1\nbed\t0\n")
+    images = train_images(root, tmp_path / "images", "--epochs", "1")
+    teacher = images / "models/teacher_last.pth"
+    run_dir = train_points(root, tmp_path, "--num_points", "1024", "--pairs", "512", teacher=teacher)
+    assert len(metrics(run_dir, "loss/local")) == 2
+    assert "1 shapes without a view are left out, such as bed/bed_7" in log_of(run_dir)
