@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from datasets.pairs.shapenet_render import ShapeNetRender
-from scripts import plot_pixels, pretrain_multiview
+from scripts import plot_pixels
+from tests.support.multiview_runs import train_points
 from tests.support.program_calls import message_of, run
 from tests.support.tiny_trees import write_pairs, write_shapenet
 from utils.multiview import pixel_pictures
@@ -92,43 +93,33 @@ def test_shapes_are_found_by_name_and_the_first_of_categories_by_order(items):
 
 @pytest.fixture(scope="module")
 def trained(tree, tmp_path_factory):
-    """A run of one step, and the words of its command."""
-    out = tmp_path_factory.mktemp("out")
-    words = [
-        *("--data_root", tree, "--output_dir", out, "--model", "pointnet", "--teacher", "random", "--num_workers", 0),
-        *("--teacher_depth", 18, "--views", 2, "--pairs", 16, "--num_points", 50, "--batch_size", 5, "--epochs", 1),
-        *("--eval_freq", 0, "--device", "cpu", "--emb_dims", 32, "--exp_name", "tiny"),
-    ]
-    run(pretrain_multiview, *words)
-    return out / "tiny", words
+    """The folder of a short run."""
+    return train_points(tree, tmp_path_factory.mktemp("out"), "--epochs", 1, draws=True)
 
 
 def test_a_training_ends_with_the_picture_and_says_how_many_pixels_find_their_points(trained):
-    folder, _ = trained
-    arrays = np.load(folder / "pixel_points.npz")
+    arrays = np.load(trained / "pixel_points.npz")
     assert arrays["name"].tolist() == ["chair/a", "04/a", "05/a"]
-    assert [arrays[name].shape for name in ("points", "pixels")] == [(3, 50, 3), (3, 2, M, M, 4)]
+    assert [arrays[name].shape for name in ("points", "pixels")] == [(3, 64, 3), (3, 2, M, M, 4)]
     said = f"{arrays['found'].mean():.1%} of pixels find their point"
-    assert said in (folder / "run.log").read_text()
-    with Image.open(folder / "pixel_points.png") as picture:
+    assert said in (trained / "run.log").read_text()
+    with Image.open(trained / "pixel_points.png") as picture:
         assert picture.width > 500
 
 
 def test_the_picture_can_be_drawn_again_of_other_shapes(trained, tmp_path, capsys):
-    folder, _ = trained
-    before = (folder / "pixel_points.npz").read_bytes()
-    run(plot_pixels, "--run", folder, "--shape", "04/a", "--out", tmp_path / "a.png")
+    before = (trained / "pixel_points.npz").read_bytes()
+    run(plot_pixels, "--run", trained, "--shape", "04/a", "--out", tmp_path / "a.png")
     assert "(04/a)" in capsys.readouterr().out
     assert (tmp_path / "a.png").is_file()
-    assert (folder / "pixel_points.npz").read_bytes() == before
-    (folder / "pixel_points.npz").unlink()
-    run(plot_pixels, "--run", folder)
-    assert (folder / "pixel_points.npz").read_bytes() == before
+    assert (trained / "pixel_points.npz").read_bytes() == before
+    (trained / "pixel_points.npz").unlink()
+    run(plot_pixels, "--run", trained)
+    assert (trained / "pixel_points.npz").read_bytes() == before
 
 
 def test_an_unknown_shape_and_a_run_of_another_kind_are_refused(trained, tmp_path, capsys):
-    folder, _ = trained
-    assert "--shape 07/x: none of 5" in message_of(capsys, plot_pixels, "--run", folder, "--shape", "07/x")
+    assert "--shape 07/x: none of 5" in message_of(capsys, plot_pixels, "--run", trained, "--shape", "07/x")
     (tmp_path / "config.json").write_text('{"flags": {"local_weight": 0.0}}')
     assert "--local_weight is above 0" in message_of(capsys, plot_pixels, "--run", tmp_path)
 
@@ -140,7 +131,10 @@ def test_a_picture_that_fails_is_a_warning(trained, tmp_path):
     assert line.startswith(f"warning: no {tmp_path / 'pixel_points.png'}: no checkpoint at")
 
 
-def test_without_the_local_loss_there_is_no_picture_and_that_of_the_run_before_goes(trained):
-    folder, words = trained
-    run(pretrain_multiview, *words, "--local_weight", 0, "--overwrite")
-    assert sorted(path.name for path in folder.glob("pixel_points*")) == []
+def test_without_the_local_loss_there_is_no_picture_and_that_of_an_overwritten_run_goes(tree, tmp_path):
+    names = [tmp_path / "tiny" / f"pixel_points.{kind}" for kind in ("npz", "png")]
+    for name in names:
+        name.parent.mkdir(exist_ok=True)
+        name.touch()
+    train_points(tree, tmp_path, "--epochs", 1, "--local_weight", 0, "--overwrite", draws=True)
+    assert [name for name in names if name.exists()] == []
