@@ -128,6 +128,8 @@ def _compare(method: MultiView, items: MultiViewItems, index: int) -> PixelPoint
     maps = torch.from_numpy(items.targets.features(index)[0])[None]
     stored = source.read_pixel_pairs(index).of_first_views(items.num_views).rows(size)
     pairs = stored[stored[:, 3] < len(points)]
+    if not len(pairs):
+        raise ValueError(f"{source.files(index)}: no pixel is paired with one of its first {len(points)} points")
 
     def embed_pixels(cells: np.ndarray) -> Tensor:
         return F.normalize(method.embed_pixels(maps, torch.from_numpy(cells)[None])[0], dim=-1)
@@ -158,7 +160,8 @@ def _share_found(of_pixels: Tensor, of_points: Tensor, points: np.ndarray, own: 
 
     Shape: (R, D), (N, D), (N, 3), (R,)
     """
-    is_near = torch.cdist(*2 * (torch.from_numpy(points).double(),)) <= NEAR  # (N, N)
+    places = torch.from_numpy(points).double()
+    is_near = torch.cdist(places, places) <= NEAR  # (N, N)
     nearest = (of_pixels @ of_points.T).argmax(dim=1)
     return is_near[own, nearest].double().mean().item(), is_near[own].double().mean().item()
 

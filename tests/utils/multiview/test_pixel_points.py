@@ -59,6 +59,12 @@ def test_pixels_like_their_points_find_all_of_them_and_others_as_many_as_definit
     assert 1 / N < found.chance[0] < 0.1
 
 
+def test_a_shape_without_a_pair_is_refused_by_name(items):
+    items.num_views = 1  # which has none
+    with pytest.raises(ValueError, match="a.ply and .*: no pixel is paired with one of its first 60 points"):
+        compare_shapes(Planted(lambda points: points), items, [0])
+
+
 def test_pictures_have_colours_where_pairs_are_and_nothing_elsewhere(items):
     found = compare_shapes(Planted(lambda points: points), items, [1])
     rows = items.source.read_pixel_pairs(1).rows(M)
