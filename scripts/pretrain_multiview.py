@@ -5,7 +5,8 @@
 
 Needs pairs of pixels and points: python -m data.render_views ... --pairs, or data.make_shapes --pairs. The teacher sees
 every view once, before the training. Writes checkpoints/<exp_name>/ as train_crosspoint.py does, and the heads as
-models/heads_last.pth. Defaults are the published ones: 12 views of 32 x 32 pixels, 512 pairs, no augmentation.
+models/heads_last.pth; pixel_points.png shows what the contrast of pixels and points has learned. Defaults are the
+published ones: 12 views of 32 x 32 pixels, 512 pairs, no augmentation.
 Source: Tran et al. 2022, arXiv:2210.15904.
 """
 
@@ -46,7 +47,13 @@ def main(args: argparse.Namespace) -> None:
         encoder = start.encoder if start else build_encoder(model.model, model.k, model.emb_dims)
         return taught.build_method(encoder, model.k)
 
-    pretrain(common, settings, build_method, open_data=taught.open)
+    def draw(report: Report) -> None:
+        from utils.multiview.pixel_pictures import try_draw_pixel_points  # late: matplotlib, only needed at the end
+
+        if settings.local_weight:
+            try_draw_pixel_points(common.run.folder, taught, report)
+
+    pretrain(common, settings, build_method, open_data=taught.open, finish=draw)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     python -m scripts.report checkpoints/partseg_scratch checkpoints/partseg_pretrained --out partseg.html
 
 Shows what a run's folder holds: config.json, metrics.jsonl, every *.json with results, tsne.npz (scripts.plot_tsne),
-predictions.npz (scripts.finetune_cls), part_clouds.npz (train_partseg.py), retrieval.png (scripts.retrieve).
+predictions.npz (scripts.finetune_cls), part_clouds.npz (train_partseg.py), pixel_points.npz
+(scripts.pretrain_multiview), retrieval.png (scripts.retrieve).
 """
 
 import argparse

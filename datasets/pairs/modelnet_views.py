@@ -82,6 +82,9 @@ class ModelNetViews(RenderPairs):
     def __len__(self) -> int:
         return len(self.shapes)
 
+    def name(self, index: int) -> str:
+        return str(self.shapes[index])
+
     def files(self, index: int) -> str:
         return f"{self.cloud_name(index)} and {self._view_folder(self.shapes[index])}"
 

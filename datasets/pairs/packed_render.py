@@ -32,6 +32,9 @@ class PackedRender(RenderPairs):
     def __len__(self) -> int:
         return len(self.file)
 
+    def name(self, index: int) -> str:
+        return self.file.name(index)
+
     def files(self, index: int) -> str:
         return f"{self.file.name(index)} in {self.file.path}"
 

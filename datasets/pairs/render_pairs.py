@@ -71,6 +71,10 @@ class RenderPairs(EpochCounter, Dataset, ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
+    def name(self, index: int) -> str:
+        """Name the shape itself, <category>/<id>; a shape of shards by its sample."""
+
+    @abstractmethod
     def files(self, index: int) -> str:
         """Name the places of the cloud and the views of an item, for messages."""
 

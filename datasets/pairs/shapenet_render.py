@@ -54,6 +54,9 @@ class ShapeNetRender(RenderPairs):
     def __len__(self) -> int:
         return len(self.shapes)
 
+    def name(self, index: int) -> str:
+        return str(self.shapes[index])
+
     def files(self, index: int) -> str:
         return f"{self.cloud_name(index)} and {self.shapes[index].view_folder(self.root)}"
 

@@ -62,6 +62,9 @@ class ShardPairs(RenderPairs):
         finally:
             self._samples = {}
 
+    def name(self, index: int) -> str:
+        return str(self._samples[index])
+
     def files(self, index: int) -> str:
         return self.sample_names.get(index) or f"shape {index} of {self.source.location}"
 

@@ -15,7 +15,7 @@ def page(tmp_path_factory):
     """The page of two runs, one of them with every section."""
     folder = tmp_path_factory.mktemp("runs")
     second = write_run(folder / "second")
-    for name in ("tsne.npz", "predictions.npz", "part_clouds.npz", "retrieval.png"):
+    for name in ("tsne.npz", "predictions.npz", "part_clouds.npz", "pixel_points.npz", "retrieval.png"):
         (second / name).unlink()
     run(report, write_run(folder / "first"), second, "--out", folder / "new" / "page.html")
     return folder / "new" / "page.html"
@@ -82,7 +82,7 @@ def test_the_page_shows_every_section_and_draws_every_canvas(chromium, page, vie
     chromium.faults.clear()
     chromium.open(page, **view)
     ids = chromium.run("[...document.querySelectorAll('section')].map((section) => section.id)")
-    assert ids == ["runs", "results", "curves", "tsne", "confusion", "parts", "sheet"]
+    assert ids == ["runs", "results", "curves", "tsne", "confusion", "parts", "pixels", "sheet"]
     colours = ask(chromium, COLOURS_IN, "main canvas:not(details canvas)")
     assert len(colours) > 10
     assert min(colours) > 1, "a blank canvas"
@@ -132,6 +132,24 @@ def test_dragging_or_an_arrow_key_turns_both_clouds(browser):
     browser.press("ArrowLeft")
     keyed = [ask(browser, PIXELS_OF, canvas) for canvas in both]
     assert all(len({a, b, c}) == 3 for a, b, c in zip(before, dragged, keyed))
+
+
+def test_pixels_and_points_of_another_shape_are_shown_and_its_cloud_turns(browser):
+    def shown():
+        said = browser.run("document.querySelector('#pixels .block > .readout').textContent")
+        sizes = "[...document.querySelectorAll('#pixels img')].map((image) => image.naturalWidth)"
+        return said, browser.run(sizes), ask(browser, PIXELS_OF, "#pixels canvas.turnable")
+
+    before = shown()
+    assert before[0].startswith("chair/a: 25.0 % of pixels")
+    browser.click("#pixels .chooser button:last-child")
+    after = shown()
+    assert after[0] == "mug/b: 50.0 % of pixels find their own point or one near it, by chance 2.0 %"
+    assert before[1] == after[1] == 3 * [9, 4, 4]
+    assert after[2] != before[2]
+    browser.run("document.querySelector('#pixels canvas.turnable').focus()")
+    browser.press("ArrowLeft")
+    assert shown()[2] != after[2]
 
 
 def test_the_pointer_on_a_dot_names_its_class_as_text(browser):

@@ -1,5 +1,6 @@
 """Run the two programs of multi-view pre-training briefly on a tiny tree."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -38,9 +39,11 @@ def train_images(root: Path, out: Path, *extra: object) -> Path:
     return out / "tiny"
 
 
-def train_points(root: Path, out: Path, *extra: object, teacher: object = "random") -> Path:
-    """Run the 3-D stage; return the run's folder."""
-    _call(pretrain_multiview, *_COMMON, *TAUGHT, "--teacher", teacher, "--data_root", root, "--output_dir", out, *extra)
+def train_points(root: Path, out: Path, *extra: object, teacher: object = "random", draws: bool = False) -> Path:
+    """Run the 3-D stage, without its picture unless it `draws`; return the run's folder."""
+    words = (*_COMMON, *TAUGHT, "--teacher", teacher, "--data_root", root, "--output_dir", out, *extra)
+    with nullcontext() if draws else patch("utils.multiview.pixel_pictures.try_draw_pixel_points", lambda *args: None):
+        _call(pretrain_multiview, *words)
     return out / "tiny"
 
 

@@ -60,6 +60,19 @@ def write_parts(folder: Path, num_shapes: int = 5, num_points: int = 31, **chang
     write_npz(folder / "part_clouds.npz", **arrays | changed)
 
 
+def write_pixel_points(folder: Path, **changed) -> None:
+    rng = np.random.default_rng(2)
+    arrays = {
+        "name": np.array(["chair/a", "mug/b"]),
+        "points": rng.normal(size=(2, 31, 3)).astype(np.float16),
+        "colours": rng.integers(0, 256, (2, 31, 3), np.uint8),
+        "views": rng.integers(0, 256, (2, 3, 9, 9, 3), np.uint8),
+        **{name: rng.integers(0, 256, (2, 3, 4, 4, 4), np.uint8) for name in ("points_seen", "pixels")},
+        **{"found": np.array([0.25, 0.5]), "chance": np.array([0.01, 0.02])},
+    }
+    write_npz(folder / "pixel_points.npz", **arrays | changed)
+
+
 def write_run(folder: Path) -> Path:
     """Write all files; return the folder."""
     config = {**ORIGIN, "command": "train_crosspoint.py --exp_name tiny", "flags": {}, "python": "3.11", "torch": "2.6"}
@@ -73,6 +86,7 @@ def write_run(folder: Path) -> Path:
     write_predictions(folder)
     write_tsne(folder)
     write_parts(folder)
+    write_pixel_points(folder)
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
     (folder / "retrieval.png").write_bytes(base64.b64decode(png))
     return folder

@@ -43,7 +43,7 @@ def draw_cloud(axes: Axes, points: np.ndarray, colours: np.ndarray | None = None
     """Draw points (N, 3), y up, seen from the front right and above; near ones last, and dark without `colours`.
 
     Args:
-        colours: (N,) of names matplotlib knows.
+        colours: (N,) of names matplotlib knows, or (N, 3) of red, green and blue in [0, 1].
     """
     a, e = np.radians([azimuth_deg, 25.0])  # the second is the elevation
     right = np.array([np.cos(a), 0, -np.sin(a)])

@@ -64,6 +64,7 @@ class TaughtPairs:
     def __init__(self, settings: MultiViewSettings):
         self.settings = settings
         self.cache: TeacherCache | None = None
+        self.items: MultiViewItems | None = None
 
     def open(self, common: PretrainingSettings, device: torch.device) -> tuple[EpochLoader, None]:
         """Open the shapes, let the teacher see them where it has not, and build the loader.
@@ -93,7 +94,7 @@ class TaughtPairs:
             report=notes.append,
         )
         seed.everything(common.training.seed)  # as if no teacher had been drawn
-        items = MultiViewItems(
+        self.items = MultiViewItems(
             source,
             self.cache,
             num_points=pairs.num_points,
@@ -107,11 +108,11 @@ class TaughtPairs:
             seed=common.training.seed,
         )
         place = {"seed": common.training.seed, "pin_memory": device.type == "cuda"}
-        loader = build_epoch_loader(items, pairs, common.bad_samples, **place)
+        loader = build_epoch_loader(self.items, pairs, common.bad_samples, **place)
         loader.notes = notes
         return loader, None
 
-    def build_method(self, encoder: torch.nn.Module, k: int) -> MultiView:
+    def build_method(self, encoder: torch.nn.Module, k: int | None) -> MultiView:
         """Build the method for the teacher that `open` has found."""
         own = self.settings
         return MultiView(

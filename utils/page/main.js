@@ -26,6 +26,7 @@ if (page.curves.length) addSection("curves", "Curves", curvesSection(page.curves
 addBlocks("tsne", "Feature map", "t-SNE of the test features: each mark is a cloud. Point at one for its class; choose a class to bring it to the front.", page.tsne, tsneMaps);
 addBlocks("confusion", "Confusion matrix", "Each row is a true class, each column what was predicted; the stronger the colour, the larger the share of the row.", page.confusion, confusionMatrix);
 addBlocks("parts", "Part segmentation", "Drag either cloud, or use the arrow keys: both turn together.", page.parts, partClouds);
+addBlocks("pixels", "Pixels and points", "What the contrast of pixels and points has learned: within a shape, equal colours are equal features, of points as of pixels. Drag the cloud, or use the arrow keys, to turn it.", page.pixels, pixelPoints);
 addBlocks("sheet", "Retrieval", "Queries and what they found.", page.sheet, (source, run) => [
   el("div", { class: "scroll" }, el("img", { src: source, alt: `Retrieval contact sheet of ${page.runs[run].name}` })),
 ]);
@@ -54,9 +55,12 @@ function drawOrnament(place) {
     xyz.set([reach * Math.cos(along), 0.29 * Math.sin(around), reach * Math.sin(along)].map((value) => 32767 * value), 3 * i);
     part[i] = Math.floor((((along % 6.2832) + 6.2832) % 6.2832) / 1.0472) % 6;
   }
-  const cloud = { xyz, label: part, predicted: part, parts: [0, 1, 2, 3, 4, 5], hue: ["c0", "c5", "c2", "c1", "c4", "c3"] };
+  const hue = ["c0", "c5", "c2", "c1", "c4", "c3"];
   const turn = { azimuth: 0.5, elevation: 0.75 };
-  const canvas = stage({ label: "", ratio: "1" }, (context, width, height) => drawCloud(context, width, height, cloud, "true", turn));
+  const canvas = stage({ label: "", ratio: "1" }, (context, width, height) => {
+    const colours = hue.map(colour);
+    drawCloud(context, width, height, xyz, (i) => colours[part[i]], turn);
+  });
   canvas.id = place.id;
   canvas.setAttribute("aria-hidden", "true");
   turnable(canvas, turn, canvas.redraw);

@@ -1,6 +1,7 @@
 """Readers of the files of a run folder that the page shows, each of a file that is there: JSON values."""
 
 import base64
+import io
 import json
 import math
 from collections.abc import Callable
@@ -8,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from utils.page.page_arrays import check_range, encode, encode_labels, read_npz
 from utils.run.epoch_metrics import read_metrics
 from utils.run.folder import read_config
-from utils.run.names import CONFIG_FILE, METRICS_FILE, RESULTS_FILE
+from utils.run.names import CONFIG_FILE, METRICS_FILE, PIXEL_POINTS_FILE, RESULTS_FILE
 
 MAX_POINTS = 64 * 2048  # of all part-segmentation clouds of a run; 16 bytes of page each at most
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -130,13 +132,53 @@ def _to_int16(points: np.ndarray) -> np.ndarray:
     return np.rint(centred * (32767 / max(np.linalg.norm(centred, axis=1).max(), 1e-12)))
 
 
+def read_pixels(run_dir: Path) -> list[dict[str, Any]]:
+    """Read the shapes of pixel_points.npz: clouds to turn, and pictures of each view."""
+    path = run_dir / PIXEL_POINTS_FILE
+    layout = {
+        **{"name": ("U", "S"), "points": ("f", "S N x3"), "colours": ("u", "S N x3"), "views": ("u", "S V H W x3")},
+        **{"points_seen": ("u", "S V M M x4"), "pixels": ("u", "S V M M x4")},
+        **{"found": ("f", "S"), "chance": ("f", "S")},
+    }
+    arrays = read_npz(path, layout)
+    if not all(array.size and (array.dtype.kind != "f" or np.isfinite(array).all()) for array in arrays.values()):
+        raise ValueError(f"{path} is empty or not finite; make it again with scripts.plot_pixels")
+    for name in ("colours", "views", "points_seen", "pixels"):
+        check_range(path, name, arrays[name], 256)
+    return [
+        {
+            "name": str(arrays["name"][row]),
+            "xyz": encode(_to_int16(arrays["points"][row]), "i2"),
+            "rgb": encode(arrays["colours"][row], "u1"),
+            "found": round_figure(arrays["found"][row]),
+            "chance": round_figure(arrays["chance"][row]),
+            "views": [
+                [_png_url(arrays[name][row, view]) for name in ("views", "points_seen", "pixels")]
+                for view in range(arrays["views"].shape[1])
+            ],
+        }
+        for row in range(len(arrays["name"]))
+    ]
+
+
+def _png_url(picture: np.ndarray) -> str:
+    """Encode a picture (H, W, 3 or 4) as a data URL."""
+    with io.BytesIO() as stream:
+        Image.fromarray(picture.astype(np.uint8)).save(stream, format="PNG", optimize=True)
+        return _url(stream.getvalue())
+
+
+def _url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
 def read_sheet(run_dir: Path) -> str:
     """Read retrieval.png as a data URL."""
     path = run_dir / "retrieval.png"
     content = path.read_bytes()
     if not content.startswith(_PNG):
         raise ValueError(f"{path} is no PNG file; make it again with scripts.retrieve")
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+    return _url(content)
 
 
 def read_reports(run_dir: Path) -> list[dict[str, Any]]:
@@ -166,6 +208,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "tsne": ("tsne.npz", read_tsne),
     "confusion": ("predictions.npz", read_confusion),
     "parts": ("part_clouds.npz", read_parts),
+    "pixels": (PIXEL_POINTS_FILE, read_pixels),
     "sheet": ("retrieval.png", read_sheet),
 }
 

@@ -14,8 +14,11 @@ function partClouds({ part_names: partNames, shapes, total }) {
   }
 
   function view(name) {
-    const canvas = stage({ label: `${name} parts; drag or use the arrow keys to turn`, ratio: "1.15", focusable: true }, (context, width, height) =>
-      drawCloud(context, width, height, cloud, name, turn));
+    const canvas = stage({ label: `${name} parts; drag or use the arrow keys to turn`, ratio: "1.15", focusable: true }, (context, width, height) => {
+      const part = name === "true" ? cloud.label : cloud.predicted;
+      const hues = Object.fromEntries(cloud.parts.map((number) => [number, colour(cloud.hue[number])]));
+      drawCloud(context, width, height, cloud.xyz, (i) => hues[part[i]], turn);
+    });
     turnable(canvas, turn, redraw);
     return el("figure", { class: "panel" }, el("figcaption", { text: name }), canvas);
   }
@@ -54,11 +57,9 @@ function partClouds({ part_names: partNames, shapes, total }) {
   ];
 }
 
-/** Draw points from the side the view has turned to; near ones are large and drawn last, far ones fade. */
-function drawCloud(context, width, height, cloud, name, turn) {
-  const { xyz } = cloud;
-  const part = name === "true" ? cloud.label : cloud.predicted;
-  const count = part.length;
+/** Draw points from the side the view has turned to, each in `paint(i)`; near ones are large and drawn last, far ones fade. */
+function drawCloud(context, width, height, xyz, paint, turn) {
+  const count = xyz.length / 3;
   const [sinA, cosA] = [Math.sin(turn.azimuth), Math.cos(turn.azimuth)];
   const [sinE, cosE] = [Math.sin(turn.elevation), Math.cos(turn.elevation)];
   const radius = Math.min(width, height) / 2 - 6;
@@ -71,11 +72,10 @@ function drawCloud(context, width, height, cloud, name, turn) {
     near[i] = sinE * y + cosE * depth;
   }
   const order = Uint32Array.from(near.keys()).sort((a, b) => near[a] - near[b]);
-  const hues = Object.fromEntries(cloud.parts.map((number) => [number, colour(cloud.hue[number])]));
   const size = Math.max(1.2, (radius / 70) * Math.sqrt(2048 / Math.max(count, 256)) * 0.85);
   for (const i of order) {
     context.globalAlpha = 0.45 + 0.275 * (near[i] + 1);
-    context.fillStyle = hues[part[i]];
+    context.fillStyle = paint(i);
     context.beginPath();
     context.arc(u[i], v[i], size * (1 + 0.3 * near[i]), 0, 7);
     context.fill();

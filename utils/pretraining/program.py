@@ -123,6 +123,7 @@ def pretrain(
     *,
     with_images: bool = True,
     open_data: OpenData | None = None,
+    finish: Callable[[Report], None] | None = None,
 ) -> None:
     """Train a method, then score its best model once on the test split; with --eval only score.
 
@@ -132,13 +133,15 @@ def pretrain(
         with_images: whether the method uses images.
         open_data: a reader of the method's own in place of that of pairs: given the settings and the device, it returns
             a loader and the augmentation of whole batches on the device, if any. It is called before `build_method`.
+        finish: called by the main process at the end of a training, with a function that reports lines.
     Raises:
         FileNotFoundError, OSError: missing data or weights.
         ValueError: settings that do not fit, damaged data, or a loss that became NaN.
     """
     with process_group(common.processes) as device:
         if not common.model.eval:
-            _train(common, own, build_method, open_data or partial(_open_pairs, with_images=with_images), device)
+            opener = open_data or partial(_open_pairs, with_images=with_images)
+            _train(common, own, build_method, opener, device, finish)
         elif is_main_process():
             _score(common, common.model.model_path or common.run.folder / BEST_MODEL, device, print)
 
@@ -149,6 +152,7 @@ def _train(
     build_method: Callable[[Report], Method],
     open_data: OpenData,
     device: torch.device,
+    finish: Callable[[Report], None] | None,
 ) -> None:
     run, model, training, pairs = common[:4]
     seed.everything(training.seed)
@@ -169,6 +173,8 @@ def _train(
         trainer.fit()
         if monitor is not None and is_main_process():
             _score(common, run.folder / BEST_MODEL, device, opened.log.line, run.folder / RESULTS_FILE)
+        if finish is not None and is_main_process():
+            finish(opened.log.line)
 
 
 def _score(

@@ -7,11 +7,16 @@ STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"
 NONFINITE_FILE = "nonfinite.pt"  # the state before a step whose loss or gradient was not finite
 MODELS_FOLDER = "models"
 BEST_MODEL = f"{MODELS_FOLDER}/best_model.pth"  # weights, whatever the run trains
+BEST_HEADS = f"{MODELS_FOLDER}/heads_best.pth"  # of scripts.pretrain_multiview, beside that
 FEATURES_FOLDER = "features"  # kept by utils.evaluation.feature_cache
 RESULTS_FILE = "results.json"  # figures on the test split
 CURVE_FILE = "loss_curve.png"
 PREDICTIONS_FILE = "predictions.npz"
 TSNE_FILE = "tsne.npz"
 PART_CLOUDS_FILE, PART_PICTURE_FILE = "part_clouds.npz", "parts.png"
+PIXEL_POINTS_FILE, PIXEL_PICTURE_FILE = "pixel_points.npz", "pixel_points.png"
 RETRIEVAL_SHEET_FILE = "retrieval.png"
-PICTURES = (CURVE_FILE, PREDICTIONS_FILE, TSNE_FILE, PART_CLOUDS_FILE, PART_PICTURE_FILE, RETRIEVAL_SHEET_FILE)
+PICTURES = (
+    *(CURVE_FILE, PREDICTIONS_FILE, TSNE_FILE, PART_CLOUDS_FILE, PART_PICTURE_FILE),
+    *(PIXEL_POINTS_FILE, PIXEL_PICTURE_FILE, RETRIEVAL_SHEET_FILE),
+)

@@ -1,9 +1,11 @@
 import base64
+import io
 import json
 from functools import partial
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support import run_folders
 from utils.page import page_sections
@@ -18,7 +20,9 @@ def test_a_run_with_every_file_has_every_section(tmp_path):
     assert set(content) == {"origin", *page_sections.READERS}
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "results.json", "predictions.npz", "tsne.npz", "part_clouds.npz"])
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "results.json", "predictions.npz", "tsne.npz", "part_clouds.npz", "pixel_points.npz"]
+)
 def test_a_section_is_absent_with_its_file(tmp_path, name):
     (run_folders.write_run(tmp_path) / name).unlink()
     missing = set(page_sections.READERS) - set(page_sections.read_run(tmp_path))
@@ -90,6 +94,19 @@ def test_of_many_shapes_every_category_gives_one_before_any_gives_two(tmp_path, 
     assert [(shape["category"], shape["number"]) for shape in content["shapes"]] == [("cap", 3), ("mug", 0), ("mug", 1)]
 
 
+def test_pixels_and_points_keep_their_colours_and_their_transparency(tmp_path):
+    run_folders.write_pixel_points(tmp_path)
+    stored = np.load(tmp_path / "pixel_points.npz")
+    shapes = page_sections.read_pixels(tmp_path)
+    assert [shape["name"] for shape in shapes] == ["chair/a", "mug/b"]
+    assert [(shape["found"], shape["chance"]) for shape in shapes] == [(0.25, 0.01), (0.5, 0.02)]
+    assert np.array_equal(decode(shapes[1]["rgb"]).reshape(-1, 3), stored["colours"][1])
+    for view, pictures in enumerate(shapes[1]["views"]):
+        for source, name in zip(pictures, ("views", "points_seen", "pixels"), strict=True):
+            png = base64.b64decode(source.removeprefix("data:image/png;base64,"))
+            assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), stored[name][1, view])
+
+
 def test_reports_are_all_json_files_with_results_and_no_others(tmp_path):
     run_folders.write_results(tmp_path, run_folders.record(), name="svm.json")
     run_folders.write_results(tmp_path, name="results.json")
@@ -112,6 +129,16 @@ FAULTS = {
     "part_clouds.npz: fewer points": partial(run_folders.write_parts, points=np.zeros((5, 30, 3))),
     "part_clouds.npz: damaged": lambda folder: (folder / "part_clouds.npz").write_bytes(b"PK\x03\x04 damaged"),
     "tsne.npz: pickled": lambda folder: np.savez(folder / "tsne.npz", xy=np.array([None], dtype=object)),
+    "pixel_points.npz: a view without pixels": partial(
+        run_folders.write_pixel_points, pixels=np.zeros((2, 2, 4, 4, 4), np.uint8)
+    ),
+    "pixel_points.npz: no transparency": partial(
+        run_folders.write_pixel_points, pixels=np.zeros((2, 3, 4, 4, 3), np.uint8)
+    ),
+    "pixel_points.npz: 16 bits": partial(
+        run_folders.write_pixel_points, views=np.full((2, 3, 9, 9, 3), 256, np.uint16)
+    ),
+    "pixel_points.npz: not finite": partial(run_folders.write_pixel_points, found=np.full(2, np.nan)),
     "retrieval.png: a JPEG": lambda folder: (folder / "retrieval.png").write_bytes(b"\xff\xd8\xff"),
     "a.json: no JSON": lambda folder: (folder / "a.json").write_text('{"results": '),
     "a.json: no task": lambda folder: (folder / "a.json").write_text('{"results": [{"accuracy": 1}]}'),
