@@ -255,6 +255,38 @@ def test_downstream_compares_every_task_with_random_weights_under_the_same_flags
     assert seeds == [1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("model", ["dgcnn", "pointnet_tnet"])
+def test_multiview_compares_every_task_under_the_same_flags(trained, model):
+    calls = asked(trained, "multiview.sh", MODEL=model, SEED="2")
+    names = ["random", "multiview", *(["crosspoint"] if model == "dgcnn" else [])]
+    tasks = ["scripts.eval_fewshot", "scripts.finetune_cls", "train_partseg"]
+    assert [module for module, _ in calls] == [
+        *["data.make_shapes", "data.pack", "scripts.pretrain_images", "scripts.pretrain_multiview"],
+        *["scripts.eval_svm"] * len(names), *(task for task in tasks for _ in names),
+        *["scripts.report", "scripts.make_results_table"],
+    ]  # fmt: skip
+    weights = {
+        "random": None,
+        "multiview": f"checkpoints/multiview_{model}_seed2/models/best_model.pth",
+        "crosspoint": ENCODER,
+    }
+    start = {"random_init", "model_path", "pretrained_path", "model", "k", "json", "exp_name"}
+    for task in ["scripts.eval_svm", *tasks]:
+        flags = [vars(args) for name, args in calls if name == task]
+        for name, found in zip(names, flags):
+            assert (found.get("pretrained_path") or found["model_path"] or None) == weights[name]
+            assert {key for key in found if found[key] != flags[0][key]} <= start
+            assert found["seed"] == 2
+    taught = next(args for name, args in calls if name == "scripts.pretrain_multiview")
+    assert taught.teacher == "checkpoints/multiview_teacher_seed2/models/teacher_last.pth"
+
+
+def test_multiview_asks_for_the_quickstart_first(checkout):
+    done, calls = run_script(checkout, "multiview.sh")
+    assert (done.returncode, calls) == (2, [])
+    assert "bash scripts/quickstart.sh" in done.stderr
+
+
 def test_downstream_run_again_reuses_what_is_there_and_goes_on_with_a_training(trained):
     reports = [f"few_shot_{name}_1.json" for name in ("random", "pretrained")]
     made = [*reports, "encoder.pt2", "cls_random_1/results.json", "parts_random_1/last.pt"]
