@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 
 from datasets.epoch_counter import EpochCounter
 from datasets.pairs.pair_selection import select_pairs
+from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.transforms.point_transforms import (
-    input_dropout,
     jitter,
     random_scale,
     rotate_so3,
@@ -22,6 +22,7 @@ from datasets.transforms.point_transforms import (
     unit_sphere,
 )
 
+LEAST_SHOWN = 64  # points of a cloud that keeps only what one view shows
 _ROTATE = {"y": rotate_y, "so3": rotate_so3}
 
 
@@ -45,6 +46,7 @@ class SeenCloudAugment:
         translation: largest shift as a share of the extent.
         sigma: of the jitter, limited to five times this.
         max_dropout: largest share of points that become copies of point 0; their pairs go.
+        partial: share of the clouds that keep only what one view shows, as a scanner would; ours.
     """
 
     rotation: str = "none"
@@ -52,9 +54,38 @@ class SeenCloudAugment:
     translation: float = 0.0
     sigma: float = 0.0
     max_dropout: float = 0.0
+    partial: float = 0.0
 
-    def __call__(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return a new cloud and which of its points are left. Shape: (N, 3) -> (N, 3) float32, (N,) bool."""
+    def __call__(
+        self, points: np.ndarray, rng: np.random.Generator, table: PixelPairs
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a new cloud and which of its points are left. Shape: (N, 3) -> (N, 3) float32, (N,) bool.
+
+        Args:
+            table: tells which of its points each view shows.
+        """
+        is_left = np.ones(len(points), dtype=bool)
+        if self.partial and rng.random() < self.partial:
+            is_left = self._shown(len(points), rng, table)
+        whole = np.empty_like(points, dtype=np.float32)
+        whole[is_left] = self._vary(points[is_left], rng)
+        first = int(is_left.argmax())
+        whole[~is_left] = whole[first]
+        if self.max_dropout:
+            is_left &= rng.random(len(points)) > rng.uniform(0.0, self.max_dropout)
+            is_left[first] = True
+            whole[~is_left] = whole[first]
+        return whole, is_left
+
+    def _shown(self, num_points: int, rng: np.random.Generator, table: PixelPairs) -> np.ndarray:
+        """Draw a view and return which points it shows, all of them where it shows fewer than LEAST_SHOWN."""
+        view = int(rng.integers(table.num_views))
+        point = table.point[table.starts[view] : table.starts[view + 1]]
+        is_shown = np.zeros(num_points, dtype=bool)
+        is_shown[point[point < num_points]] = True
+        return is_shown if is_shown.sum() >= LEAST_SHOWN else ~np.zeros(num_points, dtype=bool)
+
+    def _vary(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         points = unit_sphere(points)
         if self.max_scale > 1:
             points = random_scale(points, rng, 1 / self.max_scale, self.max_scale)
@@ -64,12 +95,7 @@ class SeenCloudAugment:
             points = translate(points, rng, self.translation)
         if self.sigma:
             points = jitter(points, rng, self.sigma, 5 * self.sigma)
-        is_left = np.ones(len(points), dtype=bool)
-        if self.max_dropout:
-            points = input_dropout(points, rng, self.max_dropout)
-            is_left = (points != points[0]).any(axis=1)
-            is_left[0] = True
-        return np.ascontiguousarray(points), is_left
+        return points
 
 
 class MultiViewItems(EpochCounter, Dataset):
@@ -124,11 +150,13 @@ class MultiViewItems(EpochCounter, Dataset):
         if self._on_read is not None:
             self._on_read(index)
         rng = self.item_rng(index)
+        table = self._table(index)
+        points = first_points(self.source, index, self.num_points)
         try:
-            points, is_left = self.augment(first_points(self.source, index, self.num_points), rng)
+            points, is_left = self.augment(points, rng, table)
         except ValueError as error:
             raise ValueError(f"{self.source.cloud_name(index)}: {error}; make it again or delete it") from error
-        rows = self._rows(index, is_left)
+        rows = self._rows(index, table, is_left)
         pairs = select_pairs(rows, self.num_pairs, self.selection, rng, self.targets.rank(index))
         maps, target = self.targets.features(index)
         return {
@@ -143,15 +171,19 @@ class MultiViewItems(EpochCounter, Dataset):
         """Return the items of a batch, for a DataLoader."""
         return [self[index] for index in indices]
 
-    def _rows(self, index: int, is_left: np.ndarray) -> np.ndarray:
-        """Read the pairs of the points that are left. Shape: -> (R, 4)."""
+    def _table(self, index: int) -> PixelPairs:
+        """Read the pairs of the first views."""
         table = self.source.read_pixel_pairs(index)
         if table.num_views < self.num_views:
             raise ValueError(
                 f"{self.files(index)}: {table.num_views} views, --views {self.num_views} are asked for; pass fewer, or "
                 "render more"
             )
-        rows = table.of_first_views(self.num_views).rows(self.map_size)
+        return table.of_first_views(self.num_views)
+
+    def _rows(self, index: int, table: PixelPairs, is_left: np.ndarray) -> np.ndarray:
+        """Return the pairs of the points that are left. Shape: -> (R, 4)."""
+        rows = table.rows(self.map_size)
         rows = rows[rows[:, 3] < self.num_points]
         rows = rows[is_left[rows[:, 3]]]
         if len(rows) < 2:

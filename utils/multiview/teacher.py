@@ -36,6 +36,9 @@ class MultiViewSettings(Settings):
     local_weight: float = flag(1.0, "of the contrast of pixels and points; 0 leaves it out")
     temperature: float = flag(0.5, "of that contrast", above=0)
     mask_same_point: bool = flag(False, "two pixels of one point are no negatives of each other")
+    partial: float = flag(
+        0.0, "share of the clouds that keep only the points that one view shows, as a scan; ours", at_least=0, at_most=1
+    )
     jitter: float = flag(0.0, "deviation of the noise on coordinates, cut at five times this", at_least=0)
 
 
@@ -103,7 +106,12 @@ class TaughtPairs:
             map_size=MAP_SIZE,
             selection=own.selection,
             augment=SeenCloudAugment(
-                augment.rotation, augment.max_scale, augment.translation, own.jitter, augment.max_dropout
+                augment.rotation,
+                augment.max_scale,
+                augment.translation,
+                own.jitter,
+                augment.max_dropout,
+                own.partial,
             ),
             seed=common.training.seed,
         )
