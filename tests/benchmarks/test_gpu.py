@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import torch
 
+from benchmarks import multiview_step
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import gpu_check, gpu_kernels, gpu_step
 from models.kernels import knn
@@ -71,6 +72,15 @@ def test_every_form_of_the_search_is_timed(tmp_path):
     assert all(abs(row["excess"]) < 1e-5 for row in rows)
 
 
+def test_a_multi_view_step_is_timed_beside_the_encoder_and_the_published_one(tmp_path):
+    path = tmp_path / "multiview.json"
+    sizes = "--shapes 2 --points 32 --views 2 --pairs 8 --depth 18 --k 4 --rounds 1 --device cpu --json".split()
+    run(multiview_step, *sizes, path)
+    figures = {row["side"]: row["value"] for row in json.loads(path.read_text())["figures"]}
+    assert figures.keys() == {"encoder", "ours", "published"}
+    assert min(figures.values()) > 0
+
+
 def test_parts_that_fail_stop_no_other(tmp_path, monkeypatch, capsys):
     codes = iter([0, gpu_step.OUT_OF_MEMORY, 1])
 
@@ -99,10 +109,10 @@ def test_a_part_without_time_is_not_started():
 
 
 def test_every_part_asks_its_program_for_what_it_understands():
-    programs = {module.__name__: module for module in (gpu_check, gpu_kernels, gpu_step)}
+    programs = {module.__name__: module for module in (gpu_check, gpu_kernels, gpu_step, multiview_step)}
     for device in (CPU, torch.device("cuda")):
         names = [part.name for part in gpu.parts(gpu.parse_args([]), device)]
-        assert len(names) == len(set(names)) == 2 + 2 * len(gpu_step.FORMS)
+        assert len(names) == len(set(names)) == 3 + 2 * len(gpu_step.FORMS)
         for part in gpu.parts(gpu.parse_args([]), device):
             programs[part.module].parse_args([*part.flags, "--device=cpu", "--json=a.json"])
 
