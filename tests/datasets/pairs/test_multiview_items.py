@@ -57,7 +57,7 @@ def test_pairs_name_only_points_that_are_left(source, augment, monkeypatch):
         points, is_left = data.augment(
             source.read_points(2)[:N], np.random.default_rng(seed), source.read_pixel_pairs(2)
         )
-        assert is_left.sum() < N
+        assert is_left.sum() < N or augment == {"partial": 1.0}  # the first view has no pair
         assert len(np.unique(points, axis=0)) == is_left.sum()
         assert (points[~is_left] == points[is_left][0]).all()
         item = data[2]
