@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from datasets.pairs.view_sets import ViewSets
+from datasets.transforms.view_augment import ViewAugment
 from models.distributed import get_world_size
 from models.encoders.image_resnet import DEPTHS
 from models.encoders.multiview_resnet import STEMS, MultiViewResNet
@@ -39,6 +40,8 @@ class ImageSettings(Settings):
     image_weights: str = flag("none", "none, imagenet, or a torchvision file to start from")
     views: int = flag(2, "in each of the two sets of an object", at_least=1)
     temperature: float = flag(0.5, "of NT-Xent", above=0)
+    least_crop: float = flag(0.2, "least share of a view that its random crop keeps", above=0, at_most=1)
+    grey: float = flag(0.2, "share of the views that lose their colours", at_least=0, at_most=1)
 
 
 class ProgramSettings(NamedTuple):
@@ -71,7 +74,8 @@ def main(args: argparse.Namespace) -> None:
     with process_group(processes) as device:
         seed.everything(training.seed)
         source = open_source(data, background=data.background)
-        views = ViewSets(source, images.views, data.image_size, training.seed)
+        augment = ViewAugment(images.least_crop, images.grey)
+        views = ViewSets(source, images.views, data.image_size, augment, training.seed)
         place = {"seed": training.seed, "pin_memory": device.type == "cuda"}
         loader = build_epoch_loader(views, data, bad_samples, **place)
         encoder = MultiViewResNet(images.image_depth, images.stem, images.image_weights)

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from datasets.epoch_counter import EpochCounter
 from datasets.pairs.render_pairs import Item, RenderPairs
-from datasets.transforms.view_augment import vary_view
+from datasets.transforms.view_augment import ViewAugment
 
 
 class ViewSets(EpochCounter, Dataset):
@@ -21,12 +21,13 @@ class ViewSets(EpochCounter, Dataset):
         source: its views are read.
         num_views: V, in each set.
         image_size: S, pixels.
+        augment: of every view.
         seed: of the run, >= 0.
     """
 
-    def __init__(self, source: RenderPairs, num_views: int, image_size: int, seed: int):
+    def __init__(self, source: RenderPairs, num_views: int, image_size: int, augment: ViewAugment, seed: int):
         super().__init__(seed)
-        self.source, self.num_views, self.image_size = source, num_views, image_size
+        self.source, self.num_views, self.image_size, self.augment = source, num_views, image_size, augment
         self._on_read: Callable[[int], None] | None = None
 
     def __len__(self) -> int:
@@ -53,7 +54,7 @@ class ViewSets(EpochCounter, Dataset):
         return [self[index] for index in indices]
 
     def _read(self, index: int, views: np.ndarray, rng: np.random.Generator) -> Tensor:
-        return torch.stack([vary_view(self.source.read_pixels(index, int(v)), self.image_size, rng) for v in views])
+        return torch.stack([self.augment(self.source.read_pixels(index, int(v)), self.image_size, rng) for v in views])
 
 
 def _draw_two_sets(available: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
