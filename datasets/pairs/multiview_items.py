@@ -124,13 +124,17 @@ class MultiViewItems(EpochCounter, Dataset):
         if self._on_read is not None:
             self._on_read(index)
         rng = self.item_rng(index)
+        cloud = first_points(self.source, index, self.num_points)
         try:
-            points, is_left = self.augment(first_points(self.source, index, self.num_points), rng)
+            points, is_left = self.augment(cloud, rng)
         except ValueError as error:
             raise ValueError(f"{self.source.cloud_name(index)}: {error}; make it again or delete it") from error
         rows = self._rows(index, is_left)
         pairs = select_pairs(rows, self.num_pairs, self.selection, rng, self.targets.rank(index))
-        maps, target = self.targets.features(index)
+        try:
+            maps, target = self.targets.features(index)
+        except ValueError as error:
+            raise ValueError(f"{self.files(index)}: {error}") from error
         return {
             "points": torch.from_numpy(points),
             "pairs": torch.from_numpy(pairs),

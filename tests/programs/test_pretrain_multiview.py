@@ -84,10 +84,11 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
     write_npz(place, **table._replace(place=table.place.astype("uint16"))._asdict())
     with pytest.raises(ValueError, match="02/03/pairs.npz.*point 100, the cloud has 100"):
         train_points(data, tmp_path / "out", teacher=teacher)
-    run_dir = train_points(
-        data, tmp_path / "tolerant", "--on_bad_sample", "skip", "--max_bad_rate", "0.5", teacher=teacher
-    )
-    assert "02/03" in log_of(run_dir)
+    (data / "ShapeNetRendering/02/00/rendering/01.png").write_bytes(b"none")
+    skip = ("--on_bad_sample", "skip", "--max_bad_rate", "0.9")
+    log = log_of(train_points(data, tmp_path / "tolerant", *skip, teacher=teacher))
+    assert "the teacher could not see 1 shapes" in log
+    assert all(f"warning: skipped {data}/ShapeNet/02/{shape}.ply" in log for shape in ("00", "03"))
 
 
 @pytest.mark.parametrize(

@@ -78,10 +78,11 @@ class TaughtPairs:
             raise ValueError("--shards hold one view of each shape a pass: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
             raise ValueError("--augment device would move points away from their pairs: leave it out")
-        source = open_source(pairs, background=pairs.background)
+        source = open_source(pairs, background=pairs.background, num_points=pairs.num_points)
         if left_out := getattr(source, "left_out", []):
             notes.append(f"{len(left_out)} shapes without a view are left out, such as {left_out[0]}")
-        source.read_pixel_pairs(0)  # a set without pairs is refused before the teacher works
+        if not common.bad_samples.skips:
+            source.read_pixel_pairs(0)  # a set without pairs is refused before the teacher works
         folder = Path(own.teacher_cache or Path(common.run.output_dir) / "teacher_cache")
         self.cache = build_cache(
             folder,
@@ -91,6 +92,7 @@ class TaughtPairs:
             image_size=pairs.image_size,
             num_points=pairs.num_points,
             device=device,
+            skips_bad=common.bad_samples.skips,
             report=notes.append,
         )
         seed.everything(common.training.seed)  # as if no teacher had been drawn
