@@ -75,6 +75,7 @@ def main(args: argparse.Namespace) -> None:
         place = {"seed": training.seed, "pin_memory": device.type == "cuda"}
         loader = build_epoch_loader(views, data, bad_samples, **place)
         encoder = MultiViewResNet(images.image_depth, images.stem, images.image_weights)
+        encoder.image_size = data.image_size
         method = MultiViewImages(encoder, images.temperature).to(device)
         several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
         shapes = f"{len(views)} shapes, {len(loader)} steps an epoch"

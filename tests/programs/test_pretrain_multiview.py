@@ -42,7 +42,9 @@ def test_views_teach_points(root, tmp_path):
     assert len(metrics(images, "loss/views")) == 2
     teacher = images / "models/teacher_last.pth"
     before = teacher.read_bytes()
-    points = train_points(root, tmp_path / "points", "--model", "pointnet_tnet", teacher=teacher)
+    flags = ("--model", "pointnet_tnet", "--image_size", "16")
+    points = train_points(root, tmp_path / "points", *flags, teacher=teacher)
+    assert "warning: the teacher was trained on 9 x 9 pixels, here it sees --image_size 16" in log_of(points)
     assert [len(metrics(points, f"loss/{name}")) for name in ("global", "local", "transform")] == [2, 2, 2]
     assert teacher.read_bytes() == before
     loaded = load_encoder(points / "models/best_model.pth")
@@ -63,6 +65,15 @@ def test_a_stopped_run_goes_on_exactly(root, tmp_path, train):
     with stopped_after(1):
         train(root, tmp_path / "stopped")
     check_equal(train(root, tmp_path / "stopped", "--resume"), whole)
+
+
+def test_a_run_does_not_go_on_with_another_teacher_of_the_same_name(root, tmp_path):
+    teacher = write_teacher(tmp_path / "t.pth")
+    with stopped_after(1):
+        train_points(root, tmp_path, teacher=teacher)
+    write_teacher(teacher, seed=1)
+    with pytest.raises(ValueError, match="cannot resume with other settings.*--teacher_sha256 was [0-9a-f]+, now"):
+        train_points(root, tmp_path, "--resume", teacher=teacher)
 
 
 def test_packed_files_and_trees_train_alike(root, teacher, tmp_path):
@@ -97,6 +108,7 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
         (["--views", "3"], "2 views, --views 3 are asked for"),
         (["--num_points", "101"], "holds 100 points, 101 are needed"),
         (["--global_weight", "0", "--local_weight", "0"], "both must be >= 0 and one of them > 0"),
+        (["--teacher_stem", "standard"], "one cell of a whole view.* pass --image_size 64 or more"),
         (["--augment", "device"], "--augment device would move points away from their pairs"),
         (["--teacher", "nothing.pth"], "no checkpoint at nothing.pth"),
     ],

@@ -17,7 +17,7 @@ from datasets.transforms.point_transforms import unit_sphere
 from models.methods.multiview import MultiView
 from models.weights.published import load_encoder
 from models.weights.weight_file import read_weights
-from utils.multiview.teacher import MultiViewSettings, TaughtPairs
+from utils.multiview.teacher import TEACHER_DIGEST, MultiViewSettings, TaughtPairs
 from utils.pretraining.program import PretrainingSettings
 from utils.run.folder import read_config
 from utils.run.names import BEST_HEADS, BEST_MODEL, CONFIG_FILE
@@ -60,6 +60,8 @@ def open_taught(run_dir: Path) -> TaughtPairs:
         raise ValueError(f"{path}: no run of scripts.pretrain_multiview whose --local_weight is above 0; name another")
     taught = TaughtPairs(MultiViewSettings.read(flags))
     taught.open(read_all(PretrainingSettings, flags), torch.device("cpu"))
+    if flags.get(TEACHER_DIGEST, taught.cache.teacher) != taught.cache.teacher:
+        raise ValueError(f"{taught.settings.teacher} holds other weights than the teacher of {run_dir}; put that back")
     return taught
 
 
