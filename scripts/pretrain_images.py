@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> None:
     run, images, training, data, bad_samples, processes = settings
     with process_group(processes) as device:
         seed.everything(training.seed)
-        source = open_source(data, background=data.background)
+        source = open_source(data, background=data.background, num_points=2)  # any number: no cloud is read
         views = ViewSets(source, images.views, data.image_size, training.seed)
         place = {"seed": training.seed, "pin_memory": device.type == "cuda"}
         loader = build_epoch_loader(views, data, bad_samples, **place)

@@ -157,13 +157,14 @@ class MultiViewItems(EpochCounter, Dataset):
             )
         rows = table.of_first_views(self.num_views).rows(self.map_size)
         rows = rows[rows[:, 3] < self.num_points]
-        rows = rows[is_left[rows[:, 3]]]
-        if len(rows) < 2:
+        left = rows[is_left[rows[:, 3]]]
+        if len(left) < 2:
             raise ValueError(
-                f"{self.files(index)}: {len(rows)} of its {self.num_points} points are seen in its first "
-                f"{self.num_views} views, at least 2 are needed; render it again or delete it"
+                f"{self.files(index)}: {len(rows)} pixels are paired with its first {self.num_points} points in its "
+                f"first {self.num_views} views, {len(left)} of them after --max_dropout, at least 2 are needed; change "
+                "--views, --num_points or --max_dropout, or render it again"
             )
-        return rows
+        return left
 
 
 def first_points(source: RenderPairs, index: int, count: int) -> np.ndarray:

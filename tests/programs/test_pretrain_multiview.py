@@ -8,6 +8,7 @@ import torch
 from datasets.pairs.pixel_pairs import PixelPairs
 from models.weights.published import load_encoder
 from models.weights.teacher_file import load_teacher
+from scripts import pretrain_multiview
 from tests.support.interruption import stopped_after
 from tests.support.light_runs import log_of, metrics
 from tests.support.multiview_runs import train_images, train_points, write_taught, write_teacher
@@ -88,6 +89,12 @@ def test_micro_batches_train_all_terms(root, teacher, tmp_path):
     assert [len(metrics(run_dir, f"loss/{name}")) for name in ("global", "local")] == [2, 2]
 
 
+def test_images_need_no_cloud(root, tmp_path):
+    data = shutil.copytree(root, tmp_path / "data")
+    (data / "ShapeNet/02/00.ply").write_bytes(b"none")
+    assert len(metrics(train_images(data, tmp_path / "out", "--epochs", "1"), "loss/views")) == 1
+
+
 def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
     data = shutil.copytree(root, tmp_path / "data")
     place = data / "ShapeNetRendering/02/03/pairs.npz"
@@ -105,17 +112,24 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--views", "1"], "0 pixels are paired with its first 64 points in its first 1 views, 0 of them after"),
         (["--views", "3"], "2 views, --views 3 are asked for"),
         (["--num_points", "101"], "holds 100 points, 101 are needed"),
         (["--global_weight", "0", "--local_weight", "0"], "both must be >= 0 and one of them > 0"),
         (["--teacher_stem", "standard"], "one cell of a whole view.* pass --image_size 64 or more"),
         (["--augment", "device"], "--augment device would move points away from their pairs"),
+        (["--teacher", ""], "a training needs a --teacher"),
         (["--teacher", "nothing.pth"], "no checkpoint at nothing.pth"),
     ],
 )
 def test_bad_settings_are_refused(root, tmp_path, flags, message):
     with pytest.raises((ValueError, OSError), match=message):
         train_points(root, tmp_path, *flags)
+
+
+def test_scoring_alone_needs_no_teacher(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no labelled data set"):
+        pretrain_multiview.main(pretrain_multiview.parse_args(["--eval", "--data_root", str(root), "--device", "cpu"]))
 
 
 def test_a_tree_without_pairs_names_the_command_that_makes_them(root, tmp_path):

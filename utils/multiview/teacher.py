@@ -26,7 +26,7 @@ MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
 class MultiViewSettings(Settings):
     """The teacher, the pairs and the loss."""
 
-    teacher: str = flag(help="random, imagenet, or models/teacher_last.pth of scripts.pretrain_images")
+    teacher: str = flag("", "random, imagenet, or models/teacher_last.pth of scripts.pretrain_images; not with --eval")
     teacher_depth: int = flag(50, "ResNet depth of a random or ImageNet teacher", choices=DEPTHS)
     teacher_stem: str = flag("small", "its stem; an ImageNet teacher has the standard one", choices=STEMS)
     teacher_cache: str = flag("", "folder of its features (default: <output_dir>/teacher_cache)", is_free=True)
@@ -97,6 +97,8 @@ class TaughtPairs:
             ValueError: damaged data, or settings that do not go together.
         """
         own, pairs, augment, notes = self.settings, common.pairs, common.augment, []
+        if not own.teacher:
+            raise ValueError("a training needs a --teacher: random, imagenet, or a file of scripts.pretrain_images")
         if common.shards.shards is not None:
             raise ValueError("--shards hold one view of each shape a pass: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
