@@ -51,6 +51,8 @@ def test_views_teach_points(root, tmp_path):
     loaded = load_encoder(points / "models/best_model.pth")
     assert (loaded.name, loaded.stored["run"]["method"]) == ("pointnet_tnet", "MultiView")
     assert (points / "models/heads_last.pth").is_file()
+    state = load_encoder(points / "last.pt").encoder.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in loaded.encoder.state_dict().items())
 
 
 def test_the_teacher_takes_no_part_in_the_training(root, teacher, tmp_path):

@@ -1,6 +1,7 @@
 """What the contrast of pixels and points has learned of a few shapes: both coloured by one projection of features."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,8 @@ def open_taught(run_dir: Path) -> TaughtPairs:
     flags = read_config(path)["flags"]
     if not flags.get("local_weight"):
         raise ValueError(f"{path}: no run of scripts.pretrain_multiview whose --local_weight is above 0; name another")
+    kinds = (*PretrainingSettings.__annotations__.values(), MultiViewSettings)
+    flags = {field.name: field.default for kind in kinds for field in fields(kind)} | flags  # of an earlier version
     taught = TaughtPairs(MultiViewSettings.read(flags))
     taught.open(read_all(PretrainingSettings, flags), torch.device("cpu"))
     if flags.get(TEACHER_DIGEST, taught.cache.teacher) != taught.cache.teacher:
