@@ -227,6 +227,8 @@ def _from_training_state(state: dict) -> tuple[dict[str, Tensor], dict]:
         raise ValueError("no training state of ours: its method or config is missing")
     check_tensors(method)
     encoder = {k.removeprefix("point_encoder."): v for k, v in method.items() if k.startswith("point_encoder.")}
-    of_head = [k for k in method if k.startswith("point_head.") and "cmid_weight" in config]  # other methods have others
-    head = {_HEAD + k.removeprefix("point_head."): method[k] for k in of_head}
+    is_crosspoint = "cmid_weight" in config  # the heads of other methods have other shapes
+    head = {
+        _HEAD + k[len("point_head.") :]: v for k, v in method.items() if is_crosspoint and k.startswith("point_head.")
+    }
     return encoder | head, {"model": config["model"], "k": config["k"], "run": {"settings": config}}
