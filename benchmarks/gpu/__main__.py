@@ -66,6 +66,8 @@ def parts(args: argparse.Namespace, device: torch.device) -> Iterator[Part]:
             )
     tiny = ["--clouds", "2", "--points", "96", "--channels", "3", "--k", "4", "--rounds", "1"]
     yield Part("kernels", "benchmarks.gpu.gpu_kernels", tiny if small else [])
+    few = "--shapes 3 --points 24 --views 2 --pairs 8 --depth 18 --k 4 --rounds 1".split()
+    yield Part("multiview step", "benchmarks.multiview_step", few if small else [])
     for form in compiled:
         for batch in args.batches:
             yield Part(
@@ -96,7 +98,7 @@ def describe(name: str, record: dict[str, object]) -> str:
     """Format one line for the terminal."""
     found = record.get("found")
     keys = ("shapes_per_s", "step_ms", "peak_mib", "points_ms", "images_ms")
-    figures = [f"{key}={found[key]:.0f}" for key in keys] if isinstance(found, dict) else []
+    figures = [f"{key}={found[key]:.0f}" for key in keys if key in found] if isinstance(found, dict) else []
     return "  ".join([f"{name:24}", f"{record['status']:14}", f"{record.get('wall_s', 0):6.1f} s", *figures])
 
 

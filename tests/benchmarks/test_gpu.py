@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import torch
 
+from benchmarks import multiview_step
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import gpu_check, gpu_kernels, gpu_step
 from models.kernels import knn
@@ -94,15 +95,23 @@ def test_parts_that_fail_stop_no_other(tmp_path, monkeypatch, capsys):
     assert "what went wrong" in records["third"]["output"]
 
 
+def test_the_part_of_multi_view_pre_training_measures_three_sides():
+    (part,) = (part for part in gpu.parts(gpu.parse_args([]), CPU) if part.name == "multiview step")
+    record = gpu.run_part(part, CPU, 60)
+    assert record["status"] == "done"
+    assert {figure["side"] for figure in record["found"]["figures"]} == {"encoder", "ours", "published"}
+    assert gpu.describe(part.name, record).startswith("multiview step")
+
+
 def test_a_part_without_time_is_not_started():
     assert gpu.run_part(gpu.Part("step", "no.such.module", []), CPU, 0.5) == {"status": "no time left"}
 
 
 def test_every_part_asks_its_program_for_what_it_understands():
-    programs = {module.__name__: module for module in (gpu_check, gpu_kernels, gpu_step)}
+    programs = {module.__name__: module for module in (gpu_check, gpu_kernels, gpu_step, multiview_step)}
     for device in (CPU, torch.device("cuda")):
         names = [part.name for part in gpu.parts(gpu.parse_args([]), device)]
-        assert len(names) == len(set(names)) == 2 + 2 * len(gpu_step.FORMS)
+        assert len(names) == len(set(names)) == 3 + 2 * len(gpu_step.FORMS)
         for part in gpu.parts(gpu.parse_args([]), device):
             programs[part.module].parse_args([*part.flags, "--device=cpu", "--json=a.json"])
 
