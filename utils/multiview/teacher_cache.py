@@ -84,7 +84,7 @@ class TeacherCache:
             path = self.folder / f"{name}.npy"
             try:
                 self._arrays[name] = open_memmap(path, "r")
-            except ValueError as error:
+            except (ValueError, FileNotFoundError) as error:
                 raise ValueError(f"{path} is damaged ({error}); delete {self.folder}: it is computed again") from error
         return self._arrays[name]
 

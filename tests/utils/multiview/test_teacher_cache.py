@@ -17,7 +17,7 @@ from models.weights.teacher_file import load_teacher
 from tests.support.multiview_runs import write_taught, write_teacher
 from tests.support.several_processes import run_in_processes
 from tests.support.tiny_trees import write_ply
-from utils.multiview.teacher_cache import INDEX, build_cache
+from utils.multiview.teacher_cache import INDEX, TeacherCache, build_cache
 
 CPU = torch.device("cpu")
 
@@ -88,6 +88,9 @@ def test_damage_is_named(tmp_path, teacher):
     again, _ = build(tmp_path / "data", tmp_path, teacher)
     with pytest.raises(ValueError, match=f"{path} is damaged.*delete {cache.folder}"):
         again.features(0)
+    (cache.folder / "target.npy").unlink()
+    with pytest.raises(ValueError, match=f"target.npy is damaged.*delete {cache.folder}"):
+        TeacherCache(cache.folder).features(0)
 
 
 def test_a_shape_that_cannot_be_read_is_left_out_where_that_is_asked_for(tmp_path, teacher):
