@@ -16,6 +16,7 @@ from data.checking.check_hdf5 import check_hdf5_set
 from data.checking.check_packed import check_packed
 from data.checking.check_report import Report, render
 from data.checking.check_shapenet import check_shapenet
+from data.checking.check_views import check_views, has_views
 from data.checking.cloud_stats import likely_up_axis
 from data.checking.find_sets import LOOKED_FOR, OwnParts, find_hdf5_sets, has_shapenet
 from data.parallel import parallel_map
@@ -73,12 +74,13 @@ def check_all(root: Path, workers: int, parts: Path | None = None) -> tuple[list
     hdf5_sets, unreadable = find_hdf5_sets(root, own)
     if own and not any(found.table for found in hdf5_sets):
         raise ValueError(f"--parts {parts}: no ply_data_*.h5 with part labels (pid) below {root}")
-    if not hdf5_sets and not has_shapenet(root):
+    if not hdf5_sets and not has_shapenet(root) and not has_views(root):
         raise FileNotFoundError(
             f"no data set in {root}; looked for {'; '.join([*LOOKED_FOR, *unreadable])}; run: {fix('all')}"
         )
     with parallel_map(workers) as run:
         reports = [check_shapenet(root, run)] if has_shapenet(root) else []
+        reports += [check_views(root, run)] if has_views(root) else []
         return reports + [check_hdf5_set(found, run) for found in hdf5_sets], unreadable
 
 

@@ -73,12 +73,13 @@ def main(args: argparse.Namespace) -> None:
     run, images, training, data, bad_samples, processes = settings
     with process_group(processes) as device:
         seed.everything(training.seed)
-        source = open_source(data, background=data.background)
+        source = open_source(data, background=data.background, num_points=2)  # any number: no cloud is read
         augment = ViewAugment(images.least_crop, images.grey)
         views = ViewSets(source, images.views, data.image_size, augment, training.seed)
         place = {"seed": training.seed, "pin_memory": device.type == "cuda"}
         loader = build_epoch_loader(views, data, bad_samples, **place)
         encoder = MultiViewResNet(images.image_depth, images.stem, images.image_weights)
+        encoder.image_size = data.image_size
         method = MultiViewImages(encoder, images.temperature).to(device)
         several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
         shapes = f"{len(views)} shapes, {len(loader)} steps an epoch"

@@ -22,7 +22,7 @@ from utils.settings import read_all
 
 DEFAULTS = {
     "run": {"exp_name": "multiview"},
-    "training": {"epochs": 400, "scheduler": "step", "save_freq": 100},
+    "training": {"epochs": 400, "scheduler": "step", "weight_decay": 0.0, "save_freq": 100},
     "data": {"data_root": default_data_root(), "batch_size": 32, "num_points": 1024, "image_size": 32},
     "augmentation": {"rotation": "none", "max_scale": 1.0, "translation": 0.0, "max_dropout": 0.0},
 }

@@ -68,6 +68,8 @@ def parts(args: argparse.Namespace, device: torch.device) -> Iterator[Part]:
     yield Part("multiview", "benchmarks.multiview_step", [f"--{name}={value}" for name, value in sizes.items()])
     tiny = ["--clouds", "2", "--points", "96", "--channels", "3", "--k", "4", "--rounds", "1"]
     yield Part("kernels", "benchmarks.gpu.gpu_kernels", tiny if small else [])
+    few = "--shapes 3 --points 24 --views 2 --pairs 8 --depth 18 --k 4 --rounds 1".split()
+    yield Part("multiview step", "benchmarks.multiview_step", few if small else [])
     for form in compiled:
         for batch in args.batches:
             yield Part(

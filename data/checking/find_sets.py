@@ -16,11 +16,13 @@ from datasets.layouts import (
     SCANOBJECTNN_VARIANTS,
     SHAPENET_PART_PUBLISHED,
 )
+from datasets.pairs.modelnet_views import CLASSES as VIEW_CLASSES
 from datasets.parts.part_table import PartTable
 from datasets.shapes.file_listing import is_hidden
 
 LOOKED_FOR = (
     f"{CLOUDS}/<synset>/<id>.ply with {RENDERS}/<synset>/<id>/rendering/*.png",
+    f"{VIEW_CLASSES} with <class>/train/<id>.txt (multi-view ModelNet40)",
     "ply_data_*.h5 (ModelNet40 layout, or ShapeNetPart where the files hold pid)",
     "main_split/ or main_split_nobg/ with *_objectdataset*.h5 (ScanObjectNN)",
 )

@@ -158,7 +158,10 @@ class MultiViewItems(EpochCounter, Dataset):
             raise ValueError(f"{self.source.cloud_name(index)}: {error}; make it again or delete it") from error
         rows = self._rows(index, table, is_left)
         pairs = select_pairs(rows, self.num_pairs, self.selection, rng, self.targets.rank(index))
-        maps, target = self.targets.features(index)
+        try:
+            maps, target = self.targets.features(index)
+        except ValueError as error:
+            raise ValueError(f"{self.files(index)}: {error}") from error
         return {
             "points": torch.from_numpy(points),
             "pairs": torch.from_numpy(pairs),
@@ -185,13 +188,14 @@ class MultiViewItems(EpochCounter, Dataset):
         """Return the pairs of the points that are left. Shape: -> (R, 4)."""
         rows = table.rows(self.map_size)
         rows = rows[rows[:, 3] < self.num_points]
-        rows = rows[is_left[rows[:, 3]]]
-        if len(rows) < 2:
+        left = rows[is_left[rows[:, 3]]]
+        if len(left) < 2:
             raise ValueError(
-                f"{self.files(index)}: {len(rows)} of its {self.num_points} points are seen in its first "
-                f"{self.num_views} views, at least 2 are needed; render it again or delete it"
+                f"{self.files(index)}: {len(rows)} pixels are paired with its first {self.num_points} points in its "
+                f"first {self.num_views} views, {len(left)} of them after --max_dropout, at least 2 are needed; change "
+                "--views, --num_points or --max_dropout, or render it again"
             )
-        return rows
+        return left
 
 
 def first_points(source: RenderPairs, index: int, count: int) -> np.ndarray:

@@ -137,6 +137,11 @@ class PackedFile:
             where = f"view {self.view_name(shape, view)} of {self.name(shape)}"
             raise self._fault(f"is damaged: {where} ({error})") from error
 
+    def view_checksum(self, shape: int, view: int) -> bytes:
+        """Return the Adler-32 of a view's pixels, with which its zlib stream ends."""
+        end = self._range("view/pixels", self._range("shape/views", shape)[0] + view)[1]
+        return self._read(self._pixels.offset + end - 4, 4)
+
     def read_pairs(self, shape: int) -> PixelPairs:
         """Read which points of a shape's cloud are seen where in its views.
 

@@ -61,4 +61,5 @@ class PackedRender(RenderPairs):
         return sizes[0] if len(sizes) == 1 else None
 
     def stamp(self, index: int, num_views: int) -> str:
-        return f"{index} of {self.file.provenance['index_crc32']}\n"
+        views = b"".join(self.file.view_checksum(index, view) for view in range(num_views))
+        return f"{index} of {self.file.provenance['index_crc32']} {views.hex()}\n"  # the index knows only their lengths

@@ -46,7 +46,11 @@ def torchvision_resnet(depth: int, weights: str, left_out: tuple[str, ...] = ())
     """
     if depth not in DEPTHS:
         raise ValueError(f"image encoder depth must be one of {DEPTHS}, got {depth}")
-    resnet = torchvision.models.get_model(f"resnet{depth}", weights="DEFAULT" if weights == "imagenet" else None)
+    try:
+        resnet = torchvision.models.get_model(f"resnet{depth}", weights="DEFAULT" if weights == "imagenet" else None)
+    except OSError as error:
+        place = Path(torch.hub.get_dir()) / "checkpoints"
+        raise OSError(f"no ImageNet weights of ResNet-{depth} ({error}); put its file into {place}") from error
     if weights in ("none", "imagenet"):
         return resnet
     path = Path(weights)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from models.encoders.image_resnet import torchvision_resnet
 from models.layers.heads import object_head
 
-STEMS = ("small", "standard")
+SHRINKING = {"small": 8, "standard": 32}  # pixels along a side of a cell of the map, by stem
+STEMS = tuple(SHRINKING)
 _VIEW_DIM = 1024
 
 
@@ -21,10 +22,13 @@ class MultiViewResNet(nn.Module):
     Args:
         depth: 18, 34 or 50; published: 50.
         stem: "small", 3 x 3 of stride 1 without pooling, as published for 32 x 32 pixels; "standard" is torchvision's,
-            whose maps are an eighth as wide.
+            whose maps are a quarter as wide.
         start: "none" (random), "imagenet" (torchvision downloads its weights), or the path of a torchvision state
             dict. Its classifier is left out, and with the small stem its first convolution.
         embedding_dim: of the projection.
+
+    Attributes:
+        image_size: S of the images that it was trained on, which its file notes; None where that is not known.
     Raises:
         ValueError: unknown depth or stem, or a weight file whose keys do not fit.
         OSError: weight file missing, or the download failed.
@@ -35,6 +39,7 @@ class MultiViewResNet(nn.Module):
         if stem not in STEMS:
             raise ValueError(f"unknown stem {stem!r}; choose one of {', '.join(STEMS)}")
         self.depth, self.stem, self.embedding_dim = depth, stem, embedding_dim
+        self.image_size: int | None = None
         resnet = torchvision_resnet(depth, start, ("fc.", "conv1.") if stem == "small" else ("fc.",))
         self.map_dim = resnet.fc.in_features
         if stem == "small":

@@ -19,6 +19,9 @@ class Method(nn.Module, ABC):
     """
 
     point_encoder: nn.Module
+    # What decides beside flags and data what is learned, such as a digest of a teacher: recorded with the flags, and a
+    # run goes on only with the same.
+    origin: Mapping[str, str] = {}
 
     @abstractmethod
     def forward(self, batch: Batch) -> Terms:

@@ -221,11 +221,14 @@ def load_encoder(
 
 
 def _from_training_state(state: dict) -> tuple[dict[str, Tensor], dict]:
-    """Return the point branch of a CrossPoint method under published names, with the encoder's name, k and settings."""
+    """Return a method's encoder under published names, CrossPoint's with its head, and its name, k and settings."""
     method, config = state["method"], state.get("config")
     if not isinstance(method, dict) or not isinstance(config, dict) or not {"model", "k"} <= config.keys():
         raise ValueError("no training state of ours: its method or config is missing")
     check_tensors(method)
     encoder = {k.removeprefix("point_encoder."): v for k, v in method.items() if k.startswith("point_encoder.")}
-    head = {_HEAD + k.removeprefix("point_head."): v for k, v in method.items() if k.startswith("point_head.")}
+    is_crosspoint = "cmid_weight" in config  # the heads of other methods have other shapes
+    head = {
+        _HEAD + k[len("point_head.") :]: v for k, v in method.items() if is_crosspoint and k.startswith("point_head.")
+    }
     return encoder | head, {"model": config["model"], "k": config["k"], "run": {"settings": config}}

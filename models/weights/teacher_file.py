@@ -12,7 +12,7 @@ _KIND = "multiview_resnet"
 def teacher_state(encoder: MultiViewResNet) -> OrderedDict:
     """Return the state dict of a network, with its kind and sizes in the metadata."""
     state = encoder.state_dict()
-    sizes = {"depth": encoder.depth, "stem": encoder.stem, "embedding_dim": encoder.embedding_dim}
+    sizes = {name: getattr(encoder, name) for name in ("depth", "stem", "embedding_dim", "image_size")}
     state._metadata["crosspoint"] = {"model": _KIND, **sizes}
     return state
 
@@ -32,6 +32,7 @@ def load_teacher(path: str | Path) -> MultiViewResNet:
             f"{'weights of ' + stored['model'] if 'model' in stored else 'weights that do not say of what'}"
         )
     encoder = MultiViewResNet(stored["depth"], stored["stem"], embedding_dim=stored["embedding_dim"])
+    encoder.image_size = stored.get("image_size")
     try:
         check_tensors(state)
         encoder.load_state_dict(state)

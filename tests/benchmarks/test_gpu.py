@@ -104,6 +104,14 @@ def test_parts_that_fail_stop_no_other(tmp_path, monkeypatch, capsys):
     assert "what went wrong" in records["third"]["output"]
 
 
+def test_the_part_of_multi_view_pre_training_measures_three_sides():
+    (part,) = (part for part in gpu.parts(gpu.parse_args([]), CPU) if part.name == "multiview step")
+    record = gpu.run_part(part, CPU, 60)
+    assert record["status"] == "done"
+    assert {figure["side"] for figure in record["found"]["figures"]} == {"encoder", "ours", "published"}
+    assert gpu.describe(part.name, record).startswith("multiview step")
+
+
 def test_a_part_without_time_is_not_started():
     assert gpu.run_part(gpu.Part("step", "no.such.module", []), CPU, 0.5) == {"status": "no time left"}
 

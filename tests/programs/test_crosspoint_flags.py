@@ -44,6 +44,7 @@ EFFECTS = {
     "--seed 2": (lambda t: (t.settings.seed, t.loader.dataset.seed), (2, 2)),
     "--lr 0.01": (lambda t: t.optimizer.param_groups[0]["initial_lr"], 0.01),
     "--use_sgd": (lambda t: type(t.optimizer), torch.optim.SGD),
+    "--weight_decay 0.5": (lambda t: t.optimizer.param_groups[0]["weight_decay"], 0.5),
     "--use_sgd --momentum 0.25": (lambda t: t.optimizer.param_groups[0].get("momentum"), 0.25),
     "--epochs 5": (lambda t: (t.settings.epochs, round(t.schedule.lr_lambdas[0](5), 6)), (5, 0.5)),
     "--batch_size 2": (lambda t: (t.loader.batch_size, len(t.loader)), (2, 3)),

@@ -8,6 +8,7 @@ import torch
 from datasets.pairs.pixel_pairs import PixelPairs
 from models.weights.published import load_encoder
 from models.weights.teacher_file import load_teacher
+from scripts import pretrain_multiview
 from tests.support.interruption import stopped_after
 from tests.support.light_runs import log_of, metrics
 from tests.support.multiview_runs import train_images, train_points, write_taught, write_teacher
@@ -42,12 +43,16 @@ def test_views_teach_points(root, tmp_path):
     assert len(metrics(images, "loss/views")) == 2
     teacher = images / "models/teacher_last.pth"
     before = teacher.read_bytes()
-    points = train_points(root, tmp_path / "points", "--model", "pointnet_tnet", teacher=teacher)
+    flags = ("--model", "pointnet_tnet", "--image_size", "16")
+    points = train_points(root, tmp_path / "points", *flags, teacher=teacher)
+    assert "warning: the teacher was trained on 9 x 9 pixels, here it sees --image_size 16" in log_of(points)
     assert [len(metrics(points, f"loss/{name}")) for name in ("global", "local", "transform")] == [2, 2, 2]
     assert teacher.read_bytes() == before
     loaded = load_encoder(points / "models/best_model.pth")
     assert (loaded.name, loaded.stored["run"]["method"]) == ("pointnet_tnet", "MultiView")
     assert (points / "models/heads_last.pth").is_file()
+    state = load_encoder(points / "last.pt").encoder.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in loaded.encoder.state_dict().items())
 
 
 def test_the_teacher_takes_no_part_in_the_training(root, teacher, tmp_path):
@@ -65,6 +70,15 @@ def test_a_stopped_run_goes_on_exactly(root, tmp_path, train):
     check_equal(train(root, tmp_path / "stopped", "--resume"), whole)
 
 
+def test_a_run_does_not_go_on_with_another_teacher_of_the_same_name(root, tmp_path):
+    teacher = write_teacher(tmp_path / "t.pth")
+    with stopped_after(1):
+        train_points(root, tmp_path, teacher=teacher)
+    write_teacher(teacher, seed=1)
+    with pytest.raises(ValueError, match="cannot resume with other settings.*--teacher_sha256 was [0-9a-f]+, now"):
+        train_points(root, tmp_path, "--resume", teacher=teacher)
+
+
 def test_packed_files_and_trees_train_alike(root, teacher, tmp_path):
     packed = pack(root, tmp_path / "p.h5")
     flags = ("--selection", "sps", "--rotation", "y", "--max_dropout", "0.5", "--jitter", "0.01", "--mask_same_point")
@@ -77,6 +91,12 @@ def test_micro_batches_train_all_terms(root, teacher, tmp_path):
     assert [len(metrics(run_dir, f"loss/{name}")) for name in ("global", "local")] == [2, 2]
 
 
+def test_images_need_no_cloud(root, tmp_path):
+    data = shutil.copytree(root, tmp_path / "data")
+    (data / "ShapeNet/02/00.ply").write_bytes(b"none")
+    assert len(metrics(train_images(data, tmp_path / "out", "--epochs", "1"), "loss/views")) == 1
+
+
 def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
     data = shutil.copytree(root, tmp_path / "data")
     place = data / "ShapeNetRendering/02/03/pairs.npz"
@@ -84,25 +104,34 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
     write_npz(place, **table._replace(place=table.place.astype("uint16"))._asdict())
     with pytest.raises(ValueError, match="02/03/pairs.npz.*point 100, the cloud has 100"):
         train_points(data, tmp_path / "out", teacher=teacher)
-    run_dir = train_points(
-        data, tmp_path / "tolerant", "--on_bad_sample", "skip", "--max_bad_rate", "0.5", teacher=teacher
-    )
-    assert "02/03" in log_of(run_dir)
+    (data / "ShapeNetRendering/02/00/rendering/01.png").write_bytes(b"none")
+    skip = ("--on_bad_sample", "skip", "--max_bad_rate", "0.9")
+    log = log_of(train_points(data, tmp_path / "tolerant", *skip, teacher=teacher))
+    assert "the teacher could not see 1 shapes" in log
+    assert all(f"warning: skipped {data}/ShapeNet/02/{shape}.ply" in log for shape in ("00", "03"))
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--views", "1"], "0 pixels are paired with its first 64 points in its first 1 views, 0 of them after"),
         (["--views", "3"], "2 views, --views 3 are asked for"),
         (["--num_points", "101"], "holds 100 points, 101 are needed"),
         (["--global_weight", "0", "--local_weight", "0"], "both must be >= 0 and one of them > 0"),
+        (["--teacher_stem", "standard"], "one cell of a whole view.* pass --image_size 64 or more"),
         (["--augment", "device"], "--augment device would move points away from their pairs"),
+        (["--teacher", ""], "a training needs a --teacher"),
         (["--teacher", "nothing.pth"], "no checkpoint at nothing.pth"),
     ],
 )
 def test_bad_settings_are_refused(root, tmp_path, flags, message):
     with pytest.raises((ValueError, OSError), match=message):
         train_points(root, tmp_path, *flags)
+
+
+def test_scoring_alone_needs_no_teacher(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no labelled data set"):
+        pretrain_multiview.main(pretrain_multiview.parse_args(["--eval", "--data_root", str(root), "--device", "cpu"]))
 
 
 def test_a_tree_without_pairs_names_the_command_that_makes_them(root, tmp_path):

@@ -10,7 +10,16 @@ import torch
 
 import train_crosspoint
 import train_partseg
-from scripts import eval_fewshot, eval_svm, export, finetune_cls, plot_tsne, retrieve
+from scripts import (
+    eval_fewshot,
+    eval_svm,
+    export,
+    finetune_cls,
+    plot_tsne,
+    pretrain_images,
+    pretrain_multiview,
+    retrieve,
+)
 from tests.conftest import REPO
 from tests.support.entry_programs import call, error_of
 from tests.support.tiny_trees import write_all
@@ -154,10 +163,14 @@ def commands(root: Path, path: Path, out: Path) -> dict[str, tuple[object, list[
     classes = ["--dataset", "modelnet40", *data, "--num_points", "64"]
     tune = [*classes, "--output_dir", str(out), "--exp_name", "a", "--batch_size", "2"]
     weights = ["--model_path", str(path)]
+    views = [*data, "--num_workers", "0", "--batch_size", "2", "--output_dir", str(out), "--image_depth", "18"]
+    taught = [*data, "--output_dir", str(out), "--on_bad_sample", "skip", "--eval_freq", "0"]
     return {
         "train_crosspoint": (train_crosspoint, [*pretrain, *weights]),
         "train_crosspoint images": (train_crosspoint, [*pretrain, "--image_weights", str(path)]),
         "train_crosspoint --eval": (train_crosspoint, [*pretrain, "--eval", *weights]),
+        "pretrain_images": (pretrain_images, [*views, "--image_weights", str(path), "--stem", "standard"]),
+        "pretrain_multiview": (pretrain_multiview, [*taught, "--num_points", "64", "--teacher", str(path)]),
         "train_partseg": (train_partseg, [*parts, "--pretrained_path", str(path)]),
         "train_partseg --eval": (train_partseg, [*parts, "--eval", *weights]),
         "finetune_cls": (finetune_cls, [*tune, "--pretrained_path", str(path)]),

@@ -14,7 +14,7 @@ from tests.support.entry_programs import call
 from tests.support.tiny_trees import write_pairs, write_shapenet
 
 SHAPES = [f"02/{i:02d}" for i in range(7)]
-_COMMON = "--epochs 2 --batch_size 3 --print_freq 1 --image_size 8 --num_workers 0 --device cpu --exp_name tiny".split()
+_COMMON = "--epochs 2 --batch_size 3 --print_freq 1 --image_size 9 --num_workers 0 --device cpu --exp_name tiny".split()
 TAUGHT = (
     "--model pointnet --views 2 --pairs 16 --num_points 64 --eval_freq 0 --k 5 --emb_dims 32 --teacher_depth 18"
 ).split()

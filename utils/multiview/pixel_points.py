@@ -1,6 +1,7 @@
 """What the contrast of pixels and points has learned of a few shapes: both coloured by one projection of features."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from datasets.transforms.point_transforms import unit_sphere
 from models.methods.multiview import MultiView
 from models.weights.published import load_encoder
 from models.weights.weight_file import read_weights
-from utils.multiview.teacher import MultiViewSettings, TaughtPairs
+from utils.multiview.teacher import TEACHER_DIGEST, MultiViewSettings, TaughtPairs
 from utils.pretraining.program import PretrainingSettings
 from utils.run.folder import read_config
 from utils.run.names import BEST_HEADS, BEST_MODEL, CONFIG_FILE
@@ -58,8 +59,12 @@ def open_taught(run_dir: Path) -> TaughtPairs:
     flags = read_config(path)["flags"]
     if not flags.get("local_weight"):
         raise ValueError(f"{path}: no run of scripts.pretrain_multiview whose --local_weight is above 0; name another")
+    kinds = (*PretrainingSettings.__annotations__.values(), MultiViewSettings)
+    flags = {field.name: field.default for kind in kinds for field in fields(kind)} | flags  # of an earlier version
     taught = TaughtPairs(MultiViewSettings.read(flags))
     taught.open(read_all(PretrainingSettings, flags), torch.device("cpu"))
+    if flags.get(TEACHER_DIGEST, taught.cache.teacher) != taught.cache.teacher:
+        raise ValueError(f"{taught.settings.teacher} holds other weights than the teacher of {run_dir}; put that back")
     return taught
 
 

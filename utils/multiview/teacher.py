@@ -8,7 +8,7 @@ import torch
 from datasets.pairs.multiview_items import MultiViewItems, SeenCloudAugment
 from datasets.pairs.pair_selection import SELECTIONS
 from models.encoders.image_resnet import DEPTHS
-from models.encoders.multiview_resnet import STEMS, MultiViewResNet
+from models.encoders.multiview_resnet import SHRINKING, STEMS, MultiViewResNet
 from models.methods.multiview import MultiView
 from models.weights.teacher_file import load_teacher
 from utils import seed
@@ -18,6 +18,7 @@ from utils.pretraining.program import PretrainingSettings
 from utils.settings import Settings, flag
 from utils.training.epoch_loader import EpochLoader
 
+TEACHER_DIGEST = "teacher_sha256"  # in config.json and every state: the file of --teacher may be replaced
 MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
 
 
@@ -25,7 +26,7 @@ MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
 class MultiViewSettings(Settings):
     """The teacher, the pairs and the loss."""
 
-    teacher: str = flag(help="random, imagenet, or models/teacher_last.pth of scripts.pretrain_images")
+    teacher: str = flag("", "random, imagenet, or models/teacher_last.pth of scripts.pretrain_images; not with --eval")
     teacher_depth: int = flag(50, "ResNet depth of a random or ImageNet teacher", choices=DEPTHS)
     teacher_stem: str = flag("small", "its stem; an ImageNet teacher has the standard one", choices=STEMS)
     teacher_cache: str = flag("", "folder of its features (default: <output_dir>/teacher_cache)", is_free=True)
@@ -57,6 +58,28 @@ def build_teacher(settings: MultiViewSettings, seed_of_run: int) -> MultiViewRes
     return MultiViewResNet(settings.teacher_depth, settings.teacher_stem).eval()
 
 
+def _size_warnings(teacher: MultiViewResNet, settings: MultiViewSettings, image_size: int) -> list[str]:
+    """Warn where the teacher was trained on images of another size.
+
+    Raises:
+        ValueError: all pixels of a view would have the same features, so that a local loss teaches nothing.
+    """
+    with torch.inference_mode():
+        side = teacher.maps(torch.zeros(1, 1, 3, image_size, image_size)).shape[-1]
+    if side == 1 and settings.local_weight:
+        raise ValueError(
+            f"--image_size {image_size}: the {teacher.stem} stem of the teacher makes one cell of a whole view, in "
+            f"which points find no pixel of their own; pass --image_size {2 * SHRINKING[teacher.stem]} or more, or "
+            "--local_weight 0"
+        )
+    if teacher.image_size in (None, image_size):
+        return []
+    return [
+        f"warning: the teacher was trained on {teacher.image_size} x {teacher.image_size} pixels, here it sees "
+        f"--image_size {image_size}"
+    ]
+
+
 class TaughtPairs:
     """Opens the data of a multi-view pre-training, then builds its method, which needs the teacher's sizes.
 
@@ -74,26 +97,32 @@ class TaughtPairs:
 
         Raises:
             OSError: no such data or teacher.
-            ValueError: damaged data, settings that do not go together.
+            ValueError: damaged data, or settings that do not go together.
         """
         own, pairs, augment, notes = self.settings, common.pairs, common.augment, []
+        if not own.teacher:
+            raise ValueError("a training needs a --teacher: random, imagenet, or a file of scripts.pretrain_images")
         if common.shards.shards is not None:
             raise ValueError("--shards hold one view of each shape a pass: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
             raise ValueError("--augment device would move points away from their pairs: leave it out")
-        source = open_source(pairs, background=pairs.background)
+        source = open_source(pairs, background=pairs.background, num_points=pairs.num_points)
         if left_out := getattr(source, "left_out", []):
             notes.append(f"{len(left_out)} shapes without a view are left out, such as {left_out[0]}")
-        source.read_pixel_pairs(0)  # a set without pairs is refused before the teacher works
+        if not common.bad_samples.skips:
+            source.read_pixel_pairs(0)  # a set without pairs is refused before the teacher works
+        teacher = build_teacher(own, common.training.seed)
+        notes += _size_warnings(teacher, own, pairs.image_size)
         folder = Path(own.teacher_cache or Path(common.run.output_dir) / "teacher_cache")
         self.cache = build_cache(
             folder,
             source,
-            build_teacher(own, common.training.seed),
+            teacher,
             num_views=own.views,
             image_size=pairs.image_size,
             num_points=pairs.num_points,
             device=device,
+            skips_bad=common.bad_samples.skips,
             report=notes.append,
         )
         seed.everything(common.training.seed)  # as if no teacher had been drawn
@@ -123,7 +152,7 @@ class TaughtPairs:
     def build_method(self, encoder: torch.nn.Module, k: int | None) -> MultiView:
         """Build the method for the teacher that `open` has found."""
         own = self.settings
-        return MultiView(
+        method = MultiView(
             encoder,
             self.cache.map_dim,
             self.cache.target_dim,
@@ -134,3 +163,5 @@ class TaughtPairs:
             masks_same_point=own.mask_same_point,
             k=k,
         )
+        method.origin = {TEACHER_DIGEST: self.cache.teacher}
+        return method

@@ -10,9 +10,11 @@ The teacher sees one shape at a time, so that no feature depends on which others
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from datasets.transforms.point_transforms import unit_sphere
 from models.encoders.multiview_resnet import MultiViewResNet
 from models.layers.farthest_points import farthest_order
 from utils.files import locked, write_text
-from utils.processes.collectives import barrier, compute_on_main, is_main_process, rank_rows
+from utils.processes.collectives import barrier, compute_on_main, gather_objects, is_main_process, rank_rows
 from utils.training.data_order import order_parts
 
 INDEX = "index.json"
@@ -48,12 +50,24 @@ class TeacherCache:
         return {"folder": self.folder, "_arrays": {}}
 
     def features(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the maps of a shape's views (V, C, h, w) float16 and its embedding (D,) float32, both copies."""
-        return np.array(self._array("maps")[index]), np.array(self._array("target")[index])
+        """Return the maps of a shape's views (V, C, h, w) float16 and its embedding (D,) float32, both copies.
+
+        Raises:
+            ValueError: the cache is damaged, or was computed without this shape, which could not be read.
+        """
+        target = np.array(self._array("target")[index])
+        if np.isnan(target).any():
+            raise ValueError(f"it could not be read when the teacher saw the shapes; delete {self.folder} to try again")
+        return np.array(self._array("maps")[index]), target
 
     def rank(self, index: int) -> np.ndarray:
         """Return the place of each point in the farthest-point order. Shape: (N,)."""
         return self._array("rank")[index]
+
+    @property
+    def teacher(self) -> str:
+        """The SHA-256 of the teacher's weights."""
+        return json.loads((self.folder / INDEX).read_text(encoding="utf-8"))["teacher"]
 
     @property
     def map_dim(self) -> int:
@@ -70,7 +84,7 @@ class TeacherCache:
             path = self.folder / f"{name}.npy"
             try:
                 self._arrays[name] = open_memmap(path, "r")
-            except ValueError as error:
+            except (ValueError, FileNotFoundError) as error:
                 raise ValueError(f"{path} is damaged ({error}); delete {self.folder}: it is computed again") from error
         return self._arrays[name]
 
@@ -84,6 +98,7 @@ def build_cache(
     image_size: int,
     num_points: int,
     device: torch.device,
+    skips_bad: bool,
     report: Callable[[str], None],
 ) -> TeacherCache:
     """Compute the cache of these shapes, or find it where it was computed before; every rank does its share.
@@ -92,33 +107,43 @@ def build_cache(
         parent: each cache is a folder of this one, named by what it was computed from.
         source: its first `num_views` views are laid on its background and resized to `image_size`.
         num_points: N, points that are ordered.
+        skips_bad: leave out what cannot be read: `features` of such a shape then raises.
         report: called with lines for people.
     Raises:
-        ValueError: a shape with fewer views or points, or one that cannot be read.
-        OSError: no room.
+        ValueError, OSError: no room; or a shape with fewer views or points, or one that cannot be read, named.
     """
-    made_from = {
-        "teacher": _digest_of(teacher),
-        "shapes": _digest_of_shapes(source, num_views),
-        "num_views": num_views,
-        "image_size": image_size,
-        "background": list(source.background),
-        "num_points": num_points,
-    }
-    text = json.dumps(made_from, indent=2) + "\n"
+    text = compute_on_main(  # on the main process alone: copies of the data elsewhere may have other dates
+        lambda: {
+            "text": _describe(
+                teacher=_digest_of(teacher),
+                shapes=_digest_of_shapes(source, num_views),
+                num_views=num_views,
+                image_size=image_size,
+                background=list(source.background),
+                num_points=num_points,
+            )
+        }
+    )["text"]
     folder = parent / hashlib.sha256(text.encode()).hexdigest()[:16]
     with locked(folder) if is_main_process() else nullcontext():
         if compute_on_main(lambda: {"is_there": _is_whole(folder, text)})["is_there"]:
             report(f"teacher: features found in {folder}")
             return TeacherCache(folder)
-        _compute(folder, source, teacher.eval().to(device), made_from, device)
+        views = _Views(teacher.eval().to(device), source, num_views, image_size, device)
+        faults = _compute(folder, views, num_points, skips_bad)
         barrier()
         if is_main_process():
             write_text(folder / INDEX, text)
         barrier()
     size = sum(path.stat().st_size for path in folder.glob("*.npy")) / 2**20
     report(f"teacher: features of {len(source)} shapes, {num_views} views each, computed into {folder}, {size:.0f} MiB")
+    if faults := [fault for of_rank in gather_objects(faults) for fault in of_rank]:
+        report(f"warning: the teacher could not see {len(faults)} shapes, first {faults[0]}")
     return TeacherCache(folder)
+
+
+def _describe(**made_from: object) -> str:
+    return json.dumps(made_from, indent=2) + "\n"
 
 
 def _is_whole(folder: Path, text: str) -> bool:
@@ -126,12 +151,37 @@ def _is_whole(folder: Path, text: str) -> bool:
     return index.is_file() and index.read_text(encoding="utf-8") == text
 
 
-def _compute(
-    folder: Path, source: RenderPairs, teacher: MultiViewResNet, made_from: dict, device: torch.device
-) -> None:
-    """Fill the arrays, each rank its own rows."""
-    num_views, image_size, num_points = (made_from[name] for name in ("num_views", "image_size", "num_points"))
-    maps, target = _see(teacher, source, 0, num_views, image_size, device)
+class _Views(NamedTuple):
+    """The first views of all shapes, and the teacher that sees them."""
+
+    teacher: MultiViewResNet
+    source: RenderPairs
+    num_views: int
+    image_size: int
+    device: torch.device
+
+    def read(self, index: int) -> torch.Tensor:
+        """Read the views of a shape, (V, 3, S, S)."""
+        source, wanted = self.source, self.num_views
+        if source.num_views(index) < wanted:
+            raise ValueError(
+                f"{source.files(index)}: {source.num_views(index)} views, --views {wanted} are asked for; pass fewer, "
+                "or render more"
+            )
+        views = [resize_square(source.read_pixels(index, view)[None], self.image_size) for view in range(wanted)]
+        return normalize_(torch.cat(views).float())
+
+    @torch.inference_mode()
+    def see(self, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Compute maps (V, C, h, w) and embedding (D,) of one shape."""
+        maps = self.teacher.maps(images[None].to(self.device))
+        return maps[0].cpu().numpy(), self.teacher.embed_maps(maps)[0].cpu().numpy()
+
+
+def _compute(folder: Path, views: _Views, num_points: int, skips_bad: bool) -> list[str]:
+    """Fill the arrays, each rank its own rows; return what is wrong with the shapes that this rank has left out."""
+    source = views.source
+    maps, target = views.see(torch.zeros(views.num_views, 3, views.image_size, views.image_size))
     layout = {
         "maps": (maps.shape, np.float16),
         "target": (target.shape, np.float32),
@@ -142,34 +192,58 @@ def _compute(
         folder.mkdir(parents=True, exist_ok=True)
         for name, (shape, kind) in layout.items():
             open_memmap(paths[name], "w+", kind, (len(source), *shape)).flush()
+        _reserve(list(paths.values()))
     barrier()  # nobody fills what is not there yet
     arrays = {name: open_memmap(path, "r+") for name, path in paths.items()}
     own = rank_rows(len(source))
+    waiting: dict[int, np.ndarray] = {}  # clouds to be ordered together
+    faults = []
     for index in tqdm(own, desc="teacher", unit="shape", disable=None if is_main_process() else True):
-        arrays["maps"][index], arrays["target"][index] = _see(teacher, source, index, num_views, image_size, device)
-    for start in range(own.start, own.stop, _ORDERED_TOGETHER):
-        rows = range(start, min(start + _ORDERED_TOGETHER, own.stop))
-        clouds = np.stack([unit_sphere(first_points(source, index, num_points)) for index in rows])
-        order = farthest_order(torch.from_numpy(clouds).to(device)).cpu()
-        arrays["rank"][rows.start : rows.stop] = order.argsort(dim=1).numpy()
+        try:
+            images, waiting[index] = views.read(index), _read_cloud(source, index, num_points)
+        except (ValueError, OSError) as error:
+            if not skips_bad:
+                raise
+            arrays["target"][index] = np.nan
+            faults.append(f"{source.files(index)}: {error}")
+        else:
+            arrays["maps"][index], arrays["target"][index] = views.see(images)
+        if waiting and (len(waiting) == _ORDERED_TOGETHER or index == own[-1]):
+            order = farthest_order(torch.from_numpy(np.stack(list(waiting.values()))).to(views.device)).cpu()
+            arrays["rank"][list(waiting)] = order.argsort(dim=1).numpy()
+            waiting.clear()
     for array in arrays.values():
         array.flush()
+    return faults
 
 
-@torch.inference_mode()
-def _see(
-    teacher: MultiViewResNet, source: RenderPairs, index: int, num_views: int, image_size: int, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compute maps (V, C, h, w) and embedding (D,) of one shape."""
-    if source.num_views(index) < num_views:
-        raise ValueError(
-            f"{source.files(index)}: {source.num_views(index)} views, --views {num_views} are asked for; pass fewer, "
-            "or render more"
-        )
-    views = [resize_square(source.read_pixels(index, view)[None], image_size) for view in range(num_views)]
-    images = normalize_(torch.cat(views).float())[None].to(device)
-    maps = teacher.maps(images)
-    return maps[0].cpu().numpy(), teacher.embed_maps(maps)[0].cpu().numpy()
+def _reserve(paths: list[Path]) -> None:
+    """Take the room of files whose bytes are not on disk yet: writing to a mapped file on a full disk kills a process.
+
+    Raises:
+        OSError: there is not as much; the files are gone then.
+    """
+    if not hasattr(os, "posix_fallocate"):  # on macOS
+        return
+    size = sum(path.stat().st_size for path in paths)
+    try:
+        for path in paths:
+            with path.open("r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        for path in paths:
+            path.unlink()
+        words = f"{error.strerror}, {size / 2**20:.0f} MiB are needed; make room or pass another --teacher_cache"
+        raise OSError(error.errno, words, str(paths[0])) from error
+
+
+def _read_cloud(source: RenderPairs, index: int, num_points: int) -> np.ndarray:
+    """Read the points of a shape that are ordered, (N, 3)."""
+    points = first_points(source, index, num_points)
+    try:
+        return unit_sphere(points)
+    except ValueError as error:
+        raise ValueError(f"{source.cloud_name(index)}: {error}; make it again or delete it") from error
 
 
 def _digest_of(teacher: MultiViewResNet) -> str:

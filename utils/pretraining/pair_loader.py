@@ -45,7 +45,7 @@ class SourceSettings(Settings):
 class PairSettings(SourceSettings):
     """The same, and the size of clouds."""
 
-    num_points: int = flag(2048, "points per cloud, a random subset if it has more", at_least=2)
+    num_points: int = flag(2048, "of a cloud; of more a random subset, in multi-view training the first", at_least=2)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from utils.run.log import WANDB_MODES
 from utils.settings import flag
 from utils.training.engine import AMP_DTYPES
 from utils.training.loop import LoopSettings, Training
-from utils.training.optim import build_optimizer, cosine_schedule, step_schedule
+from utils.training.optim import WEIGHT_DECAY, build_optimizer, cosine_schedule, step_schedule
 
 LEAST_LR = 1e-5  # of the schedule in steps
 
@@ -43,6 +43,7 @@ class PretrainSettings(LoopSettings):
     )
     use_sgd: bool = flag(False, "SGD instead of Adam")
     momentum: float = flag(0.9, "of SGD")
+    weight_decay: float = flag(WEIGHT_DECAY, "of the optimiser", at_least=0)
     amp: str = flag("none", "autocast; kNN, losses stay float32", choices=tuple(AMP_DTYPES))
     save_freq: int = flag(50, "epochs between kept copies of the encoder", at_least=0, is_free=True)
     wandb: str = flag("off", "Weights & Biases", choices=WANDB_MODES, is_free=True)
@@ -71,7 +72,11 @@ class Pretrainer(Training):
         """Build Adam or SGD, with the schedule of --scheduler."""
         settings = self.settings
         optimizer = build_optimizer(
-            self.method.parameters(), lr=settings.lr, use_sgd=settings.use_sgd, momentum=settings.momentum
+            self.method.parameters(),
+            lr=settings.lr,
+            use_sgd=settings.use_sgd,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
         )
         return optimizer, SCHEDULES[settings.scheduler](optimizer, settings.epochs, len(self.loader))
 

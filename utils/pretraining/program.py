@@ -161,7 +161,9 @@ def _train(
     method = build_method(notes.append).to(device)
     # Before anything is written, because the labelled data may be at fault.
     monitor = find_monitor(common.monitor, pairs.data_root, model.model, model.k, device, notes.append)
-    with open_run(run, record(*common, own), wandb=training.wandb) as opened:
+    recorded = record(*common, own)
+    recorded.flags.update(method.origin)
+    with open_run(run, recorded, wandb=training.wandb) as opened:
         several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
         shapes = f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch"
         for line in [f"{shapes}, {model.model} on {device}{several}", *notes]:

@@ -83,3 +83,17 @@ def test_small_views_leave_the_cloud_whole(source):
         source.read_points(0)[:N], np.random.default_rng(0), source.read_pixel_pairs(0)
     )
     assert is_left.all()
+
+
+@pytest.mark.parametrize("epoch", range(4))
+def test_augmented_points_keep_their_numbers_and_dropped_ones_lose_their_pairs(source, epoch):
+    data = items(source, rotation="y", translation=0.2, max_dropout=0.3)
+    data.set_epoch(epoch)
+    item = data[0]
+    points, plain = item["points"].numpy(), unit_sphere(source.read_points(0)[:N])
+    left = np.flatnonzero((points != points[0]).any(axis=1))
+    distance = np.linalg.norm(points[left, None] - points[left], axis=2)
+    expected = np.linalg.norm(plain[left, None] - plain[left], axis=2)
+    np.testing.assert_allclose(distance, expected, atol=1e-5)
+    rows = map(tuple, source.read_pixel_pairs(0).rows(32).tolist())
+    assert {tuple(row) for row in item["pairs"].tolist()} <= {row for row in rows if row[3] in {0, *left}}

@@ -168,3 +168,13 @@ def test_a_size_below_two_is_refused(packed, name):
 def test_there_are_no_items_beyond_the_ends(packed, index):
     with pytest.raises(IndexError, match=f"no item {index}: the data set holds 4"):
         PackedRender(packed, image_size=8)[index]
+
+
+def test_a_stamp_tells_other_pixels_of_equal_length(tmp_path):
+    stamps = []
+    for grey in (10, 200, 10):
+        tree = write_shapenet(tmp_path / str(len(stamps)), ["02/a"], num_views=2)
+        for path in tree.rglob("*.png"):
+            Image.new("RGB", (16, 16), (grey, grey, grey)).save(path)
+        stamps.append(PackedRender(pack(tree, tmp_path / f"{len(stamps)}.h5")).stamp(0, 2))
+    assert stamps[0] == stamps[2] != stamps[1]

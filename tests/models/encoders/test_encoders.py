@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -224,3 +225,12 @@ def test_image_weights_of_another_depth_are_refused(tmp_path):
     torch.save({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, tmp_path / "w.pth")
     with pytest.raises(ValueError, match=r"w\.pth does not hold torchvision weights"):
         ImageResNet(34, str(tmp_path / "w.pth"))
+
+
+def test_a_failed_download_names_the_place_of_the_file(monkeypatch):
+    def fail(*args, **options):
+        raise URLError("no route")
+
+    monkeypatch.setattr("torchvision.models.get_model", fail)
+    with pytest.raises(OSError, match="no ImageNet weights of ResNet-18 .*no route.*; put its file into .*checkpoints"):
+        ImageResNet(18, "imagenet")

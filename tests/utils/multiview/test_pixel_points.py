@@ -1,5 +1,6 @@
 """Pixels beside points: what is found, what is coloured, and the files of a run."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -120,6 +121,8 @@ def test_the_picture_can_be_drawn_again_of_other_shapes(trained, tmp_path, capsy
     assert (tmp_path / "a.png").is_file()
     assert (trained / "pixel_points.npz").read_bytes() == before
     (trained / "pixel_points.npz").unlink()
+    config = trained / "config.json"
+    config.write_text(config.read_text().replace('"weight_decay"', '"of an earlier version"'))
     run(plot_pixels, "--run", trained)
     assert (trained / "pixel_points.npz").read_bytes() == before
 
@@ -128,6 +131,12 @@ def test_an_unknown_shape_and_a_run_of_another_kind_are_refused(trained, tmp_pat
     assert "--shape 07/x: none of 5" in message_of(capsys, plot_pixels, "--run", trained, "--shape", "07/x")
     (tmp_path / "config.json").write_text('{"flags": {"local_weight": 0.0}}')
     assert "--local_weight is above 0" in message_of(capsys, plot_pixels, "--run", tmp_path)
+
+
+def test_another_teacher_of_the_same_name_is_refused(trained, tmp_path, capsys):
+    flags = json.loads((trained / "config.json").read_text())["flags"] | {"teacher_sha256": "0"}
+    (tmp_path / "config.json").write_text(json.dumps({"flags": flags}))
+    assert "random holds other weights than the teacher of" in message_of(capsys, plot_pixels, "--run", tmp_path)
 
 
 def test_a_picture_that_fails_is_a_warning(trained, tmp_path):

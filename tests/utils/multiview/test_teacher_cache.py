@@ -1,6 +1,8 @@
 """Features of a teacher on disk."""
 
+import errno
 import os
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -9,10 +11,13 @@ import torch
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.transforms.image_transforms import plain_image
 from datasets.transforms.point_transforms import unit_sphere
+from models.distributed import get_rank
 from models.layers.farthest_points import farthest_order
 from models.weights.teacher_file import load_teacher
 from tests.support.multiview_runs import write_taught, write_teacher
-from utils.multiview.teacher_cache import INDEX, build_cache
+from tests.support.several_processes import run_in_processes
+from tests.support.tiny_trees import write_ply
+from utils.multiview.teacher_cache import INDEX, TeacherCache, build_cache
 
 CPU = torch.device("cpu")
 
@@ -24,7 +29,7 @@ def teacher(tmp_path_factory):
 
 def build(root, out, teacher, **options):
     lines = []
-    sizes = {"num_views": 2, "image_size": 8, "num_points": 50} | options
+    sizes = {"num_views": 2, "image_size": 8, "num_points": 50, "skips_bad": False} | options
     return build_cache(out, ShapeNetRender(root), teacher, device=CPU, report=lines.append, **sizes), lines
 
 
@@ -83,6 +88,53 @@ def test_damage_is_named(tmp_path, teacher):
     again, _ = build(tmp_path / "data", tmp_path, teacher)
     with pytest.raises(ValueError, match=f"{path} is damaged.*delete {cache.folder}"):
         again.features(0)
+    (cache.folder / "target.npy").unlink()
+    with pytest.raises(ValueError, match=f"target.npy is damaged.*delete {cache.folder}"):
+        TeacherCache(cache.folder).features(0)
+
+
+def test_a_shape_that_cannot_be_read_is_left_out_where_that_is_asked_for(tmp_path, teacher):
+    root = write_taught(tmp_path / "data")
+    whole, _ = build(root, tmp_path, teacher)
+    write_ply(root / "ShapeNet/02/03.ply", np.ones((100, 3), np.float32))
+    with pytest.raises(ValueError, match="02/03.ply: all points coincide"):
+        build(root, tmp_path, teacher)
+    (root / "ShapeNetRendering/02/06/rendering/01.png").write_bytes(b"none")
+    found, lines = build(root, tmp_path, teacher, skips_bad=True)
+    assert "could not see 2 shapes, first" in lines[1]
+    assert "02/03.ply: all points coincide" in lines[1]
+    for index in range(7):
+        if index in (3, 6):
+            with pytest.raises(ValueError, match=f"could not be read .* delete {found.folder}"):
+                found.features(index)
+        else:
+            assert np.array_equal(found.features(index)[0], whole.features(index)[0])
+            assert np.array_equal(found.rank(index), whole.rank(index))
+
+
+def test_a_full_disk_is_reported(tmp_path, teacher):
+    fault = OSError(errno.ENOSPC, "No space left on device")
+    refused = patch("os.posix_fallocate", side_effect=fault, create=True)
+    with refused, pytest.raises(OSError, match="make room.*maps.npy"):
+        build(write_taught(tmp_path / "data"), tmp_path / "cache", teacher)
+    assert not list(tmp_path.glob("cache/*/*.npy"))
+
+
+def build_own(folder):
+    """Let a rank see its own copy of the shapes, which has dates of its own."""
+    copy = write_taught(folder / f"copy{get_rank()}", ["02/00", "02/01", "02/02"])
+    os.utime(copy / "ShapeNet/02/00.ply", (get_rank(), get_rank()))
+    cache, _ = build(copy, folder, load_teacher(folder / "t.pth"))
+    return [cache.features(index)[0] for index in range(3)], cache.teacher
+
+
+def test_several_processes_compute_one(tmp_path):
+    teacher = load_teacher(write_teacher(tmp_path / "t.pth"))
+    found = run_in_processes(build_own, 2, tmp_path, tmp_path)
+    alone, _ = build(tmp_path / "copy0", tmp_path / "alone", teacher)
+    for maps, digest in found:
+        assert digest == alone.teacher
+        assert all(np.array_equal(maps[index], alone.features(index)[0]) for index in range(3))
 
 
 def test_too_few_views_are_refused(tmp_path, teacher):
