@@ -19,11 +19,12 @@ TEACHER_RUN=multiview_teacher_seed$SEED
 RUN=checkpoints/multiview_${MODEL}_seed$SEED
 OUT=$RUN/downstream
 WEIGHTS=$RUN/models/best_model.pth
-IMAGES=(--exp_name "$TEACHER_RUN" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --image_depth 18 --views 1
-  --batch_size 64 --epochs 5 --num_workers 1)
+IMAGES=(--exp_name "$TEACHER_RUN" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --image_depth 18 --stem standard
+  --image_size 64 --views 1 --batch_size 32 --epochs 6 --temperature 0.1 --least_crop 0.5 --grey 1 --num_workers 1)
 POINTS=(--exp_name "multiview_${MODEL}_seed$SEED" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --model "$MODEL" --k 15
-  --teacher "checkpoints/$TEACHER_RUN/models/teacher_last.pth" --views 8 --pairs 256 --num_points 512 --batch_size 32
-  --epochs 5 --scheduler cos --rotation y --eval_freq 0 --num_workers 1)
+  --teacher "checkpoints/$TEACHER_RUN/models/teacher_last.pth" --image_size 64 --views 8 --pairs 256 --num_points 512
+  --batch_size 32 --epochs 5 --scheduler cos --rotation y --max_scale 2 --translation 0.5 --max_dropout 0.875 --jitter 0.01
+  --partial 0.5 --eval_freq 0 --num_workers 1)
 
 if [ ! -f "$DATA/make_shapes.json" ] || [ ! -f "$CROSSPOINT" ]; then
   echo "error: no data in $DATA or no encoder $CROSSPOINT; make them first: bash scripts/quickstart.sh" >&2
