@@ -64,8 +64,6 @@ def parts(args: argparse.Namespace, device: torch.device) -> Iterator[Part]:
             yield Part(
                 f"step {form} {batch}", "benchmarks.gpu.gpu_step", [f"--form={form}", f"--batch={batch}", *flags]
             )
-    sizes = {"shapes": 2, "points": 64, "views": 2, "pairs": 16, "depth": 18, "k": 8, "rounds": 1} if small else {}
-    yield Part("multiview", "benchmarks.multiview_step", [f"--{name}={value}" for name, value in sizes.items()])
     tiny = ["--clouds", "2", "--points", "96", "--channels", "3", "--k", "4", "--rounds", "1"]
     yield Part("kernels", "benchmarks.gpu.gpu_kernels", tiny if small else [])
     few = "--shapes 3 --points 24 --views 2 --pairs 8 --depth 18 --k 4 --rounds 1".split()

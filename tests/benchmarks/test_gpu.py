@@ -72,15 +72,6 @@ def test_every_form_of_the_search_is_timed(tmp_path):
     assert all(abs(row["excess"]) < 1e-5 for row in rows)
 
 
-def test_a_multi_view_step_is_timed_beside_the_encoder_and_the_published_one(tmp_path):
-    path = tmp_path / "multiview.json"
-    sizes = "--shapes 2 --points 32 --views 2 --pairs 8 --depth 18 --k 4 --rounds 1 --device cpu --json".split()
-    run(multiview_step, *sizes, path)
-    figures = {row["side"]: row["value"] for row in json.loads(path.read_text())["figures"]}
-    assert figures.keys() == {"encoder", "ours", "published"}
-    assert min(figures.values()) > 0
-
-
 def test_parts_that_fail_stop_no_other(tmp_path, monkeypatch, capsys):
     codes = iter([0, gpu_step.OUT_OF_MEMORY, 1])
 
