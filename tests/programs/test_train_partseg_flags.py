@@ -164,7 +164,9 @@ def test_the_published_pointnet_takes_what_its_map_names_of_an_encoder_and_says_
     source = load_encoder(write_encoder(tmp_path / "pre.pth", "pointnet_tnet")).encoder.state_dict()
     network = build_for(PartTask(), "pointnet_seg", 4)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    assert str(start_from(network, tmp_path / "pre.pth", "pointnet_seg", 4)).startswith("41 of 109 encoder tensors")
+    assert str(start_from(network, tmp_path / "pre.pth", "pointnet_seg", 4).report).startswith(
+        "41 of 109 encoder tensors"
+    )
     after = network.state_dict()
     assert torch.equal(after["conv1.0.weight"], source["mlp1.0.weight"])
     assert torch.equal(after["conv2.0.bias"], source["mlp2.3.bias"])

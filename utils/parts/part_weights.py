@@ -47,7 +47,7 @@ def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> Pretr
             if key.startswith(here)
         }
         network.load_state_dict(network.state_dict() | given)
-        return loaded.report._replace(loaded=sorted(given))
+        return loaded._replace(report=loaded.report._replace(loaded=sorted(given)))
     loaded = load_encoder(path, name, k, network.emb_dims)
     network.load_state_dict(network.state_dict() | loaded.encoder.state_dict())
     return loaded
