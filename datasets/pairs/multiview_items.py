@@ -1,18 +1,15 @@
 """Items for pre-training by a teacher of views: a cloud, pairs of its points and pixels, what the teacher says."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
-from datasets.epoch_counter import EpochCounter
 from datasets.pairs.pair_selection import select_pairs
 from datasets.pairs.pixel_pairs import PixelPairs
-from datasets.pairs.render_pairs import RenderPairs
+from datasets.pairs.render_pairs import Item, RenderPairs
+from datasets.pairs.source_items import SourceItems
 from datasets.transforms.point_transforms import (
     jitter,
     random_scale,
@@ -98,11 +95,11 @@ class SeenCloudAugment:
         return points
 
 
-class MultiViewItems(EpochCounter, Dataset):
+class MultiViewItems(SourceItems):
     """Items are dicts of points (N, 3), pairs (P, 4) int64, the teacher's maps and target, and index.
 
     The points are the first N of the stored cloud, as published, so that a cloud is the same in every epoch but for
-    its augmentation. An item draws from (seed, epoch, index) alone.
+    its augmentation.
 
     Args:
         source: its clouds and pairs are read.
@@ -129,27 +126,12 @@ class MultiViewItems(EpochCounter, Dataset):
         augment: SeenCloudAugment = SeenCloudAugment(),
         seed: int = 0,
     ):
-        super().__init__(seed)
-        self.source, self.targets = source, targets
+        super().__init__(source, seed)
+        self.targets = targets
         self.num_points, self.num_views, self.num_pairs = num_points, num_views, num_pairs
         self.map_size, self.selection, self.augment = map_size, selection, augment
-        self._on_read: Callable[[int], None] | None = None
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def files(self, index: int) -> str:
-        """Name the places of the cloud and the views of an item, for messages."""
-        return self.source.files(index)
-
-    def watch(self, on_read: Callable[[int], None]) -> None:
-        """Call a function with the index of each item before its files are read."""
-        self._on_read = on_read
-
-    def __getitem__(self, index: int) -> dict[str, Tensor | int]:
-        if self._on_read is not None:
-            self._on_read(index)
-        rng = self.item_rng(index)
+    def make_item(self, index: int, rng: np.random.Generator) -> Item:
         table = self._table(index)
         points = first_points(self.source, index, self.num_points)
         try:
@@ -167,12 +149,7 @@ class MultiViewItems(EpochCounter, Dataset):
             "pairs": torch.from_numpy(pairs),
             "maps": torch.from_numpy(maps),
             "target": torch.from_numpy(target),
-            "index": index,
         }
-
-    def __getitems__(self, indices: list[int]) -> list[dict[str, Tensor | int]]:
-        """Return the items of a batch, for a DataLoader."""
-        return [self[index] for index in indices]
 
     def _table(self, index: int) -> PixelPairs:
         """Read the pairs of the first views."""
@@ -192,8 +169,8 @@ class MultiViewItems(EpochCounter, Dataset):
         if len(left) < 2:
             raise ValueError(
                 f"{self.files(index)}: {len(rows)} pixels are paired with its first {self.num_points} points in its "
-                f"first {self.num_views} views, {len(left)} of them after --max_dropout, at least 2 are needed; change "
-                "--views, --num_points or --max_dropout, or render it again"
+                f"first {self.num_views} views, {len(left)} of them after --partial and --max_dropout, at least 2 are "
+                "needed; change --views, --num_points or these, or render it again"
             )
         return left
 

@@ -1,21 +1,18 @@
 """Items for contrast between sets of views: two augmented sets of each shape."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from datasets.epoch_counter import EpochCounter
 from datasets.pairs.render_pairs import Item, RenderPairs
+from datasets.pairs.source_items import SourceItems
 from datasets.transforms.view_augment import ViewAugment
 
 
-class ViewSets(EpochCounter, Dataset):
+class ViewSets(SourceItems):
     """Items are dicts of views_a and views_b, (V, 3, S, S) float32, and index.
 
-    An item draws from (seed, epoch, index) alone. While a shape has enough views, the two sets share none.
+    While a shape has enough views, the two sets share none.
 
     Args:
         source: its views are read.
@@ -26,32 +23,13 @@ class ViewSets(EpochCounter, Dataset):
     """
 
     def __init__(self, source: RenderPairs, num_views: int, image_size: int, augment: ViewAugment, seed: int):
-        super().__init__(seed)
-        self.source, self.num_views, self.image_size, self.augment = source, num_views, image_size, augment
-        self._on_read: Callable[[int], None] | None = None
+        super().__init__(source, seed)
+        self.num_views, self.image_size, self.augment = num_views, image_size, augment
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def files(self, index: int) -> str:
-        """Name the places of the views of an item, for messages."""
-        return self.source.files(index)
-
-    def watch(self, on_read: Callable[[int], None]) -> None:
-        """Call a function with the index of each item before its files are read."""
-        self._on_read = on_read
-
-    def __getitem__(self, index: int) -> Item:
-        if self._on_read is not None:
-            self._on_read(index)
-        rng = self.item_rng(index)
+    def make_item(self, index: int, rng: np.random.Generator) -> Item:
         chosen = _draw_two_sets(self.source.num_views(index), self.num_views, rng)
         views_a, views_b = (self._read(index, views, rng) for views in chosen)
-        return {"views_a": views_a, "views_b": views_b, "index": index}
-
-    def __getitems__(self, indices: list[int]) -> list[Item]:
-        """Return the items of a batch, for a DataLoader."""
-        return [self[index] for index in indices]
+        return {"views_a": views_a, "views_b": views_b}
 
     def _read(self, index: int, views: np.ndarray, rng: np.random.Generator) -> Tensor:
         return torch.stack([self.augment(self.source.read_pixels(index, int(v)), self.image_size, rng) for v in views])

@@ -13,11 +13,10 @@ from torch.utils.data import Dataset
 
 from datasets.labelled.training_clouds import TrainingClouds
 from datasets.pairs.modelnet_views import ModelNetViews
-from datasets.pairs.multiview_items import MultiViewItems
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
+from datasets.pairs.source_items import SourceItems
 from datasets.pairs.tolerant_pairs import TolerantPairs
-from datasets.pairs.view_sets import ViewSets
 from datasets.parts.shuffled_parts import ShuffledParts
 from datasets.shards.shard_pairs import ShardPairs
 
@@ -42,7 +41,7 @@ def _(dataset: TolerantPairs) -> Iterable[bytes]:
 
 
 @order_parts.register
-def _(dataset: MultiViewItems | ViewSets) -> Iterable[bytes]:
+def _(dataset: SourceItems) -> Iterable[bytes]:
     return order_parts(dataset.source)
 
 
