@@ -72,11 +72,21 @@ compare() {
   done
 }
 
+# table_of NAME: of that encoder beside random weights.
+table_of() {
+  python -m scripts.make_results_table "$OUT"/*_random*.json "$OUT"/*_"$1"*.json "$OUT"/*_random_*/results.json \
+    "$OUT"/*_"$1"_*/results.json
+}
+
 look() {
   python -m scripts.report "$RUN" "$OUT" "$OUT/cls_random_$SEED" "$OUT/cls_multiview_$SEED" "$OUT/parts_random_$SEED" \
     "$OUT/parts_multiview_$SEED" --out "$RUN/report.html"
   echo
-  python -m scripts.make_results_table "$OUT"/*.json "$OUT"/*/results.json | tee "$RUN/results.md"
+  echo "== multi-view pre-training"
+  table_of multiview | tee "$RUN/results.md"
+  [ "$MODEL" = dgcnn ] || return 0
+  echo "== CrossPoint, the quickstart's"
+  table_of crosspoint | tee "$RUN/results_crosspoint.md"
 }
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
