@@ -17,7 +17,7 @@ PACKED=$DATA/multiview.h5
 CROSSPOINT=checkpoints/quickstart/models/best_model.pth
 TEACHER_RUN=multiview_teacher_seed$SEED
 RUN=checkpoints/multiview_${MODEL}_seed$SEED
-OUT=$RUN/downstream
+OUT=$RUN/multiview  # and of random weights; those of CrossPoint's encoder lie beside it
 WEIGHTS=$RUN/models/best_model.pth
 IMAGES=(--exp_name "$TEACHER_RUN" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --image_depth 18 --stem standard
   --image_size 64 --views 1 --batch_size 32 --epochs 6 --temperature 0.1 --least_crop 0.5 --grey 1 --num_workers 1)
@@ -61,36 +61,33 @@ evaluate() {
 }
 
 compare() {
-  local name
+  local task
   evaluate random --random_init --model "$MODEL"
   evaluate multiview --model_path "$WEIGHTS"
-  [ "$MODEL" != dgcnn ] || evaluate crosspoint --model_path "$CROSSPOINT"
-  for name in few_shot_of fine_tune_of segment_of; do
-    "$name" random "$SEED"
-    "$name" multiview "$SEED" "$WEIGHTS"
-    [ "$MODEL" != dgcnn ] || "$name" crosspoint "$SEED" "$CROSSPOINT"
+  [ "$MODEL" != dgcnn ] || OUT=$RUN/crosspoint evaluate crosspoint --model_path "$CROSSPOINT"
+  for task in few_shot_of fine_tune_of segment_of; do
+    "$task" random "$SEED"
+    "$task" multiview "$SEED" "$WEIGHTS"
+    [ "$MODEL" != dgcnn ] || OUT=$RUN/crosspoint "$task" crosspoint "$SEED" "$CROSSPOINT"
   done
 }
 
-# table_of NAME: of that encoder beside random weights.
-table_of() {
-  python -m scripts.make_results_table "$OUT"/*_random*.json "$OUT"/*_"$1"*.json "$OUT"/*_random_*/results.json \
-    "$OUT"/*_"$1"_*/results.json
-}
-
 look() {
-  python -m scripts.report "$RUN" "$OUT" "$OUT/cls_random_$SEED" "$OUT/cls_multiview_$SEED" "$OUT/parts_random_$SEED" \
-    "$OUT/parts_multiview_$SEED" --out "$RUN/report.html"
+  local folders=("$OUT")
+  [ "$MODEL" != dgcnn ] || folders+=("$RUN/crosspoint")
+  python -m scripts.report "$RUN" "${folders[@]}" "$OUT/cls_random_$SEED" "$OUT/cls_multiview_$SEED" \
+    "$OUT/parts_random_$SEED" "$OUT/parts_multiview_$SEED" --out "$RUN/report.html"
   echo
   echo "== multi-view pre-training"
-  table_of multiview | tee "$RUN/results.md"
+  python -m scripts.make_results_table "$OUT"/*.json "$OUT"/*/results.json | tee "$RUN/results.md"
   [ "$MODEL" = dgcnn ] || return 0
   echo "== CrossPoint, the quickstart's"
-  table_of crosspoint | tee "$RUN/results_crosspoint.md"
+  python -m scripts.make_results_table "$OUT"/*_random*.json "$OUT"/*_random_*/results.json "$RUN"/crosspoint/*.json \
+    "$RUN"/crosspoint/*/results.json | tee "$RUN/results_crosspoint.md"
 }
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
-mkdir -p "$OUT"
+mkdir -p "$OUT" "$RUN/crosspoint"
 stage "pairs of pixels and points" make_pairs
 stage "pre-training of images" pretrain "checkpoints/$TEACHER_RUN" teacher_last.pth scripts.pretrain_images "${IMAGES[@]}"
 stage "pre-training of points" pretrain "$RUN" ckpt_epoch_last.pth scripts.pretrain_multiview "${POINTS[@]}"

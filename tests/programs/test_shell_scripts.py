@@ -270,7 +270,7 @@ def test_multiview_compares_every_task_under_the_same_flags(trained, model):
         "multiview": f"checkpoints/multiview_{model}_seed2/models/best_model.pth",
         "crosspoint": ENCODER,
     }
-    start = {"random_init", "model_path", "pretrained_path", "model", "k", "json", "exp_name"}
+    start = {"random_init", "model_path", "pretrained_path", "model", "k", "json", "exp_name", "output_dir"}
     for task in ["scripts.eval_svm", *tasks]:
         flags = [vars(args) for name, args in calls if name == task]
         for name, found in zip(names, flags):

@@ -33,6 +33,8 @@ def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
     Args:
         runs: name of a run -> its reports, each with a list `results`. A record whose `weights` are "random" goes to
             the column RANDOM, whichever run it came with; any other to its run's column.
+    Raises:
+        ValueError: a run holds results of two encoders under one seed.
     """
     measured = [
         Measurement(RANDOM if record.get("weights") == RANDOM else name, record)
@@ -71,6 +73,8 @@ def _place(item: tuple[tuple, list[Measurement]]) -> list[tuple[bool, bool, Any]
 def _row(group: Sequence[Measurement], columns: Sequence[str]) -> dict[str, Any]:
     record = group[0].record
     by_column = {column: _distinct(m.record for m in group if m.column == column) for column in columns}
+    for column, records in by_column.items():
+        _check_one_encoder_a_seed(column, records)
     figures = [name for name in FIGURE_NAMES if any(_is_number(m.record.get(name)) for m in group)]
     chance = record.get("chance")
     return {
@@ -89,6 +93,19 @@ def _distinct(records: Iterable[Record]) -> list[Record]:
     """Drop repeated records: the random encoder of a seed comes with every run that was compared with it."""
     keys = ("seed", "encoder_seed", "checkpoint_sha256", *FIGURE_NAMES)
     return list({tuple(record.get(key) for key in keys): record for record in records}.values())
+
+
+def _check_one_encoder_a_seed(column: str, records: Sequence[Record]) -> None:
+    """Refuse to average different encoders as if they were one method's seeds."""
+    by_seed: dict[Any, Record] = {}
+    for record in records:
+        other = by_seed.setdefault(record.get("seed"), record)
+        if other.get("checkpoint_sha256") != record.get("checkpoint_sha256"):
+            raise ValueError(
+                f"{column}: its results of seed {record.get('seed')} are of different encoders, "
+                f"{other.get('checkpoint')} and {record.get('checkpoint')}, whose mean would mean nothing; keep the "
+                "results of each in a folder of its own"
+            )
 
 
 def _cell(records: Sequence[Record], name: str) -> dict[str, Any] | None:

@@ -49,6 +49,13 @@ def test_seeds_are_averaged_with_their_sample_deviation():
     assert cell == {"mean": 0.6, "spread": spread, "source": "2 seeds of the weights", "mark": ""}
 
 
+def test_encoders_of_one_seed_are_not_averaged():
+    one, other = (record(checkpoint=f"{name}.pth", checkpoint_sha256=name) for name in ("one", "other"))
+    with pytest.raises(ValueError, match=r"^a: its results of seed 1 are of different encoders, one.pth and other.pth"):
+        tables(a=[one, other])
+    assert tables(a=[one], b=[other])["columns"] == ["a", "b"]
+
+
 def test_a_random_encoder_that_two_runs_measured_counts_once():
     random = [record(weights="random", encoder_seed=1, accuracy=0.25)]
     (cell, *_) = tables(a=[*random, record()], b=[*random, record()])["tasks"][0]["rows"][0]["figures"][0]["cells"]
