@@ -36,22 +36,6 @@ make_pairs() {
   is_current "$PACKED" "$DATA/make_shapes.json" || python -m data.pack "$DATA" --out "$PACKED" --overwrite
 }
 
-# pretrain RUN_FOLDER RESULT PROGRAM FLAG...: run a pre-training; reuse a finished one, resume an interrupted one.
-pretrain() {
-  local folder=$1 result=$2 resume=()
-  shift 2
-  if [ -f "$folder/last.pt" ] && ! grep -qF -- "${*:2}" "$folder/config.json"; then
-    echo "error: $folder holds a run with other settings; move it away or delete it: rm -r $folder" >&2
-    return 1
-  fi
-  if [ -f "$folder/models/$result" ]; then
-    echo "reusing the finished run in $folder (to train again: rm -r $folder)"
-    return 0
-  fi
-  [ ! -f "$folder/last.pt" ] || resume=(--resume)
-  python -m "$@" ${resume[@]+"${resume[@]}"}
-}
-
 # evaluate NAME ENCODER_FLAG...: SVM and nearest neighbour into $OUT/svm_NAME.json.
 evaluate() {
   local json=$OUT/svm_$1.json weights=${3:-}

@@ -23,21 +23,6 @@ make_data() {
   is_current "$DATA/shapenet_render.h5" "$DATA/make_shapes.json" || python -m data.pack "$DATA" --overwrite
 }
 
-train() {
-  if [ -f "$RUN/last.pt" ] && ! grep -qF -- "${TRAINING[*]}" "$RUN/config.json"; then
-    echo "error: $RUN holds a run with other settings; move it away or delete it: rm -r $RUN" >&2
-    return 1
-  fi
-  if [ -f "$RUN/models/ckpt_epoch_last.pth" ]; then
-    echo "reusing the finished run in $RUN (to train again: rm -r $RUN)"
-  elif [ -f "$RUN/last.pt" ]; then
-    echo "going on with the interrupted run in $RUN"
-    python train_crosspoint.py "${TRAINING[@]}" --resume
-  else
-    python train_crosspoint.py "${TRAINING[@]}"
-  fi
-}
-
 # evaluate DATASET NAME ENCODER_FLAG...: scores into $RUN/svm_DATASET_NAME.json.
 evaluate() {
   local dataset=$1 json=$RUN/svm_$1_$2.json
@@ -72,7 +57,7 @@ measure_speed() {
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
 stage "built-in data" make_data
-stage "pre-training" train
+stage "pre-training" pretrain "$RUN" ckpt_epoch_last.pth train_crosspoint.py "${TRAINING[@]}"
 stage "evaluation" evaluate_all
 stage "table and pictures" report
 stage "published formulation / ours" measure_speed

@@ -1,4 +1,4 @@
-# To be sourced: functions of quickstart.sh and downstream.sh.
+# To be sourced: functions of quickstart.sh, downstream.sh and multiview.sh.
 
 # stage TITLE COMMAND...: run the command and print how long it took.
 stage() {
@@ -21,4 +21,25 @@ is_current() {
     fi
   done
   echo "reusing $file"
+}
+
+# pretrain RUN RESULT PROGRAM FLAG...: run a pre-training, a file or a module, that writes RUN/models/RESULT; reuse a
+# finished one, resume an interrupted one.
+pretrain() {
+  local run=$1 result=$2 program=("$3") resume=()
+  [[ $3 == *.py ]] || program=(-m "$3")
+  shift 3
+  if [ -f "$run/last.pt" ] && ! grep -qF -- "$*" "$run/config.json"; then
+    echo "error: $run holds a run with other settings; move it away or delete it: rm -r $run" >&2
+    return 1
+  fi
+  if [ -f "$run/models/$result" ]; then
+    echo "reusing the finished run in $run (to train again: rm -r $run)"
+    return 0
+  fi
+  if [ -f "$run/last.pt" ]; then
+    echo "going on with the interrupted run in $run"
+    resume=(--resume)
+  fi
+  python "${program[@]}" "$@" ${resume[@]+"${resume[@]}"}
 }

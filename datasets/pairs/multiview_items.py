@@ -154,11 +154,7 @@ class MultiViewItems(SourceItems):
     def _table(self, index: int) -> PixelPairs:
         """Read the pairs of the first views."""
         table = self.source.read_pixel_pairs(index)
-        if table.num_views < self.num_views:
-            raise ValueError(
-                f"{self.files(index)}: {table.num_views} views, --views {self.num_views} are asked for; pass fewer, or "
-                "render more"
-            )
+        require_views(self.source, index, table.num_views, self.num_views)
         return table.of_first_views(self.num_views)
 
     def _rows(self, index: int, table: PixelPairs, is_left: np.ndarray) -> np.ndarray:
@@ -188,3 +184,11 @@ def first_points(source: RenderPairs, index: int, count: int) -> np.ndarray:
             f"{len(points)} or less, or make it again with more points"
         )
     return points[:count]
+
+
+def require_views(source: RenderPairs, index: int, available: int, wanted: int) -> None:
+    """Raise a ValueError that names the shape where fewer views are available than wanted."""
+    if available < wanted:
+        raise ValueError(
+            f"{source.files(index)}: {available} views, --views {wanted} are asked for; pass fewer, or render more"
+        )

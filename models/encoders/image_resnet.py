@@ -59,7 +59,7 @@ def torchvision_resnet(depth: int, weights: str, left_out: tuple[str, ...] = ())
     state = unwrap(read_weights(path))
     try:
         check_tensors(state)
-        own = {key: value for key, value in resnet.state_dict().items() if key.startswith(left_out)} if left_out else {}
+        own = {key: value for key, value in resnet.state_dict().items() if key.startswith(left_out)}
         resnet.load_state_dict(state | own)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} does not hold torchvision weights of this ResNet: {error}") from error

@@ -13,22 +13,12 @@ from models.affine import SLOPE
 
 def point_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
     """Build Linear, BatchNorm, ReLU, Linear. Shape: (B, feature_dim) -> (B, embedding_dim)."""
-    return nn.Sequential(
-        nn.Linear(feature_dim, 1024),
-        nn.BatchNorm1d(1024),
-        nn.ReLU(inplace=True),
-        nn.Linear(1024, embedding_dim),
-    )
+    return _projection(feature_dim, 1024, embedding_dim, biases=(True, True))
 
 
 def image_head(feature_dim: int, embedding_dim: int = 256) -> nn.Sequential:
     """Build Linear, BatchNorm, ReLU, Linear, without biases. Shape: (B, feature_dim) -> (B, embedding_dim)."""
-    return nn.Sequential(
-        nn.Linear(feature_dim, 512, bias=False),
-        nn.BatchNorm1d(512),
-        nn.ReLU(inplace=True),
-        nn.Linear(512, embedding_dim, bias=False),
-    )
+    return _projection(feature_dim, 512, embedding_dim, biases=(False, False))
 
 
 def object_head(feature_dim: int, embedding_dim: int = 128) -> nn.Sequential:
@@ -36,12 +26,7 @@ def object_head(feature_dim: int, embedding_dim: int = 128) -> nn.Sequential:
 
     Source: the global heads of arXiv:2210.15904, of points and of views alike.
     """
-    return nn.Sequential(
-        nn.Linear(feature_dim, 512, bias=False),
-        nn.BatchNorm1d(512),
-        nn.ReLU(inplace=True),
-        nn.Linear(512, embedding_dim),
-    )
+    return _projection(feature_dim, 512, embedding_dim, biases=(False, True))
 
 
 def dense_head(feature_dim: int, embedding_dim: int = 128) -> nn.Sequential:
@@ -49,11 +34,15 @@ def dense_head(feature_dim: int, embedding_dim: int = 128) -> nn.Sequential:
 
     Source: the point head of arXiv:2210.15904, there two 1x1 convolutions.
     """
+    return _projection(feature_dim, 512, embedding_dim, biases=(True, True))
+
+
+def _projection(feature_dim: int, hidden_dim: int, embedding_dim: int, *, biases: tuple[bool, bool]) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(feature_dim, 512),
-        nn.BatchNorm1d(512),
+        nn.Linear(feature_dim, hidden_dim, bias=biases[0]),
+        nn.BatchNorm1d(hidden_dim),
         nn.ReLU(inplace=True),
-        nn.Linear(512, embedding_dim),
+        nn.Linear(hidden_dim, embedding_dim, bias=biases[1]),
     )
 
 

@@ -21,7 +21,7 @@ import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from datasets.pairs.multiview_items import first_points
+from datasets.pairs.multiview_items import first_points, require_views
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.transforms.image_transforms import normalize_, resize_square
 from datasets.transforms.point_transforms import unit_sphere
@@ -163,11 +163,7 @@ class _Views(NamedTuple):
     def read(self, index: int) -> torch.Tensor:
         """Read the views of a shape, (V, 3, S, S)."""
         source, wanted = self.source, self.num_views
-        if source.num_views(index) < wanted:
-            raise ValueError(
-                f"{source.files(index)}: {source.num_views(index)} views, --views {wanted} are asked for; pass fewer, "
-                "or render more"
-            )
+        require_views(source, index, source.num_views(index), wanted)
         views = [resize_square(source.read_pixels(index, view)[None], self.image_size) for view in range(wanted)]
         return normalize_(torch.cat(views).float())
 
