@@ -11,6 +11,7 @@ from models.layers.heads import object_head
 
 SHRINKING = {"small": 8, "standard": 32}  # pixels along a side of a cell of the map, by stem
 STEMS = tuple(SHRINKING)
+LAYERS = (2, 3, 4)  # whose maps may teach pixels
 _VIEW_DIM = 1024
 
 
@@ -52,10 +53,24 @@ class MultiViewResNet(nn.Module):
 
     def maps(self, images: Tensor) -> Tensor:
         """Compute the feature map of every view. Shape: (B, V, 3, S, S) -> (B, V, C, h, w)."""
+        return self._stages(images)[-1]
+
+    def see(self, images: Tensor, layer: int = LAYERS[-1]) -> tuple[Tensor, Tensor]:
+        """Compute maps, of a layer that may come before the last, and the embedding of the last.
+
+        Shape: (B, V, 3, S, S) -> (B, V, C, h, w), (B, embedding_dim).
+        """
+        stages = self._stages(images)
+        return stages[layer - 1], self.embed_maps(stages[-1])
+
+    def _stages(self, images: Tensor) -> list[Tensor]:
+        """Return the maps of the layers 1 to 4, each (B, V, C, h, w)."""
         net = self.resnet
         x = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        x = net.maxpool(net.relu(net.bn1(net.conv1(x))))
-        return net.layer4(net.layer3(net.layer2(net.layer1(x)))).unflatten(0, images.shape[:2])
+        stages = [net.maxpool(net.relu(net.bn1(net.conv1(x))))]
+        for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
+            stages.append(layer(stages[-1]))
+        return [stage.unflatten(0, images.shape[:2]) for stage in stages[1:]]
 
     def embed_maps(self, maps: Tensor) -> Tensor:
         """Embed an object by the maps of its views. Shape: (B, V, C, h, w) -> (B, embedding_dim)."""

@@ -8,7 +8,7 @@ import torch
 from datasets.pairs.multiview_items import MultiViewItems, SeenCloudAugment
 from datasets.pairs.pair_selection import SELECTIONS
 from models.encoders.image_resnet import DEPTHS
-from models.encoders.multiview_resnet import SHRINKING, STEMS, MultiViewResNet
+from models.encoders.multiview_resnet import LAYERS, SHRINKING, STEMS, MultiViewResNet
 from models.methods.multiview import MultiView
 from models.weights.teacher_file import load_teacher
 from utils import seed
@@ -29,6 +29,7 @@ class MultiViewSettings(Settings):
     teacher: str = flag("", "random, imagenet, or models/teacher_last.pth of scripts.pretrain_images; not with --eval")
     teacher_depth: int = flag(50, "ResNet depth of a random or ImageNet teacher", choices=DEPTHS)
     teacher_stem: str = flag("small", "its stem; an ImageNet teacher has the standard one", choices=STEMS)
+    map_layer: int = flag(LAYERS[-1], "of the teacher, whose maps teach the points; published: 4", choices=LAYERS)
     teacher_cache: str = flag("", "folder of its features (default: <output_dir>/teacher_cache)", is_free=True)
     views: int = flag(12, "the first so many of each shape", at_least=1)
     pairs: int = flag(512, "of pixels and points that a step contrasts, of each shape", at_least=2)
@@ -65,11 +66,12 @@ def _size_warnings(teacher: MultiViewResNet, settings: MultiViewSettings, image_
         ValueError: all pixels of a view would have the same features, so that a local loss teaches nothing.
     """
     with torch.inference_mode():
-        side = teacher.maps(torch.zeros(1, 1, 3, image_size, image_size)).shape[-1]
+        side = teacher.see(torch.zeros(1, 1, 3, image_size, image_size), settings.map_layer)[0].shape[-1]
+    cell = SHRINKING[teacher.stem] >> LAYERS[-1] - settings.map_layer
     if side == 1 and settings.local_weight:
         raise ValueError(
             f"--image_size {image_size}: the {teacher.stem} stem of the teacher makes one cell of a whole view, in "
-            f"which points find no pixel of their own; pass --image_size {2 * SHRINKING[teacher.stem]} or more, or "
+            f"which points find no pixel of their own; pass --image_size {2 * cell} or more, or "
             "--local_weight 0"
         )
     if teacher.image_size in (None, image_size):
@@ -120,6 +122,7 @@ class TaughtPairs:
             teacher,
             num_views=own.views,
             image_size=pairs.image_size,
+            layer=own.map_layer,
             num_points=pairs.num_points,
             device=device,
             skips_bad=common.bad_samples.skips,

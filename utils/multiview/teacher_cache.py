@@ -96,6 +96,7 @@ def build_cache(
     *,
     num_views: int,
     image_size: int,
+    layer: int,
     num_points: int,
     device: torch.device,
     skips_bad: bool,
@@ -106,6 +107,7 @@ def build_cache(
     Args:
         parent: each cache is a folder of this one, named by what it was computed from.
         source: its first `num_views` views are laid on its background and resized to `image_size`.
+        layer: of the teacher, whose maps are kept.
         num_points: N, points that are ordered.
         skips_bad: leave out what cannot be read: `features` of such a shape then raises.
         report: called with lines for people.
@@ -119,6 +121,7 @@ def build_cache(
                 shapes=_digest_of_shapes(source, num_views),
                 num_views=num_views,
                 image_size=image_size,
+                layer=layer,
                 background=list(source.background),
                 num_points=num_points,
             )
@@ -129,7 +132,7 @@ def build_cache(
         if compute_on_main(lambda: {"is_there": _is_whole(folder, text)})["is_there"]:
             report(f"teacher: features found in {folder}")
             return TeacherCache(folder)
-        views = _Views(teacher.eval().to(device), source, num_views, image_size, device)
+        views = _Views(teacher.eval().to(device), source, num_views, image_size, layer, device)
         faults = _compute(folder, views, num_points, skips_bad)
         barrier()
         if is_main_process():
@@ -158,6 +161,7 @@ class _Views(NamedTuple):
     source: RenderPairs
     num_views: int
     image_size: int
+    layer: int
     device: torch.device
 
     def read(self, index: int) -> torch.Tensor:
@@ -170,8 +174,8 @@ class _Views(NamedTuple):
     @torch.inference_mode()
     def see(self, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Compute maps (V, C, h, w) and embedding (D,) of one shape."""
-        maps = self.teacher.maps(images[None].to(self.device))
-        return maps[0].cpu().numpy(), self.teacher.embed_maps(maps)[0].cpu().numpy()
+        maps, target = self.teacher.see(images[None].to(self.device), self.layer)
+        return maps[0].cpu().numpy(), target[0].cpu().numpy()
 
 
 def _compute(folder: Path, views: _Views, num_points: int, skips_bad: bool) -> list[str]:

@@ -29,7 +29,7 @@ def teacher(tmp_path_factory):
 
 def build(root, out, teacher, **options):
     lines = []
-    sizes = {"num_views": 2, "image_size": 8, "num_points": 50, "skips_bad": False} | options
+    sizes = {"num_views": 2, "image_size": 8, "layer": 4, "num_points": 50, "skips_bad": False} | options
     return build_cache(out, ShapeNetRender(root), teacher, device=CPU, report=lines.append, **sizes), lines
 
 
@@ -47,6 +47,20 @@ def test_holds_what_the_teacher_says_of_each_shape_alone(tmp_path, teacher):
         assert np.array_equal(found_target, target[0].numpy())
         cloud = torch.from_numpy(unit_sphere(source.read_points(index)[:50]))[None]
         assert np.array_equal(cache.rank(index)[farthest_order(cloud)[0]], np.arange(50))
+
+
+def test_keeps_the_maps_of_an_inner_layer(tmp_path, teacher):
+    root = write_taught(tmp_path / "data")
+    last, _ = build(root, tmp_path, teacher)
+    inner, _ = build(root, tmp_path, teacher, layer=3)
+    source, net = ShapeNetRender(root), teacher.resnet
+    images = torch.stack([plain_image(source.read_pixels(3, view), 8) for view in range(2)])
+    with torch.inference_mode():
+        x = net.layer2(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(images))))))
+        expected = net.layer3(x).numpy().astype(np.float16)
+    maps, target = inner.features(3)
+    assert np.allclose(maps, expected, rtol=2e-3, atol=1e-4)
+    assert np.array_equal(target, last.features(3)[1])
 
 
 def test_does_not_depend_on_the_other_shapes(tmp_path, teacher):
