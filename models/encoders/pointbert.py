@@ -97,7 +97,7 @@ class Blocks(nn.Module):
 class PointBERT(LocalEncoder):
     """Tokens of 64 groups of the 32 nearest points, 12 transformer blocks, class token and maximum over the tokens.
 
-    Shape: points (B, N, 3) -> feature (B, 2 * emb_dims), N >= 1. Clouds should be of radius 1, as pre-training has them.
+    Shape: points (B, N, 3) -> feature (B, 2 * emb_dims), N >= 1. Clouds should be of radius 1, as in pre-training.
 
     Args:
         emb_dims: width of a token, a multiple of the 6 heads.

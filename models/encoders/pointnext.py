@@ -14,7 +14,7 @@ from models.layers.grouping import ball_query, gather
 from models.layers.local_encoder import LocalEncoder, group_max, group_offsets, grouped_conv, shared_layer
 from models.layers.row_norm import norm_act
 
-RADII = (0.225, 0.3375, 0.50625, 0.759375)  # 0.15 times powers of 1.5
+RADII = (0.15, 0.225, 0.3375, 0.50625)  # growing by 1.5
 MEMBERS = 32
 
 

@@ -66,7 +66,7 @@ def shared_layer(x: Tensor, conv: nn.Module, norm: nn.Module, slope: float = 0.0
 
 
 def group_offsets(points: Tensor, centres: Tensor, index: Tensor) -> Tensor:
-    """Return the points of each group relative to its centre. Shape: (B, N, 3), (B, S, 3), (B, S, K) -> (B, S, K, 3)."""
+    """Return members of groups relative to their centre. Shape: (B, N, 3), (B, S, 3), (B, S, K) -> (B, S, K, 3)."""
     return gather(points, index) - centres[:, :, None]
 
 

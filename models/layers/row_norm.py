@@ -177,9 +177,7 @@ class PointwiseConv(nn.Sequential):
         return norm_statistics(x, self[1], clouds, sign)
 
 
-def norm_act(
-    x: Tensor, norm: nn.Module, slope: float, clouds: CloudRows | None = None
-) -> tuple[Tensor, Tensor | None]:
+def norm_act(x: Tensor, norm: nn.Module, slope: float, clouds: CloudRows | None = None) -> tuple[Tensor, Tensor | None]:
     """Apply a BatchNorm of any number of dimensions to rows, then an activation.
 
     Args:
