@@ -13,6 +13,8 @@ from models.layers.grouping import ball_query, gather
 from models.layers.local_encoder import LocalEncoder, group_max, group_offsets, grouped_conv, shared_layer
 from models.layers.row_norm import norm_act
 
+STAGES = ((512, 0.2, 32), (128, 0.4, 64))  # centres, radius of their balls, most members
+
 
 class SetAbstraction(nn.Module):
     """Three shared layers. Parameters are named as published; `PointNet2` says what the layers are applied to."""
@@ -57,7 +59,7 @@ class PointNet2(LocalEncoder):
     def local(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return centres, their features and the feature of the cloud, see `LocalEncoder`."""
         features = None
-        for layers, count, radius, size in ((self.sa1, 512, 0.2, 32), (self.sa2, 128, 0.4, 64)):
+        for layers, (count, radius, size) in zip((self.sa1, self.sa2), STAGES, strict=True):
             centres = gather(points, self.sample(points, count))
             index = ball_query(points, centres, radius, size)
             features = layers.of_groups(group_offsets(points, centres, index), features, index)
