@@ -57,16 +57,11 @@ class LoadReport(NamedTuple):
         """Whether the file is fine-tuned; a pre-trained part-seg encoder has only the norms of a classifier."""
         return any(key.startswith((*_TASK_HEADS, *LABELLED_HEADS, "conv")) for key in self.unused)
 
-    @property
-    def has_others(self) -> bool:
-        """Whether some tensors belong to other networks of the published model, such as an image branch."""
-        return any(not key.startswith((*_TASK_HEADS, *LABELLED_HEADS, *_CLASSIFIER)) for key in self.unused)
-
     def __str__(self) -> str:
         return (
             f"{len(self.loaded)} of {self.num_expected} encoder tensors loaded, "
             f"{len(self.head)} of the projection head, {len(self.aliases)} aliases equal, "
-            f"{len(self.unused)} of {'other networks' if self.has_others else 'a classifier'} not used"
+            f"{len(self.unused)} others not used"
             f"{', trained with labels' if self.saw_labels else ''}"
         )
 

@@ -13,32 +13,26 @@ from benchmarks.published.published_towers import (
     PublishedPointNet2,
     PublishedPointNeXt,
 )
-from models.encoders import pointbert, pointmlp, pointnet2, pointnext
 from models.encoders.pointbert import PointBERT
 from models.encoders.registry import build_encoder
 from models.layers.grouping import interpolate
 from models.weights.ulip_file import PointTower
 from tests.support.random_norms import randomise_norms
+from tests.support.small_towers import ANCHORS, GROUP, MEMBERS, NEIGHBOURS, NUM_GROUPS, STAGES, shrink
 
 TOWERS = ("pointnet2", "pointmlp", "pointnext", "pointbert")
 WIDTHS = {"pointmlp": 96, "pointbert": 12}  # smaller than published
-STAGES, ANCHORS = ((17, 0.4, 6), (9, 0.8, 5)), (21, 15, 11, 7)
 
 
 @pytest.fixture
 def pair(monkeypatch):
     """Return a function that builds an encoder of few centres in float64 and the published one of equal weights."""
-    monkeypatch.setattr(pointnet2, "STAGES", STAGES)
-    monkeypatch.setattr(pointmlp, "ANCHORS", ANCHORS)
-    monkeypatch.setattr(pointmlp, "NEIGHBOURS", 5)
-    monkeypatch.setattr(pointnext, "MEMBERS", 4)
-    monkeypatch.setattr(pointbert, "MEMBERS", 6)
-    monkeypatch.setattr(PointBERT, "num_groups", 10)
+    shrink(monkeypatch)
     published = {
         "pointnet2": lambda: PublishedPointNet2(STAGES),
-        "pointmlp": lambda: PublishedPointMLP(ANCHORS, 5, 96),
-        "pointnext": lambda: PublishedPointNeXt(members=4),
-        "pointbert": lambda: PublishedPointBERT(10, 6, 12),
+        "pointmlp": lambda: PublishedPointMLP(ANCHORS, NEIGHBOURS, 96),
+        "pointnext": lambda: PublishedPointNeXt(members=MEMBERS),
+        "pointbert": lambda: PublishedPointBERT(NUM_GROUPS, GROUP, 12),
     }
 
     def build(name):
@@ -198,7 +192,7 @@ def test_512_groups_take_the_same_weights_and_other_groups(pair):
     large.load_state_dict(small.state_dict())
     assert large.num_groups == 512
     assert not torch.allclose(large(points), small(points))
-    large.num_groups = 10
+    large.num_groups = NUM_GROUPS
     assert_close(large(points), small(points))
 
 
