@@ -13,7 +13,8 @@ from benchmarks.published.published_towers import (
     PublishedPointNet2,
     PublishedPointNeXt,
 )
-from models.encoders.pointbert import PointBERT
+from models.encoders import pointbert
+from models.encoders.pointbert import PointBERT, PointBERT512
 from models.encoders.registry import build_encoder
 from models.layers.grouping import interpolate
 from models.weights.ulip_file import PointTower
@@ -186,13 +187,13 @@ def test_a_dropped_branch_is_left_out_of_whole_clouds_and_the_others_are_scaled_
     assert kept.float().mean() == pytest.approx(0.75, abs=0.03)
 
 
-def test_512_groups_take_the_same_weights_and_other_groups(pair):
-    small, points = pair("pointbert")[0].eval(), torch.rand(2, 43, 3, dtype=torch.float64)
-    large = build_encoder("pointbert_512", emb_dims=12).double().eval()
+def test_groups_are_64_or_those_of_ulip_with_the_same_weights():
+    assert (PointBERT.num_groups, PointBERT512.num_groups, pointbert.MEMBERS) == (64, 512, 32)
+    small, large = (build_encoder(name, emb_dims=12).double().eval() for name in ("pointbert", "pointbert_512"))
     large.load_state_dict(small.state_dict())
-    assert large.num_groups == 512
+    points = torch.rand(2, 103, 3, dtype=torch.float64)
     assert not torch.allclose(large(points), small(points))
-    large.num_groups = NUM_GROUPS
+    large.num_groups = 64
     assert_close(large(points), small(points))
 
 
