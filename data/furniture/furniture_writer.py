@@ -96,13 +96,20 @@ def sample_mesh(job: tuple[Path, str]) -> Sampled:
 
 
 def rotated(obj: bytes, rotation: np.ndarray) -> bytes:
-    """Rotate the vertices and normals of an OBJ file by a matrix (3, 3); all other bytes stay."""
+    """Rotate the vertices and normals of an OBJ file by a matrix (3, 3); all other bytes stay.
+
+    Damaged ones stay as well: the reader of meshes says what is wrong with them.
+    """
     lines = obj.split(b"\n")
     for number, line in enumerate(lines):
         words = line.split()
-        if len(words) >= 4 and words[0] in (b"v", b"vn"):
+        if len(words) < 4 or words[0] not in (b"v", b"vn"):
+            continue
+        try:
             turned = rotation @ [float(word) for word in words[1:4]]
-            lines[number] = b" ".join([words[0], *(f"{value:.9g}".encode() for value in turned), *words[4:]])
+        except ValueError:
+            continue
+        lines[number] = b" ".join([words[0], *(f"{value:.9g}".encode() for value in turned), *words[4:]])
     return b"\n".join(lines)
 
 
@@ -119,8 +126,13 @@ def _write_files(out: Path, item: Item, archive: ZipFile) -> None:
     for member in item.model.files:
         path = PurePosixPath(member)
         is_text = path.suffix.lower() in _TEXTS
-        folder = out / LICENCES / item.model.name if is_text else (out / item.path).parent
+        folder = _licences(out, item) if is_text else (out / item.path).parent
         _write(folder / path.name, archive.read(member))
+
+
+def _licences(out: Path, item: Item) -> Path:
+    """Return the folder of what the package says of the licence of one model."""
+    return out / LICENCES / item.library.path.stem / PurePosixPath(item.model.name).name
 
 
 def _is_upright(model: Model) -> bool:
@@ -167,7 +179,7 @@ def _write_attribution(out: Path, items: Sequence[Item]) -> None:
     writer.writerow(["model", "title", "creator", "licence", "source", "licence_texts", "changes"])
     for item in items:
         library, model = item.library, item.model
-        own = sorted((out / LICENCES / model.name).glob("*"))
+        own = sorted(_licences(out, item).glob("*"))
         pages = [found[0] for path in own if (found := _PAGE.findall(path.read_text("utf-8", errors="replace")))]
         source = " ".join([*pages[:1], f"in {library.path.name} of {library.provider}"])
         texts = [f"{LICENCES}/{library.path.stem}", *(path.relative_to(out).as_posix() for path in own)]

@@ -101,7 +101,7 @@ def _model(path: Path, entries: dict[str, str], number: int, beside: dict[str, l
         )
     rotation = entries.get(f"modelRotation#{number}", "1 0 0 0 1 0 0 0 1").split()
     try:
-        width, depth, height = (float(found[key]) / 100 for key in ("width", "depth", "height"))  # cm
+        width, depth, height = (round(float(found[key]) / 100, 6) for key in ("width", "depth", "height"))  # cm
         matrix = np.array([float(word) for word in rotation]).reshape(3, 3)
     except ValueError as error:
         raise ValueError(f"{path}: size or rotation of model {number} are no numbers ({error})") from error
