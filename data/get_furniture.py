@@ -60,6 +60,8 @@ def main(args: argparse.Namespace) -> int:
         libraries, made = work / "libraries", work / "set"
         try:
             libraries.mkdir(parents=True)
+            if not (args.sh3f or args.deb):
+                print("apt-get downloads the package, 120 MB", flush=True)
             paths = args.sh3f or extract_libraries(args.deb or download_package(libraries), libraries)
             digests = {path.name: sha256(path) for path in paths}
             if before:
