@@ -29,6 +29,7 @@ NUM_POINTS = 2048
 
 _TEXTS = (".txt", ".html")  # licences beside a model; in meshes/ text would be taken for clouds
 _PAGE = re.compile(r"https?://(?:www\.)?blendswap\.com/blends?/(?:view/)?\d+")  # of a model, in its licence
+_LICENCE = re.compile(r"Creative Commons (?:Zero|Attribution 3\.0)")  # as the same text names it
 _UNCHANGED = "none but the name of the OBJ file"
 _ROTATED = "vertices and normals rotated as the catalogue says, so that y is up; the OBJ file renamed"
 
@@ -173,16 +174,22 @@ def _entry(item: Item, row: int | None) -> dict:
 
 
 def _write_attribution(out: Path, items: Sequence[Item]) -> None:
-    """Write who made each model, under which licence, where it is from, and what was changed."""
+    """Write who made each model, under which licence, where it is from, and what was changed.
+
+    `licence` is what its library says, `own_licence` what a text beside the model says, which a few times differs.
+    """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["model", "title", "creator", "licence", "source", "licence_texts", "changes"])
+    writer.writerow(["model", "title", "creator", "licence", "own_licence", "source", "licence_texts", "changes"])
     for item in items:
         library, model = item.library, item.model
         own = sorted(_licences(out, item).glob("*"))
-        pages = [found[0] for path in own if (found := _PAGE.findall(path.read_text("utf-8", errors="replace")))]
-        source = " ".join([*pages[:1], f"in {library.path.name} of {library.provider}"])
+        words = "\n".join(path.read_text("utf-8", errors="replace") for path in own)
+        own_licence, page = ((pattern.findall(words) or [""])[0] for pattern in (_LICENCE, _PAGE))
+        source = f"{page} in {library.path.name} of {library.provider}".lstrip()
         texts = [f"{LICENCES}/{library.path.stem}", *(path.relative_to(out).as_posix() for path in own)]
         changes = _UNCHANGED if _is_upright(model) else _ROTATED
-        writer.writerow([model.name, model.title, model.creator, library.licence, source, "; ".join(texts), changes])
+        writer.writerow(
+            [model.name, model.title, model.creator, library.licence, own_licence, source, "; ".join(texts), changes]
+        )
     write_text(out / ATTRIBUTION, table.getvalue())

@@ -89,7 +89,7 @@ def test_every_model_is_recorded_with_its_size_its_author_and_its_licence(tmp_pa
         rows = {row["model"]: row for row in csv.DictReader(table)}
     assert rows.keys() == models.keys()
     row = rows[TRAIN]
-    assert (row["creator"], row["licence"]) == ("Ann é", "CC BY €")
+    assert (row["creator"], row["licence"], row["own_licence"]) == ("Ann é", "CC BY €", "Creative Commons Zero")
     assert row["source"] == "http://www.blendswap.com/blends/view/508 in Tiny.sh3f of example.org"
     assert [(out / text).exists() for text in row["licence_texts"].split("; ")] == [True, True]
     assert (out / "licences/Tiny/LICENSE.TXT").read_text() == "terms\n"
