@@ -21,7 +21,7 @@ FLOORS = (
     ("models.kernels", "models.weights.safe_file"),
     ("models.layers", "models.weights.weight_file"),
     ("models.encoders", "models.losses"),
-    ("models.weights",),
+    ("models.weights", "models.text"),
     ("models.methods",),
     ("utils",),
     ("utils.processes",),
