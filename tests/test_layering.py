@@ -33,7 +33,7 @@ FLOORS = (
     ("utils.inference",),
     ("utils.pretrained",),
     ("utils.pretraining", "utils.classification", "utils.parts", "utils.retrieval"),
-    ("utils.multiview",),
+    ("utils.multiview", "utils.texts"),
     ("utils.results",),
     ("utils.page",),
     ("data", "benchmarks", "scripts", "train_crosspoint", "train_partseg", "hubconf"),
