@@ -19,7 +19,6 @@ from utils.flags import add_flags, default_data_root, program_parser
 from utils.pretraining.program import FLAG_GROUPS, PretrainingSettings, Report, load_start, pretrain
 from utils.settings import read_all
 from utils.texts.text_alignment_data import AlignedData, AlignSettings
-from utils.texts.text_tower import ClipSettings, PromptSettings
 
 DEFAULTS = {
     "run": {"exp_name": "aligned"},
@@ -33,8 +32,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the flags, with ULIP's batch, epochs and augmentation of clouds."""
     parser = program_parser(__doc__)
     add_flags(parser, AlignSettings, "method")
-    add_flags(parser, ClipSettings, "CLIP")
-    add_flags(parser, PromptSettings, "prompts")
     for title, settings in FLAG_GROUPS.items():
         add_flags(parser, settings, title, **DEFAULTS.get(title, {}))
     return parser.parse_args(argv)
@@ -44,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
     flags = vars(args)
     common, own = read_all(PretrainingSettings, flags), AlignSettings.read(flags)
-    data, model = AlignedData(own, ClipSettings.read(flags), PromptSettings.read(flags)), common.model
+    data, model = AlignedData(own), common.model
 
     def build_method(report: Report) -> TextAlignment:
         start = load_start(common, report)

@@ -82,12 +82,11 @@ class AlignedTowers(nn.Module):
         """Compare embeddings of either kind with classes. Shape: (B, D), unit columns (D, Y) -> (B, Y)."""
         return self.logit_scale.exp() * embedding @ classifier
 
-    def weight_state(self) -> OrderedDict:
-        """Return the state dict, with all that `load_towers` needs in its metadata."""
+    def describe(self) -> dict[str, Any]:
+        """Return all that `load_towers` needs beside the weights (JSON values)."""
         encoder, images = self.point_encoder, self.image_encoder
         is_clip = isinstance(images, ClipImages)
-        state = self.state_dict()
-        state._metadata["crosspoint"] = {
+        return {
             "model": KIND,
             "point": {"model": encoder_name(encoder), "k": self.k, "emb_dims": encoder.emb_dims},
             "image": {"clip": images.config} if is_clip else {"depth": images.depth},
@@ -95,12 +94,19 @@ class AlignedTowers(nn.Module):
             "text_dim": self.text_dim,
             "text": self.text,
         }
+
+    def weight_state(self) -> OrderedDict:
+        """Return the state dict, with `describe` in its metadata."""
+        state = self.state_dict()
+        state._metadata["crosspoint"] = self.describe()
         return state
 
 
-def load_towers(path: str | Path) -> AlignedTowers:
+def load_towers(path: str | Path, *, is_trained: bool = True) -> AlignedTowers:
     """Load towers that `scripts.align_text` wrote, in eval mode.
 
+    Args:
+        is_trained: False builds the same towers with random weights, the baseline.
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, or other weights; with CLIP's image tower also where open_clip is not installed.
@@ -119,7 +125,8 @@ def load_towers(path: str | Path) -> AlignedTowers:
         images = ClipImages(image["clip"]) if "clip" in image else ImageResNet(image["depth"])
         options = {"text": stored["text"], "image_size": stored["image_size"], "k": point["k"]}
         towers = AlignedTowers(encoder, images, stored["text_dim"], **options)
-        towers.load_state_dict(state)
+        if is_trained:
+            towers.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold the towers it names: {error}") from error
     return towers.eval()

@@ -19,13 +19,13 @@ from models.methods.text_alignment import TRAINED_IMAGES, AlignedTowers, TextAli
 from models.text.clip_model import ClipImages
 from utils.pretraining.pair_loader import build_epoch_loader, open_source
 from utils.pretraining.program import PretrainingSettings
-from utils.settings import Settings, flag
+from utils.settings import flag
 from utils.texts.text_tower import TOWERS, ClipSettings, PromptSettings, TextTower, build_text_tower
 from utils.training.epoch_loader import EpochLoader
 
 
 @dataclass(frozen=True)
-class AlignSettings(Settings):
+class AlignSettings(ClipSettings, PromptSettings):
     """Texts, towers and loss of an alignment; the published one has frozen CLIP-like towers and texts of classes."""
 
     texts: str = flag("captions", "of shapes: captions of a file, or their classes", choices=("captions", "classes"))
@@ -62,11 +62,11 @@ class AlignedData:
     """Opens the data of an alignment, then builds its method, which needs the text tower's width.
 
     Args:
-        settings, clip, prompts: of the program.
+        settings: of the program.
     """
 
-    def __init__(self, settings: AlignSettings, clip: ClipSettings, prompts: PromptSettings):
-        self.settings, self.clip, self.prompts = settings, clip, prompts
+    def __init__(self, settings: AlignSettings):
+        self.settings = settings
         self.tower: TextTower | None = None
         self.texts_sha256 = ""
         self.image_size = 0
@@ -95,7 +95,7 @@ class AlignedData:
         )
         texts = self._texts(source, pairs.data_root)
         rows = text_rows(texts)
-        self.tower = build_text_tower(own.text_tower, self.clip)
+        self.tower = build_text_tower(own.text_tower, own)
         self.texts_sha256 = hashlib.sha256("\n".join(map(repr, texts)).encode()).hexdigest()
         self.image_size = pairs.image_size
         items = TextPairs(source, texts, self.tower.encoder.encode(list(rows)), rows)
@@ -110,7 +110,7 @@ class AlignedData:
             if own.prompted:
                 raise ValueError("--prompted puts class names into prompts; captions are whole texts: --texts classes")
             return read_captions(own.captions or Path(data_root) / CAPTIONS, names)
-        prompts = self.prompts.read_prompts() if own.prompted else ["{}"]
+        prompts = own.read_prompts() if own.prompted else ["{}"]
         classes = {name.split("/")[0] for name in names}
         of_class = {name: [prompt.replace("{}", class_text(name)) for prompt in prompts] for name in classes}
         return [of_class[name.split("/")[0]] for name in names]
@@ -123,7 +123,7 @@ class AlignedData:
         """
         own, text = self.settings, self.tower.encoder
         if own.image_tower == "clip":
-            clip = self.tower.clip or self.clip.load()
+            clip = self.tower.clip or own.load_clip()
             images = ClipImages(clip.config, clip.model.visual)
             if images.image_size != self.image_size:
                 raise ValueError(f"--image_size {self.image_size}: this CLIP takes {images.image_size} pixels")

@@ -22,7 +22,7 @@ class ClipSettings(Settings):
     clip_file: str = flag("", "CLIP's weights, of OpenAI, OpenCLIP or ULIP; nothing is downloaded", is_free=True)
     clip_model: str = flag("ViT-B-16-quickgelu", "its architecture: a name of open_clip, ulip, or a JSON file")
 
-    def load(self) -> ClipFile:
+    def load_clip(self) -> ClipFile:
         """Load it.
 
         Raises:
@@ -59,7 +59,7 @@ def build_text_tower(name: str, clip: ClipSettings) -> TextTower:
         ValueError, FileNotFoundError: a package or a file is missing; says what to do.
     """
     if name == "clip":
-        loaded = clip.load()
+        loaded = clip.load_clip()
         return TextTower(ClipText(loaded), loaded)
     return TextTower(MiniLM(), None)
 
