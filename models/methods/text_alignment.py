@@ -5,7 +5,7 @@ Source: ULIP (Xue et al. 2023, arXiv:2212.05171); towers and classifier as in Cr
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class AlignedTowers(nn.Module):
         k: stored as neighbours per point; None takes the encoder's, if it has a graph.
     Attributes:
         logit_scale: scalar parameter, the logarithm of the factor of similarities.
+        class_names, classifier: Y names and a parameter (D, Y), where the towers have one of their own, see
+            `set_classes`; else no names and None.
     Raises:
         ValueError: CLIP's images with another text tower than its own.
     """
@@ -67,19 +69,25 @@ class AlignedTowers(nn.Module):
             with torch.no_grad():
                 self.image_projection.weight.copy_(image_encoder.first_projection)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
+        self.class_names: list[str] = []
+        self.register_parameter("classifier", None)
         self.text_dim, self.text, self.image_size = text_dim, dict(text), image_size
         self.k = getattr(point_encoder, "k", None) if k is None else k
 
     def embed_points(self, points: Tensor) -> Tensor:
         """Embed clouds in the space of texts. Shape: (B, N, 3) -> (B, D), rows of unit length, at least float32."""
-        return _unit(self.point_projection(self.point_encoder(points)))
+        return unit_rows(self.point_projection(self.point_encoder(points)))
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Embed images in the space of texts. Shape: (B, 3, S, S) -> (B, D), rows of unit length, at least float32."""
-        return _unit(self.image_projection(self.image_encoder(images)))
+        return unit_rows(self.image_projection(self.image_encoder(images)))
+
+    def set_classes(self, names: Sequence[str], classifier: Tensor) -> None:
+        """Give the towers a classifier of their own, which learns and is stored with them. Shape: (D, Y)."""
+        self.class_names, self.classifier = list(names), nn.Parameter(classifier.clone())
 
     def logits(self, embedding: Tensor, classifier: Tensor) -> Tensor:
-        """Compare embeddings of either kind with classes. Shape: (B, D), unit columns (D, Y) -> (B, Y)."""
+        """Compare embeddings of either kind with classes. Shape: (B, D), columns (D, Y) -> (B, Y)."""
         return self.logit_scale.exp() * embedding @ classifier
 
     def describe(self) -> dict[str, Any]:
@@ -93,6 +101,7 @@ class AlignedTowers(nn.Module):
             "image_size": self.image_size,
             "text_dim": self.text_dim,
             "text": self.text,
+            **({"classes": self.class_names} if self.class_names else {}),
         }
 
     def weight_state(self) -> OrderedDict:
@@ -103,10 +112,10 @@ class AlignedTowers(nn.Module):
 
 
 def load_towers(path: str | Path, *, is_trained: bool = True) -> AlignedTowers:
-    """Load towers that `scripts.align_text` wrote, in eval mode.
+    """Load towers that `scripts.align_text` or `scripts.train_crossmost` wrote, in eval mode.
 
     Args:
-        is_trained: False builds the same towers with random weights, the baseline.
+        is_trained: False builds the same towers with random weights and without classes of their own, the baseline.
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, or other weights; with CLIP's image tower also where open_clip is not installed.
@@ -126,6 +135,8 @@ def load_towers(path: str | Path, *, is_trained: bool = True) -> AlignedTowers:
         options = {"text": stored["text"], "image_size": stored["image_size"], "k": point["k"]}
         towers = AlignedTowers(encoder, images, stored["text_dim"], **options)
         if is_trained:
+            if "classes" in stored:
+                towers.set_classes(stored["classes"], state["classifier"])
             towers.load_state_dict(state)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold the towers it names: {error}") from error
@@ -236,6 +247,6 @@ def _projection(feature_dim: int, text_dim: int) -> nn.Linear:
     return projection
 
 
-def _unit(rows: Tensor) -> Tensor:
+def unit_rows(rows: Tensor) -> Tensor:
     """Scale rows to unit length, out of autocast's type."""
     return F.normalize(rows.to(torch.promote_types(rows.dtype, torch.float32)), dim=1)
