@@ -5,8 +5,6 @@ Source: Radford et al. 2021, arXiv:2103.00020; https://github.com/mlfoundations/
 
 import hashlib
 import json
-import warnings
-import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -15,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.text.text_encoder import NEEDED, TextEncoder
+from models.weights.torchscript_file import is_torchscript, read_torchscript
 from models.weights.weight_file import check_kind, check_tensors, read_weights, unwrap
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # what images here are standardised by
@@ -119,14 +118,7 @@ def _read_state(path: Path) -> tuple[dict[str, Tensor], bool]:
     if not path.is_file():
         raise FileNotFoundError(f"no CLIP weights at {path}; nothing is downloaded: fetch the file, then name it")
     check_kind(path)
-    if not (zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist())):
-        return unwrap(read_weights(path)), False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.jit is to be removed one day
-            return torch.jit.load(path, map_location="cpu").state_dict(), True  # its code is not called, nor Python's
-    except Exception as error:  # torch raises a dozen types for damaged files
-        raise ValueError(f"{path} is no readable TorchScript archive ({error}); take another copy of it") from error
+    return (read_torchscript(path), True) if is_torchscript(path) else (unwrap(read_weights(path)), False)
 
 
 def as_open_clip(state: dict[str, Tensor]) -> dict[str, Tensor]:

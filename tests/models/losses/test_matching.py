@@ -1,4 +1,4 @@
-"""The contrast of two modalities, by its definition, on one process and on two."""
+"""The contrast of two modalities, by its definition; on several processes see tests/programs/test_same_on_many.py."""
 
 import math
 
@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from models.losses.matching import matching_loss
-from tests.support.several_processes import run_in_processes
 
 B, D = 5, 7
 
@@ -45,28 +44,3 @@ def test_wrong_shapes_and_a_single_pair_are_refused():
         matching_loss(torch.ones(2, 3), torch.ones(2, 4), torch.tensor(1.0))
     with pytest.raises(ValueError, match="raise --batch_size"):
         matching_loss(torch.ones(1, 3), torch.ones(1, 3), torch.tensor(1.0))
-
-
-def gradients_of(rank=0, world=1):
-    """Loss and gradients of this rank's share of 6 rows; all that leads to them is shared."""
-    start = [rows[rank * 6 // world : (rank + 1) * 6 // world].requires_grad_() for rows in make_rows(6)]
-    scale = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
-    loss = matching_loss(*start, scale, torch.tensor([0, 1, 2, 0, 3, 1])[rank * 6 // world : (rank + 1) * 6 // world])
-    loss.backward()
-    return loss.detach(), *(rows.grad for rows in start), scale.grad
-
-
-def gradients_of_a_rank():
-    rank = torch.distributed.get_rank()
-    return gradients_of(rank, 2)
-
-
-def test_two_processes_compute_what_one_does(tmp_path):
-    loss, of_a, of_b, of_scale = gradients_of()
-    ranks = run_in_processes(gradients_of_a_rank, 2, tmp_path)
-    exact = {"rtol": 0, "atol": 1e-9}
-    torch.testing.assert_close(sum(rank[0] for rank in ranks) / 2, loss, **exact)
-    # As DistributedDataParallel averages: half of what each process adds up for its rows.
-    torch.testing.assert_close(torch.cat([rank[1] for rank in ranks]) / 2, of_a, **exact)
-    torch.testing.assert_close(torch.cat([rank[2] for rank in ranks]) / 2, of_b, **exact)
-    torch.testing.assert_close(sum(rank[3] for rank in ranks) / 2, of_scale, **exact)
