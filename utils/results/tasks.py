@@ -50,7 +50,9 @@ def _gallery_setting(record: Record) -> list[str]:
 
 
 def _names_setting(record: Record) -> list[str]:
-    return ["", f"{record['num_classes']} classes", f"{record['num_prompts']} prompts by {record['text']}"]
+    is_trained, has_prototypes = record.get("classifier") == "trained", record.get("prototype_share")
+    classifier = "classifier of the towers" if is_trained else f"{record['num_prompts']} prompts by {record['text']}"
+    return ["", f"{record['num_classes']} classes", classifier, *(["prototypes"] if has_prototypes else [])]
 
 
 _ACCURACIES = ("accuracy", "mean_class_accuracy")

@@ -1,11 +1,13 @@
 """Zero-shot classification: embeddings of shapes and of their views are compared with those of class names."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
@@ -18,8 +20,48 @@ TASK = "zero_shot"
 TOP = 5
 
 
+def own_classifier(towers: AlignedTowers, names: Sequence[str]) -> Tensor:
+    """Return the columns of some classes out of the towers' own classifier. Shape: -> (D, Y).
+
+    Raises:
+        ValueError: a class that they do not have.
+    """
+    if missing := [name for name in names if name not in towers.class_names]:
+        raise ValueError(
+            f"these towers were trained on the classes {', '.join(towers.class_names)}; they do not know "
+            f"{', '.join(missing)}"
+        )
+    return towers.classifier.detach()[:, [towers.class_names.index(name) for name in names]]
+
+
+def prototypes(embedding: Tensor, logits: Tensor, classifier: Tensor, share: float) -> Tensor:
+    """Replace each class by the mean of the most confident inputs that are assigned to it: a baseline without training.
+
+    Args:
+        embedding: (M, D) of the inputs to classify, whose labels play no part.
+        logits: (M, Y).
+        classifier: (D, Y); the column of a class that no input is assigned to is kept.
+        share: of the inputs of each class that count, rounded up, in (0, 1].
+    Returns:
+        (D, Y), columns of unit length where replaced.
+    """
+    score, label = logits.softmax(dim=1).max(dim=1)
+    made = classifier.clone()
+    for number in label.unique().tolist():
+        rows = (label == number).nonzero()[:, 0]
+        best = rows[score[rows].argsort(descending=True, stable=True)[: math.ceil(share * len(rows))]]
+        made[:, number] = F.normalize(embedding[best].mean(dim=0), dim=0)
+    return made
+
+
 def zero_shot_logits(
-    towers: AlignedTowers, shapes: ZeroShotSet, classifier: Tensor, *, batch_size: int, seed: int
+    towers: AlignedTowers,
+    shapes: ZeroShotSet,
+    classifier: Tensor,
+    *,
+    batch_size: int,
+    seed: int,
+    prototype_share: float | None = None,
 ) -> dict[str, np.ndarray]:
     """Compare every shape with every class, by each protocol.
 
@@ -28,6 +70,7 @@ def zero_shot_logits(
         classifier: (D, Y), of the text tower that they were aligned with.
         batch_size: clouds or views per forward pass.
         seed: of the single view of each shape.
+        prototype_share: of the inputs of each class that make its prototype, which replaces the class; None: not.
     Returns:
         protocol -> (M, Y) float64: "points"; where all shapes have views also "image", one random view of each,
         "views", the mean of the logits over all views, and "both", the mean of "points" and "views".
@@ -40,10 +83,13 @@ def zero_shot_logits(
     def logits(inputs: Iterator[Tensor], embed: Callable[[Tensor], Tensor]) -> np.ndarray:
         rows: list[Tensor] = []
         while batch := list(islice(inputs, batch_size)):
-            embedding = embed(torch.stack(batch).to(device))
-            check_finite(embedding, len(rows) * batch_size, "feature")
-            rows.append(towers.logits(embedding, classifier).double().cpu())
-        return torch.cat(rows).numpy()
+            rows.append(embed(torch.stack(batch).to(device)))
+            check_finite(rows[-1], (len(rows) - 1) * batch_size, "feature")
+        embedding = torch.cat(rows)
+        found = towers.logits(embedding, classifier)
+        if prototype_share is not None:
+            found = towers.logits(embedding, prototypes(embedding, found, classifier, prototype_share))
+        return found.double().cpu().numpy()
 
     with eval_mode(towers), torch.inference_mode():
         found = {"points": logits(map(shapes.cloud, range(len(shapes))), towers.embed_points)}
