@@ -198,13 +198,14 @@ def test_towers_with_tokens_are_masked_and_go_on_exactly(root, tmp_path):
     images, texts = ClipImages({**TINY_CLIP, "embed_dim": ToyTexts.dim}), ToyTexts()
     towers = AlignedTowers(PointBERT(emb_dims=12), images, texts.dim, text=texts.describe(), image_size=32)
     torch.save(towers.weight_state(), tmp_path / "towers.pth")
-    whole = train(tmp_path / "towers.pth", root, tmp_path / "whole")
+    once = ("--epochs", "1")
+    whole = train(tmp_path / "towers.pth", root, tmp_path / "whole", *once)
     for branch in ("image", "points"):
         assert min(metrics(whole, f"loss/masked_{branch}") + metrics(whole, f"loss/local_{branch}")) > 0
     with stopped_after(1):
-        train(tmp_path / "towers.pth", root, tmp_path)
-    assert same(weights(train(tmp_path / "towers.pth", root, tmp_path, "--resume")), weights(whole))
-    plain = train(tmp_path / "towers.pth", root, tmp_path / "plain", "--no-masked", "--amp", "bf16", "--epochs", "1")
+        train(tmp_path / "towers.pth", root, tmp_path, *once)
+    assert same(weights(train(tmp_path / "towers.pth", root, tmp_path, *once, "--resume")), weights(whole))
+    plain = train(tmp_path / "towers.pth", root, tmp_path / "plain", *once, "--no-masked", "--amp", "bf16")
     assert metrics(plain, "loss/masked_image") == metrics(plain, "loss/local_points") == []
     assert len(metrics(plain, "loss/label_points")) == 1
     with pytest.raises(ValueError, match="--image_size 24: these towers take 32 pixels"):
