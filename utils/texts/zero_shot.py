@@ -14,7 +14,7 @@ from torch import Tensor
 from models.methods.text_alignment import AlignedTowers
 from utils.evaluation.features import check_finite, eval_mode
 from utils.evaluation.protocol_score import score
-from utils.texts.zero_shot_sets import ZeroShotSet
+from utils.texts.zero_shot_sets import NamelessShapes, ZeroShotSet
 
 TASK = "zero_shot"
 TOP = 5
@@ -56,7 +56,7 @@ def prototypes(embedding: Tensor, logits: Tensor, classifier: Tensor, share: flo
 
 def zero_shot_logits(
     towers: AlignedTowers,
-    shapes: ZeroShotSet,
+    shapes: NamelessShapes,
     classifier: Tensor,
     *,
     batch_size: int,
