@@ -16,8 +16,8 @@ from tests.support.program_calls import message_of, run
 from tests.support.tiny_trees import cloud, write_modelnet40
 from tests.support.toy_texts import ToyTexts
 from utils.results.result_records import read_report
-from utils.texts.zero_shot import zero_shot_score
-from utils.texts.zero_shot_sets import ZeroShotSet
+from utils.texts.zero_shot import zero_shot_logits, zero_shot_score
+from utils.texts.zero_shot_sets import ZeroShotSet, ZeroShotSetSettings, open_zero_shot_set
 
 pytestmark = pytest.mark.usefixtures("light_training")
 
@@ -58,23 +58,24 @@ def test_shapes_with_views_are_scored_four_times_and_drawn(towers, root, tmp_pat
     assert {row["task"] for row in read_report(tmp_path / "r.json")} == {"zero_shot"}
 
 
-def test_logits_are_those_of_the_towers_and_the_mean_over_views(towers, root, tmp_path):
-    found = evaluate(towers, root, tmp_path / "r.json", "--dataset", "shapes")
-    own, texts = load_towers(towers), ToyTexts()
-    classifier = zero_shot_classifier(texts, ["airplane", "mug", "table"], read_templates())
-    opened = eval_zeroshot.open_zero_shot_set(
-        eval_zeroshot.ZeroShotSetSettings(dataset="shapes", data_root=str(root), num_points=48)
-    )
-    for protocol in ("points", "views"):
-        right = 0
-        for index in range(len(SHAPES)):
-            with torch.inference_mode():
-                inputs = [opened.view(index, view, 16) for view in range(2)]
-                embedding = own.embed_images(torch.stack(inputs)).mean(dim=0)
-                if protocol == "points":
-                    embedding = own.embed_points(opened.cloud(index)[None])[0]
-                right += int((embedding @ classifier).argmax() == index // 3)
-        assert found[protocol]["accuracy"] == pytest.approx(right / 9)
+def test_logits_are_those_of_the_towers_and_the_mean_over_views(towers, root):
+    own, settings = load_towers(towers), ZeroShotSetSettings(dataset="shapes", data_root=str(root), num_points=48)
+    shapes = open_zero_shot_set(settings)
+    assert shapes.class_names == ["airplane", "mug", "table"]
+    assert shapes.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    classifier = zero_shot_classifier(ToyTexts(), shapes.class_names, read_templates())
+    found = zero_shot_logits(own, shapes, classifier, batch_size=4, seed=0)
+    with torch.inference_mode():
+        views = torch.stack([shapes.view(index, view, 16) for index in range(len(SHAPES)) for view in range(2)])
+        points = own.embed_points(torch.stack([shapes.cloud(index) for index in range(len(SHAPES))])) @ classifier
+        views = (own.embed_images(views) @ classifier).unflatten(0, (-1, 2))
+    scale = own.logit_scale.exp().item()
+    expected = {"points": points, "views": views.mean(dim=1), "both": (points + views.mean(dim=1)) / 2}
+    for protocol, rows in expected.items():
+        np.testing.assert_allclose(found[protocol], scale * rows.numpy(), atol=1e-4)
+    distance = np.abs(found["image"][:, None] - scale * views.numpy()).max(axis=2)
+    assert (distance.min(axis=1) < 1e-4).all()
+    assert len(set(distance.argmin(axis=1))) == 2  # not the same view of every shape
 
 
 def test_a_labelled_set_has_points_alone_and_may_have_more_classes(towers, root, tmp_path):

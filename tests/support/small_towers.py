@@ -16,3 +16,4 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pointnext, "MEMBERS", MEMBERS)
     monkeypatch.setattr(pointbert, "MEMBERS", GROUP)
     monkeypatch.setattr(pointbert.PointBERT, "num_groups", NUM_GROUPS)
+    monkeypatch.setattr(pointbert.PointBERT512, "num_groups", NUM_GROUPS + 1)

@@ -40,8 +40,8 @@ class ModelSettings(Settings):
 
     model: str = flag("dgcnn", "point encoder", choices=tuple(ENCODERS))
     k: int = flag(20, "neighbours per point in DGCNN's graphs; published runs use 15", at_least=1)
-    emb_dims: int = flag(
-        help="width of the encoder's embedding (default: the published one)", at_least=1, at_most=MAX_EMB_DIMS
+    emb_dims: int | None = flag(
+        None, "width of the encoder's embedding (default: the published one)", at_least=1, at_most=MAX_EMB_DIMS
     )
     dropout: float | None = flag(None, "ignored: pre-training has no dropout", is_free=True)
     model_path: str = flag("", "encoder weights to start from, or to evaluate with --eval")

@@ -13,9 +13,12 @@ from benchmarks.published.published_towers import (
     PublishedPointNet2,
     PublishedPointNeXt,
 )
-from models.encoders.pointbert import PointBERT
+from models.encoders import pointbert
+from models.encoders.pointbert import PointBERT, PointBERT512
 from models.encoders.registry import build_encoder
 from models.layers.grouping import interpolate
+from models.methods.crosspoint import CrossPoint
+from models.methods.multiview import MultiView
 from models.weights.ulip_file import PointTower
 from tests.support.random_norms import randomise_norms
 from tests.support.small_towers import ANCHORS, GROUP, MEMBERS, NEIGHBOURS, NUM_GROUPS, STAGES, shrink
@@ -186,19 +189,35 @@ def test_a_dropped_branch_is_left_out_of_whole_clouds_and_the_others_are_scaled_
     assert kept.float().mean() == pytest.approx(0.75, abs=0.03)
 
 
-def test_512_groups_take_the_same_weights_and_other_groups(pair):
-    small, points = pair("pointbert")[0].eval(), torch.rand(2, 43, 3, dtype=torch.float64)
-    large = build_encoder("pointbert_512", emb_dims=12).double().eval()
+def test_groups_are_64_or_those_of_ulip_with_the_same_weights():
+    assert (PointBERT.num_groups, PointBERT512.num_groups, pointbert.MEMBERS) == (64, 512, 32)
+    small, large = (build_encoder(name, emb_dims=12).double().eval() for name in ("pointbert", "pointbert_512"))
     large.load_state_dict(small.state_dict())
-    assert large.num_groups == 512
+    points = torch.rand(2, 103, 3, dtype=torch.float64)
     assert not torch.allclose(large(points), small(points))
-    large.num_groups = NUM_GROUPS
+    large.num_groups = 64
     assert_close(large(points), small(points))
 
 
 def test_a_width_that_heads_cannot_share_is_refused():
     with pytest.raises(ValueError, match="--emb_dims 100: Point-BERT has 6 heads"):
         build_encoder("pointbert", emb_dims=100)
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_contrast_of_clouds_and_of_points_reaches_every_weight(name, pair):
+    pair(name)  # few centres
+    points = 0.4 * torch.randn(4, 30, 3)
+    pixels = {"pairs": torch.randint(3, (4, 7, 4)), "maps": torch.randn(4, 3, 5, 2, 2), "target": torch.randn(4, 8)}
+    images = nn.Flatten()
+    images.feature_dim = 8
+    for build_method, batch in (
+        (lambda encoder: CrossPoint(encoder, images, cmid_weight=0.0), {"aug_a": points, "aug_b": points.flip(2)}),
+        (lambda encoder: MultiView(encoder, 5, 8), {"points": points, **pixels}),
+    ):
+        encoder = build_encoder(name, emb_dims=WIDTHS.get(name))
+        torch.stack(list(build_method(encoder)(batch).values())).sum().backward()
+        assert [key for key, value in encoder.named_parameters() if value.grad is None] == []
 
 
 def test_a_copy_of_an_encoder_is_independent():
