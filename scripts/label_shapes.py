@@ -72,6 +72,8 @@ def main(args: argparse.Namespace) -> int:
     settings, rendering, own = (kind.read(vars(args)) for kind in (LabelSettings, RenderSettings, SelfTrainingSettings))
     if own.labels in ("image", "points") and settings.steps:
         raise ValueError(f"--labels {own.labels} trains one of the towers, and both label the shapes; take another")
+    if args.out.resolve().is_relative_to(args.mesh_dir.resolve()):
+        raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")
     place, device = LabelFolder(args.out), get_device(args.device)
     meshes, unreadable = find_meshes(args.mesh_dir)
     files = [mesh.path.relative_to(args.mesh_dir).as_posix() for mesh in meshes]
