@@ -25,7 +25,6 @@ from pathlib import Path
 
 from datasets.shapes.mesh_files import MeshFile, find_meshes
 from datasets.shapes.shape_folder import ShapeFile
-from models.methods.text_alignment import AlignedTowers
 from utils import seed
 from utils.cli import run_main
 from utils.figures.class_sheet import Tile, class_sheet, save_sheet
@@ -97,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
         )
         changed = sum(old.name != new.name for old, new in zip(before, labels))
         notes.append(f"{adapted.note}: {changed} classes differ from those by zero-shot")
-    write(place, labels, list(shapes.values()), towers, notes)
+    write(place, str(args.mesh_dir), labels, list(shapes.values()), towers.class_names, notes)
     failed = [*unreadable, *(f"{file} (see above)" for number, file in enumerate(files) if number not in shapes)]
     for message in failed:
         sys.stderr.write(f"left out: {message}\n")
@@ -125,13 +124,18 @@ def render(
 
 
 def write(
-    place: LabelFolder, labels: list[ShapeLabel], shapes: list[ShapeFile], towers: AlignedTowers, notes: list[str]
+    place: LabelFolder,
+    title: str,
+    labels: list[ShapeLabel],
+    shapes: list[ShapeFile],
+    names: list[str],
+    notes: list[str],
 ) -> None:
     """Keep the results of the round before, then write those of this one, the CSV file last."""
     order = by_doubt(labels)
-    sheet = class_sheet({name: _tiles(name, labels, shapes, order) for name in towers.class_names})
+    sheet = class_sheet({name: _tiles(name, labels, shapes, order) for name in names})
     pictures = {row: _spread(shapes[row].views) for row in order[:MOST_SHOWN]}
-    page = build_label_page(str(place.path), labels, pictures, towers.class_names, notes)
+    page = build_label_page(title, labels, pictures, names, notes)
     if kept := place.keep_earlier():
         print(f"moved the results of the round before to {kept}")
     write_text(place.path / "labels.html", page)
@@ -139,7 +143,7 @@ def write(
     write_labels(place.csv, labels)
     for line in notes:
         print(line)
-    for name in towers.class_names:
+    for name in names:
         print(f"{name}: {sum(label.name == name for label in labels)}")
     print(f"wrote {place.csv}, sheet.png and labels.html; correct classes on the page and pass them as --correct")
 

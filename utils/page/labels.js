@@ -17,9 +17,9 @@ function toCsv(rows) {
   return rows.map((row) => `${row.map(quoted).join(",")}\n`).join("");
 }
 
-function bar(name, share, hue) {
+function bar(name, share) {
   const line = el("div", { class: "likely" }, el("span", { text: name }), el("span", { text: `${percent(share, 0)} %` }));
-  const meter = el("meter", { min: 0, max: 1, value: share, class: hue, "aria-hidden": true });
+  const meter = el("meter", { min: 0, max: 1, value: share, "aria-hidden": true });
   return el("div", {}, line, meter);
 }
 
