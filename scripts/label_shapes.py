@@ -87,7 +87,9 @@ def main(args: argparse.Namespace) -> int:
     first = classify(towers, list(shapes.values()), settings)
     labels = label_rows(labelled, first, towers.class_names, given)
     notes = [f"{len(labels)} shapes, {len(towers.class_names)} classes: {', '.join(towers.class_names)}"]
-    if settings.steps and len(shapes) > 1:
+    if len(shapes) == 1 and settings.steps:
+        notes.append("a single shape: there is nothing to train on")
+    elif settings.steps:
         options = {"num_shapes": len(shapes), "device": device}
         adapted = self_train(towers, own, settings, place, given_shapes, **options)
         before = labels
