@@ -12,7 +12,6 @@ baseline without training: each class becomes the mean of the inputs that are mo
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from models.encoders.registry import has_graph
@@ -62,11 +61,12 @@ def main(args: argparse.Namespace) -> None:
     keep_freed_memory(device)
     seed.everything(settings.seed)
     towers = load_towers(args.towers, is_trained=not args.random_init).to(device)
-    if towers.class_names and not settings.classes:
-        settings = replace(settings, classes=",".join(towers.class_names))
     shapes = open_zero_shot_set(settings)
     if towers.class_names:
         classifier = own_classifier(towers, shapes.class_names)
+        if not settings.classes:
+            shapes.choose_from(towers.class_names)
+            classifier = towers.classifier.detach()
     else:
         classifier = classifier_for(towers.text, ClipSettings.read(flags), shapes.class_names, prompts)
     print(f"{len(shapes)} shapes, {len(shapes.class_names)} classes: {', '.join(shapes.class_names)}")

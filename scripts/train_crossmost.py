@@ -72,7 +72,9 @@ def main(args: argparse.Namespace) -> None:
             training = replace(training, epochs=-(-training.steps // len(loader)))
         method = own.build_method(towers).to(device)
         recorded = record(*settings)
-        recorded.flags.update(start_origin(own), epochs=training.epochs, classes=",".join(towers.class_names))
+        encoder = towers.describe()["point"]  # by which last.pt is read as an encoder's
+        classes = ",".join(towers.class_names)
+        recorded.flags.update(start_origin(own) | encoder, epochs=training.epochs, classes=classes)
         several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
         shapes = f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch, {training.epochs} epochs"
         names = f"{len(towers.class_names)} classes: {', '.join(towers.class_names)}"

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from models.methods.text_alignment import load_towers
+from models.text.clip_model import build_clip
 from models.weights.published import load_encoder
-from scripts import align_text
+from scripts import align_text, eval_zeroshot
 from tests.support.alignment_runs import SHAPES, align, write_captioned
 from tests.support.interruption import stopped_after
 from tests.support.light_runs import built_by, flags_of, log_of, metrics, same, weights
+from tests.support.program_calls import run
 from tests.support.tiny_trees import pack
-from tests.support.toy_texts import ToyTexts
+from tests.support.toy_texts import TINY_CLIP, ToyTexts
 
 pytestmark = pytest.mark.usefixtures("light_training")
 
@@ -104,6 +106,27 @@ def test_texts_are_drawn_anew_in_each_epoch_and_equal_ones_have_one_number(root,
         assert torch.equal(found[0]["points"], items.__getitems__([0])[0]["points"])
     assert len(drawn) == 2
     assert items.source.epoch == 7
+
+
+def test_the_published_towers_are_frozen_and_of_one_file(root, tmp_path):
+    pytest.importorskip("open_clip")
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY_CLIP))
+    torch.manual_seed(3)
+    clip = build_clip(TINY_CLIP)
+    torch.save(clip.state_dict(), tmp_path / "clip.pt")
+    file = ("--clip_file", tmp_path / "clip.pt", "--clip_model", tmp_path / "tiny.json")
+    published = ("--text_tower", "clip", "--image_tower", "clip", "--no-mask_same_text", "--image_size", "32")
+    run_dir = align(root, tmp_path, *file, *published)
+    assert metrics(run_dir, "loss/image_text") == []
+    towers = load_towers(run_dir / "models/towers_best.pth")
+    assert torch.equal(towers.image_projection.weight, clip.visual.proj.T)
+    assert torch.equal(towers.image_encoder.visual.conv1.weight, clip.visual.conv1.weight)
+    assert towers.text["text"] == "clip"
+    words = ("--towers", run_dir / "models/towers_best.pth", "--data_root", root, "--dataset", "shapes", *file)
+    run(eval_zeroshot, *words, "--num_points", 48, "--device", "cpu", "--json", tmp_path / "zero.json")
+    assert len(json.loads((tmp_path / "zero.json").read_text())["results"]) == 4
+    with pytest.raises(ValueError, match="--image_size 16: this CLIP takes 32 pixels"):
+        align(root, tmp_path, "--overwrite", *file, *published[:-2])
 
 
 @pytest.mark.parametrize(

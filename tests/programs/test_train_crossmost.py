@@ -10,6 +10,7 @@ from models.encoders.pointbert import PointBERT
 from models.methods.cross_modal_self_training import CrossModalSelfTraining
 from models.methods.text_alignment import AlignedTowers, load_towers
 from models.text.clip_model import ClipImages
+from models.weights.published import load_encoder
 from scripts import eval_zeroshot, train_crossmost
 from tests.support.alignment_runs import align, toy_texts, write_captioned
 from tests.support.entry_programs import call
@@ -64,6 +65,9 @@ def test_a_run_leaves_student_and_teacher_which_are_scored_by_their_own_classifi
     assert not same(student.state_dict(), teacher.state_dict())
     assert "points: no group is hidden, the terms masked and local are left out" in log_of(whole)
     assert len(metrics(whole, "labels/sure_points")) == 2
+    encoders = [load_encoder(whole / name).encoder.state_dict() for name in ("last.pt", "models/ckpt_epoch_last.pth")]
+    assert same(*encoders)
+    assert same(encoders[0], student.point_encoder.state_dict())
     assert set(student.class_names) == {"airplane", "mug", "table"}
     words = ("--data_root", root, "--dataset", "shapes", "--num_points", 48, "--device", "cpu")  # no text tower
     for name in ("student", "teacher"):
@@ -72,6 +76,11 @@ def test_a_run_leaves_student_and_teacher_which_are_scored_by_their_own_classifi
         found = json.loads((tmp_path / "r.json").read_text())["results"]
         assert [record["protocol"] for record in found] == ["points", "image", "views", "both"]
         assert {(record["classifier"], record["prototype_share"]) for record in found} == {("trained", 0.5)}
+    fewer = write_shapenet(tmp_path / "fewer", [f"{CLASSES[1]}/x", f"{CLASSES[2]}/y"], num_views=1)
+    call(eval_zeroshot, "--towers", file, *words, "--data_root", fewer, "--json", tmp_path / "r.json")
+    record = json.loads((tmp_path / "r.json").read_text())["results"][0]
+    assert record["class_names"] == ["airplane", "mug", "table"]
+    assert [sum(row) for row in record["confusion"]] == [0, 1, 1]
     with pytest.raises(ValueError, match=r"were trained on the classes airplane, mug, table; they do not know lamp"):
         call(eval_zeroshot, "--towers", file, *words, "--classes", "airplane,mug,table,lamp")
 
@@ -192,21 +201,28 @@ def test_early_blocks_of_clip_learn_more_slowly():
     assert {rate_of[p] for p in (*rest, towers.point_projection.weight, towers.logit_scale)} == {1.0}
 
 
-def test_towers_with_tokens_are_masked_and_go_on_exactly(root, tmp_path):
+def test_towers_with_tokens_are_masked_and_go_on_exactly(root, tmp_path, monkeypatch):
     pytest.importorskip("open_clip")
+    monkeypatch.setattr("models.encoders.pointbert.DEPTH", 2)
     torch.manual_seed(0)
     images, texts = ClipImages({**TINY_CLIP, "embed_dim": ToyTexts.dim}), ToyTexts()
     towers = AlignedTowers(PointBERT(emb_dims=12), images, texts.dim, text=texts.describe(), image_size=32)
     torch.save(towers.weight_state(), tmp_path / "towers.pth")
-    whole = train(tmp_path / "towers.pth", root, tmp_path / "whole")
+    once = ("--epochs", "1")
+    whole = train(tmp_path / "towers.pth", root, tmp_path / "whole", *once)
     for branch in ("image", "points"):
         assert min(metrics(whole, f"loss/masked_{branch}") + metrics(whole, f"loss/local_{branch}")) > 0
     with stopped_after(1):
-        train(tmp_path / "towers.pth", root, tmp_path)
-    assert same(weights(train(tmp_path / "towers.pth", root, tmp_path, "--resume")), weights(whole))
-    plain = train(tmp_path / "towers.pth", root, tmp_path / "plain", "--no-masked", "--amp", "bf16", "--epochs", "1")
-    assert metrics(plain, "loss/masked_image") == metrics(plain, "loss/local_points") == []
-    assert len(metrics(plain, "loss/label_points")) == 1
+        train(tmp_path / "towers.pth", root, tmp_path, *once)
+    assert same(weights(train(tmp_path / "towers.pth", root, tmp_path, *once, "--resume")), weights(whole))
+    rounded = train(tmp_path / "towers.pth", root, tmp_path / "rounded", *once, "--amp", "bf16")
+    assert metrics(rounded, "loss/masked_image") == pytest.approx(metrics(whole, "loss/masked_image"), rel=0.05)
+    plain = built_by(lambda: train(tmp_path / "towers.pth", root, tmp_path / "plain", "--no-masked"))
+    assert plain.method.masked_images is plain.method.masked_groups is None
+    assert "image_mask" not in plain.loader.dataset[0]
+    whole_set = built_by(lambda: train(tmp_path / "towers.pth", root, tmp_path / "set", "--no-freeze_groups"))
+    assert whole_set.method.student.point_encoder.encoder.first_conv[0].weight.requires_grad
+    assert whole_set.loader.dataset[0]["image_mask"].sum() == 8
     with pytest.raises(ValueError, match="--image_size 24: these towers take 32 pixels"):
         train(tmp_path / "towers.pth", root, tmp_path / "other", "--image_size", "24")
 

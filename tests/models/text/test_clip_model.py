@@ -9,7 +9,7 @@ import torch
 
 from models.encoders.registry import build_encoder
 from models.methods.text_alignment import AlignedTowers, load_towers
-from models.text.clip_model import ClipImages, ClipText, as_open_clip, build_clip, clip_config, load_clip
+from models.text.clip_model import ClipImages, ClipText, build_clip, clip_config, load_clip
 from models.text.prompts import zero_shot_classifier
 from models.text.text_encoder import NEEDED
 from tests.support.toy_texts import TINY_CLIP
@@ -83,15 +83,22 @@ def test_files_of_openai_and_ulip_hold_the_same_model(library, tiny, tmp_path):
             torch.testing.assert_close(loaded[key], value, rtol=0, atol=0)
 
 
-def test_ulips_own_image_tower_is_timms_and_its_projection_is_transposed(library):
-    state = {
-        "visual.blocks.0.norm1.weight": torch.ones(3),
-        "image_projection": torch.ones(3, 2),
-        "ln_final.bias": torch.ones(1),
-    }
-    renamed = as_open_clip(state)
-    assert renamed["visual.head.proj.weight"].shape == (2, 3)
-    assert {"visual.trunk.blocks.0.norm1.weight", "ln_final.bias"} <= renamed.keys()
+def test_ulips_own_image_tower_is_timms_on_images_as_they_are(library, tmp_path):
+    timm = pytest.importorskip("timm")
+    sizes = {"timm_model_name": "vit_tiny_patch16_224", "timm_model_pretrained": False, "timm_pool": "token"}
+    config = TINY_CLIP | {"vision_cfg": sizes | {"timm_proj": "linear", "image_size": 224}}
+    (tmp_path / "timm.json").write_text(json.dumps(config))
+    visual = timm.create_model("vit_tiny_patch16_224", num_classes=0).eval()
+    projection = torch.randn(192, 12)
+    state = {f"visual.{name}": value for name, value in visual.state_dict().items()}
+    state |= {name: value for name, value in build_clip(config).state_dict().items() if not name.startswith("visual.")}
+    torch.save({"state_dict": state | {"image_projection": projection, "pc_projection": projection}}, tmp_path / "u.pt")
+    clip = load_clip(tmp_path / "u.pt", str(tmp_path / "timm.json"))
+    images = torch.randn(2, 3, 224, 224)
+    tower = ClipImages(clip.config, clip.model.visual)
+    with torch.no_grad():
+        torch.testing.assert_close(tower(images), visual(images))
+    assert torch.equal(tower.first_projection, projection.T)
 
 
 def test_other_files_and_architectures_are_refused_by_name(library, tiny, tmp_path):

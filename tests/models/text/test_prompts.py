@@ -25,6 +25,17 @@ def test_columns_are_unit_means_of_unit_embeddings_and_underscores_are_blanks():
     torch.testing.assert_close(classifier[:, 1], (mean / mean.norm()).float())
 
 
+def test_equal_texts_have_equal_unit_rows_in_their_order_and_blank_ones_none():
+    texts = ["a mug", "a very long text of a mug", "a mug"] + [f"word {number}" for number in range(70)]
+    rows = ToyTexts().encode(texts)
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(73))
+    assert torch.equal(rows[0], rows[2])
+    torch.testing.assert_close(rows[1], ToyTexts().encode([texts[1]])[0])
+    for wrong in ([], ["a", " "]):
+        with pytest.raises(ValueError, match="nothing to embed"):
+            ToyTexts().encode(wrong)
+
+
 @pytest.mark.parametrize("names", [[], ["mug", "mug"], ["mug", " "], ["night stand", "night_stand"]])
 def test_class_names_must_differ(names):
     with pytest.raises(ValueError, match="class names must differ"):
