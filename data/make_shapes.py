@@ -8,6 +8,7 @@ Below --out it writes
     ScanObjectNN/                   the same shapes as a depth sensor sees them: one side, noise, clutter, any heading
     shapenet_part_seg_hdf5_data/    clouds with part labels, train, val and test
     captions.json                   texts of the pre-training shapes: category, members, proportions, colours
+With --clouds scans those of ShapeNet/ are seen as a depth sensor sees them, too.
 With --pairs also pairs.npz of each pre-training shape, which says what points are seen at which pixels; to a complete
 tree it adds the missing ones of these, or missing captions, and changes no other file. No shape of an evaluation set is
 a pre-training shape.
@@ -26,6 +27,8 @@ from datasets.layouts import CAPTIONS
 from utils.cli import run_main
 from utils.flags import seed_number
 
+CLOUDS = ("surface", "scans")
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -36,6 +39,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--test_per_class", type=int, default=30, help="evaluation shapes, split test")
     parser.add_argument("--views", type=int, default=8, help="pictures of each pre-training shape")
     parser.add_argument("--size", type=int, default=112, help="height and width of the pictures in pixels")
+    parser.add_argument(
+        "--clouds", choices=CLOUDS, default="surface", help="of the pre-training shapes: samples, or scans as in obj_bg"
+    )
     parser.add_argument("--seed", type=seed_number, default=0)
     parser.add_argument("--pairs", action="store_true", help="also write which points are seen at which pixels")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, one thread each")
@@ -45,6 +51,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for name in counts:
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.pairs and args.clouds != "surface":
+        parser.error(f"--pairs says which points lie at which pixels, and those of --clouds {args.clouds} lie at none")
     return args
 
 
@@ -52,6 +60,8 @@ def main(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     no_recipe = ("out", "workers", "overwrite", "pairs")
     recipe = {name: value for name, value in vars(args).items() if name not in no_recipe}
+    if args.clouds == "surface":  # as in the records of trees that were made before there was another kind
+        del recipe["clouds"]
     is_complete = not manifest.prepare(args.out, recipe, overwrite=args.overwrite)
     size = TreeSize(
         args.shapes_per_class,
@@ -60,6 +70,7 @@ def main(args: argparse.Namespace) -> None:
         args.test_per_class,
         num_views=args.views,
         size_px=args.size,
+        are_scans=args.clouds == "scans",
     )
     if is_complete:
         place = {"seed": args.seed, "workers": args.workers}

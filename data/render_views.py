@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from data.rendering.isolated_workers import Outcome, run_isolated
 from data.rendering.mesh_conversion import Conversion, Settings, convert_shape
-from data.rendering.mesh_files import MeshFile, find_meshes
 from data.rendering.pair_writer import has_pairs
 from data.rendering.raycast import require_embreex
 from data.rendering.shape_writer import PARTIAL, is_finished
+from datasets.shapes.mesh_files import MeshFile, find_meshes
 from utils.cli import run_main
 from utils.files import write_text
 from utils.flags import seed_number

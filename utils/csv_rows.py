@@ -11,9 +11,11 @@ from utils.files import write_text
 Row = dict[str, Any]
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+def read_rows(path: Path, columns: Sequence[str], *, allows_others: bool = False) -> list[Row]:
     """Read the rows of the file, all values as text.
 
+    Args:
+        allows_others: take columns in any order, and others beside them.
     Raises:
         FileNotFoundError: the file does not exist.
         ValueError: the columns differ, or a row has more or fewer values than columns.
@@ -21,14 +23,15 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
-            if tuple(reader.fieldnames or ()) != tuple(columns):
+            found = tuple(reader.fieldnames or ())
+            if not (set(columns) <= set(found) if allows_others else tuple(columns) == found):
                 raise ValueError(f"has the columns {reader.fieldnames}, expected {', '.join(columns)}")
             rows = list(reader)
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} {error}") from error
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise ValueError(f"{path} record {number}: expected {len(columns)} values")
+            raise ValueError(f"{path} record {number}: expected {len(found)} values")
     return rows
 
 

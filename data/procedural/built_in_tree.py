@@ -16,7 +16,7 @@ from data.rendering.shape_writer import is_finished
 
 
 class TreeSize(NamedTuple):
-    """Number of shapes of each category in each split, and number and size of the pictures of a shape."""
+    """Number of shapes of each category in each split, number and size of the pictures of a shape, kind of clouds."""
 
     pretrain: int
     train: int
@@ -24,6 +24,7 @@ class TreeSize(NamedTuple):
     test: int
     num_views: int
     size_px: int
+    are_scans: bool = False
 
 
 def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int, with_pairs: bool) -> None:
@@ -71,7 +72,7 @@ def add_missing_pairs(out: Path, size: TreeSize, *, seed: int, workers: int) -> 
 
 def _pretrain_jobs(out: Path, size: TreeSize, seed: int, with_pairs: bool) -> list[PretrainJob]:
     return [
-        PretrainJob(out, seed, category, index, size.num_views, size.size_px, with_pairs)
+        PretrainJob(out, seed, category, index, size.num_views, size.size_px, with_pairs, size.are_scans)
         for index in range(size.pretrain)
         for category in hdf5_writers.CLASSES
     ]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.procedural.assembly import CATEGORIES
+from data.procedural.assembly import CATEGORIES, LabelledMesh
 from data.procedural.captions import describe
 from data.procedural.numbered_shapes import make_shape, shape_rng
 from data.procedural.scans import Scan, scan_shape
@@ -20,7 +20,7 @@ _SAMPLE, _VIEWS, _SCAN = 1, 2, 3  # independent random streams of a shape, by pu
 
 
 class PretrainJob(NamedTuple):
-    """A pre-training shape whose cloud and renders go below `out`."""
+    """A pre-training shape whose cloud, of its surface or a scan, and renders go below `out`."""
 
     out: Path
     seed: int
@@ -29,6 +29,7 @@ class PretrainJob(NamedTuple):
     num_views: int
     size_px: int
     with_pairs: bool
+    is_scan: bool = False
 
     @property
     def place(self) -> tuple[Path, str, str]:
@@ -74,7 +75,9 @@ def run_pretrain(job: PretrainJob) -> dict[str, Any]:
     if is_there:
         add_pairs(*job.place, mesh)
         return caption
-    points, _ = sample_surface(mesh, NUM_POINTS, rng(*identity, _SAMPLE))
+    points = (
+        _scan(identity, shape).obj_bg if job.is_scan else sample_surface(mesh, NUM_POINTS, rng(*identity, _SAMPLE))[0]
+    )
     cameras = orbit_cameras(job.num_views, job.size_px, rng(*identity, _VIEWS))
     caster = Raycaster(mesh)
     views = [caster.render(camera) for camera in cameras]
@@ -89,10 +92,13 @@ def run_eval(job: EvalJob) -> EvalClouds:
     points, face_index = sample_surface(shape.to_trimesh(), NUM_POINTS, shape_rng(*job, _SAMPLE))
     points = points - points.mean(axis=0)
     points /= np.linalg.norm(points, axis=1).max()
-    scan = None
-    if job.split != "val":
-        rng = shape_rng(*job, _SCAN)
-        other = sorted(CATEGORIES)[rng.integers(len(CATEGORIES))]
-        neighbour = make_shape(job.seed, other, "clutter", int(rng.integers(1000)))
-        scan = scan_shape(shape, neighbour, NUM_POINTS, rng)
+    scan = _scan(job, shape) if job.split != "val" else None
     return EvalClouds(points.astype(np.float32), shape.part_label[face_index], scan)
+
+
+def _scan(identity: tuple[int, str, str, int], shape: LabelledMesh) -> Scan:
+    """Scan a shape (seed, category, split, index), perhaps beside another."""
+    rng = shape_rng(*identity, _SCAN)
+    other = sorted(CATEGORIES)[rng.integers(len(CATEGORIES))]
+    neighbour = make_shape(identity[0], other, "clutter", int(rng.integers(1000)))
+    return scan_shape(shape, neighbour, NUM_POINTS, rng)

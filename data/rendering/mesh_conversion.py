@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.rendering.mesh_files import MeshFile
 from data.rendering.orbit import orbit_cameras
 from data.rendering.pair_writer import add_pairs, find_pairs
 from data.rendering.raycast import Raycaster
 from data.rendering.shape_writer import is_finished, write_shape
 from datasets.meshes.surface import NOTES
+from datasets.shapes.mesh_files import MeshFile
 from datasets.shapes.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
 
 

@@ -1,5 +1,7 @@
 """Items for self-training: a cloud and a view of each shape, augmented weakly and strongly, without any label."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -23,6 +25,8 @@ class WeakStrongItems(SourceItems):
         image_size: S, pixels.
         grid: G, patches along a side of an image; None makes no mask.
         with_images: False reads no view.
+        given: name of a shape -> number of the class that a person has given it; where there is one, every item also
+            has "given", -1 of shapes without.
         seed: of the run, >= 0.
     """
 
@@ -35,11 +39,12 @@ class WeakStrongItems(SourceItems):
         image_size: int,
         grid: int | None,
         with_images: bool = True,
+        given: Mapping[str, int] | None = None,
         seed: int,
     ):
         super().__init__(source, seed)
         self.strong, self.num_points, self.image_size, self.grid = strong, num_points, image_size, grid
-        self.with_images = with_images
+        self.with_images, self.given = with_images, given or {}
         names = [source.name(number).rsplit("/", 1) for number in range(len(source))]
         self.order = sorted(range(len(source)), key=lambda number: names[number][::-1])
 
@@ -61,6 +66,8 @@ class WeakStrongItems(SourceItems):
             item["image_strong"] = strong_image(pixels, self.image_size, rng, self.source.background)
         if self.grid is not None:
             item["image_mask"] = torch.from_numpy(hide_patches(self.grid, rng))
+        if self.given:
+            item["given"] = self.given.get(self.source.name(number), -1)
         return item
 
     def _read_cloud(self, number: int, rng: np.random.Generator) -> np.ndarray:

@@ -88,6 +88,19 @@ def pseudo_labels(
     return dict.fromkeys(BRANCHES, shared)
 
 
+def with_given(chosen: Mapping[str, PseudoLabels], given: Tensor) -> dict[str, PseudoLabels]:
+    """Replace pseudo-labels by labels that a person has given, which are trusted. Shape: given (B,) int64, -1 for none.
+
+    Args:
+        chosen: branch -> labels, as `pseudo_labels` returns them.
+    """
+    is_given = given >= 0
+    return {
+        branch: PseudoLabels(torch.where(is_given, given, own.label), own.is_sure | is_given)
+        for branch, own in chosen.items()
+    }
+
+
 def count_sure(is_sure: Tensor) -> Tensor:
     """Count trusted labels over all ranks. Shape: (B,) bool, the same B on every rank -> scalar float64."""
     return gather_rows(is_sure.double()).sum()

@@ -24,6 +24,7 @@ from models.losses.self_training import (
     shares_labels,
     sure_cross_entropy,
     trained_branches,
+    with_given,
 )
 from models.methods.masked_towers import MaskedGroups, MaskedImages, Seen, mask_grid
 from models.methods.method import Batch, Method, Terms
@@ -61,9 +62,9 @@ PUBLISHED_PACE, PUBLISHED_WEIGHTS = TeacherPace(), TermWeights()
 class CrossModalSelfTraining(Method):
     """A student learns on strong augmentations what its moving average, the teacher, says of weak ones with confidence.
 
-    Labels play no part: a batch holds none. Each branch has the terms label and fairness and, where its tower can be
-    masked, masked and local; both together alignment. Teacher and student both have the classifier, shared by the
-    branches.
+    Labels play no part, unless a batch holds those that a person has given. Each branch has the terms label and
+    fairness and, where its tower can be masked, masked and local; both together alignment. Teacher and student both
+    have the classifier, shared by the branches.
 
     Args:
         towers: become the student; with classes of their own, `AlignedTowers.set_classes`.
@@ -154,12 +155,15 @@ class CrossModalSelfTraining(Method):
 
         Args:
             batch: image_weak, image_strong (B, 3, S, S), image_mask (B, G, G) where images are masked; points_weak,
-                points_strong (B, N, 3), points_draws (B, 2); those of the branches in use.
+                points_strong (B, N, 3), points_draws (B, 2); those of the branches in use; given (B,) int64 where a
+                person has given labels, -1 for none.
         Returns:
             "loss/label_image", "loss/fair_image", "loss/masked_image", "loss/local_image", the same for points, and
             "loss/alignment": those that there are.
         """
         chosen = pseudo_labels(self._teach(batch), self.labels, self.thresholds)
+        if "given" in batch:
+            chosen = with_given(chosen, batch["given"])
         self._count(chosen, len(batch["index"]))
         embeddings, terms = {}, {}
         for branch in self.branches:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -65,16 +65,16 @@ def _origin(report: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(report.get(name, "")) for name in ("file", "command", "commit", "machine")}
 
 
-def assemble(data: Mapping[str, Any]) -> str:
-    """Fill the page's template with `data`, style and scripts."""
+def assemble(data: Mapping[str, Any], template: str = "page.html", scripts: Sequence[str] = SCRIPTS) -> str:
+    """Fill a template of this folder with `data`, style and scripts."""
     folder = files("utils.page")
     style = (folder / "style.css").read_text(encoding="utf-8")
-    script = '"use strict";\n' + "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = '"use strict";\n' + "\n".join((folder / name).read_text(encoding="utf-8") for name in scripts)
     policy = [
         *("default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"),
         *(f"style-src {_hash(style)}", f"script-src {_hash(script)}"),
     ]
-    return Template((folder / "page.html").read_text(encoding="utf-8")).substitute(
+    return Template((folder / template).read_text(encoding="utf-8")).substitute(
         policy="; ".join(policy),
         title=html.escape(str(data["title"])),
         style=style,

@@ -153,7 +153,7 @@ def read_pixels(run_dir: Path) -> list[dict[str, Any]]:
             "found": round_figure(arrays["found"][row]),
             "chance": round_figure(arrays["chance"][row]),
             "views": [
-                [_png_url(arrays[name][row, view]) for name in ("views", "points_seen", "pixels")]
+                [png_url(arrays[name][row, view]) for name in ("views", "points_seen", "pixels")]
                 for view in range(arrays["views"].shape[1])
             ],
         }
@@ -161,7 +161,7 @@ def read_pixels(run_dir: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _png_url(picture: np.ndarray) -> str:
+def png_url(picture: np.ndarray) -> str:
     """Encode a picture (H, W, 3 or 4) as a data URL."""
     with io.BytesIO() as stream:
         Image.fromarray(picture.astype(np.uint8)).save(stream, format="PNG", optimize=True)

@@ -1,5 +1,6 @@
 """The data of a cross-modal self-training, and the method that its settings describe."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,11 +112,14 @@ def open_unlabelled(
     own: SelfTrainingSettings,
     towers: AlignedTowers,
     *,
+    given: Mapping[str, int] | None = None,
     seed: int,
     pin_memory: bool,
 ) -> EpochLoader:
     """Open the shapes and build the loader of their weak and strong pairs.
 
+    Args:
+        given: labels that a person has given, see `WeakStrongItems`.
     Raises:
         OSError: no such data.
         ValueError: damaged data, or settings that do not go together.
@@ -134,6 +138,7 @@ def open_unlabelled(
         image_size=size,
         grid=mask_grid(towers.image_encoder) if has_images and own.masked else None,
         with_images=has_images,
+        given=given,
         seed=seed,
     )
     return build_epoch_loader(items, data, bad_samples, seed=seed, pin_memory=pin_memory)

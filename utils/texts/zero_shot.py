@@ -14,7 +14,7 @@ from torch import Tensor
 from models.methods.text_alignment import AlignedTowers
 from utils.evaluation.features import check_finite, eval_mode
 from utils.evaluation.protocol_score import score
-from utils.texts.zero_shot_sets import ZeroShotSet
+from utils.texts.zero_shot_sets import NamelessShapes, ZeroShotSet
 
 TASK = "zero_shot"
 TOP = 5
@@ -56,7 +56,7 @@ def prototypes(embedding: Tensor, logits: Tensor, classifier: Tensor, share: flo
 
 def zero_shot_logits(
     towers: AlignedTowers,
-    shapes: ZeroShotSet,
+    shapes: NamelessShapes,
     classifier: Tensor,
     *,
     batch_size: int,
@@ -110,8 +110,8 @@ def zero_shot_score(logits: np.ndarray, shapes: ZeroShotSet, protocol: str) -> t
 
     Returns:
         Figures and constants for a record (JSON values): top-1 as "accuracy", "top5_accuracy", "mean_class_accuracy",
-        "per_class" with the recall and number of shapes of each class that has any, and "confusion", (Y, Y) numbers of
-        shapes by true class and predicted class; and the predictions (M,).
+        "per_class" with the recall and number of shapes of each class that has any, "confusion", (Y, Y) numbers of
+        shapes by true class and predicted class, and "predicted", the class of each shape; and the predictions (M,).
     """
     names, labels = shapes.class_names, shapes.labels
     predicted = logits.argmax(axis=1)
@@ -135,5 +135,6 @@ def zero_shot_score(logits: np.ndarray, shapes: ZeroShotSet, protocol: str) -> t
         "class_names": names,
         "per_class": per_class,
         "confusion": counts.tolist(),
+        "predicted": predicted.tolist(),
     }
     return record, predicted

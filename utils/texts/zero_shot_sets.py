@@ -52,25 +52,17 @@ class ZeroShotSetSettings(Settings):
         return given or words
 
 
-class ZeroShotSet(ABC):
-    """Shapes with labels; clouds are centred and scaled to radius 1, as in the alignment.
+class NamelessShapes(ABC):
+    """Shapes without labels; clouds are centred and scaled to radius 1, as in the alignment.
 
     Attributes:
-        class_names: Y names in words.
-        labels: (M,) int64 in [0, Y).
         num_views: (M,) of each shape, 0 for sets without pictures.
-        split: test or train; "all" of a folder.
-        constants: what records say of the data (JSON values).
     """
 
-    class_names: list[str]
-    labels: np.ndarray
     num_views: np.ndarray
-    split: str
-    constants: dict[str, Any]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.num_views)
 
     def choose_from(self, names: Sequence[str]) -> None:
         """Take more classes to choose from, among which are those that there are."""
@@ -84,6 +76,22 @@ class ZeroShotSet(ABC):
     @abstractmethod
     def view(self, index: int, view: int, size: int) -> Tensor:
         """Read a view without augmentation, (3, size, size) float32."""
+
+
+class ZeroShotSet(NamelessShapes):
+    """The same with labels.
+
+    Attributes:
+        class_names: Y names in words.
+        labels: (M,) int64 in [0, Y).
+        split: test or train; "all" of a folder.
+        constants: what records say of the data (JSON values).
+    """
+
+    class_names: list[str]
+    labels: np.ndarray
+    split: str
+    constants: dict[str, Any]
 
 
 class _LabelledSet(ZeroShotSet):
@@ -113,11 +121,41 @@ class _LabelledSet(ZeroShotSet):
         raise IndexError(f"cloud {index} has no view {view}: it is of a set without pictures")
 
 
-class _ShapeFolder(ZeroShotSet):
+class FolderShapes(NamelessShapes):
+    """Clouds, meshes and views in files.
+
+    Args:
+        shapes: their files.
+        num_points: N of each cloud, a random subset.
+        background: behind transparent views, black or white.
+        seed: of samples and subsets, >= 0.
+    """
+
+    def __init__(self, shapes: Sequence[ShapeFile], num_points: int, background: str, seed: int):
+        self.shapes, self.num_points, self.background, self.seed = list(shapes), num_points, background, seed
+        self.num_views = np.array([len(shape.views) for shape in self.shapes])
+
+    def cloud(self, index: int) -> Tensor:
+        shape, wanted = self.shapes[index], self.num_points
+        points = read_shape(shape.path, seed=self.seed)
+        if len(points) < wanted:
+            raise ValueError(f"{shape.path} holds {len(points)} points; pass --num_points {len(points)} or less")
+        rng = np.random.default_rng((self.seed, index))
+        try:
+            return torch.from_numpy(unit_sphere(random_subset(points, rng, wanted)))
+        except ValueError as error:
+            raise ValueError(f"{shape.path}: {error}") from error
+
+    def view(self, index: int, view: int, size: int) -> Tensor:
+        return plain_image(to_pixels(load_view(self.shapes[index].views[view], self.background)), size)
+
+
+class _ShapeFolder(FolderShapes, ZeroShotSet):
     """A pre-training tree with its views, or clouds and meshes in a folder for each class."""
 
     def __init__(self, settings: ZeroShotSetSettings):
-        self.settings, self.shapes = settings, list_shape_files(settings.data_root)
+        shapes = list_shape_files(settings.data_root)
+        super().__init__(shapes, settings.num_points, settings.background, settings.seed)
         bare = [shape.name for shape in self.shapes if not shape.category]
         if bare:
             raise ValueError(
@@ -127,7 +165,6 @@ class _ShapeFolder(ZeroShotSet):
         found = sorted({shape.category for shape in self.shapes})
         self.class_names = settings.class_names(found)
         self.labels = np.array([self.class_names.index(class_text(shape.category)) for shape in self.shapes])
-        self.num_views = np.array([len(shape.views) for shape in self.shapes])
         self.split = "all"
         self.constants = {
             "variant": None,
@@ -135,21 +172,6 @@ class _ShapeFolder(ZeroShotSet):
             "normalize": True,
             "data": str(Path(settings.data_root)),
         }
-
-    def cloud(self, index: int) -> Tensor:
-        shape, wanted = self.shapes[index], self.settings.num_points
-        points = read_shape(shape.path, seed=self.settings.seed)
-        if len(points) < wanted:
-            raise ValueError(f"{shape.path} holds {len(points)} points; pass --num_points {len(points)} or less")
-        rng = np.random.default_rng((self.settings.seed, index))
-        try:
-            return torch.from_numpy(unit_sphere(random_subset(points, rng, wanted)))
-        except ValueError as error:
-            raise ValueError(f"{shape.path}: {error}") from error
-
-    def view(self, index: int, view: int, size: int) -> Tensor:
-        shape: ShapeFile = self.shapes[index]
-        return plain_image(to_pixels(load_view(shape.views[view], self.settings.background)), size)
 
 
 def open_zero_shot_set(settings: ZeroShotSetSettings) -> ZeroShotSet:

@@ -7,8 +7,8 @@ import pytest
 import trimesh
 
 from data.rendering.mesh_conversion import Settings, convert_shape
-from data.rendering.mesh_files import find_meshes
 from datasets.pairs.pair_tables import PAIRS
+from datasets.shapes.mesh_files import find_meshes
 from tests.support.check_helpers import check
 from tests.support.damage import cut, entry, flip
 from tests.support.tiny_trees import pack

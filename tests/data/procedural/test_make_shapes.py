@@ -169,6 +169,21 @@ def test_an_interrupted_run_is_taken_up(small, tmp_path):
     assert digests(out) == digests(small)
 
 
+def test_clouds_of_the_shapes_can_be_scans_beside_the_same_pictures(small, tmp_path, capsys):
+    out = tmp_path / "scans"
+    make(out, "--clouds", "scans")
+    before, after = (digests(folder) for folder in (small, out))
+    changed = {name for name in before if before[name] != after[name]}
+    assert {name.split("/")[0] for name in changed} == {"ShapeNet", "make_shapes.json"}
+    assert "clouds" not in json.loads((small / "make_shapes.json").read_text())["recipe"]
+    radii = [np.ptp(trimesh.load(path).vertices, axis=0).max() for path in sorted((out / "ShapeNet").rglob("*.ply"))]
+    assert len(radii) == 2
+    assert min(radii) > 0.1
+    with pytest.raises(SystemExit):
+        make(tmp_path / "both", "--clouds", "scans", "--pairs")
+    assert "--pairs says" in capsys.readouterr().err
+
+
 def test_overwrite_removes_what_other_arguments_made(small, tmp_path):
     out = tmp_path / "shapes"
     interrupted_tree(out)

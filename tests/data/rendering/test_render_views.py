@@ -17,9 +17,9 @@ import trimesh
 from data import render_views
 from data.rendering import raycast
 from data.rendering.mesh_conversion import Settings, convert_shape
-from data.rendering.mesh_files import find_meshes
 from data.rendering.raycast import Raycaster
 from datasets.shapes.cameras import decode_depth, project, read_cameras
+from datasets.shapes.mesh_files import find_meshes
 from datasets.shapes.meshes import load_mesh, normalise_mesh
 from tests.support.entry_programs import error_of
 from tests.support.pickled_jobs import run_pickled

@@ -14,6 +14,7 @@ from models.losses.self_training import (
     pseudo_labels,
     published_alignment,
     sure_cross_entropy,
+    with_given,
 )
 from tests.support.several_processes import run_in_processes
 
@@ -43,6 +44,13 @@ def test_the_joint_label_is_that_of_the_more_confident_branch_after_omega():
         1,
         2,
     ]
+
+
+def test_labels_of_a_person_replace_those_of_both_branches_and_are_trusted():
+    found = with_given(pseudo_labels(PROBS), torch.tensor([-1, 2, 0, -1]))
+    for branch in ("image", "points"):
+        assert found[branch].label.tolist() == [0, 2, 0, 2]
+        assert found[branch].is_sure.tolist() == [True, True, True, False]
 
 
 def test_equal_scores_take_the_label_of_the_image_and_never_a_sum_of_both():

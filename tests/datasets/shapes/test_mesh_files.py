@@ -1,8 +1,8 @@
-"""data.rendering.mesh_files: which files, under which names."""
+"""datasets.shapes.mesh_files: which files, under which names."""
 
 import pytest
 
-from data.rendering.mesh_files import find_meshes
+from datasets.shapes.mesh_files import find_meshes
 
 
 def _touch(folder, *names):
