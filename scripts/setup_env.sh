@@ -37,16 +37,17 @@ _make_venv() {
 
 # Install requirements file $1 unless it and the files it includes are unchanged since the last installation.
 _install() {
-  local stamp=.venv/installed-$1 included quiet=(--quiet) wanted
+  local stamp=.venv/installed-$1 included options=(--quiet) wanted
   included=$(sed -n 's/^-r  *//p' "$1")
   wanted=$(cat "$1" $included)
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     return 0
   fi
-  [ ! -t 1 ] || quiet=()
-  echo "installing $1 into .venv (the first time several GB, mostly torch)"
+  [ ! -t 1 ] || options=()
+  [ "$1" != requirements-text.txt ] || options+=(--no-deps)  # what its packages ask for is never used, see there
+  echo "installing $1 into .venv (with torch the first time several GB)"
   rm -f "$stamp"
-  python -m pip install --disable-pip-version-check ${quiet[@]+"${quiet[@]}"} -r "$1" || return 1
+  python -m pip install --disable-pip-version-check ${options[@]+"${options[@]}"} -r "$1" || return 1
   echo "$wanted" >"$stamp"
 }
 

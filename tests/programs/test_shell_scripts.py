@@ -285,8 +285,7 @@ def test_multiview_compares_every_task_under_the_same_flags(trained, model):
 def test_crossmost_adapts_to_scans_of_other_shapes_than_those_of_the_test_and_scores_all_alike(checkout, tiny):
     done, calls = run_script(checkout, "crossmost.sh", SEED="2", TINY=tiny)
     assert done.returncode == 0, done.stderr
-    assert calls[0][1] == "pip"
-    calls = [parse(call) for call in calls[1:]]
+    calls = [parse(call) for call in calls]
     assert [module for module, _ in calls] == [
         *["data.make_shapes"] * 3, "scripts.align_text", *["scripts.eval_zeroshot"] * 2,
         *["scripts.train_crossmost"] * 2, *["scripts.eval_zeroshot"] * 3, "scripts.compare_zeroshot",
