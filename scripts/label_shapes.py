@@ -135,7 +135,8 @@ def write(
 ) -> None:
     """Keep the results of the round before, then write those of this one, the CSV file last."""
     order = by_doubt(labels)
-    sheet = class_sheet({name: _tiles(name, labels, shapes, order) for name in names})
+    tiles = {name: _tiles(name, labels, shapes, order) for name in names}
+    sheet = class_sheet(tiles, f"framed: confidence below {UNSURE:.0%}")
     pictures = {row: _spread(shapes[row].views) for row in order[:MOST_SHOWN]}
     page = build_label_page(title, labels, pictures, names, notes)
     if kept := place.keep_earlier():

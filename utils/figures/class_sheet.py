@@ -24,24 +24,30 @@ class Tile(NamedTuple):
     is_marked: bool = False
 
 
-def class_sheet(classes: Mapping[str, Sequence[Tile]]) -> Image.Image:
-    """Draw a heading and the pictures of each class, at most 40, from left to right; classes without any are named."""
+def class_sheet(classes: Mapping[str, Sequence[Tile]], legend: str = "") -> Image.Image:
+    """Draw a heading and the pictures of each class, at most 40, from left to right; classes without any are named.
+
+    Args:
+        legend: what a frame says, written on top.
+    """
     blocks = [(_heading(name, len(tiles)), tiles[:_MOST]) for name, tiles in classes.items()]
     line_height = _SIDE + _TEXT + _GAP
-    height = sum(_HEADING + -(-len(tiles) // _PER_LINE) * line_height for _, tiles in blocks)
+    top = _HEADING if legend else 0
+    height = top + sum(_HEADING + -(-len(tiles) // _PER_LINE) * line_height for _, tiles in blocks)
     sheet = Image.new("RGB", (_PER_LINE * (_SIDE + _GAP) + _GAP, height + _GAP), "white")
-    draw, y = ImageDraw.Draw(sheet), 0
+    draw, y = ImageDraw.Draw(sheet), top
     bold, plain = _font("DejaVuSans-Bold.ttf", 16), _font("DejaVuSans.ttf", 11)
+    draw.text((_GAP, 9), legend, fill=_FRAME, font=plain)
     for heading, tiles in blocks:
         draw.text((_GAP, y + 9), heading, fill="black", font=bold)
         y += _HEADING
         for number, tile in enumerate(tiles):
             line, column = divmod(number, _PER_LINE)
-            left, top = _GAP + column * (_SIDE + _GAP), y + line * line_height
-            sheet.paste(load_view(tile.path, "white").resize((_SIDE, _SIDE)), (left, top))
+            left, upper = _GAP + column * (_SIDE + _GAP), y + line * line_height
+            sheet.paste(load_view(tile.path, "white").resize((_SIDE, _SIDE)), (left, upper))
             if tile.is_marked:
-                draw.rectangle((left - 3, top - 3, left + _SIDE + 2, top + _SIDE + 2), outline=_FRAME, width=3)
-            draw.text((left, top + _SIDE + 2), _shortened(tile.text, plain), fill="black", font=plain)
+                draw.rectangle((left - 3, upper - 3, left + _SIDE + 2, upper + _SIDE + 2), outline=_FRAME, width=3)
+            draw.text((left, upper + _SIDE + 2), _shortened(tile.text, plain), fill="black", font=plain)
         y += -(-len(tiles) // _PER_LINE) * line_height
     return sheet
 
