@@ -42,6 +42,31 @@ def pointnet_tnet(weights: str | None = None, *, device: str = "cpu") -> nn.Modu
     return _encoder("pointnet_tnet", weights, None, device)
 
 
+def pointnet2(weights: str | None = None, *, device: str = "cpu") -> nn.Module:
+    """Return the PointNet++ encoder, D = 1024; see `dgcnn`."""
+    return _encoder("pointnet2", weights, None, device)
+
+
+def pointmlp(weights: str | None = None, *, device: str = "cpu") -> nn.Module:
+    """Return the PointMLP encoder, D = 1024; see `dgcnn`."""
+    return _encoder("pointmlp", weights, None, device)
+
+
+def pointnext(weights: str | None = None, *, device: str = "cpu") -> nn.Module:
+    """Return the PointNeXt-S encoder, D = 512; see `dgcnn`."""
+    return _encoder("pointnext", weights, None, device)
+
+
+def pointbert(weights: str | None = None, *, device: str = "cpu") -> nn.Module:
+    """Return the Point-BERT encoder on 64 groups, D = 768; see `dgcnn`."""
+    return _encoder("pointbert", weights, None, device)
+
+
+def pointbert_512(weights: str | None = None, *, device: str = "cpu") -> nn.Module:
+    """Return the Point-BERT encoder on 512 groups, D = 768; see `dgcnn`."""
+    return _encoder("pointbert_512", weights, None, device)
+
+
 def _encoder(name: str, weights: str | None, k: int | None, device: str) -> nn.Module:
     if weights is None:
         return build_encoder(name, k or 15).to(get_device(device)).eval()

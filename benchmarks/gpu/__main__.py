@@ -68,6 +68,9 @@ def parts(args: argparse.Namespace, device: torch.device) -> Iterator[Part]:
     yield Part("kernels", "benchmarks.gpu.gpu_kernels", tiny if small else [])
     few = "--shapes 3 --points 24 --views 2 --pairs 8 --depth 18 --k 4 --rounds 1".split()
     yield Part("multiview step", "benchmarks.multiview_step", few if small else [])
+    yield Part(
+        "point towers", "benchmarks.point_towers", ["--quick", "--towers=pointnext"] if small else ["--rounds=3"]
+    )
     for form in compiled:
         for batch in args.batches:
             yield Part(

@@ -9,14 +9,15 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def farthest_order(points: Tensor, count: int | None = None) -> Tensor:
-    """Order points so that each is the farthest from those before it; point 0 comes first, of equals the lowest.
+def farthest_order(points: Tensor, count: int | None = None, first: Tensor | None = None) -> Tensor:
+    """Order points so that each is the farthest from those before it; of equals the lowest comes first.
 
     Clouds are ordered side by side, so many small ones cost little more than one.
 
     Args:
         points: (B, N, D) coordinates.
         count: points wanted, at most N; None orders all.
+        first: (B,) the point of each cloud to begin with; None takes point 0.
     Returns:
         (B, count) int64, all different.
     Raises:
@@ -29,11 +30,25 @@ def farthest_order(points: Tensor, count: int | None = None) -> Tensor:
     columns = points.movedim(2, 0).contiguous()  # (D, B, N)
     clouds = torch.arange(batch, device=points.device)
     order = torch.zeros(batch, count, dtype=torch.int64, device=points.device)
+    if first is not None:
+        order[:, 0] = first
     nearest = torch.full((batch, num_points), torch.inf, dtype=points.dtype, device=points.device)
+    distance, difference = torch.empty_like(nearest), torch.empty_like(nearest)
     for step in range(1, count):
         last = order[:, step - 1]
-        distance = (columns - columns[:, clouds, last][..., None]).square_().sum(dim=0)
+        taken = columns[:, clouds, last][..., None]
+        distance.zero_()
+        for column, value in zip(columns, taken, strict=True):
+            torch.sub(column, value, out=difference)
+            distance.addcmul_(difference, difference)
         torch.minimum(nearest, distance, out=nearest)
         nearest[clouds, last] = -1  # a copy of a point taken is at distance 0, the point itself is out
-        order[:, step] = nearest.argmax(dim=1)
+        order[:, step] = _largest(nearest)
     return order
+
+
+def _largest(values: Tensor) -> Tensor:
+    """Return the place of the maximum of each row, of equals the first. Shape: (B, N) -> (B,)."""
+    if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(values.numpy().argmax(axis=1))  # with vector instructions, unlike torch's
+    return values.argmax(dim=1)

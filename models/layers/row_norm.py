@@ -66,17 +66,18 @@ def _sums_around(origin: Tensor, x: Tensor) -> Tensor:
 class _NormAct(torch.autograd.Function):
     """act(batch_norm(x)) of rows and its maximum over each cloud, None without `clouds`.
 
-    Saves only x, and where the maxima are, for the backward pass. A `count` of 0 means fixed statistics.
+    act(x) is x above 0 and slope * x below: 0 gives ReLU, 1 no activation. Saves only x, and where the maxima are, for
+    the backward pass. A `count` of 0 means fixed statistics.
     """
 
     @staticmethod
-    def forward(ctx, x, scale, shift, mean, var, count, clouds, eps, sync):
+    def forward(ctx, x, scale, shift, mean, var, count, clouds, eps, sync, slope):
         norm = Affine(scale, shift, mean, var, eps)
-        ctx.norm, ctx.count, ctx.sync = norm, count, sync
+        ctx.norm, ctx.count, ctx.sync, ctx.slope = norm, count, sync, slope
         gain, offset = norm.gain.to(x.dtype), norm.offset.to(x.dtype)
         out = torch.empty_like(x)
         for block, target in zip(blocks(x), blocks(out)):
-            F.leaky_relu_(torch.addcmul(offset, block, gain, out=target), SLOPE)
+            F.leaky_relu_(torch.addcmul(offset, block, gain, out=target), slope)
         largest, argmax = (None, None) if clouds is None else cloud_maxima(out, clouds)
         ctx.save_for_backward(x, argmax)
         return out, largest
@@ -91,13 +92,13 @@ class _NormAct(torch.autograd.Function):
         sums = x.new_zeros(2, x.shape[1], dtype=torch.float64)
         for block, given, target in zip(blocks(x), blocks(grad_out), blocks(grad)):
             before_act = torch.addcmul(offset, block, gain)
-            torch.ops.aten.leaky_relu_backward(given, before_act, SLOPE, False, grad_input=target)
+            torch.ops.aten.leaky_relu_backward(given, before_act, ctx.slope, False, grad_input=target)
             sums[0] += target.sum(dim=0)
             sums[1] += torch.mul(target, block, out=before_act).sum(dim=0)
         if argmax is not None:
             row = x.gather(0, argmax)  # (B, D)
             at_maximum = torch.ops.aten.leaky_relu_backward(
-                grad_largest, torch.addcmul(offset, row, gain), SLOPE, False
+                grad_largest, torch.addcmul(offset, row, gain), ctx.slope, False
             )
             sums += torch.stack([at_maximum.sum(dim=0), (at_maximum * row).sum(dim=0)])
             grad.scatter_add_(0, argmax, at_maximum)
@@ -107,7 +108,7 @@ class _NormAct(torch.autograd.Function):
             target.mul_(gain)
             if ctx.count:
                 target.sub_(a.to(x.dtype)).addcmul_(block, b.to(x.dtype), value=-1)
-        return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), None, None, None, None, None, None
+        return grad, grad_scale.to(x.dtype), grad_shift.to(x.dtype), *[None] * 7
 
 
 def cloud_maxima(x: Tensor, clouds: CloudRows) -> tuple[Tensor, Tensor]:
@@ -166,26 +167,48 @@ class PointwiseConv(nn.Sequential):
         return self._normalise(x, None)[0]
 
     def _normalise(self, x: Tensor, clouds: CloudRows | None) -> tuple[Tensor, Tensor | None]:
-        norm = self[1]
-        mean, var, count = self.statistics(x)
-        return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, clouds, norm.eps, is_synchronised(norm))
+        return norm_act(x, self[1], SLOPE, clouds)
 
     def statistics(self, x: Tensor, clouds: CloudRows | None = None, sign: Tensor | None = None):
         """Return mean, variance and count of the batch and update the running ones; in eval mode return those, and 0.
 
         `sign` (D,) is the factor that x was multiplied by.
         """
-        norm = self[1]
-        sign = 1.0 if sign is None else sign
-        if not norm.training:
-            return norm.running_mean.double() * sign, norm.running_var.double(), 0
-        with torch.no_grad():
-            mean, var, count = row_statistics(x, clouds, sync=is_synchronised(norm))
-        update_running(norm, mean * sign, var, count)
-        return mean, var, count
+        return norm_statistics(x, self[1], clouds, sign)
 
 
-def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x W^T in at least float32, for the statistics that follow. Shape: (M, C), (D, C) -> (M, D)."""
-    x = F.linear(x, weight)
+def norm_act(x: Tensor, norm: nn.Module, slope: float, clouds: CloudRows | None = None) -> tuple[Tensor, Tensor | None]:
+    """Apply a BatchNorm of any number of dimensions to rows, then an activation.
+
+    Args:
+        x: (M, D).
+        slope: below 0; 0 gives ReLU, 1 no activation.
+        clouds: whose maxima are wanted.
+    Returns:
+        (M, D), and the maximum over each cloud (B, D), None without `clouds`.
+    """
+    mean, var, count = norm_statistics(x, norm)
+    sync = is_synchronised(norm)
+    return _NormAct.apply(x, norm.weight, norm.bias, mean, var, count, clouds, norm.eps, sync, slope)
+
+
+def norm_statistics(
+    x: Tensor, norm: nn.Module, clouds: CloudRows | None = None, sign: Tensor | float | None = None
+) -> tuple[Tensor, Tensor, int]:
+    """Return mean, variance and count of the batch and update the running ones; in eval mode return those, and 0.
+
+    `sign` (D,) is the factor that x was multiplied by.
+    """
+    sign = 1.0 if sign is None else sign
+    if not norm.training:
+        return norm.running_mean.double() * sign, norm.running_var.double(), 0
+    with torch.no_grad():
+        mean, var, count = row_statistics(x, clouds, sync=is_synchronised(norm))
+    update_running(norm, mean * sign, var, count)
+    return mean, var, count
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x W^T + b in at least float32, for the statistics that follow. Shape: (M, C), (D, C), (D,) -> (M, D)."""
+    x = F.linear(x, weight, bias)
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -20,7 +20,9 @@ from models.encoders.dgcnn import DGCNN
 from models.encoders.dgcnn_seg import DGCNNSegEncoder
 from models.encoders.pointnet import PointNet
 from models.encoders.pointnet_tnet import PointNetTNet
+from models.encoders.registry import encoder_name
 from models.encoders.tnet import TNet
+from models.layers.local_encoder import LocalEncoder
 
 
 class Folded(nn.Module):
@@ -183,7 +185,13 @@ def plain_encoder(encoder: nn.Module) -> nn.Module:
 
     Raises:
         TypeError: not an encoder of `models.encoders.registry`.
+        ValueError: one that samples farthest points, each of which depends on those before it.
     """
+    if isinstance(encoder, LocalEncoder):
+        raise ValueError(
+            f"{encoder_name(encoder)} samples farthest points one after another, which no exported program here can "
+            "do: pass --format safetensors, which every program here reads"
+        )
     if type(encoder) not in _PLAIN:
         raise TypeError(f"expected one of {', '.join(kind.__name__ for kind in _PLAIN)}, got {type(encoder).__name__}")
     return _PLAIN[type(encoder)](encoder).eval()

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.encoders.registry import EMB_DIMS, MAX_EMB_DIMS, build_encoder
+from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder, published_width
 from models.layers.heads import point_head
+from models.weights.tower_names import LABELLED_HEADS, same_weights, split_tower
 from models.weights.weight_file import check_tensors, read_weights, unwrap
 
 # Second names of BatchNorms in the published networks. The part-seg T-Net reassigned its `bn3`, so that name is the
@@ -21,8 +22,6 @@ _ALIASES = {
     "dgcnn": {f"bn{i}": f"conv{i}.1" for i in range(1, 6)},
     "dgcnn_seg": {f"bn{i}": f"conv{i}.1" for i in range(1, 11)}
     | {"transform_net.bn1": "transform_net.conv1.1", "transform_net.bn2": "transform_net.conv2.1"},
-    "pointnet": {},
-    "pointnet_tnet": {},
 }
 # The layer that makes the embedding: its weight has as many rows as the embedding is wide.
 _EMBEDDING = {
@@ -30,6 +29,11 @@ _EMBEDDING = {
     "dgcnn_seg": "conv6.0.weight",
     "pointnet": "conv5.0.weight",
     "pointnet_tnet": "mlp2.6.weight",
+    "pointnet2": "sa3.mlp_convs.2.weight",
+    "pointmlp": "pos_blocks_list.3.operation.1.net2.1.weight",
+    "pointnext": "encoder.5.0.convs.1.0.weight",
+    "pointbert": "norm.weight",
+    "pointbert_512": "norm.weight",
 }
 # A pre-trained part-seg encoder stores the BatchNorms of a segmentation classifier that it does not have.
 _CLASSIFIER = tuple(f"{kind}{i}." for kind in ("bn", "conv") for i in range(7, 12))
@@ -45,19 +49,19 @@ class LoadReport(NamedTuple):
     loaded: list[str]  # tensors copied into the encoder
     head: list[str]  # tensors of the projection heads
     aliases: list[str]  # second names of loaded tensors, checked equal
-    unused: list[str]  # tensors of a classifier, which an encoder does not have
+    unused: list[str]  # tensors of a classifier or another network, which an encoder does not have
     num_expected: int  # tensors that the encoder has
 
     @property
     def saw_labels(self) -> bool:
         """Whether the file is fine-tuned; a pre-trained part-seg encoder has only the norms of a classifier."""
-        return any(key.startswith((*_TASK_HEADS, "conv")) for key in self.unused)
+        return any(key.startswith((*_TASK_HEADS, *LABELLED_HEADS, "conv")) for key in self.unused)
 
     def __str__(self) -> str:
         return (
             f"{len(self.loaded)} of {self.num_expected} encoder tensors loaded, "
             f"{len(self.head)} of the projection head, {len(self.aliases)} aliases equal, "
-            f"{len(self.unused)} of a classifier not used"
+            f"{len(self.unused)} others not used"
             f"{', trained with labels' if self.saw_labels else ''}"
         )
 
@@ -101,7 +105,8 @@ def embedding_width(state: dict[str, Tensor], name: str) -> int:
     Raises:
         ValueError: out of bounds.
     """
-    width = next(iter(getattr(state.get(_EMBEDDING.get(name)), "shape", ())), EMB_DIMS)
+    usual = published_width(name) if name in ENCODERS else EMB_DIMS
+    width = next(iter(getattr(state.get(_EMBEDDING.get(name)), "shape", ())), usual)
     if not 1 <= width <= MAX_EMB_DIMS:
         raise ValueError(f"the embedding of these weights is {width} wide, expected 1 to {MAX_EMB_DIMS}")
     return width
@@ -203,7 +208,11 @@ def load_encoder(
             state, stored = _from_training_state(state)
         state = unwrap(state)
         check_tensors(state)
-        found = detect_encoder(state)
+        tower = split_tower(state)
+        found, state, others = tower or (detect_encoder(state), state, [])
+        wanted = name or stored.get("model")
+        if same_weights(found, wanted):
+            found = wanted
         if name is not None and name != found:
             raise ValueError(f"these are weights of {found}, not of --model {name}")
         width = embedding_width(state, found)
@@ -215,6 +224,7 @@ def load_encoder(
         has_head = any(key.startswith(_HEAD) for key in state)
         head = point_head(encoder.feature_dim) if has_head else None
         report = import_state(state, encoder, found, head)
+        report = report._replace(unused=sorted([*report.unused, *others]))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return PretrainedEncoder(encoder, head, found, stored.get("k"), report, stored)

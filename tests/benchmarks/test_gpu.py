@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import torch
 
-from benchmarks import multiview_step
+from benchmarks import multiview_step, point_towers
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import gpu_check, gpu_kernels, gpu_step
 from models.kernels import knn
@@ -108,10 +108,10 @@ def test_a_part_without_time_is_not_started():
 
 
 def test_every_part_asks_its_program_for_what_it_understands():
-    programs = {module.__name__: module for module in (gpu_check, gpu_kernels, gpu_step, multiview_step)}
+    programs = {module.__name__: module for module in (gpu_check, gpu_kernels, gpu_step, multiview_step, point_towers)}
     for device in (CPU, torch.device("cuda")):
         names = [part.name for part in gpu.parts(gpu.parse_args([]), device)]
-        assert len(names) == len(set(names)) == 3 + 2 * len(gpu_step.FORMS)
+        assert len(names) == len(set(names)) == 4 + 2 * len(gpu_step.FORMS)
         for part in gpu.parts(gpu.parse_args([]), device):
             programs[part.module].parse_args([*part.flags, "--device=cpu", "--json=a.json"])
 

@@ -61,7 +61,9 @@ def check_encoders(run_dir, model):
 
 def test_the_other_encoders_train_and_their_weights_load(root, plain, tmp_path):
     check_encoders(plain, "pointnet")
-    check_encoders(train(root, tmp_path, model="dgcnn_seg"), "dgcnn_seg")
+    check_encoders(train(root, tmp_path / "seg", model="dgcnn_seg"), "dgcnn_seg")
+    check_encoders(train(root, tmp_path / "next", model="pointnext"), "pointnext")
+    assert flags_of(train(root, tmp_path / "next", "--resume", model="pointnext"))["emb_dims"] == 512
 
 
 def test_a_micro_batch_of_the_whole_batch_changes_nothing(root, plain, tmp_path):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.encoders.registry import ENCODERS, build_encoder
+from models.encoders.registry import ENCODERS, build_encoder, has_graph, published_width
 from models.weights.published import export_state
 from scripts import eval_svm
 from tests.support.entry_programs import error_of, write_encoder
 from tests.support.program_calls import run
+from tests.support.small_towers import shrink
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
 from utils.evaluation import encoder_scores
 
@@ -79,12 +80,13 @@ def test_one_result_line_for_each_protocol_and_every_constant_is_printed(modelne
 
 
 @pytest.mark.parametrize("model", list(ENCODERS))
-def test_an_untrained_encoder_of_each_model_is_scored(model, modelnet, tmp_path):
+def test_an_untrained_encoder_of_each_model_is_scored(model, modelnet, tmp_path, monkeypatch):
+    shrink(monkeypatch)
     report = report_of("--random_init", "--model", model, "--protocol", "knn", root=modelnet, tmp_path=tmp_path)
     (record,) = report["results"]
     assert (record["model"], record["weights"], record["checkpoint"]) == (model, "random", None)
-    assert record["k"] == (None if model.startswith("pointnet") else 15)
-    assert record["emb_dims"] == 1024
+    assert record["k"] == (15 if has_graph(model) else None)
+    assert record["emb_dims"] == published_width(model)
 
 
 def features_given(monkeypatch, *flags, root):

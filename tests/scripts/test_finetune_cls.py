@@ -257,7 +257,7 @@ def test_the_pointnet_recipe_resumed_in_the_middle_of_its_steps_ends_bit_for_bit
     assert results(cut)[0]["protocol"] == "pointnet"
 
 
-@pytest.mark.parametrize("name", ["dgcnn_seg", "dgcnn"])
+@pytest.mark.parametrize("name", ["dgcnn_seg", "dgcnn", "pointnext"])
 def test_other_encoders_are_fine_tuned_and_scored_again(root, tmp_path, name):
     flags = ("--model", name, "--epochs", 1)
     records = results(train(root, tmp_path, *flags))

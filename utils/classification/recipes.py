@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from datasets.labelled.training_clouds import AUGMENTATIONS
-from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS
+from models.encoders.registry import ENCODERS, MAX_EMB_DIMS
 from utils.settings import flag
 from utils.training.engine import AMP_DTYPES
 from utils.training.finetuning import FinetuneSettings
@@ -114,7 +114,7 @@ class ClassifierSettings(FinetuneSettings):
     model: str | None = flag(None, "default: what --pretrained_path holds, else dgcnn", choices=tuple(ENCODERS))
     emb_dims: int | None = flag(
         None,
-        f"width of the encoder's embedding (default: what --pretrained_path has, else {EMB_DIMS})",
+        "width of the encoder's embedding (default: what --pretrained_path has, else the published one)",
         at_least=1,
         at_most=MAX_EMB_DIMS,
     )

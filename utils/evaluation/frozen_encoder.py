@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder, has_graph
+from models.encoders.registry import ENCODERS, MAX_EMB_DIMS, build_encoder, has_graph, published_width
 from models.weights.published import load_encoder
 from utils import seed
 from utils.run.provenance import weights_origin
@@ -27,7 +27,7 @@ class EncoderSettings(Settings):
     )
     emb_dims: int | None = flag(
         None,
-        f"width of the embedding (default: what the checkpoint has, else {EMB_DIMS})",
+        "width of the embedding (default: what the checkpoint has, else the published one)",
         at_least=1,
         at_most=MAX_EMB_DIMS,
     )
@@ -73,7 +73,7 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
     if settings.random_init:
         seed.everything(settings.seed)
         name, k = settings.model or "dgcnn", settings.k or PUBLISHED_K
-        encoder = build_encoder(name, k, settings.emb_dims or EMB_DIMS)
+        encoder = build_encoder(name, k, settings.emb_dims)
         source = f"untrained weights, seed {settings.seed}"
     else:
         encoder, _, name, stored_k, report, _ = load_encoder(path, settings.model, settings.k, settings.emb_dims)
@@ -86,5 +86,5 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
     graph = k if has_graph(name) else None
     constants = {"model": name, "k": graph, "emb_dims": encoder.emb_dims, **origin}
     neighbours = "no graph" if graph is None else f"k {graph}"
-    width = "" if encoder.emb_dims == EMB_DIMS else f", emb_dims {encoder.emb_dims}"
+    width = "" if encoder.emb_dims == published_width(name) else f", emb_dims {encoder.emb_dims}"
     return FrozenEncoder(encoder.to(device), constants, f"{name}, {neighbours}{width}, {source}", warnings)

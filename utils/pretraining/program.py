@@ -3,16 +3,16 @@
 The entry program of a method adds its own settings and builds the method; see train_crosspoint.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 
 from models.distributed import get_world_size
-from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, has_graph
+from models.encoders.registry import ENCODERS, MAX_EMB_DIMS, has_graph, published_width
 from models.methods.method import Method
 from models.weights.published import PretrainedEncoder, load_encoder
 from utils import seed
@@ -40,10 +40,22 @@ class ModelSettings(Settings):
 
     model: str = flag("dgcnn", "point encoder", choices=tuple(ENCODERS))
     k: int = flag(20, "neighbours per point in DGCNN's graphs; published runs use 15", at_least=1)
-    emb_dims: int = flag(EMB_DIMS, "width of the encoder's embedding", at_least=1, at_most=MAX_EMB_DIMS)
+    emb_dims: int | None = flag(
+        None, "width of the encoder's embedding (default: the published one)", at_least=1, at_most=MAX_EMB_DIMS
+    )
     dropout: float | None = flag(None, "ignored: pre-training has no dropout", is_free=True)
     model_path: str = flag("", "encoder weights to start from, or to evaluate with --eval")
     eval: bool = flag(False, "only evaluate: --model_path, else the run's best model", is_free=True)
+
+    @classmethod
+    def read(cls, flags: Mapping[str, Any]) -> Self:
+        """Read the flags; a width left open is the published one of the encoder.
+
+        Raises:
+            ValueError: a value out of bounds, named by its flag.
+        """
+        width = published_width(flags["model"]) if flags["emb_dims"] is None else flags["emb_dims"]
+        return super().read({**flags, "emb_dims": width})
 
     @property
     def notes(self) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from models.encoders.registry import EMB_DIMS
+from models.encoders.registry import EMB_DIMS, ENCODERS, published_width
 from utils.classification.recipes import RECIPES, changes
 
 Record = Mapping[str, Any]
@@ -122,8 +122,10 @@ FIGURE_NAMES = {
 
 def width_words(record: Record) -> list[str]:
     """Return the width of the encoder's embedding in words; nothing for the published one, which old records omit."""
-    width = record.get("emb_dims", EMB_DIMS)
-    return [] if width == EMB_DIMS else [f"emb_dims {width}"]
+    model = record.get("model")
+    published = published_width(model) if model in ENCODERS else EMB_DIMS
+    width = record.get("emb_dims", published)
+    return [] if width == published else [f"emb_dims {width}"]
 
 
 def setting_words(record: Record) -> list[str]:

@@ -1,4 +1,7 @@
-"""Features of every point: their maximum is the encoder's feature, in value, gradient and statistics."""
+"""Features of every point: their maximum is the encoder's feature, in value, gradient and statistics.
+
+Those of encoders of groups of points are in test_towers.py.
+"""
 
 import copy
 
@@ -7,7 +10,10 @@ import torch
 from torch.testing import assert_close
 
 from models.encoders.registry import ENCODERS, build_encoder
+from models.layers.local_encoder import LocalEncoder
 from tests.support.random_norms import randomise_norms
+
+POINTWISE = [name for name, kind in ENCODERS.items() if not issubclass(kind, LocalEncoder)]
 
 
 def pair(name):
@@ -24,7 +30,7 @@ def pair(name):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", POINTWISE)
 def test_the_maximum_of_dense_is_the_features_in_value_gradient_and_statistics(name, training):
     encoder, twin = (network.train(training) for network in pair(name))
     base = torch.randn(3, 41, 3, dtype=torch.float64)
@@ -43,7 +49,7 @@ def test_the_maximum_of_dense_is_the_features_in_value_gradient_and_statistics(n
     assert_close(dict(encoder.named_buffers()), dict(twin.named_buffers()))
 
 
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", POINTWISE)
 def test_gradients_through_rows_and_maxima_add_up(name):
     encoder, twin = (network.train() for network in pair(name))
     points = torch.randn(3, 41, 3, dtype=torch.float64)

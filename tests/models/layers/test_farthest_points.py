@@ -20,6 +20,16 @@ def test_each_point_is_the_farthest_from_those_before():
     assert torch.equal(farthest_order(points, 7), order[:, :7])
 
 
+def test_the_order_begins_where_it_is_told_to():
+    points = torch.randn(3, 40, 3, generator=torch.Generator().manual_seed(0))
+    first = torch.tensor([7, 0, 39])
+    order = farthest_order(points, 5, first)
+    for cloud, start, found in zip(points, first, order, strict=True):
+        swapped = torch.arange(40)
+        swapped[0], swapped[start] = start, 0
+        assert torch.equal(found, swapped[farthest_order(cloud[swapped][None], 5)[0]])
+
+
 def test_refuses_more_points_than_there_are():
     with pytest.raises(ValueError, match="expected 1 to 5"):
         farthest_order(torch.zeros(1, 5, 3), 6)

@@ -13,10 +13,13 @@ from torch.testing import assert_close
 
 from models.encoders import dgcnn
 from models.encoders.registry import ENCODERS, build_encoder
+from models.layers.local_encoder import LocalEncoder
 from models.layers.neighbours import knn, knn_rows
 from models.weights import export
 from models.weights.export import export_encoder, neighbour_rows, plain_encoder
 from tests.support.random_norms import randomise_norms
+
+TRACED = [name for name, kind in ENCODERS.items() if not issubclass(kind, LocalEncoder)]
 
 
 def trained(name, k=5, dtype=torch.float64):
@@ -31,7 +34,7 @@ def trained(name, k=5, dtype=torch.float64):
     return encoder
 
 
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", TRACED)
 def test_features_equal_those_of_the_encoder_far_from_the_origin(name):
     encoder = trained(name)
     points = torch.randn(3, 41, 3, dtype=torch.float64) + 10
@@ -91,6 +94,14 @@ def test_a_traced_encoder_takes_any_number_of_clouds_and_of_enough_points(name):
     if name == "dgcnn_seg":
         with pytest.raises(AssertionError, match=">= 3"):
             program(torch.randn(2, 2, 3))
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS.keys() - TRACED))
+def test_an_encoder_that_samples_farthest_points_is_refused_with_what_to_do_instead(name):
+    with torch.device("meta"):
+        encoder = build_encoder(name)
+    with pytest.raises(ValueError, match=f"^{name} samples farthest points .*: pass --format safetensors"):
+        export_encoder(encoder)
 
 
 def test_what_is_no_encoder_is_refused():

@@ -122,7 +122,10 @@ def test_round_trip_keeps_every_tensor_and_k_and_width(tmp_path, name):
     loaded = load_encoder(tmp_path / "best_model.pth")
     assert (loaded.name, loaded.stored_k, loaded.report.head != []) == (name, 7, True)
     assert same(encoder.state_dict(), loaded.encoder.state_dict())
-    assert loaded.encoder(torch.rand(2, 31, 3)).shape == (2, 192 if name == "dgcnn" else 96)
+    assert loaded.encoder(torch.rand(2, 31, 3)).shape == (
+        2,
+        192 if name == "dgcnn" or name.startswith("pointbert") else 96,
+    )
     with pytest.raises(ValueError, match="best_model.pth: the embedding of these weights is 96 wide, got --emb_dims 9"):
         load_encoder(tmp_path / "best_model.pth", emb_dims=9)
 
