@@ -13,19 +13,22 @@ CLASSES = tuple(category.name for category in SHAPENET_PART)
 _SHARD_ROWS = 2048  # clouds in a published shard of ModelNet40 or ShapeNetPart
 
 
-def write_modelnet40(root: Path, split: str, points: np.ndarray, labels: np.ndarray) -> None:
+def write_modelnet40(
+    root: Path, split: str, points: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] = CLASSES
+) -> None:
     """Write shards `ply_data_{split}{i}.h5` and the class names.
 
     Args:
         root: the data root.
         split: train or test.
         points: (M, N, 3) float32.
-        labels: (M,) in [0, 16).
+        labels: (M,) in [0, number of names).
+        class_names: in the order of their labels.
     """
     folder = root / MODELNET40
     arrays = {"data": points.astype(np.float32), "label": labels.astype(np.uint8)[:, None]}
     _write_shards(folder, f"ply_data_{split}", arrays)
-    _write_names(folder)
+    _write_names(folder, class_names)
 
 
 def write_shapenet_part(
@@ -54,7 +57,7 @@ def write_scanobjectnn(root: Path, split: str, variant: str, points: np.ndarray,
     folder = root / SCANOBJECTNN / layout.folder
     arrays = {"data": points.astype(np.float32), "label": labels.astype(np.int32)}
     _write_file(folder / layout.files[split][0], arrays)
-    _write_names(folder)
+    _write_names(folder, CLASSES)
 
 
 def _write_shards(folder: Path, stem: str, arrays: dict[str, np.ndarray]) -> None:
@@ -72,5 +75,5 @@ def _write_file(path: Path, arrays: dict[str, np.ndarray]) -> None:
     partial.replace(path)
 
 
-def _write_names(folder: Path) -> None:
-    (folder / CLASS_NAMES).write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
+def _write_names(folder: Path, class_names: tuple[str, ...]) -> None:
+    (folder / CLASS_NAMES).write_text("\n".join(class_names) + "\n", encoding="utf-8")
