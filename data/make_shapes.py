@@ -7,8 +7,10 @@ Below --out it writes
     modelnet40_ply_hdf5_2048/       clean, aligned clouds, train and test
     ScanObjectNN/                   the same shapes as a depth sensor sees them: one side, noise, clutter, any heading
     shapenet_part_seg_hdf5_data/    clouds with part labels, train, val and test
+    captions.json                   texts of the pre-training shapes: category, members, proportions, colours
 With --pairs also pairs.npz of each pre-training shape, which says what points are seen at which pixels; to a complete
-tree it adds the missing ones of these and changes no other file. No shape of an evaluation set is a pre-training shape.
+tree it adds the missing ones of these, or missing captions, and changes no other file. No shape of an evaluation set is
+a pre-training shape.
 The same arguments give the same data on any number of workers.
 """
 
@@ -19,7 +21,8 @@ import time
 from pathlib import Path
 
 from data.procedural import manifest
-from data.procedural.built_in_tree import TreeSize, add_missing_pairs, write_tree
+from data.procedural.built_in_tree import TreeSize, add_missing_captions, add_missing_pairs, write_tree
+from datasets.layouts import CAPTIONS
 from utils.cli import run_main
 from utils.flags import seed_number
 
@@ -59,12 +62,16 @@ def main(args: argparse.Namespace) -> None:
         size_px=args.size,
     )
     if is_complete:
-        added = add_missing_pairs(args.out, size, seed=args.seed, workers=args.workers) if args.pairs else 0
-        print(
-            f"added the pairs of {added} shapes to {args.out}"
-            if added
-            else f"{args.out} is complete, made by the same arguments: nothing to do"
-        )
+        place = {"seed": args.seed, "workers": args.workers}
+        lacks_captions = not (args.out / CAPTIONS).is_file()
+        if lacks_captions:
+            add_missing_captions(args.out, size, **place)
+            print(f"added {CAPTIONS} to {args.out}")
+        added = add_missing_pairs(args.out, size, **place) if args.pairs else 0
+        if added:
+            print(f"added the pairs of {added} shapes to {args.out}")
+        elif not lacks_captions:
+            print(f"{args.out} is complete, made by the same arguments: nothing to do")
         return
     write_tree(args.out, size, seed=args.seed, workers=args.workers, with_pairs=args.pairs)
     manifest.finish(args.out, recipe)

@@ -12,6 +12,7 @@ DOWNLOAD = "bash data/download_data.sh"
 
 CLOUDS, RENDERS = "ShapeNet", "ShapeNetRendering"
 PACKED = "shapenet_render.h5"  # both in one file
+CAPTIONS = "captions.json"  # texts of these shapes, by <synset>/<id>
 MODELNET40 = "modelnet40_ply_hdf5_2048"
 SCANOBJECTNN = "ScanObjectNN"
 SHAPENET_PART_FOLDER = "shapenet_part_seg_hdf5_data"

@@ -13,13 +13,14 @@ CATEGORIES: dict[str, PartCategory] = {category.name: category for category in S
 
 
 class LabelledMesh(NamedTuple):
-    """One shape. part_label holds ShapeNetPart's global labels, 0..49."""
+    """One shape. part_label holds ShapeNetPart's global labels, 0..49; words, what its family picked by name."""
 
     category: str
     vertices: np.ndarray  # (V, 3) float64
     faces: np.ndarray  # (F, 3) int64
     part_label: np.ndarray  # (F,) uint8
     color: np.ndarray  # (V, 3) uint8
+    words: tuple[str, ...] = ()
 
     def to_trimesh(self) -> trimesh.Trimesh:
         """Convert to a mesh with vertex colours; faces keep their order, so part_label still applies."""

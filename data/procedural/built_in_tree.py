@@ -1,6 +1,6 @@
 """Writing of the whole tree of built-in data on several processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from data.parallel import parallel_map
 from data.procedural import hdf5_writers
+from data.procedural.captions import write_captions
 from data.procedural.scans import Scan
 from data.procedural.shape_jobs import EvalClouds, EvalJob, PretrainJob, run_eval, run_pretrain
 from data.rendering.pair_writer import has_pairs
@@ -32,7 +33,7 @@ def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int, with_pairs
     """
     categories = hdf5_writers.CLASSES
     with parallel_map(workers) as run:
-        list(run(run_pretrain, _pretrain_jobs(out, size, seed, with_pairs), "pre-training shapes"))
+        _write_pretrain(run, out, _pretrain_jobs(out, size, seed, with_pairs), "pre-training shapes")
         for split in ("train", "val", "test"):
             jobs = [
                 EvalJob(seed, category, split, index)
@@ -42,6 +43,18 @@ def write_tree(out: Path, size: TreeSize, *, seed: int, workers: int, with_pairs
             clouds = list(run(run_eval, jobs, f"evaluation shapes, {split}"))
             labels = np.array([categories.index(job.category) for job in jobs])
             _write_split(out, split, clouds, labels)
+
+
+def _write_pretrain(run: Callable, out: Path, jobs: list[PretrainJob], what: str) -> None:
+    """Write what shapes lack, then the captions of all."""
+    names = ["/".join(job.place[1:]) for job in jobs]
+    write_captions(out, dict(zip(names, run(run_pretrain, jobs, what), strict=True)))
+
+
+def add_missing_captions(out: Path, size: TreeSize, *, seed: int, workers: int) -> None:
+    """Write the captions of a complete tree, and change no other file."""
+    with parallel_map(workers) as run:
+        _write_pretrain(run, out, _pretrain_jobs(out, size, seed, with_pairs=False), "captions")
 
 
 def add_missing_pairs(out: Path, size: TreeSize, *, seed: int, workers: int) -> int:

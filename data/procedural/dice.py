@@ -6,10 +6,15 @@ import numpy as np
 
 
 class Dice:
-    """The draws of one shape."""
+    """The draws of one shape.
+
+    Attributes:
+        words: the words that were picked, in order: the kinds of the shape and of its parts.
+    """
 
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
+        self.words: list[str] = []
 
     def between(self, low: float, high: float) -> float:
         """Draw uniformly from [low, high)."""
@@ -25,4 +30,7 @@ class Dice:
     def pick(self, options: Sequence, weights: Sequence[float] | None = None):
         """Draw one of the options by weight, uniformly for None."""
         share = None if weights is None else np.asarray(weights, dtype=np.float64) / sum(weights)
-        return options[int(self.rng.choice(len(options), p=share))]
+        picked = options[int(self.rng.choice(len(options), p=share))]
+        if isinstance(picked, str):
+            self.words.append(picked)
+        return picked

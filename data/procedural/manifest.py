@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from datasets.layouts import CLOUDS, MODELNET40, RENDERS, SCANOBJECTNN, SHAPENET_PART_FOLDER
+from datasets.layouts import CAPTIONS, CLOUDS, MODELNET40, RENDERS, SCANOBJECTNN, SHAPENET_PART_FOLDER
 from utils.files import write_text
 
 FILE = "make_shapes.json"
@@ -35,6 +35,7 @@ def prepare(out: Path, recipe: dict[str, int], *, overwrite: bool) -> bool:
         )
     for name in FOLDERS if found is not None else ():
         shutil.rmtree(out / name, ignore_errors=True)
+    (out / CAPTIONS).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     _write(out, recipe, complete=False)
     return True

@@ -28,5 +28,7 @@ def shape_rng(seed: int, category: str, split: str, index: int, purpose: int = 0
 def make_shape(seed: int, category: str, split: str, index: int) -> LabelledMesh:
     """Build one labelled mesh, y up, bounding-box centre 0 and diagonal 1; arguments as in `shape_rng`."""
     rng = shape_rng(seed, category, split, index)
-    assembly = FAMILIES[category](Dice(rng))
-    return assembly.finish(rng, stretch=1 + rng.uniform(-_STRETCH, _STRETCH, size=3))
+    dice = Dice(rng)
+    assembly = FAMILIES[category](dice)
+    mesh = assembly.finish(rng, stretch=1 + rng.uniform(-_STRETCH, _STRETCH, size=3))
+    return mesh._replace(words=tuple(dice.words))

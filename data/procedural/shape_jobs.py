@@ -1,11 +1,12 @@
 """Jobs of the worker processes: write a shape for pre-training, or return its evaluation clouds."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from data.procedural.assembly import CATEGORIES
+from data.procedural.captions import describe
 from data.procedural.numbered_shapes import make_shape, shape_rng
 from data.procedural.scans import Scan, scan_shape
 from data.rendering.orbit import orbit_cameras
@@ -57,22 +58,29 @@ def pretrain_id(seed: int, category: str, index: int) -> str:
     return f"{category}_{seed}_{index:05d}"
 
 
-def run_pretrain(job: PretrainJob) -> None:
-    """Write what a shape in the ShapeNet + ShapeNetRendering layout lacks: all of it, its pairs or nothing."""
+def run_pretrain(job: PretrainJob) -> dict[str, Any]:
+    """Write what a shape in the ShapeNet + ShapeNetRendering layout lacks: all of it, its pairs or nothing.
+
+    Returns:
+        `describe` of the shape.
+    """
     is_there = is_finished(*job.place)
-    if is_there and (not job.with_pairs or has_pairs(*job.place)):
-        return
     rng, identity = shape_rng, (job.seed, job.category, "pretrain", job.index)
-    mesh = make_shape(*identity).to_trimesh()
+    shape = make_shape(*identity)
+    caption = describe(shape)
+    if is_there and (not job.with_pairs or has_pairs(*job.place)):
+        return caption
+    mesh = shape.to_trimesh()
     if is_there:
         add_pairs(*job.place, mesh)
-        return
+        return caption
     points, _ = sample_surface(mesh, NUM_POINTS, rng(*identity, _SAMPLE))
     cameras = orbit_cameras(job.num_views, job.size_px, rng(*identity, _VIEWS))
     caster = Raycaster(mesh)
     views = [caster.render(camera) for camera in cameras]
     pairs = find_pairs(caster, cameras, points) if job.with_pairs else None
     write_shape(*job.place, points, views, cameras, pairs)
+    return caption
 
 
 def run_eval(job: EvalJob) -> EvalClouds:

@@ -27,6 +27,7 @@ class ImageResNet(nn.Module):
 
     def __init__(self, depth: int = 50, weights: str = "none"):
         super().__init__()
+        self.depth = depth
         self.resnet = torchvision_resnet(depth, weights)
         self.feature_dim = self.resnet.fc.in_features
         self.resnet.fc = nn.Identity()

@@ -19,6 +19,7 @@ from models.losses.nt_xent import nt_xent
 from models.methods.classification import Classification, CloudClassifier
 from models.methods.crosspoint import CrossPoint
 from models.methods.multiview import MultiView
+from models.methods.text_alignment import AlignedTowers, TextAlignment
 from tests.support import light_runs
 from tests.support.random_norms import randomise_norms
 from tests.support.several_processes import run_in_processes
@@ -140,6 +141,22 @@ def multiview_step(micro_batch=0, order=None):
     return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
 
 
+def alignment_step(micro_batch=0, order=None):
+    """Return loss terms, gradients and running statistics of a step of an alignment with texts in float64."""
+    torch.manual_seed(0)
+    towers = AlignedTowers(build_encoder("pointnet", emb_dims=16), SmallImageNet(), 5, text={}, image_size=S)
+    options = {"trained_images": "all", "image_text_weight": 0.5, "masks_same_text": True}
+    method = randomise_norms(TextAlignment(towers, **options).double()).train()
+    batch = make_batch(0, torch.float64)
+    text = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rows = torch.tensor([0, 1, 2, 3, 0, 2, 1, 3])  # equal texts on both processes
+    batch |= {"points": batch["aug_a"], "text": nn.functional.normalize(text, dim=1)[rows], "text_id": rows}
+    if order is not None:
+        batch = {name: values[order] for name, values in batch.items()}
+    terms = step_of(make_stepper(method, micro_batch), batch, 0)
+    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+
+
 STEPS = {"float64": (torch.float64, 1e-3), "float32": (torch.float32, 1e-5)}
 
 
@@ -149,6 +166,7 @@ def figures(a, b):
     if get_world_size() == 2:
         found |= {"class": class_step(), "micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
         found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
+        found |= {"alignment": alignment_step(), "alignment micro": alignment_step(2)}
     return found
 
 
@@ -192,6 +210,15 @@ def test_multi_view_steps_are_those_of_one_process(ranks):
     for found in ranks:
         check_equal(found["multiview"], whole)
         check_equal(found["multiview micro"], micro)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_steps_of_an_alignment_are_those_of_one_process(ranks):
+    whole, micro = alignment_step(), alignment_step(4, [0, 1, 4, 5, 2, 3, 6, 7])
+    assert whole["towers.logit_scale"].abs() > 1e-3
+    for found in ranks:
+        check_equal(found["alignment"], whole)
+        check_equal(found["alignment micro"], micro)
 
 
 def test_a_training_is_that_of_one_process(ranks):

@@ -49,6 +49,12 @@ def _gallery_setting(record: Record) -> list[str]:
     return ["", f"{record['num_queries']} queries", f"{record['num_gallery']} answers", *copies]
 
 
+def _names_setting(record: Record) -> list[str]:
+    is_trained, has_prototypes = record.get("classifier") == "trained", record.get("prototype_share")
+    classifier = "classifier of the towers" if is_trained else f"{record['num_prompts']} prompts by {record['text']}"
+    return ["", f"{record['num_classes']} classes", classifier, *(["prototypes"] if has_prototypes else [])]
+
+
 _ACCURACIES = ("accuracy", "mean_class_accuracy")
 TASKS = {
     "linear_svm": Task(
@@ -107,9 +113,22 @@ TASKS = {
         ("recall_1", "map"),
         _gallery_setting,
     ),
+    "zero_shot": Task(
+        "Zero-shot classification by class names",
+        {
+            "points": "zero-shot, points",
+            "image": "zero-shot, one view",
+            "views": "zero-shot, all views",
+            "both": "zero-shot, points and all views",
+        },
+        ("accuracy", "top5_accuracy", "mean_class_accuracy"),
+        ("accuracy", "top5_accuracy"),
+        _names_setting,
+    ),
 }
 FIGURE_NAMES = {
     "accuracy": "accuracy",
+    "top5_accuracy": "top-5 accuracy",
     "mean_class_accuracy": "mean class accuracy",
     "miou_instance": "instance mIoU",
     "miou_class": "class mIoU",

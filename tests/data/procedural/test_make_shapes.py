@@ -119,6 +119,17 @@ def test_pairs_are_added_to_a_complete_tree_as_they_are_made_with_a_new_one(smal
     assert {Path(name).name for name in added.keys() - before.keys()} == {"pairs.npz"}
 
 
+def test_captions_are_added_to_a_complete_tree_that_lacks_them(small, capsys):
+    before = digests(small)
+    captions = json.loads((small / "captions.json").read_text())
+    assert captions.keys() == {f"{place.parent.name}/{place.stem}" for place in small.glob("ShapeNet/*/*.ply")}
+    assert {found["category"] for found in captions.values()} == set(hdf5_writers.CLASSES)
+    (small / "captions.json").unlink()
+    make(small)
+    assert f"added captions.json to {small}" in capsys.readouterr().out
+    assert digests(small) == before
+
+
 def test_a_larger_set_begins_with_the_smaller_one(small, tmp_path):
     make(tmp_path / "larger", "--test_per_class", "2")
     name = "ScanObjectNN/main_split/test_objectdataset.h5"
@@ -164,6 +175,7 @@ def test_overwrite_removes_what_other_arguments_made(small, tmp_path):
     for name in FOLDERS:
         (out / name).mkdir()
         (out / name / "stale.txt").write_text("old")
+    (out / "captions.json").write_text("old")
     make(out, "--overwrite")
     assert digests(out) == digests(small)
 
