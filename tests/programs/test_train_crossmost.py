@@ -201,8 +201,9 @@ def test_early_blocks_of_clip_learn_more_slowly():
     assert {rate_of[p] for p in (*rest, towers.point_projection.weight, towers.logit_scale)} == {1.0}
 
 
-def test_towers_with_tokens_are_masked_and_go_on_exactly(root, tmp_path):
+def test_towers_with_tokens_are_masked_and_go_on_exactly(root, tmp_path, monkeypatch):
     pytest.importorskip("open_clip")
+    monkeypatch.setattr("models.encoders.pointbert.DEPTH", 2)
     torch.manual_seed(0)
     images, texts = ClipImages({**TINY_CLIP, "embed_dim": ToyTexts.dim}), ToyTexts()
     towers = AlignedTowers(PointBERT(emb_dims=12), images, texts.dim, text=texts.describe(), image_size=32)
@@ -221,7 +222,7 @@ def test_towers_with_tokens_are_masked_and_go_on_exactly(root, tmp_path):
     assert "image_mask" not in plain.loader.dataset[0]
     whole_set = built_by(lambda: train(tmp_path / "towers.pth", root, tmp_path / "set", "--no-freeze_groups"))
     assert whole_set.method.student.point_encoder.encoder.first_conv[0].weight.requires_grad
-    assert whole_set.loader.dataset[0]["image_mask"].sum() == 4
+    assert whole_set.loader.dataset[0]["image_mask"].sum() == 8
     with pytest.raises(ValueError, match="--image_size 24: these towers take 32 pixels"):
         train(tmp_path / "towers.pth", root, tmp_path / "other", "--image_size", "24")
 
