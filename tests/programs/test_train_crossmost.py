@@ -111,6 +111,7 @@ def test_an_item_holds_no_label_and_its_clouds_and_images_come_from_one_shape(to
 def test_a_stopped_run_goes_on_exactly_with_its_teacher(towers, root, whole, tmp_path):
     with stopped_after(1):
         train(towers, root, tmp_path)
+    assert weights(tmp_path / "tiny")["counts"].tolist() == [4, 4, 4]  # one batch, of which all is trusted
     assert same(weights(train(towers, root, tmp_path, "--resume")), weights(whole))
     for key in ("loss/total", "labels/sure_image"):
         assert metrics(tmp_path / "tiny", key) == metrics(whole, key)
