@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.pairs.weak_strong_items import WeakStrongItems
-from datasets.texts.class_texts import class_text
+from datasets.texts.class_texts import listed_classes
 from datasets.transforms.point_transforms import PointAugment
 from models.losses.self_training import LABELS, PUBLISHED_THRESHOLDS, Thresholds, trained_branches
 from models.methods.cross_modal_self_training import (
@@ -85,7 +85,7 @@ def load_start(settings: SelfTrainingSettings) -> AlignedTowers:
         ValueError: no towers, no classes, or other classes than the towers have; also as `classifier_for`.
     """
     towers = load_towers(settings.towers)
-    names = [class_text(name.strip()) for name in settings.classes.split(",") if name.strip()]
+    names = listed_classes(settings.classes)
     if towers.class_names:
         if names and names != towers.class_names:
             raise ValueError(
