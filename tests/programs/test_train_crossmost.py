@@ -162,6 +162,7 @@ CHANGES = {
     "--weight_decay 0": lambda t: sorted(group["weight_decay"] for group in t.optimizer.param_groups),
     "--max_scale 1": lambda t: t.loader.dataset.strong,
     "--image_size 24": lambda t: t.loader.dataset[0]["image_weak"].shape,
+    "--image_size 32": lambda t: t.method.teacher.describe()["image_size"],
     "--labels points": lambda t: "image_weak" in t.loader.dataset[0],
     "--classes mug,airplane": lambda t: t.method.student.class_names,
 }

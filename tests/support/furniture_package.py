@@ -23,7 +23,9 @@ f 2/1 4/2 3/3
 """  # a corner of a box of 1 x 3 x 2
 MTL = "newmtl wood\nmap_Kd wood.png\n"
 HEAD = "# a comment\nlicense=CC BY \\u20ac\nprovider=example.org\n"
-LETTER = "Released under\nCreative Commons Zero (Public Domain)\nDownloaded from http://www.blendswap.com/blends/view/508\n"
+LETTER = (
+    "Released under\nCreative Commons Zero (Public Domain)\nDownloaded from http://www.blendswap.com/blends/view/508\n"
+)
 
 
 def model(name: str, number: int, *, obj: str = OBJ, **more: str) -> tuple[str, dict[str, str | bytes]]:

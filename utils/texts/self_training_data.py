@@ -17,6 +17,7 @@ from models.methods.cross_modal_self_training import (
 )
 from models.methods.masked_towers import mask_grid
 from models.methods.text_alignment import AlignedTowers, load_towers
+from models.text.clip_model import ClipImages
 from utils.pretraining.pair_loader import AugmentSettings, PairSettings, build_epoch_loader, open_source
 from utils.run.provenance import file_sha256
 from utils.settings import flag
@@ -114,7 +115,7 @@ def open_unlabelled(
     seed: int,
     pin_memory: bool,
 ) -> EpochLoader:
-    """Open the shapes and build the loader of their weak and strong pairs.
+    """Open the shapes and build the loader of their weak and strong pairs; the towers note the size of their images.
 
     Raises:
         OSError: no such data.
@@ -123,8 +124,9 @@ def open_unlabelled(
     if augment.augment != "loader":
         raise ValueError("--augment device knows CrossPoint's two clouds only: leave it out")
     size = towers.image_size if data.image_size is None else data.image_size
-    if size != towers.image_size and mask_grid(towers.image_encoder):
+    if size != towers.image_size and isinstance(towers.image_encoder, ClipImages):
         raise ValueError(f"--image_size {size}: these towers take {towers.image_size} pixels")
+    towers.image_size = size  # by which what is trained will be scored
     has_images = "image" in trained_branches(own.labels)
     source = open_source(data, background=data.background, num_points=data.num_points, with_images=has_images)
     items = WeakStrongItems(
