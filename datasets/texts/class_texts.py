@@ -3,6 +3,8 @@
 Source: the taxonomy of ShapeNetCore (Chang et al. 2015, arXiv:1512.03012), its 55 synsets.
 """
 
+from collections.abc import Iterable
+
 _SYNSETS = """
 02691156 airplane,02747177 trash bin,02773838 bag,02801938 basket,02808440 bathtub,02818832 bed,02828884 bench,
 02843684 birdhouse,02871439 bookshelf,02876657 bottle,02880940 bowl,02924116 bus,02933112 cabinet,02942699 camera,
@@ -27,6 +29,20 @@ def class_text(folder: str) -> str:
     words = " ".join(SHAPENET55.get(folder, folder).replace("_", " ").split())
     if not words or words.isdecimal():
         raise ValueError(
-            f"folder {folder!r} says no class: it is no synset of ShapeNetCore; rename it, or pass --texts captions"
+            f"folder {folder!r} says no class: it is no synset of ShapeNetCore; rename it, or align by --texts captions"
         )
     return SYNONYMS.get(words, words)
+
+
+def class_texts(folders: Iterable[str]) -> list[str]:
+    """Return classes in words, in their order; those of one text, such as display and monitor, are one class.
+
+    Raises:
+        ValueError: as `class_text`.
+    """
+    return list(dict.fromkeys(map(class_text, folders)))
+
+
+def listed_classes(flag: str) -> list[str]:
+    """Return the classes of a flag, separated by commas, in words."""
+    return class_texts(name.strip() for name in flag.split(",") if name.strip())

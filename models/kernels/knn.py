@@ -33,12 +33,12 @@ def nearest(x: Tensor, k: int, form: str | None = None) -> Tensor:
 def _default_form(x: Tensor) -> str:
     if FORM == "tiled" and can_run(x):
         return FORM
-    if x.dtype == torch.float32 and _allows_tf32():
+    if x.dtype == torch.float32 and allows_tf32():
         return "cdist"
     return "topk" if FORM == "tiled" else FORM
 
 
-def _allows_tf32() -> bool:
+def allows_tf32() -> bool:
     """Whether CUDA may round float32 products to TF32's 10 bits, which would select other neighbours."""
     matmul = torch.backends.cuda.matmul
     return matmul.fp32_precision == "tf32" if hasattr(matmul, "fp32_precision") else matmul.allow_tf32

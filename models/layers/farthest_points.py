@@ -40,7 +40,7 @@ def farthest_order(points: Tensor, count: int | None = None, first: Tensor | Non
         distance.zero_()
         for column, value in zip(columns, taken, strict=True):
             torch.sub(column, value, out=difference)
-            distance.addcmul_(difference, difference)
+            distance.add_(difference.square_())  # a fused multiply-add would decide ties by the processor
         torch.minimum(nearest, distance, out=nearest)
         nearest[clouds, last] = -1  # a copy of a point taken is at distance 0, the point itself is out
         order[:, step] = _largest(nearest)

@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from models.kernels.knn import allows_tf32
 from models.layers.neighbours import NonFiniteInput
 
 SEARCHED = 2**19  # distances in memory at once: 2 MiB of float32
+ROUNDING, ROUNDING_TF32 = 2e-6, 4e-3  # bounds of the error of a product, relative to the largest squares
 
 
 @torch.no_grad()
@@ -19,7 +21,7 @@ def ball_query(points: Tensor, centres: Tensor, radius: float, count: int) -> Te
     """Return for each centre the first points, by number, that are not farther from it than `radius`.
 
     Where a ball holds fewer than `count`, its first point fills the rest, as in the published code. Whether a point is
-    in a ball is decided in float64: a matrix product in float32 only leaves out what is surely outside.
+    in a ball is decided in float64: a matrix product in float32, or TF32, only leaves out what is surely outside.
 
     Source: Qi et al. 2017, arXiv:1706.02413.
 
@@ -43,11 +45,12 @@ def _ball(points: Tensor, centres: Tensor, radius: float, count: int) -> Tensor:
     middle = points.mean(dim=0)
     near, exact, limit = (points - middle).float(), points.double(), radius * radius
     half_norm = 0.5 * near.square().sum(dim=1)
+    rounding = ROUNDING_TF32 if allows_tf32() else ROUNDING
     found = []
     for part in centres.split(max(1, SEARCHED // len(points))):
         local = (part - middle).float()
         bound = 0.5 * (limit - local.square().sum(dim=1, keepdim=True))  # |y|^2/2 - xy <= bound if |x - y| <= radius
-        slack = 2e-6 * (half_norm.max() + local.square().sum(dim=1, keepdim=True) + limit)
+        slack = rounding * (half_norm.max() + local.square().sum(dim=1, keepdim=True) + limit)
         score = torch.addmm(half_norm, local, near.T, alpha=-1)
         row, column = _places(score <= bound + slack)
         inside = (exact[column] - part.double()[row]).square().sum(dim=1) <= limit

@@ -64,7 +64,9 @@ def test_a_run_leaves_student_and_teacher_which_are_scored_by_their_own_classifi
     assert same(teacher.state_dict(), {k[8:]: v for k, v in state.items() if k.startswith("teacher.")})
     assert not same(student.state_dict(), teacher.state_dict())
     assert "points: no group is hidden, the terms masked and local are left out" in log_of(whole)
-    assert len(metrics(whole, "labels/sure_points")) == 2
+    shares = metrics(whole, "labels/sure_points")
+    assert len(shares) == 2
+    assert f"points {100 * shares[1]:.1f} %" in log_of(whole).split("epoch 1 trusted labels: ")[1].split("\n")[0]
     encoders = [load_encoder(whole / name).encoder.state_dict() for name in ("last.pt", "models/ckpt_epoch_last.pth")]
     assert same(*encoders)
     assert same(encoders[0], student.point_encoder.state_dict())
@@ -160,6 +162,7 @@ CHANGES = {
     "--weight_decay 0": lambda t: sorted(group["weight_decay"] for group in t.optimizer.param_groups),
     "--max_scale 1": lambda t: t.loader.dataset.strong,
     "--image_size 24": lambda t: t.loader.dataset[0]["image_weak"].shape,
+    "--image_size 32": lambda t: t.method.teacher.describe()["image_size"],
     "--labels points": lambda t: "image_weak" in t.loader.dataset[0],
     "--classes mug,airplane": lambda t: t.method.student.class_names,
 }

@@ -92,11 +92,12 @@ def test_a_labelled_set_has_points_alone_and_may_have_more_classes(towers, root,
 
 
 def test_a_folder_of_meshes_and_clouds_by_class_is_read(towers, tmp_path):
-    for name in ("floor_lamp", "mug"):
+    for name in ("display", "floor_lamp", "monitor", "mug"):
         (tmp_path / "s" / name).mkdir(parents=True)
         np.save(tmp_path / "s" / name / "x.npy", cloud(3, 60))
     found = evaluate(towers, tmp_path / "s", tmp_path / "r.json", "--dataset", "shapes")
-    assert found["points"]["class_names"] == ["floor lamp", "mug"]
+    assert found["points"]["class_names"] == ["monitor", "floor lamp", "mug"]
+    assert [sum(row) for row in found["points"]["confusion"]] == [2, 1, 1]
     assert found.keys() == {"points"}
 
 
@@ -139,3 +140,5 @@ def test_bad_input_is_refused_by_name(towers, root, tmp_path, capsys):
             assert "the towers were aligned with other weights of toy: sha256 000000000000" in message
     message = message_of(capsys, eval_zeroshot, *words(towers, root, "--dataset", "shapes", "--variant", "obj_bg"))
     assert "--variant obj_bg belongs to --dataset scanobjectnn" in message
+    message = message_of(capsys, eval_zeroshot, *words(towers, root, "--dataset", "shapes", "--split", "train"))
+    assert "--split train: a folder of shapes has no splits" in message

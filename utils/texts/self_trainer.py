@@ -58,7 +58,10 @@ class SelfTraining(Training):
             self._keep(weights, "last")
         elif own.save_freq and (epoch + 1) % own.save_freq == 0:
             self._keep(weights, f"epoch_{epoch}")
-        return self.method.take_counts()
+        shares = self.method.take_counts()
+        trusted = ", ".join(f"{key.rpartition('_')[2]} {100 * share:.1f} %" for key, share in shares.items())
+        self.log.line(f"epoch {epoch} trusted labels: {trusted}")
+        return shares
 
     def _keep(self, weights: dict, suffix: str) -> None:
         for name in ("student", "teacher"):

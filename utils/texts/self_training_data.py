@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.pairs.weak_strong_items import WeakStrongItems
-from datasets.texts.class_texts import class_text
+from datasets.texts.class_texts import listed_classes
 from datasets.transforms.point_transforms import PointAugment
 from models.losses.self_training import LABELS, PUBLISHED_THRESHOLDS, Thresholds, trained_branches
 from models.methods.cross_modal_self_training import (
@@ -18,6 +18,7 @@ from models.methods.cross_modal_self_training import (
 )
 from models.methods.masked_towers import mask_grid
 from models.methods.text_alignment import AlignedTowers, load_towers
+from models.text.clip_model import ClipImages
 from utils.pretraining.pair_loader import AugmentSettings, PairSettings, build_epoch_loader, open_source
 from utils.run.provenance import file_sha256
 from utils.settings import flag
@@ -86,7 +87,7 @@ def load_start(settings: SelfTrainingSettings) -> AlignedTowers:
         ValueError: no towers, no classes, or other classes than the towers have; also as `classifier_for`.
     """
     towers = load_towers(settings.towers)
-    names = [class_text(name.strip()) for name in settings.classes.split(",") if name.strip()]
+    names = listed_classes(settings.classes)
     if towers.class_names:
         if names and names != towers.class_names:
             raise ValueError(
@@ -116,7 +117,7 @@ def open_unlabelled(
     seed: int,
     pin_memory: bool,
 ) -> EpochLoader:
-    """Open the shapes and build the loader of their weak and strong pairs.
+    """Open the shapes and build the loader of their weak and strong pairs; the towers note the size of their images.
 
     Args:
         given: labels that a person has given, see `WeakStrongItems`.
@@ -127,8 +128,9 @@ def open_unlabelled(
     if augment.augment != "loader":
         raise ValueError("--augment device knows CrossPoint's two clouds only: leave it out")
     size = towers.image_size if data.image_size is None else data.image_size
-    if size != towers.image_size and mask_grid(towers.image_encoder):
+    if size != towers.image_size and isinstance(towers.image_encoder, ClipImages):
         raise ValueError(f"--image_size {size}: these towers take {towers.image_size} pixels")
+    towers.image_size = size  # by which what is trained will be scored
     has_images = "image" in trained_branches(own.labels)
     source = open_source(data, background=data.background, num_points=data.num_points, with_images=has_images)
     items = WeakStrongItems(

@@ -13,7 +13,7 @@ from torch import Tensor
 from datasets.labelled.scanobjectnn import VARIANTS
 from datasets.shapes.shape_folder import ShapeFile, list_shape_files, read_shape
 from datasets.shapes.views import load_view
-from datasets.texts.class_texts import class_text
+from datasets.texts.class_texts import class_text, class_texts, listed_classes
 from datasets.transforms.image_transforms import plain_image, to_pixels
 from datasets.transforms.point_transforms import random_subset, unit_sphere
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, describe_clouds, load_split
@@ -43,8 +43,8 @@ class ZeroShotSetSettings(Settings):
         Raises:
             ValueError: --classes lacks one that was found.
         """
-        given = [class_text(name.strip()) for name in self.classes.split(",") if name.strip()]
-        words = [class_text(name) for name in found]
+        given = listed_classes(self.classes)
+        words = class_texts(found)
         if given and (missing := [name for name in words if name not in given]):
             raise ValueError(
                 f"--classes {self.classes} lacks {', '.join(missing)}, of which there are shapes; add them"
@@ -185,4 +185,6 @@ def open_zero_shot_set(settings: ZeroShotSetSettings) -> ZeroShotSet:
         return _LabelledSet(settings)
     if settings.variant is not None:
         raise ValueError(f"--variant {settings.variant} belongs to --dataset scanobjectnn, not to {SHAPES}")
+    if settings.split != "test":
+        raise ValueError(f"--split {settings.split}: a folder of {SHAPES} has no splits; name the one by --data_root")
     return _ShapeFolder(settings)

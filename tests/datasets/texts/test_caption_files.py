@@ -6,7 +6,7 @@ import pytest
 
 from datasets.labels import CATEGORY_NAMES
 from datasets.texts.captions import read_captions
-from datasets.texts.class_texts import SHAPENET55, class_text
+from datasets.texts.class_texts import SHAPENET55, class_text, listed_classes
 
 
 def test_captions_are_a_text_a_list_or_an_object_with_either(tmp_path):
@@ -40,3 +40,4 @@ def test_classes_are_said_in_words():
     assert {synset: class_text(synset) for synset in CATEGORY_NAMES} == CATEGORY_NAMES
     with pytest.raises(ValueError, match="'12345678' says no class: .* --texts captions"):
         class_text("12345678")
+    assert listed_classes("display, floor_lamp ,,monitor") == ["monitor", "floor lamp"]  # one class has two names

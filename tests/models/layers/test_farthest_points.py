@@ -1,5 +1,6 @@
 """Farthest-point order."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +29,17 @@ def test_the_order_begins_where_it_is_told_to():
         swapped = torch.arange(40)
         swapped[0], swapped[start] = start, 0
         assert torch.equal(found, swapped[farthest_order(cloud[swapped][None], 5)[0]])
+
+
+def test_equal_distances_are_equal_whatever_the_processor():
+    points = torch.randint(-5, 6, (1, 300, 3), generator=torch.Generator().manual_seed(0)).float() / 10
+    expected, cloud, nearest = [0], points[0].numpy(), np.full(300, np.inf, np.float32)
+    for _ in range(299):
+        x, y, z = (cloud - cloud[expected[-1]]).T
+        nearest = np.minimum(nearest, x * x + y * y + z * z)  # each product and sum rounded to float32
+        nearest[expected[-1]] = -1
+        expected.append(int(nearest.argmax()))
+    assert farthest_order(points)[0].tolist() == expected
 
 
 def test_refuses_more_points_than_there_are():

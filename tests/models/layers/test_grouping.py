@@ -33,6 +33,18 @@ def test_a_ball_holds_its_first_points_and_repeats_the_first(radius, searched, m
     assert torch.equal(ball_query(points, centres, radius, 7), by_brute_force(points, centres, radius, 7))
 
 
+def test_products_rounded_to_tf32_leave_out_no_point(monkeypatch):
+    def rounded(total, a, b, alpha):
+        kept = [(x.view(torch.int32) & -(2**13)).view(torch.float32) for x in (a.contiguous(), b.contiguous())]
+        return total + alpha * (kept[0] @ kept[1])
+
+    monkeypatch.setattr(grouping, "allows_tf32", lambda: True)
+    monkeypatch.setattr(torch, "addmm", rounded)
+    points, centres = clouds()
+    for radius in (1e-6, 0.1, 0.4):
+        assert torch.equal(ball_query(points, centres, radius, 211), by_brute_force(points, centres, radius, 211))
+
+
 def test_points_on_the_sphere_belong_to_the_ball_and_those_just_outside_do_not():
     beyond = torch.nextafter(torch.tensor(0.25), torch.tensor(1.0)).item()
     points = torch.tensor([[[0.0, 0, 0], [0, beyond, 0], [0, 0.25, 0], [0.25, 0, 0]]]) + torch.tensor([64.0, 0, 0])
