@@ -40,6 +40,7 @@ class AlignedTowers(nn.Module):
         k: stored as neighbours per point; None takes the encoder's, if it has a graph.
     Attributes:
         logit_scale: scalar parameter, the logarithm of the factor of similarities.
+        knows_images: False where the image projection is random still; stored with the weights.
         class_names, classifier: Y names and a parameter (D, Y), where the towers have one of their own, see
             `set_classes`; else no names and None.
     Raises:
@@ -70,6 +71,7 @@ class AlignedTowers(nn.Module):
                 self.image_projection.weight.copy_(image_encoder.first_projection)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
         self.class_names: list[str] = []
+        self.knows_images = True
         self.register_parameter("classifier", None)
         self.text_dim, self.text, self.image_size = text_dim, dict(text), image_size
         self.k = getattr(point_encoder, "k", None) if k is None else k
@@ -99,6 +101,7 @@ class AlignedTowers(nn.Module):
             "point": {"model": encoder_name(encoder), "k": self.k, "emb_dims": encoder.emb_dims},
             "image": {"clip": images.config} if is_clip else {"depth": images.depth},
             "image_size": self.image_size,
+            "knows_images": self.knows_images,
             "text_dim": self.text_dim,
             "text": self.text,
             **({"classes": self.class_names} if self.class_names else {}),
@@ -134,6 +137,7 @@ def load_towers(path: str | Path, *, is_trained: bool = True) -> AlignedTowers:
         images = ClipImages(image["clip"]) if "clip" in image else ImageResNet(image["depth"])
         options = {"text": stored["text"], "image_size": stored["image_size"], "k": point["k"]}
         towers = AlignedTowers(encoder, images, stored["text_dim"], **options)
+        towers.knows_images = stored["knows_images"]
         if is_trained:
             if "classes" in stored:
                 towers.set_classes(stored["classes"], state["classifier"])
@@ -180,6 +184,7 @@ class TextAlignment(Method):
         if trained_images not in TRAINED_IMAGES:
             raise ValueError(f"trained_images must be one of {', '.join(TRAINED_IMAGES)}, got {trained_images!r}")
         self.uses_images = image_weight + image_text_weight > 0
+        towers.knows_images = self.uses_images or isinstance(towers.image_encoder, ClipImages)
         if self.uses_images and trained_images == "none" and not isinstance(towers.image_encoder, ClipImages):
             raise ValueError("the image projection is random and would never learn; train it, or take CLIP's images")
         self.towers = towers

@@ -10,7 +10,7 @@ from PIL import Image
 
 from models.methods.text_alignment import load_towers
 from models.text.prompts import read_templates, zero_shot_classifier
-from scripts import eval_zeroshot
+from scripts import eval_zeroshot, train_crossmost
 from tests.support.alignment_runs import SHAPES, align, toy_texts, write_captioned
 from tests.support.program_calls import message_of, run
 from tests.support.tiny_trees import cloud, write_modelnet40
@@ -42,6 +42,14 @@ def evaluate(towers, root, out, *more):
     with toy_texts():
         run(eval_zeroshot, *words(towers, root, "--json", out, *more))
     return {record["protocol"]: record for record in json.loads(out.read_text())["results"]}
+
+
+def test_images_that_no_training_has_seen_are_neither_scored_nor_learned_from(root, tmp_path):
+    towers = align(root, tmp_path, "--image_weight", "0", "--image_text_weight", "0") / "models/towers_best.pth"
+    assert evaluate(towers, root, tmp_path / "r.json", "--dataset", "shapes").keys() == {"points"}
+    flags = ("--classes", "a,b", "--exp_name", "self", "--output_dir", tmp_path, "--batch_size", 2)
+    with toy_texts(), pytest.raises(ValueError, match="--labels joint needs images.*pass --labels points"):
+        run(train_crossmost, *words(towers, root, *flags))
 
 
 def test_shapes_with_views_are_scored_four_times_and_drawn(towers, root, tmp_path, capsys):

@@ -127,11 +127,16 @@ def open_unlabelled(
     """
     if augment.augment != "loader":
         raise ValueError("--augment device knows CrossPoint's two clouds only: leave it out")
+    has_images = "image" in trained_branches(own.labels)
+    if has_images and not towers.knows_images:
+        raise ValueError(
+            f"--labels {own.labels} needs images, of which {own.towers} has learned nothing: pass --labels points, or align "
+            "with --image_weight above 0"
+        )
     size = towers.image_size if data.image_size is None else data.image_size
     if size != towers.image_size and isinstance(towers.image_encoder, ClipImages):
         raise ValueError(f"--image_size {size}: these towers take {towers.image_size} pixels")
     towers.image_size = size  # by which what is trained will be scored
-    has_images = "image" in trained_branches(own.labels)
     source = open_source(data, background=data.background, num_points=data.num_points, with_images=has_images)
     items = WeakStrongItems(
         source,

@@ -72,7 +72,7 @@ def zero_shot_logits(
         seed: of the single view of each shape.
         prototype_share: of the inputs of each class that make its prototype, which replaces the class; None: not.
     Returns:
-        protocol -> (M, Y) float64: "points"; where all shapes have views also "image", one random view of each,
+        protocol -> (M, Y) float64: "points"; where all shapes have views and the towers know images also "image", one random view of each,
         "views", the mean of the logits over all views, and "both", the mean of "points" and "views".
     Raises:
         ValueError, OSError: a file cannot be read, or an embedding is not finite.
@@ -93,7 +93,7 @@ def zero_shot_logits(
 
     with eval_mode(towers), torch.inference_mode():
         found = {"points": logits(map(shapes.cloud, range(len(shapes))), towers.embed_points)}
-        if not shapes.num_views.all():
+        if not (towers.knows_images and shapes.num_views.all()):
             return found
         places = [(index, view) for index, count in enumerate(shapes.num_views) for view in range(count)]
         size = towers.image_size
