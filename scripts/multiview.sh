@@ -21,9 +21,12 @@ OUT=$RUN/multiview  # and of random weights; those of CrossPoint's encoder lie b
 WEIGHTS=$RUN/models/best_model.pth
 IMAGES=(--exp_name "$TEACHER_RUN" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --image_depth 18 --stem standard
   --image_size 64 --views 1 --batch_size 32 --epochs 6 --temperature 0.1 --least_crop 0.5 --grey 1 --num_workers 1)
+BATCH=(--batch_size 8 --temperature 0.1)
+# T-Nets normalise over the clouds of a batch, of which eight are too few.
+[ "$MODEL" != pointnet_tnet ] || BATCH=(--batch_size 32 --temperature 0.5)
 POINTS=(--exp_name "multiview_${MODEL}_seed$SEED" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --model "$MODEL" --k 15
   --teacher "checkpoints/$TEACHER_RUN/models/teacher_last.pth" --image_size 64 --map_layer 3 --views 8 --pairs 256 --num_points 512
-  --batch_size 8 --temperature 0.1 --epochs 5 --scheduler cos --rotation y --max_scale 2 --translation 0.5 --max_dropout 0.875 --jitter 0.01
+  "${BATCH[@]}" --epochs 5 --scheduler cos --rotation y --max_scale 2 --translation 0.5 --max_dropout 0.875 --jitter 0.01
   --partial 0.5 --eval_freq 0 --num_workers 1)
 
 if [ ! -f "$DATA/make_shapes.json" ] || [ ! -f "$CROSSPOINT" ]; then
