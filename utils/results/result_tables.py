@@ -30,8 +30,8 @@ def short_table(rows: Sequence[Row], selection: Sequence[tuple[str, Mapping[str,
     lines = []
     for name, columns in selection:
         for group in _groups([row for row in rows if columns.items() <= row.items()]):
-            lines.append([group[0]["data"], _test_set(group[0]), name, *_figures(group)])
-    return markdown.table(["data", "test set", "task", *_FIGURES], lines)
+            lines.append([group[0]["run"], group[0]["data"], _test_set(group[0]), name, *_figures(group)])
+    return markdown.table(["pre-training", "data", "test set", "task", *_FIGURES], lines)
 
 
 def _groups(rows: Sequence[Row]) -> list[list[Row]]:
