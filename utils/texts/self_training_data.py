@@ -130,8 +130,8 @@ def open_unlabelled(
     has_images = "image" in trained_branches(own.labels)
     if has_images and not towers.knows_images:
         raise ValueError(
-            f"--labels {own.labels} needs images, of which {own.towers} has learned nothing: pass --labels points, or align "
-            "with --image_weight above 0"
+            f"--labels {own.labels} needs images, of which {own.towers} has learned nothing: pass --labels points, or "
+            "align with --image_weight above 0"
         )
     size = towers.image_size if data.image_size is None else data.image_size
     if size != towers.image_size and isinstance(towers.image_encoder, ClipImages):

@@ -72,8 +72,9 @@ def zero_shot_logits(
         seed: of the single view of each shape.
         prototype_share: of the inputs of each class that make its prototype, which replaces the class; None: not.
     Returns:
-        protocol -> (M, Y) float64: "points"; where all shapes have views and the towers know images also "image", one random view of each,
-        "views", the mean of the logits over all views, and "both", the mean of "points" and "views".
+        protocol -> (M, Y) float64: "points"; where all shapes have views and the towers know images also
+        "image", one random view of each, "views", the mean of the logits over all views, and "both", the mean of
+        "points" and "views".
     Raises:
         ValueError, OSError: a file cannot be read, or an embedding is not finite.
     """
