@@ -10,9 +10,9 @@ import pytest
 from data import check_data, get_furniture
 from data.furniture.class_table import read_class_table
 from data.furniture.library import parse_properties
-from data.rendering.mesh_files import find_meshes
 from datasets.labelled.modelnet40 import ModelNet40
 from datasets.meshes.surface import LOOKS, NOTES
+from datasets.shapes.mesh_files import find_meshes
 from datasets.shapes.meshes import load_mesh
 from datasets.shapes.shape_folder import list_shape_files
 from tests.support.damage import cut, flip
