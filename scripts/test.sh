@@ -3,7 +3,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup_env.sh requirements-dev.txt
-source scripts/setup_env.sh requirements-text.txt
 
 python -m ruff check .
 python -m ruff format --check .
