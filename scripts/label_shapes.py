@@ -152,15 +152,10 @@ def write(
 
 
 def _tiles(name: str, labels: list[ShapeLabel], shapes: list[ShapeFile], order: list[int]) -> list[Tile]:
-    rows = [row for row in reversed(order) if labels[row].name == name]
-    text = "{:.0%} {}".format
+    found = [(labels[row], shapes[row]) for row in reversed(order) if labels[row].name == name]
     return [
-        Tile(
-            shapes[row].views[0],
-            text(labels[row].confidence, Path(labels[row].file).stem),
-            labels[row].confidence < UNSURE,
-        )
-        for row in rows
+        Tile(shape.views[0], f"{label.confidence:.0%} {Path(label.file).stem}", label.confidence < UNSURE)
+        for label, shape in found
     ]
 
 

@@ -19,7 +19,7 @@ from models.losses.matching import matching_loss
 from models.methods.method import Batch, Method, Terms
 from models.text.clip_model import ClipImages
 from models.weights.published import export_state
-from models.weights.weight_file import check_tensors, read_weights
+from models.weights.weight_file import check_tensors, read_kind
 
 KIND = "aligned_towers"
 TRAINED_IMAGES = ("all", "projection", "none")  # of the image tower: what learns
@@ -123,13 +123,8 @@ def load_towers(path: str | Path, *, is_trained: bool = True) -> AlignedTowers:
         FileNotFoundError: no such file.
         ValueError: damaged, or other weights; with CLIP's image tower also where open_clip is not installed.
     """
-    state = read_weights(path)
-    stored = getattr(state, "_metadata", {}).get("crosspoint", {})
-    if stored.get("model") != KIND:
-        raise ValueError(
-            f"{path} holds no aligned towers: expected models/towers_best.pth of python -m scripts.align_text, found "
-            f"{'weights of ' + str(stored['model']) if 'model' in stored else 'weights that do not say of what'}"
-        )
+    wanted = "holds no aligned towers: expected models/towers_best.pth of python -m scripts.align_text"
+    state, stored = read_kind(path, KIND, wanted)
     try:
         check_tensors(state)
         point, image = stored["point"], stored["image"]

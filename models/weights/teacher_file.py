@@ -4,7 +4,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from models.encoders.multiview_resnet import MultiViewResNet
-from models.weights.weight_file import check_tensors, read_weights
+from models.weights.weight_file import check_tensors, read_kind
 
 _KIND = "multiview_resnet"
 
@@ -24,13 +24,8 @@ def load_teacher(path: str | Path) -> MultiViewResNet:
         FileNotFoundError: no such file.
         ValueError: damaged, or of another network.
     """
-    state = read_weights(path)
-    stored = getattr(state, "_metadata", {}).get("crosspoint", {})
-    if stored.get("model") != _KIND:
-        raise ValueError(
-            f"{path} is no teacher: expected models/teacher_last.pth of python -m scripts.pretrain_images, found "
-            f"{'weights of ' + stored['model'] if 'model' in stored else 'weights that do not say of what'}"
-        )
+    wanted = "is no teacher: expected models/teacher_last.pth of python -m scripts.pretrain_images"
+    state, stored = read_kind(path, _KIND, wanted)
     encoder = MultiViewResNet(stored["depth"], stored["stem"], embedding_dim=stored["embedding_dim"])
     encoder.image_size = stored.get("image_size")
     try:

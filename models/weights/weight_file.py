@@ -60,6 +60,24 @@ def read_weights(path: str | Path) -> dict:
     return state
 
 
+def read_kind(path: str | Path, kind: str, wanted: str) -> tuple[dict, dict]:
+    """Read a weight file of ours that says what it holds; return its state dict and what it says.
+
+    Args:
+        kind: what it must say.
+        wanted: end of the message otherwise, such as "is no teacher: expected FILE of PROGRAM".
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: damaged, or of another kind.
+    """
+    state = read_weights(path)
+    stored = getattr(state, "_metadata", {}).get("crosspoint", {})
+    if stored.get("model") != kind:
+        found = f"weights of {stored['model']}" if "model" in stored else "weights that do not say of what"
+        raise ValueError(f"{path} {wanted}, found {found}")
+    return state, stored
+
+
 def check_tensors(state: dict) -> None:
     """Refuse a state dict that maps anything but names to tensors.
 

@@ -12,7 +12,7 @@ from models.methods.text_alignment import AlignedTowers, load_towers
 from models.text.clip_model import ClipImages
 from models.weights.published import load_encoder
 from scripts import eval_zeroshot, train_crossmost
-from tests.support.alignment_runs import align, toy_texts, write_captioned
+from tests.support.alignment_runs import aligned_towers, toy_texts
 from tests.support.entry_programs import call
 from tests.support.interruption import stopped_after
 from tests.support.light_runs import built_by, flags_of, light, log_of, metrics, same, weights
@@ -35,8 +35,7 @@ FLAGS = (
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory, light_training):
     """Towers of a short alignment on other shapes."""
-    root = write_captioned(tmp_path_factory.mktemp("captioned"))
-    return align(root, tmp_path_factory.mktemp("aligned")) / "models/towers_best.pth"
+    return aligned_towers(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from PIL import Image
 from data import render_views
 from models.methods.text_alignment import load_towers
 from scripts import label_shapes
-from tests.support.alignment_runs import align, toy_texts, write_captioned
+from tests.support.alignment_runs import aligned_towers, toy_texts
 from tests.support.browser import CHROMIUM, Browser
 from tests.support.light_runs import flags_of, light, same
 from tests.support.pickled_jobs import run_pickled
@@ -27,8 +27,7 @@ MESHES = ["box.off", "box2.off", "round/ball.stl", "round/ball2.stl"]
 
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory, light_training):
-    root = write_captioned(tmp_path_factory.mktemp("captioned"))
-    return align(root, tmp_path_factory.mktemp("aligned")) / "models/towers_best.pth"
+    return aligned_towers(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,11 @@ def write_captioned(root: Path) -> Path:
     return root
 
 
+def aligned_towers(factory) -> Path:
+    """Align on a tree of its own, in folders of pytest's `tmp_path_factory`; return the file of the towers."""
+    return align(write_captioned(factory.mktemp("captioned")), factory.mktemp("aligned")) / "models/towers_best.pth"
+
+
 def align(root: Path, out: Path, *extra: object) -> Path:
     """Run the program; return the run's folder."""
     with toy_texts():

@@ -64,11 +64,6 @@ class NamelessShapes(ABC):
     def __len__(self) -> int:
         return len(self.num_views)
 
-    def choose_from(self, names: Sequence[str]) -> None:
-        """Take more classes to choose from, among which are those that there are."""
-        places = np.array([names.index(name) for name in self.class_names])
-        self.class_names, self.labels = list(names), places[self.labels]
-
     @abstractmethod
     def cloud(self, index: int) -> Tensor:
         """Read a cloud, (N, 3) float32."""
@@ -92,6 +87,11 @@ class ZeroShotSet(NamelessShapes):
     labels: np.ndarray
     split: str
     constants: dict[str, Any]
+
+    def choose_from(self, names: Sequence[str]) -> None:
+        """Take more classes to choose from, among which are those that there are."""
+        places = np.array([names.index(name) for name in self.class_names])
+        self.class_names, self.labels = list(names), places[self.labels]
 
 
 class _LabelledSet(ZeroShotSet):
