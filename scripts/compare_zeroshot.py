@@ -34,6 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data_root", required=True, help="folder of the shapes, that of the reports")
     parser.add_argument("--table", type=Path, help="also write the table to this Markdown file")
     parser.add_argument("--out", type=Path, required=True, help="PNG of the pictures")
+    parser.add_argument("--draw", nargs="+", metavar="NAME", help="rows of pictures (default: all of the table)")
     parser.add_argument("--shapes", type=int, default=8, help="pictures of a row")
     return parser.parse_args(argv)
 
@@ -43,6 +44,8 @@ def main(args: argparse.Namespace) -> None:
     require_at_least(1, args, "shapes")
     check_png_path(args.out)
     reports = {path.stem: read_report(path) for path in args.reports}
+    if missing := [name for name in args.draw or [] if name not in reports]:
+        raise ValueError(f"--draw {missing[0]}: no such report; expected some of {', '.join(reports)}")
     first = next(iter(reports.values()))["points"]
     settings = {"dataset": SHAPES, "data_root": args.data_root, "classes": ",".join(first["class_names"])}
     shapes = open_zero_shot_set(ZeroShotSetSettings(**settings, num_points=first["num_points"]))
@@ -56,7 +59,8 @@ def main(args: argparse.Namespace) -> None:
     if args.table:
         write_text(args.table, text + "\n")
     chosen = np.unique(np.linspace(0, len(shapes) - 1, min(args.shapes, len(shapes))).round().astype(int))
-    save_png(contact_sheet([cells(*item, shapes, chosen) for item in reports.items()]), args.out)
+    drawn = [cells(name, reports[name], shapes, chosen) for name in args.draw or reports]
+    save_png(contact_sheet(drawn), args.out)
     print(f"wrote {args.out}")
 
 

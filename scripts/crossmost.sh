@@ -56,7 +56,7 @@ align() {
 
 # self_train LABELS: adapt to the scanned shapes, whose labels are not read.
 self_train() {
-  pretrain "checkpoints/${NAME}_$1" ckpt_epoch_last.pth scripts.train_crossmost --exp_name "${NAME}_$1" --labels "$1" \
+  ORIGIN=$TOWERS pretrain "checkpoints/${NAME}_$1" ckpt_epoch_last.pth scripts.train_crossmost --exp_name "${NAME}_$1" --labels "$1" \
     --towers "$TOWERS" --classes "$CLASSES" --data_root "$SCANNED" --seed "$SEED" --num_points "$POINTS" \
     --batch_size "$BATCH" --base_lr 1e-3 --steps "$STEPS" --threshold 0.5 --image_threshold 0.5 --points_threshold 0.5 \
     --num_workers 1
@@ -83,7 +83,7 @@ after() {
 
 look() {
   python -m scripts.compare_zeroshot "$OUT"/{zero-shot,prototypes,separate,joint,joint_student}.json --data_root "$TEST" \
-    --table "$OUT/results.md" --out "$OUT/pictures.png"
+    --table "$OUT/results.md" --draw zero-shot separate joint --out "$OUT/pictures.png"
 }
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt

@@ -108,11 +108,12 @@ def main(args: argparse.Namespace) -> int:
 def render(
     mesh_dir: Path, place: LabelFolder, meshes: list[MeshFile], settings: RenderSettings, *, size: int, num_points: int
 ) -> dict[int, ShapeFile]:
-    """Render what is not rendered yet; return the shapes by the number of their mesh.
+    """Render what is not rendered yet, or has changed since; return the shapes by the number of their mesh.
 
     Raises:
         ValueError: nothing can be rendered.
     """
+    place.drop_outdated(meshes)
     words = [mesh_dir.resolve(), "--out", place.rendered.resolve(), "--views", settings.views, "--size", size]
     words += ["--points", num_points, "--up", settings.up, "--workers", settings.workers]
     command = [sys.executable, "-m", "data.render_views", *map(str, words)]

@@ -16,6 +16,7 @@ DATA=data/shapes
 PACKED=$DATA/multiview.h5
 CROSSPOINT=checkpoints/quickstart/models/best_model.pth
 TEACHER_RUN=multiview_teacher_seed$SEED
+TEACHER=checkpoints/$TEACHER_RUN/models/teacher_last.pth
 RUN=checkpoints/multiview_${MODEL}_seed$SEED
 OUT=$RUN/multiview  # and of random weights; those of CrossPoint's encoder lie beside it
 WEIGHTS=$RUN/models/best_model.pth
@@ -25,7 +26,7 @@ BATCH=(--batch_size 8 --temperature 0.1)
 # T-Nets normalise over the clouds of a batch, of which eight are too few.
 [ "$MODEL" != pointnet_tnet ] || BATCH=(--batch_size 32 --temperature 0.5)
 POINTS=(--exp_name "multiview_${MODEL}_seed$SEED" --data_root "$DATA" --packed "$PACKED" --seed "$SEED" --model "$MODEL" --k 15
-  --teacher "checkpoints/$TEACHER_RUN/models/teacher_last.pth" --image_size 64 --map_layer 3 --views 8 --pairs 256 --num_points 512
+  --teacher "$TEACHER" --image_size 64 --map_layer 3 --views 8 --pairs 256 --num_points 512
   "${BATCH[@]}" --epochs 5 --scheduler cos --rotation y --max_scale 2 --translation 0.5 --max_dropout 0.875 --jitter 0.01
   --partial 0.5 --eval_freq 0 --num_workers 1)
 
@@ -77,7 +78,7 @@ stage "virtual environment" source scripts/setup_env.sh requirements.txt
 mkdir -p "$OUT" "$RUN/crosspoint"
 stage "pairs of pixels and points" make_pairs
 stage "pre-training of images" pretrain "checkpoints/$TEACHER_RUN" teacher_last.pth scripts.pretrain_images "${IMAGES[@]}"
-stage "pre-training of points" pretrain "$RUN" ckpt_epoch_last.pth scripts.pretrain_multiview "${POINTS[@]}"
+ORIGIN=$TEACHER stage "pre-training of points" pretrain "$RUN" ckpt_epoch_last.pth scripts.pretrain_multiview "${POINTS[@]}"
 stage "SVM, nearest neighbour, few-shot, fine-tuning with 5 % of labels, parts with 10 %" compare
 stage "table and page" look
 echo "encoder: $WEIGHTS   table: $RUN/results.md   page: $RUN/report.html"

@@ -24,13 +24,17 @@ is_current() {
 }
 
 # pretrain RUN RESULT PROGRAM FLAG...: run a pre-training, a file or a module, that writes RUN/models/RESULT; reuse a
-# finished one, resume an interrupted one.
+# finished one, resume an interrupted one. ORIGIN names weights that it begins with: they must be older than the run.
 pretrain() {
   local run=$1 result=$2 program=("$3") resume=()
   [[ $3 == *.py ]] || program=(-m "$3")
   shift 3
   if [ -f "$run/last.pt" ] && ! grep -qF -- "$*" "$run/config.json"; then
     echo "error: $run holds a run with other settings; move it away or delete it: rm -r $run" >&2
+    return 1
+  fi
+  if [ -n "${ORIGIN:-}" ] && [ -f "$run/config.json" ] && [ "$ORIGIN" -nt "$run/config.json" ]; then
+    echo "error: $ORIGIN is newer than the run in $run, which began with others; move it away or delete it: rm -r $run" >&2
     return 1
   fi
   if [ -f "$run/models/$result" ]; then

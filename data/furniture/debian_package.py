@@ -44,6 +44,8 @@ def extract_libraries(package: Path, folder: Path) -> list[Path]:
         FileNotFoundError: there is no such package.
         ValueError: it is no Debian package, is damaged, or holds no .sh3f file.
     """
+    if not package.is_file():
+        raise FileNotFoundError(f"no Debian package at {package}: {BY_HAND}")
     with package.open("rb") as stream:
         _seek_data(stream, package)
         try:

@@ -39,7 +39,8 @@ def describe(mesh: LabelledMesh) -> dict[str, Any]:
     for part, colour in found["colours"].items():
         groups.setdefault(colour, []).append(part)
     parts = ", ".join(f"{colour} {' and '.join(names)}" for colour, names in groups.items())
-    return found | {"captions": [f"a {mesh.category}", f"a {kind}", f"a {shape}", f"a {shape} with {parts}"]}
+    texts = [mesh.category, kind, shape, f"{shape} with {parts}"]
+    return found | {"captions": [f"{'an' if text[0] in 'aeiou' else 'a'} {text}" for text in texts]}
 
 
 def proportions(size: np.ndarray) -> str:

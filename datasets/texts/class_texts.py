@@ -3,6 +3,7 @@
 Source: the taxonomy of ShapeNetCore (Chang et al. 2015, arXiv:1512.03012), its 55 synsets.
 """
 
+import re
 from collections.abc import Iterable
 
 _SYNSETS = """
@@ -21,12 +22,15 @@ SYNONYMS = {"display": "monitor", "vessel": "ship", "ashcan": "trash bin", "tras
 
 
 def class_text(folder: str) -> str:
-    """Return a class in words: the name of a synset of ShapeNet, else the folder's own, with blanks for underscores.
+    """Return a class in words: the name of a synset of ShapeNet, else the folder's own, its words apart.
+
+    They are told by underscores and by capitals, as in FloorLamp.
 
     Raises:
         ValueError: a number that is no synset of ShapeNetCore.
     """
-    words = " ".join(SHAPENET55.get(folder, folder).replace("_", " ").split())
+    name = re.sub(r"(?<=[a-z]{2})(?=[A-Z][a-z])", " ", SHAPENET55.get(folder, folder))
+    words = " ".join(name.replace("_", " ").split())
     if not words or words.isdecimal():
         raise ValueError(
             f"folder {folder!r} says no class: it is no synset of ShapeNetCore; rename it, or align by --texts captions"

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from models.distributed import get_rank, get_world_size
 from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
+from models.encoders.pointbert import Block
 from models.encoders.pointnet_tnet import PointNetTNet
 from models.encoders.registry import build_encoder
 from models.encoders.tnet import TNet
@@ -141,10 +142,15 @@ def multiview_step(micro_batch=0, order=None):
     return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
 
 
-def alignment_step(micro_batch=0, order=None):
+def alignment_step(micro_batch=0, order=None, *, encoder="pointnet", width=16):
     """Return loss terms, gradients and running statistics of a step of an alignment with texts in float64."""
     torch.manual_seed(0)
-    towers = AlignedTowers(build_encoder("pointnet", emb_dims=16), SmallImageNet(), 5, text={}, image_size=S)
+    points = build_encoder(encoder, emb_dims=width)
+    points.starts_anywhere = False  # what is random differs between processes
+    for module in points.modules():
+        if isinstance(module, Block):
+            module.drop_path = 0.0
+    towers = AlignedTowers(points, SmallImageNet(), 5, text={}, image_size=S)
     options = {"trained_images": "all", "image_text_weight": 0.5, "masks_same_text": True}
     method = randomise_norms(TextAlignment(towers, **options).double()).train()
     batch = make_batch(0, torch.float64)
@@ -157,6 +163,7 @@ def alignment_step(micro_batch=0, order=None):
     return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
 
 
+TOWERS = {"pointnet2": 16, "pointbert": 24}  # name and width
 STEPS = {"float64": (torch.float64, 1e-3), "float32": (torch.float32, 1e-5)}
 
 
@@ -167,6 +174,7 @@ def figures(a, b):
         found |= {"class": class_step(), "micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
         found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
         found |= {"alignment": alignment_step(), "alignment micro": alignment_step(2)}
+        found |= {name: alignment_step(encoder=name, width=width) for name, width in TOWERS.items()}
     return found
 
 
@@ -219,6 +227,14 @@ def test_steps_of_an_alignment_are_those_of_one_process(ranks):
     for found in ranks:
         check_equal(found["alignment"], whole)
         check_equal(found["alignment micro"], micro)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+@pytest.mark.parametrize("name", TOWERS)
+def test_steps_of_towers_with_groups_are_those_of_one_process(ranks, name):
+    whole = alignment_step(encoder=name, width=TOWERS[name])
+    for found in ranks:
+        check_equal(found[name], whole)
 
 
 def test_a_training_is_that_of_one_process(ranks):

@@ -308,6 +308,17 @@ def test_crossmost_adapts_to_scans_of_other_shapes_than_those_of_the_test_and_sc
     assert {args.seed for args in [flags[3], *flags[6:8], *evaluations]} == {2}
 
 
+def test_crossmost_does_not_reuse_a_self_training_of_other_towers(checkout):
+    run = "checkpoints/crossmost_dgcnn_seed1_joint"
+    flags = next(call for call in run_script(checkout, "crossmost.sh")[1] if "joint" in call)[2:]
+    for age in (1, -1):
+        touch(checkout, "checkpoints/crossmost_dgcnn_seed1_aligned/models/towers_best.pth", age=age)
+        touch(checkout, f"{run}/models/ckpt_epoch_last.pth", f"{run}/config.json")
+        done, calls = run_script(checkout, "crossmost.sh")
+        assert (done.returncode, flags in [call[2:] for call in calls]) == ((0, False) if age > 0 else (1, False))
+    assert f"towers_best.pth is newer than the run in {run}, which began with others" in done.stderr
+
+
 def test_multiview_asks_for_the_quickstart_first(checkout):
     done, calls = run_script(checkout, "multiview.sh")
     assert (done.returncode, calls) == (2, [])

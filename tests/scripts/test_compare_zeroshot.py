@@ -49,6 +49,9 @@ def test_a_table_has_a_row_and_the_sheet_a_row_of_pictures_for_each_report(root,
     ]  # fmt: skip
     with Image.open(tmp_path / "p.png") as picture:
         assert min(picture.size) > 300
+    run(compare_zeroshot, *reports, *flags, "--draw", "joint")
+    assert [[cell.title for cell in row] for row in drawn[1]] == [[cell.title for cell in after]]
+    assert "--draw none: no such report" in message_of(capsys, compare_zeroshot, *reports, *flags, "--draw", "none")
 
 
 def test_reports_of_something_else_are_refused_by_name(root, tmp_path, capsys):

@@ -60,7 +60,7 @@ def test_shapes_with_views_are_scored_four_times_and_drawn(towers, root, tmp_pat
         counts = np.array(record["confusion"])
         assert counts.sum(axis=1).tolist() == [3, 3, 3]
         assert record["accuracy"] == pytest.approx(counts.trace() / 9)
-        assert record["top5_accuracy"] == 1  # of three classes
+        assert "top5_accuracy" not in record  # of three classes
         with Image.open(tmp_path / "c" / f"{protocol}.png") as picture:
             assert min(picture.size) > 100
     assert {row["task"] for row in read_report(tmp_path / "r.json")} == {"zero_shot"}

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -131,6 +132,18 @@ def test_an_interrupted_round_goes_on_and_begins_anew_only_when_told(towers, mes
     assert (out / "labels.csv").read_text() == (copy / "labels.csv").read_text()
     assert "sessions" in json.loads((out / "training/round2/config.json").read_text())
     assert flags_of(out / "training/round2")["steps"] == 4
+
+
+def test_a_mesh_that_has_changed_is_rendered_again(towers, meshes, out):
+    views = {path.parents[1].name: path for path in (out / "rendered").rglob("00.png")}
+    before, kept = (meshes / MESHES[0]).read_bytes(), {name: path.read_bytes() for name, path in views.items()}
+    try:
+        trimesh.creation.icosphere(1).export(meshes / MESHES[0])
+        assert label(towers, meshes, out, "--steps", 0) == 1
+    finally:
+        (meshes / MESHES[0]).write_bytes(before)
+    changed = [name for name, path in views.items() if path.read_bytes() != kept[name]]
+    assert changed == [Path(MESHES[0]).stem]
 
 
 def test_what_cannot_be_done_is_refused_before_anything_is_rendered(towers, meshes, tmp_path, capsys, monkeypatch):

@@ -1,10 +1,11 @@
 """The folder of a labelling: views that were rendered once, the newest labels, and all earlier rounds."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.layouts import CLOUDS
+from datasets.layouts import CLOUDS, RENDERS
 from datasets.shapes.mesh_files import MeshFile
 from datasets.shapes.shape_folder import ShapeFile, list_shape_files
 
@@ -55,3 +56,10 @@ class LabelFolder(NamedTuple):
         shapes = {shape.name: shape for shape in list_shape_files(self.rendered)}
         names = (f"{mesh.synset}/{mesh.shape_id}" for mesh in meshes)
         return {number: shapes[name] for number, name in enumerate(names) if name in shapes}
+
+    def drop_outdated(self, meshes: list[MeshFile]) -> None:
+        """Delete cloud and views of each mesh that has been written after them: they will be rendered again."""
+        for number, shape in self.find_rendered(meshes).items():
+            if meshes[number].path.stat().st_mtime_ns > shape.path.stat().st_mtime_ns:
+                shape.path.unlink()
+                shutil.rmtree(self.rendered / RENDERS / shape.name)

@@ -110,8 +110,8 @@ def zero_shot_score(logits: np.ndarray, shapes: ZeroShotSet, protocol: str) -> t
     """Score logits (M, Y).
 
     Returns:
-        Figures and constants for a record (JSON values): top-1 as "accuracy", "top5_accuracy", "mean_class_accuracy",
-        "per_class" with the recall and number of shapes of each class that has any, "confusion", (Y, Y) numbers of
+        Figures and constants for a record (JSON values): top-1 as "accuracy", "top5_accuracy" where there are more
+        than five classes, "mean_class_accuracy", "per_class" with the recall and number of shapes of each class that has any, "confusion", (Y, Y) numbers of
         shapes by true class and predicted class, and "predicted", the class of each shape; and the predictions (M,).
     """
     names, labels = shapes.class_names, shapes.labels
@@ -128,7 +128,7 @@ def zero_shot_score(logits: np.ndarray, shapes: ZeroShotSet, protocol: str) -> t
         "task": TASK,
         "protocol": protocol,
         "accuracy": result.accuracy,
-        "top5_accuracy": float((best == labels[:, None]).any(axis=1).mean()),
+        **({"top5_accuracy": float((best == labels[:, None]).any(axis=1).mean())} if len(names) > TOP else {}),
         "mean_class_accuracy": result.mean_class_accuracy,
         "chance": 1 / len(names),
         "num_test": len(labels),

@@ -172,6 +172,11 @@ def test_a_damaged_package_is_named_and_nothing_is_left(tmp_path, package, capsy
     assert "sweethome3d-furniture_1.8-1_all.deb" in message
 
 
+def test_a_package_that_is_not_there_is_named_and_the_message_says_where_it_is(tmp_path, capsys):
+    message = message_of(capsys, tmp_path / "set", "--deb", tmp_path / "nope.deb")
+    assert f"no Debian package at {tmp_path / 'nope.deb'}: download sweethome3d-furniture_1.8-1_all.deb" in message
+
+
 def plain_zip(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme", "")

@@ -79,6 +79,12 @@ def test_built_in_shapes_are_described_as_they_look(category, index):
     assert caption.startswith(SEEN[category, index])
 
 
+def test_a_caption_begins_with_the_article_of_its_next_word():
+    captions = describe(make_shape(0, "airplane", "pretrain", 0))["captions"]
+    assert captions[0] == "an airplane"
+    assert all(text.startswith("an " if text.split()[1][0] in "aeiou" else "a ") for text in captions)
+
+
 def test_words_are_remembered_without_another_draw():
     plain, dice = np.random.default_rng(3), Dice(np.random.default_rng(3))
     picked = [dice.pick(("a", "b", "c")) for _ in range(5)] + [dice.pick((1.0, 2.0))]

@@ -36,6 +36,9 @@ def test_classes_are_said_in_words():
     assert [class_text(name) for name in ("03211117", "night_stand", "vessel", "mug")] == [
         *("monitor", "night stand", "ship", "mug")
     ]
+    assert [class_text(name) for name in ("FloorLamp", "WheelChair_old", "TVStand", "iPhone")] == [
+        *("Floor Lamp", "Wheel Chair old", "TVStand", "iPhone")
+    ]
     assert len(SHAPENET55) == 55
     assert {synset: class_text(synset) for synset in CATEGORY_NAMES} == CATEGORY_NAMES
     with pytest.raises(ValueError, match="'12345678' says no class: .* --texts captions"):
