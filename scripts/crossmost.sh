@@ -71,6 +71,7 @@ evaluate() {
 }
 
 before() {
+  evaluate random "$TOWERS" --random_init
   evaluate zero-shot "$TOWERS"
   evaluate prototypes "$TOWERS" --prototypes
 }
@@ -82,7 +83,7 @@ after() {
 }
 
 look() {
-  python -m scripts.compare_zeroshot "$OUT"/{zero-shot,prototypes,separate,joint,joint_student}.json --data_root "$TEST" \
+  python -m scripts.compare_zeroshot "$OUT"/{random,zero-shot,prototypes,separate,joint,joint_student}.json --data_root "$TEST" \
     --table "$OUT/results.md" --draw zero-shot separate joint --out "$OUT/pictures.png"
 }
 

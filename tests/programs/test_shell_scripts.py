@@ -287,25 +287,26 @@ def test_crossmost_adapts_to_scans_of_other_shapes_than_those_of_the_test_and_sc
     assert done.returncode == 0, done.stderr
     calls = [parse(call) for call in calls]
     assert [module for module, _ in calls] == [
-        *["data.make_shapes"] * 3, "scripts.align_text", *["scripts.eval_zeroshot"] * 2,
+        *["data.make_shapes"] * 3, "scripts.align_text", *["scripts.eval_zeroshot"] * 3,
         *["scripts.train_crossmost"] * 2, *["scripts.eval_zeroshot"] * 3, "scripts.compare_zeroshot",
     ]  # fmt: skip
     flags = [args for _, args in calls]
     clean, scanned, test = flags[:3]
     assert [made.clouds for made in (clean, scanned, test)] == ["surface", "scans", "scans"]
     assert len({made.seed for made in (clean, scanned, test)}) == 3
-    separate, joint = (vars(args) for args in flags[6:8])
+    separate, joint = (vars(args) for args in flags[7:9])
     assert {key for key in joint if joint[key] != separate[key]} == {"labels", "exp_name"}
     assert (joint["labels"], joint["data_root"]) == ("joint", str(scanned.out))
-    evaluations = flags[4:6] + flags[8:11]
-    assert {args.data_root for args in [*evaluations, flags[11]]} == {str(test.out)}
+    evaluations = flags[4:7] + flags[9:12]
+    assert {args.data_root for args in [*evaluations, flags[12]]} == {str(test.out)}
     start = f"checkpoints/{flags[3].exp_name}/models/towers_best.pth"
-    assert [str(args.towers) for args in evaluations[:2]] == [start] * 2 == [joint["towers"]] * 2
-    assert [str(args.towers).split("/")[1] for args in evaluations[2:]] == [
+    assert [str(args.towers) for args in evaluations[:3]] == [start] * 3 == [joint["towers"]] * 3
+    assert [args.random_init for args in evaluations] == [True, *[False] * 5]
+    assert [str(args.towers).split("/")[1] for args in evaluations[3:]] == [
         separate["exp_name"], *[joint["exp_name"]] * 2,
     ]  # fmt: skip
-    assert [str(path) for path in flags[11].reports] == [args.json for args in evaluations]
-    assert {args.seed for args in [flags[3], *flags[6:8], *evaluations]} == {2}
+    assert [str(path) for path in flags[12].reports] == [args.json for args in evaluations]
+    assert {args.seed for args in [flags[3], *flags[7:9], *evaluations]} == {2}
 
 
 def test_crossmost_does_not_reuse_a_self_training_of_other_towers(checkout):
