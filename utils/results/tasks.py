@@ -116,10 +116,10 @@ TASKS = {
     "zero_shot": Task(
         "Zero-shot classification by class names",
         {
-            "points": "zero-shot, points",
-            "image": "zero-shot, one view",
-            "views": "zero-shot, all views",
-            "both": "zero-shot, points and all views",
+            "points": "zero-shot, points, {setting}",
+            "image": "zero-shot, one view, {setting}",
+            "views": "zero-shot, all views, {setting}",
+            "both": "zero-shot, points and all views, {setting}",
         },
         ("accuracy", "top5_accuracy", "mean_class_accuracy"),
         ("accuracy", "top5_accuracy"),
