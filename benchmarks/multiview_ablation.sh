@@ -15,7 +15,7 @@ source scripts/few_labels.sh
 
 SEEDS=${SEEDS:-1 2 3}
 ROWS=${ROWS:-random_encoder both global_only local_only views_1 views_4 random_teacher}
-EPOCHS=${EPOCHS:-2}
+EPOCHS=${EPOCHS:-1}
 MODEL=dgcnn
 DATA=data/shapes12
 PACKED=$DATA/shapenet_render.h5
@@ -57,7 +57,7 @@ row() {
     encoder=(--model_path "$weights")
   fi
   is_current "$OUT/svm_$seed.json" "$DATA/make_shapes.json" ${weights:+"$weights"} || python -m scripts.eval_svm \
-    "${encoder[@]}" --k 15 --dataset scanobjectnn --data_root "$DATA" --protocol fair --seed "$seed" \
+    "${encoder[@]}" --k 15 --num_points 512 --dataset scanobjectnn --data_root "$DATA" --protocol fair --seed "$seed" \
     --json "$OUT/svm_$seed.json"
   segment_of "$name" "$seed" "$weights"
   [ -z "${RECORD:-}" ] || [ "$name" = random_encoder ] || python -m scripts.make_results_table "$OUT/svm_$seed.json" \

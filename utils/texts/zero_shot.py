@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.special import log_softmax
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
@@ -73,8 +74,8 @@ def zero_shot_logits(
         prototype_share: of the inputs of each class that make its prototype, which replaces the class; None: not.
     Returns:
         protocol -> (M, Y) float64: "points"; where all shapes have views and the towers know images also
-        "image", one random view of each, "views", the mean of the logits over all views, and "both", the mean of
-        "points" and "views".
+        "image", one random view of each, "views", the mean of the logits over all views, and "both", the logarithm of
+        the mean of the probabilities by "points" and by "views": the surer of both decides.
     Raises:
         ValueError, OSError: a file cannot be read, or an embedding is not finite.
     """
@@ -103,7 +104,8 @@ def zero_shot_logits(
     drawn = np.array([np.random.default_rng((seed, i)).integers(n) for i, n in enumerate(shapes.num_views)])
     found["image"] = of_views[starts + drawn]
     found["views"] = np.add.reduceat(of_views, starts) / shapes.num_views[:, None]
-    return found | {"both": (found["points"] + found["views"]) / 2}
+    of_points, of_views = (log_softmax(found[protocol], axis=1) for protocol in ("points", "views"))
+    return found | {"both": np.logaddexp(of_points, of_views) - math.log(2)}
 
 
 def zero_shot_score(logits: np.ndarray, shapes: ZeroShotSet, protocol: str) -> tuple[dict[str, Any], np.ndarray]:
