@@ -113,8 +113,9 @@ def zero_shot_score(logits: np.ndarray, shapes: ZeroShotSet, protocol: str) -> t
 
     Returns:
         Figures and constants for a record (JSON values): top-1 as "accuracy", "top5_accuracy" where there are more
-        than five classes, "mean_class_accuracy", "per_class" with the recall and number of shapes of each class that has any, "confusion", (Y, Y) numbers of
-        shapes by true class and predicted class, and "predicted", the class of each shape; and the predictions (M,).
+        than five classes, "mean_class_accuracy", "per_class" with the recall and number of shapes of each class that
+        has any, "confusion", (Y, Y) numbers of shapes by true class and predicted class, and "predicted", the class of
+        each shape; and the predictions (M,).
     """
     names, labels = shapes.class_names, shapes.labels
     predicted = logits.argmax(axis=1)
