@@ -154,9 +154,11 @@ def write(
 
 def _tiles(name: str, labels: list[ShapeLabel], shapes: list[ShapeFile], order: list[int]) -> list[Tile]:
     found = [(labels[row], shapes[row]) for row in reversed(order) if labels[row].name == name]
+    is_one_name = len({Path(label.file).stem for label in labels}) == 1  # such as model.obj, in folders of their own
+    titles = [Path(label.file).parent.name if is_one_name else Path(label.file).stem for label, _ in found]
     return [
-        Tile(shape.views[0], f"{label.confidence:.0%} {Path(label.file).stem}", label.confidence < UNSURE)
-        for label, shape in found
+        Tile(shape.views[0], f"{label.confidence:.0%} {title}", label.confidence < UNSURE)
+        for (label, shape), title in zip(found, titles)
     ]
 
 

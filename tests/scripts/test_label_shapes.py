@@ -19,7 +19,7 @@ from tests.support.browser import CHROMIUM, Browser
 from tests.support.light_runs import flags_of, light, same
 from tests.support.pickled_jobs import run_pickled
 from tests.support.program_calls import message_of, run
-from utils.texts.shape_labels import COLUMNS, read_corrections
+from utils.texts.shape_labels import COLUMNS, ShapeLabel, read_corrections
 
 pytestmark = pytest.mark.usefixtures("light_training")
 NAMES = ["airplane", "mug", "table"]
@@ -94,6 +94,16 @@ def test_every_mesh_that_can_be_read_is_labelled_and_shown_the_least_certain_fir
     shown = [float(rows[one["row"]]["confidence"]) for one in data["shown"]]
     assert shown == sorted(shown)
     assert [len(one["pictures"]) for one in data["shown"]] == [2] * 4
+
+
+@pytest.mark.parametrize(
+    "files, titles", [(("a/x.obj", "a/y.obj"), ("90% y", "40% x")), (("a/x.obj", "b/x.obj"), ("90% b", "40% a"))]
+)
+def test_pictures_are_named_by_their_folders_where_all_files_have_one_name(files, titles):
+    labels = [ShapeLabel(files[0], "mug", 0.4, "cap", 0.1, "both"), ShapeLabel(files[1], "mug", 0.9, "cap", 0.1, "both")]
+    shapes = [SimpleNamespace(views=[Path("0.png")])] * 2
+    tiles = label_shapes._tiles("mug", labels, shapes, [0, 1])
+    assert [(tile.text, tile.is_marked) for tile in tiles] == [(titles[0], False), (titles[1], True)]
 
 
 def test_corrections_are_fixed_learned_and_kept_and_so_are_earlier_rounds(towers, meshes, out, capsys):
