@@ -5,7 +5,8 @@ arXiv:2402.10002. Local clouds: the multi-crop of SwAV, arXiv:2006.09882, for cl
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ class CrossPoint(Method):
     """Two augmentations of a cloud agree (IMID); their mean agrees with an image of the object (CMID).
 
     A term of weight 0 is not computed: without CMID the image encoder never runs. With several images of each object
-    CMID is the mean over them. Local clouds, small parts of the object, agree with the mean of the two as images do.
+    CMID is the mean over them. Local clouds, small parts of the object, agree with the mean of the two as images do;
+    they leave BatchNorm's running statistics to the whole clouds, which is what the encoder is used for later.
 
     Args:
         point_encoder: points (B, N, 3) -> feature (B, point_encoder.feature_dim).
@@ -86,7 +88,8 @@ class CrossPoint(Method):
         embeddings = dict(zip(("aug_a", "aug_b"), self.embed_points(points).chunk(2), strict=True))
         if self.local_clouds:
             local = torch.cat([batch[f"local_{number}"] for number in range(self.local_clouds)])  # (LB, n, 3)
-            embeddings["local"] = self.embed_points(local).unflatten(0, (self.local_clouds, -1)).transpose(0, 1)
+            with _kept_statistics(self):
+                embeddings["local"] = self.embed_points(local).unflatten(0, (self.local_clouds, -1)).transpose(0, 1)
         if self.cmid_weight:
             images = batch["image"]
             embeddings["image"] = self.embed_images(images.flatten(0, -4)).unflatten(0, images.shape[:-3])
@@ -129,3 +132,17 @@ class CrossPoint(Method):
         point = export_state(encoder, encoder_name(encoder), self.point_head, k=self.k)
         head = {f"inv_head.{key}": value for key, value in self.image_head.state_dict().items()}
         return {"point": point, "img_model": self.image_encoder.state_dict() | head}
+
+
+@contextmanager
+def _kept_statistics(module: nn.Module) -> Iterator[None]:
+    """Leave BatchNorm's running statistics as they are in this block."""
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.momentum = 0.0
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum

@@ -93,6 +93,16 @@ def test_local_clouds_and_several_views_are_each_contrasted_with_the_mean_and_av
     assert reached(method) == {"point_encoder", "point_head"}
 
 
+def test_local_clouds_leave_running_statistics_to_the_whole_ones(batch):
+    plain, method = build(), build(local_clouds=1)
+    method(batch | {"local_0": 9 * torch.rand(BATCH, 11, 3)})
+    plain(batch)
+    expected = dict(plain.named_buffers())
+    for name, value in method.named_buffers():
+        assert name.endswith("num_batches_tracked") or torch.equal(value, expected[name]), name
+    assert {norm.momentum for norm in method.modules() if isinstance(norm, nn.BatchNorm1d)} == {0.1}
+
+
 def test_without_the_cross_modal_term_no_image_is_needed(batch):
     del batch["image"]
     assert set(build(cmid_weight=0.0)(batch)) == {"loss/imid"}
