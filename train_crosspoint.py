@@ -11,22 +11,27 @@ Source: Afham et al. 2022, arXiv:2203.00680.
 import argparse
 from dataclasses import dataclass
 
+import torch
+
 from models.encoders.image_resnet import DEPTHS, ImageResNet
-from models.encoders.registry import build_encoder
+from models.encoders.registry import build_encoder, has_graph
 from models.methods.crosspoint import CrossPoint
 from utils.cli import run_main
 from utils.flags import add_flags, default_data_root, program_parser
-from utils.pretraining.program import FLAG_GROUPS, PretrainingSettings, Report, load_start, pretrain
-from utils.settings import Settings, flag, read_all
+from utils.pretraining.pair_loader import LocalSettings
+from utils.pretraining.program import FLAG_GROUPS, PretrainingSettings, Report, load_start, open_pairs, pretrain
+from utils.settings import flag, read_all
+from utils.training.engine import Batches, BatchTransform
 
 
 @dataclass(frozen=True)
-class CrossPointSettings(Settings):
-    """The two terms of the loss, and the image branch."""
+class CrossPointSettings(LocalSettings):
+    """The terms of the loss, and the image branch."""
 
     imid_weight: float = flag(1.0, "0 leaves the intra-modal term out")
     cmid_weight: float = flag(1.0, "0 leaves the cross-modal term and the images out")
-    temperature: float = flag(0.1, "of both NT-Xent losses")
+    cmid_views: int = flag(1, "views of a shape in a step; the cross-modal term is the mean over them", at_least=1)
+    temperature: float = flag(0.1, "of all NT-Xent losses")
     image_depth: int = flag(50, "ResNet depth", choices=DEPTHS)
     image_weights: str = flag("none", "none (as published), imagenet, or a torchvision file")
 
@@ -42,14 +47,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def build_method(common: PretrainingSettings, settings: CrossPointSettings, report: Report) -> CrossPoint:
-    """Build both branches; the point branch starts from --model_path where that is given."""
+    """Build both branches; the point branch starts from --model_path where that is given.
+
+    Raises:
+        ValueError: a local cloud has fewer points than a neighbourhood.
+    """
     model = common.model
+    if settings.local_clouds and has_graph(model.model) and settings.local_points < model.k:
+        raise ValueError(f"--local_points {settings.local_points} must be at least --k {model.k}")
     method = CrossPoint(
         build_encoder(model.model, model.k, model.emb_dims),
         ImageResNet(settings.image_depth, settings.image_weights),
         imid_weight=settings.imid_weight,
         cmid_weight=settings.cmid_weight,
         temperature=settings.temperature,
+        local_clouds=settings.local_clouds,
+        local_weight=settings.local_weight,
         k=model.k,
     )
     start = load_start(common, report)
@@ -59,6 +72,19 @@ def build_method(common: PretrainingSettings, settings: CrossPointSettings, repo
     return method
 
 
+def open_data(
+    common: PretrainingSettings, settings: CrossPointSettings, device: torch.device
+) -> tuple[Batches, BatchTransform | None]:
+    """Open the pairs: two clouds of a shape, local ones and views of it."""
+    return open_pairs(
+        common,
+        device.type == "cuda",
+        with_images=settings.cmid_weight > 0,
+        views=settings.cmid_views if settings.cmid_weight else 1,
+        more_clouds=settings.clouds(common.augment.cloud),
+    )
+
+
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
     common, settings = read_all(PretrainingSettings, vars(args)), CrossPointSettings.read(vars(args))
@@ -66,7 +92,7 @@ def main(args: argparse.Namespace) -> None:
         common,
         settings,
         lambda report: build_method(common, settings, report),
-        with_images=settings.cmid_weight > 0,
+        open_data=lambda common, device: open_data(common, settings, device),
     )
 
 

@@ -13,7 +13,7 @@ from datasets.epoch_counter import EpochCounter
 from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.shapes.views import Colour, background_colour
 from datasets.transforms.image_transforms import draw_image, resize_square, vary_image
-from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset, unit_sphere
+from datasets.transforms.point_transforms import PointAugment, augmented_pair, unit_sphere
 
 Item = dict[str, Tensor | int]
 PUBLISHED_CLOUDS = augmented_pair()
@@ -22,8 +22,8 @@ PUBLISHED_CLOUDS = augmented_pair()
 class RenderPairs(EpochCounter, Dataset, ABC):
     """Items are dicts of clouds (N, 3), as published aug_a and aug_b, image (3, S, S), all float32, and index.
 
-    An item draws its view, subsets and augmentations, in this order, from (seed, epoch, index) alone, so that it does
-    not depend on the kind of storage either.
+    With V > 1 views the image is (V, 3, S, S). An item draws its views, subsets and augmentations, in this order, from
+    (seed, epoch, index) alone, so that it does not depend on the kind of storage either.
 
     With `augment=False` the clouds are the subsets as stored and the image is uint8, (3, H, W), in the size of its
     view: the input of `BatchAugment`. The views of a batch must then share one size, `view_size`; where a subclass
@@ -38,6 +38,7 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         background: Colour = "black",
         clouds: Mapping[str, PointAugment] = PUBLISHED_CLOUDS,
         with_images: bool = True,
+        views: int = 1,
         augment: bool = True,
         seed: int = 0,
     ) -> None:
@@ -47,18 +48,22 @@ class RenderPairs(EpochCounter, Dataset, ABC):
                 holds.
             image_size: side of the square images, pixels.
             background: black, white or (r, g, b) under transparent pixels.
-            clouds: clouds of an item by their keys, in the order in which they are drawn, and what augments each.
+            clouds: clouds of an item by their keys, in the order in which they are drawn, and what makes each of the
+                stored one.
             with_images: False leaves "image" out of the items and needs no pictures, for training on clouds alone.
+            views: V, different ones of the shape.
             augment: False leaves augmentation to the device, see the class.
             seed: of the run, >= 0.
         Raises:
-            ValueError: an argument is out of range.
+            ValueError: an argument is out of range, or a shape has fewer views.
         """
         for name, value in (("num_points", num_points), ("image_size", image_size)):
             if value is not None and value < 2:
                 raise ValueError(f"{name} must be at least 2, got {value}")
         super().__init__(seed)
-        self.with_images = with_images
+        self.with_images, self.views = with_images, views
+        if with_images and views > 1:
+            self._require_views()
         self.background = background_colour(background)
         self.num_points = len(self.read_points(0)) if num_points is None else num_points
         self.image_size = image_size
@@ -129,7 +134,7 @@ class RenderPairs(EpochCounter, Dataset, ABC):
             if not 0 <= index < len(self):
                 raise IndexError(f"no item {index}: the data set holds {len(self)}")
         rngs = [self.item_rng(index) for index in indices]
-        pixels = [self._draw_view(index, rng) for index, rng in zip(indices, rngs)] if self.with_images else []
+        pixels = [self._draw_views(index, rng) for index, rng in zip(indices, rngs)] if self.with_images else []
         whole = [self._read_cloud(index) for index in indices]
         items: list[Item] = [
             {key: self._make_cloud(points, augment, rng, index) for key, augment in self.clouds.items()}
@@ -137,15 +142,15 @@ class RenderPairs(EpochCounter, Dataset, ABC):
             for index, points, rng in zip(indices, whole, rngs)
         ]
         if self.augment:
-            resized = [resize_square(view[None], self.image_size)[0] for view in pixels]
-            pixels = [vary_image(view, draw_image(rng)) for view, rng in zip(resized, rngs)]
-        for item, image in zip(items, pixels):
-            item["image"] = image
+            resized = [[resize_square(view[None], self.image_size)[0] for view in views] for views in pixels]
+            pixels = [[vary_image(view, draw_image(rng)) for view in views] for views, rng in zip(resized, rngs)]
+        for item, views in zip(items, pixels):
+            item["image"] = views[0] if self.views == 1 else torch.stack(views)
         return items
 
     def _make_cloud(self, points: np.ndarray, augment: PointAugment, rng: np.random.Generator, index: int) -> Tensor:
-        subset = random_subset(points, rng, self.num_points)
         try:
+            subset = augment.select(points, rng, self.num_points)
             if self.augment:
                 return torch.from_numpy(augment(subset, rng))
             if (subset == subset[0]).all():
@@ -154,9 +159,21 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         except ValueError as error:
             raise ValueError(f"{self.cloud_name(index)}: {error}; make it again or delete it") from error
 
-    def _draw_view(self, index: int, rng: np.random.Generator) -> Tensor:
+    def _require_views(self) -> None:
+        fewest = min(range(len(self)), key=self.num_views)
+        if self.num_views(fewest) < self.views:
+            raise ValueError(
+                f"{self.files(fewest)}: {self.num_views(fewest)} views, --cmid_views {self.views} are asked for; pass "
+                "fewer, or render more"
+            )
+
+    def _draw_views(self, index: int, rng: np.random.Generator) -> list[Tensor]:
         self._on_read(index)
-        view = int(rng.integers(self.num_views(index)))
+        count = self.num_views(index)
+        drawn = [rng.integers(count)] if self.views == 1 else rng.choice(count, self.views, replace=False)
+        return [self._read_view(index, int(view)) for view in drawn]
+
+    def _read_view(self, index: int, view: int) -> Tensor:
         pixels = self.read_pixels(index, view)
         if self.augment:
             return pixels

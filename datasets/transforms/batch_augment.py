@@ -157,7 +157,10 @@ class BatchAugment:
         self.rank, self.world_size = rank, world_size
 
     def __call__(self, batch: dict[str, Tensor], epoch: int, step: int) -> dict[str, Tensor]:
-        """Return the batch, its clouds (B, N, 3) and, where present, its image (B, 3, H, W) uint8 augmented."""
+        """Return the batch, its clouds (B, N, 3) and, where present, its image (B, 3, H, W) uint8 augmented.
+
+        Of several views, (B, V, 3, H, W), each is augmented on its own.
+        """
         device = next(batch[keys[0]].device for keys in self.groups.values())
         generator = batch_generator(device, self.seed, epoch, step)
         augmented: dict[str, Tensor] = {}
@@ -167,10 +170,10 @@ class BatchAugment:
             draws = PointDraws(*(self._rank_rows(values, len(keys)) for values in draws))
             augmented |= zip(keys, augment_points(points, draws).chunk(len(keys)))
         if "image" in batch:
-            images = batch["image"]
+            images = batch["image"].flatten(0, -4)
             draws = draw_images(len(images) * self.world_size, generator)
             draws = ImageDraws(*(self._rank_rows(values, 1) for values in draws))
-            augmented["image"] = augment_images(images, draws, self.image_size)
+            augmented["image"] = augment_images(images, draws, self.image_size).unflatten(0, batch["image"].shape[:-3])
         return batch | augmented
 
     def _rank_rows(self, values: Tensor | None, num_keys: int) -> Tensor | None:

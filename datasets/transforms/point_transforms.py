@@ -105,15 +105,36 @@ def random_subset(points: np.ndarray, rng: np.random.Generator, num_points: int)
     return points[rng.choice(len(points), size=num_points, replace=False)]
 
 
+def crop(points: np.ndarray, rng: np.random.Generator, least: float, most: float = 1.0) -> np.ndarray:
+    """Keep a share U(least, most) of the rows, at least 2: those nearest to a random one, in their order.
+
+    Of equally near ones the first are kept. Source: the crops of AsymDSD, arXiv:2506.21724.
+
+    Raises:
+        ValueError: all kept points coincide.
+    """
+    count = max(2, round(rng.uniform(least, most) * len(points)))
+    centre = points[rng.integers(len(points))]
+    distance = np.square(points.astype(np.float64) - centre).sum(axis=1)
+    kept = points[np.sort(np.argsort(distance, kind="stable")[:count])]
+    if (kept == kept[0]).all():
+        raise ValueError(f"the {count} points of a crop coincide: it cannot be scaled to radius 1")
+    return kept
+
+
 @dataclass(frozen=True)
 class PointAugment:
     """The augmentation chain of CrossPoint's pre-training, by default as published; only its first step normalises.
+
+    `select` takes the points of a stored cloud that are augmented, a call augments them.
 
     Args:
         rotation: "y" about the up axis, "so3" about any axis (for shapes whose up axes differ), or "none".
         max_scale: all axes are scaled by one factor from U(1 / max_scale, max_scale), >= 1.
         translation: largest shift along each axis, as a share of the cloud's extent along it, >= 0.
         max_dropout: largest share of the points that become copies of point 0, in [0, 1).
+        crop_min, crop_max: a cloud is a crop of U(crop_min, crop_max) of the stored points, see `crop`; 1 for none.
+        num_points: of the cloud; None takes as many as the others of its item.
     Raises:
         ValueError: a value outside these ranges.
     """
@@ -122,6 +143,9 @@ class PointAugment:
     max_scale: float = 2.0
     translation: float = 0.5
     max_dropout: float = 0.875
+    crop_min: float = 1.0
+    crop_max: float = 1.0
+    num_points: int | None = None
 
     def __post_init__(self) -> None:
         if self.rotation not in ROTATIONS:
@@ -131,6 +155,24 @@ class PointAugment:
                 f"--max_scale {self.max_scale} must be at least 1, --translation {self.translation} at least 0, "
                 f"--max_dropout {self.max_dropout} in [0, 1)"
             )
+        if not 0 < self.crop_min <= self.crop_max <= 1:
+            raise ValueError(f"crop_min {self.crop_min}, crop_max {self.crop_max}: expected 0 < min <= max <= 1")
+
+    def select(self, points: np.ndarray, rng: np.random.Generator, num_points: int) -> np.ndarray:
+        """Draw a random subset of a stored cloud or of a crop of it. Shape: (M, 3) -> (N, 3).
+
+        Where a crop has fewer points than N, each is there equally often, or once more.
+
+        Args:
+            num_points: N, unless the cloud has its own; at most M.
+        Raises:
+            ValueError: all points of a crop coincide.
+        """
+        if self.crop_min < 1:
+            points = crop(points, rng, self.crop_min, self.crop_max)
+        elif self.num_points is None:
+            return random_subset(points, rng, num_points)
+        return points[np.resize(rng.permutation(len(points)), self.num_points or num_points)]
 
     def __call__(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Augment a cloud into a new array. Shape: (N, 3) -> (N, 3), float32."""

@@ -10,6 +10,7 @@ import torch
 import train_crosspoint
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.tolerant_pairs import TolerantPairs
+from datasets.transforms.point_transforms import PointAugment
 from tests.support.entry_programs import error_of, write_encoder
 from tests.support.light_runs import SmallImageNet, built_by, flags_of, log_of, results, same, start_of
 from tests.support.pretraining_runs import command, train, write_pairs, write_pairs_and_classes
@@ -36,8 +37,12 @@ def plain(root, tmp_path_factory, light_training):
 
 
 def augment_of(training):
-    (settings,) = set(training.loader.dataset.clouds.values())
+    (settings,) = {training.loader.dataset.clouds[name] for name in ("aug_a", "aug_b")}
     return settings
+
+
+def local_of(training):
+    return training.loader.dataset.clouds.get("local_0", PointAugment())
 
 
 EFFECTS = {
@@ -53,6 +58,12 @@ EFFECTS = {
     "--print_freq 9": (lambda t: t.settings.print_freq, 9),
     "--imid_weight 0": (lambda t: t.method.imid_weight, 0),
     "--cmid_weight 0": (lambda t: (t.method.cmid_weight, "image" in t.loader.dataset[0]), (0, False)),
+    "--cmid_views 2": (lambda t: tuple(t.loader.dataset[0]["image"].shape), (2, 3, 32, 32)),
+    "--local_clouds 2": (lambda t: (t.method.local_clouds, "local_1" in t.loader.dataset[0]), (2, True)),
+    "--local_clouds 1 --local_points 16": (lambda t: local_of(t).num_points, 16),
+    "--local_clouds 1 --local_min 0.2": (lambda t: local_of(t).crop_min, 0.2),
+    "--local_clouds 1 --local_max 0.9": (lambda t: local_of(t).crop_max, 0.9),
+    "--local_clouds 1 --local_weight 3": (lambda t: t.method.local_weight, 3),
     "--temperature 0.5": (lambda t: t.method.temperature, 0.5),
     "--image_depth 34": (lambda t: t.method.image_encoder.resnet.name, "resnet34"),
     "--image_size 48": (lambda t: tuple(t.loader.dataset[0]["image"].shape), (3, 48, 48)),
@@ -62,6 +73,7 @@ EFFECTS = {
     "--max_scale 1.5": (lambda t: augment_of(t).max_scale, 1.5),
     "--translation 0": (lambda t: augment_of(t).translation, 0),
     "--max_dropout 0": (lambda t: augment_of(t).max_dropout, 0),
+    "--crop_min 0.4": (lambda t: augment_of(t).crop_min, 0.4),
     "--on_bad_sample skip": (lambda t: type(t.loader.dataset), TolerantPairs),
     "--max_bad_rate 0.5": (lambda t: t.bad_samples.max_rate, 0.5),
     "--model dgcnn": (lambda t: getattr(t.method.point_encoder, "k", None), 5),
@@ -219,6 +231,11 @@ def test_a_packed_file_at_fault_is_named_before_anything_is_written(root, tmp_pa
         ("--micro_batch 1", "--micro_batch must be 0 or at least 2"),
         ("--temperature 0", "--temperature must be > 0"),
         ("--max_dropout 1", "--max_dropout 1.0 in [0, 1)"),
+        ("--crop_min 0", "--crop_min must be above 0 and at most 1"),
+        ("--cmid_views 3", "00/rendering: 2 views, --cmid_views 3 are asked for"),
+        ("--cmid_views 2 --shards none", "--cmid_views 2: --shards hold one view of each shape"),
+        ("--local_min 0.5 --local_max 0.2", "--local_min 0.5 must be at most --local_max 0.2"),
+        ("--model dgcnn --local_clouds 1 --local_points 4", "--local_points 4 must be at least --k 5"),
         ("--device mps", "--device mps: only cpu and cuda"),
         ("--eval_freq -1", "--eval_freq must be at least 0"),
         ("--save_freq -1", "--save_freq must be at least 0"),

@@ -120,6 +120,7 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
         (["--global_weight", "0", "--local_weight", "0"], "both must be >= 0 and one of them > 0"),
         (["--teacher_stem", "standard"], "one cell of a whole view.* pass --image_size 64 or more"),
         (["--augment", "device"], "--augment device would move points away from their pairs"),
+        (["--crop_min", "0.4"], "--crop_min would take points away from their pairs"),
         (["--teacher", ""], "a training needs a --teacher"),
         (["--teacher", "nothing.pth"], "no checkpoint at nothing.pth"),
     ],

@@ -142,6 +142,20 @@ def multiview_step(micro_batch=0, order=None):
     return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
 
 
+def multi_crop_step(micro_batch=0, order=None):
+    """Return what `one_step` does, with two local clouds and two views of each shape."""
+    torch.manual_seed(0)
+    method = CrossPoint(DGCNN(k=5, emb_dims=32), SmallImageNet(), local_clouds=2, local_weight=2.0)
+    method = randomise_norms(method.double()).train()
+    batch, other = make_batch(0, torch.float64), make_batch(1, torch.float64)
+    batch |= {"local_0": other["aug_a"][:, :11], "local_1": other["aug_b"][:, :11]}
+    batch["image"] = torch.stack([batch["image"], other["image"]], dim=1)
+    if order is not None:
+        batch = {name: rows[order] for name, rows in batch.items()}
+    terms = step_of(make_stepper(method, micro_batch), batch, 0)
+    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+
+
 def alignment_step(micro_batch=0, order=None, *, encoder="pointnet", width=16):
     """Return loss terms, gradients and running statistics of a step of an alignment with texts in float64."""
     torch.manual_seed(0)
@@ -173,6 +187,7 @@ def figures(a, b):
     if get_world_size() == 2:
         found |= {"class": class_step(), "micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
         found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
+        found |= {"multi-crop": multi_crop_step(), "multi-crop micro": multi_crop_step(2)}
         found |= {"alignment": alignment_step(), "alignment micro": alignment_step(2)}
         found |= {name: alignment_step(encoder=name, width=width) for name, width in TOWERS.items()}
     return found
@@ -218,6 +233,15 @@ def test_multi_view_steps_are_those_of_one_process(ranks):
     for found in ranks:
         check_equal(found["multiview"], whole)
         check_equal(found["multiview micro"], micro)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_steps_with_local_clouds_and_several_views_are_those_of_one_process(ranks):
+    whole, micro = multi_crop_step(), multi_crop_step(4, [0, 1, 4, 5, 2, 3, 6, 7])
+    assert whole.keys() >= {"loss/imid", "loss/cmid", "loss/local"}
+    for found in ranks:
+        check_equal(found["multi-crop"], whole)
+        check_equal(found["multi-crop micro"], micro)
 
 
 @pytest.mark.parametrize("ranks", [2], indirect=True)

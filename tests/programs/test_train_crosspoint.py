@@ -106,6 +106,19 @@ def test_a_training_stopped_and_interrupted_ends_as_one_that_is_not_bit_for_bit(
     assert metrics(whole) == metrics(run_dir)
 
 
+def test_with_crops_local_clouds_and_several_views_a_stopped_training_goes_on_bit_for_bit(root, packed, tmp_path):
+    flags = ["--crop_min", "0.4", "--local_clouds", "2", "--local_points", "24", "--cmid_views", "2"]
+    flags += ["--micro_batch", "2", "--batch_size", "4", "--epochs", "3"]
+    whole = train(root, tmp_path / "whole", *flags, "--packed", packed)
+    with interrupted_in(1):
+        train(root, tmp_path, *flags)
+    run_dir = train(root, tmp_path, *flags, "--resume")
+    assert "resumed at epoch 1, step 0" in log_of(run_dir)
+    assert same(weights(whole), weights(run_dir))
+    assert metrics(whole) == metrics(run_dir)
+    assert np.isfinite(metrics(run_dir, "loss/local")).all()
+
+
 def test_augmenting_on_the_device_draws_otherwise(plain, on_device):
     assert flags_of(on_device)["augment"] == "device"
     assert metrics(plain) != metrics(on_device)

@@ -108,6 +108,8 @@ class TaughtPairs:
             raise ValueError("--shards hold one view of each shape a pass: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
             raise ValueError("--augment device would move points away from their pairs: leave it out")
+        if augment.crop_min < 1:
+            raise ValueError("--crop_min would take points away from their pairs: leave it out, or pass --partial")
         source = open_source(pairs, background=pairs.background, num_points=pairs.num_points)
         if left_out := getattr(source, "left_out", []):
             notes.append(f"{len(left_out)} shapes without a view are left out, such as {left_out[0]}")

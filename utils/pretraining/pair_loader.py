@@ -1,6 +1,7 @@
 """Batches of pre-training pairs, clouds with renderings of them: from trees, a packed file or shards."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,44 @@ class AugmentSettings(Settings):
     max_scale: float = flag(2.0, "scaled by a factor from 1 / this to this")
     translation: float = flag(0.5, "shifted by up to this share of the extent")
     max_dropout: float = flag(0.875, "up to this share of points is dropped")
+    crop_min: float = flag(
+        1.0,
+        "a cloud is made of this share or more of the stored points, those nearest to one of them; 1: of all",
+        above=0,
+        at_most=1,
+    )
+
+    @property
+    def cloud(self) -> PointAugment:
+        """What makes a cloud of an item of the stored one."""
+        chain = (self.rotation, self.max_scale, self.translation, self.max_dropout)
+        return PointAugment(*chain, crop_min=self.crop_min)
 
     @property
     def clouds(self) -> dict[str, PointAugment]:
-        """The clouds of an item, aug_a and aug_b, and what augments each."""
-        return augmented_pair(PointAugment(self.rotation, self.max_scale, self.translation, self.max_dropout))
+        """The clouds of an item, aug_a and aug_b, and what makes each."""
+        return augmented_pair(self.cloud)
+
+
+@dataclass(frozen=True)
+class LocalSettings(Settings):
+    """Small local clouds of a shape beside its two others, for a multi-crop loss; published: none."""
+
+    local_clouds: int = flag(0, "small crops of a shape that should agree with the mean of its two clouds", at_least=0)
+    local_points: int = flag(256, "of a local cloud", at_least=2)
+    local_min: float = flag(0.1, "a local cloud is made of this share or more of the stored one", above=0, at_most=1)
+    local_max: float = flag(0.4, "and of this share or less", above=0, at_most=1)
+    local_weight: float = flag(1.0, "of their term of the loss", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.local_min > self.local_max:
+            raise ValueError(f"--local_min {self.local_min} must be at most --local_max {self.local_max}")
+
+    def clouds(self, cloud: PointAugment) -> dict[str, PointAugment]:
+        """Name the local clouds, local_0 and so on, and what makes each: augmented as `cloud` is."""
+        local = replace(cloud, crop_min=self.local_min, crop_max=self.local_max, num_points=self.local_points)
+        return {f"local_{number}": local for number in range(self.local_clouds)}
 
 
 def open_source(settings: SourceSettings, **options: Any) -> RenderPairs:
@@ -107,12 +141,16 @@ def build_loader(
     *,
     seed: int,
     with_images: bool,
+    views: int = 1,
+    clouds: Mapping[str, PointAugment],
     pin_memory: bool,
 ) -> EpochLoader | ShardLoader:
     """Open the pairs that the settings name: shards, else a packed file, else the trees below the data root.
 
     Args:
         with_images: False leaves images out, and needs none.
+        views: images of an item, different views of its shape.
+        clouds: of an item, see RenderPairs.
         pin_memory: for transfers to a GPU.
     Raises:
         OSError: no such data.
@@ -122,9 +160,10 @@ def build_loader(
         "num_points": pairs.num_points,
         "image_size": pairs.image_size,
         "background": pairs.background,
-        "clouds": augment.clouds,
+        "clouds": clouds,
         "augment": augment.augment == "loader",
         "with_images": with_images,
+        "views": views,
         "seed": seed,
     }
     place = {"seed": seed, "pin_memory": pin_memory}
@@ -133,6 +172,10 @@ def build_loader(
             raise ValueError("--shards and --packed both name data to train on; pass one")
         if not shards.shards:
             raise ValueError("--shards is empty; name a folder that data.shard wrote or its URL, or leave the flag out")
+        if views > 1:
+            raise ValueError(
+                f"--cmid_views {views}: --shards hold one view of each shape a pass; pass --packed FILE, or --data_root"
+            )
         return ShardLoader(
             ShardPairs(shards.shards, **options),
             pairs.batch_size,
@@ -147,8 +190,10 @@ def build_loader(
     return build_epoch_loader(open_source(pairs, **options), pairs, bad_samples, **place)
 
 
-def build_transform(pairs: PairSettings, augment: AugmentSettings, seed: int) -> BatchAugment | None:
+def build_transform(
+    pairs: PairSettings, augment: AugmentSettings, clouds: Mapping[str, PointAugment], seed: int
+) -> BatchAugment | None:
     """Return the augmentation of whole batches on the device; None where the loader augments."""
     if augment.augment == "loader":
         return None
-    return BatchAugment(augment.clouds, pairs.image_size, seed, get_rank(), get_world_size())
+    return BatchAugment(clouds, pairs.image_size, seed, get_rank(), get_world_size())

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 
+from datasets.transforms.point_transforms import PointAugment
 from models.distributed import get_world_size
 from models.encoders.registry import ENCODERS, MAX_EMB_DIMS, has_graph, published_width
 from models.methods.method import Method
@@ -113,13 +114,25 @@ def load_start(common: PretrainingSettings, report: Report) -> PretrainedEncoder
 
 
 def open_pairs(
-    common: PretrainingSettings, pin_memory: bool, *, with_images: bool = True
+    common: PretrainingSettings,
+    pin_memory: bool,
+    *,
+    with_images: bool = True,
+    views: int = 1,
+    more_clouds: Mapping[str, PointAugment] | None = None,
 ) -> tuple[Batches, BatchTransform | None]:
-    """Open the loader of pairs, and the augmentation of whole batches where --augment device asks for it."""
+    """Open the loader of pairs, and the augmentation of whole batches where --augment device asks for it.
+
+    Args:
+        with_images: False leaves images out, and needs none.
+        views: images of an item, different views of its shape.
+        more_clouds: of an item, beside aug_a and aug_b, and what makes each.
+    """
     seed_of_run, pairs, augment = common.training.seed, common.pairs, common.augment
-    options = {"seed": seed_of_run, "with_images": with_images, "pin_memory": pin_memory}
-    loader = build_loader(pairs, augment, common.shards, common.bad_samples, **options)
-    return loader, build_transform(pairs, augment, seed_of_run)
+    clouds = augment.clouds | dict(more_clouds or {})
+    options = {"seed": seed_of_run, "with_images": with_images, "views": views, "pin_memory": pin_memory}
+    loader = build_loader(pairs, augment, common.shards, common.bad_samples, clouds=clouds, **options)
+    return loader, build_transform(pairs, augment, clouds, seed_of_run)
 
 
 def _open_pairs(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from datasets.pairs.weak_strong_items import WeakStrongItems
 from datasets.texts.class_texts import listed_classes
-from datasets.transforms.point_transforms import PointAugment
 from models.losses.self_training import LABELS, PUBLISHED_THRESHOLDS, Thresholds, trained_branches
 from models.methods.cross_modal_self_training import (
     ALIGNMENT_TEMPERATURE,
@@ -127,6 +126,8 @@ def open_unlabelled(
     """
     if augment.augment != "loader":
         raise ValueError("--augment device knows CrossPoint's two clouds only: leave it out")
+    if augment.crop_min < 1:
+        raise ValueError("--crop_min: the weak and the strong cloud are made of the same points: leave it out")
     has_images = "image" in trained_branches(own.labels)
     if has_images and not towers.knows_images:
         raise ValueError(
@@ -140,7 +141,7 @@ def open_unlabelled(
     source = open_source(data, background=data.background, num_points=data.num_points, with_images=has_images)
     items = WeakStrongItems(
         source,
-        PointAugment(augment.rotation, augment.max_scale, augment.translation, augment.max_dropout),
+        augment.cloud,
         num_points=data.num_points,
         image_size=size,
         grid=mask_grid(towers.image_encoder) if has_images and own.masked else None,

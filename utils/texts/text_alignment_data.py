@@ -13,7 +13,6 @@ from datasets.pairs.render_pairs import RenderPairs
 from datasets.texts.captions import read_captions
 from datasets.texts.class_texts import class_text
 from datasets.texts.text_pairs import TextPairs, text_rows
-from datasets.transforms.point_transforms import PointAugment
 from models.encoders.image_resnet import DEPTHS, ImageResNet
 from models.methods.text_alignment import TRAINED_IMAGES, AlignedTowers, TextAlignment
 from models.text.clip_model import ClipImages
@@ -83,13 +82,12 @@ class AlignedData:
             raise ValueError("--shards name no captions: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
             raise ValueError("--augment device knows CrossPoint's two clouds only: leave it out")
-        cloud = PointAugment(augment.rotation, augment.max_scale, augment.translation, augment.max_dropout)
         source = open_source(
             pairs,
             num_points=pairs.num_points,
             image_size=pairs.image_size,
             background=pairs.background,
-            clouds={"points": cloud},
+            clouds={"points": augment.cloud},
             with_images=own.image_weight + own.weight_of_image_texts > 0,
             seed=common.training.seed,
         )

@@ -1,5 +1,6 @@
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,8 +77,15 @@ def test_an_item_depends_on_seed_and_epoch(root):
     assert torch.equal(dataset[0]["aug_a"], first)
 
 
+class AsStored(PointAugment):
+    """Leaves the points that it selects as they are."""
+
+    def __call__(self, points, rng):
+        return points
+
+
 def test_each_augmentation_draws_its_own_subset(root):
-    item = ShapeNetRender(root, num_points=41, image_size=8, clouds=augmented_pair(lambda points, rng: points))[0]
+    item = ShapeNetRender(root, num_points=41, image_size=8, clouds=augmented_pair(AsStored()))[0]
     rows = {tuple(row) for row in cloud(0).tolist()}
     subsets = [{tuple(row) for row in item[name].tolist()} for name in ("aug_a", "aug_b")]
     assert [len(subset) for subset in subsets] == [41, 41]
@@ -93,6 +101,32 @@ def test_an_item_holds_the_clouds_that_are_asked_for_each_augmented_by_its_own_s
     assert set(item) == {"weak", "strong", "image", "index"}
     np.testing.assert_array_equal(item["weak"], weak(cloud(1), rng))
     np.testing.assert_array_equal(item["strong"], strong(cloud(1), rng))
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_crops_local_clouds_and_several_different_views_are_made_of_the_whole_stored_shape(root, augment):
+    whole = PointAugment(crop_min=0.4)
+    local = replace(whole, crop_min=0.1, crop_max=0.4, num_points=13)
+    clouds = augmented_pair(whole) | {"local_0": local, "local_1": local}
+    options = {"num_points": 41, "image_size": 8, "seed": 4, "augment": augment}
+    item = ShapeNetRender(root, clouds=clouds, views=2, **options)[1]
+    rng = np.random.default_rng((4, 0, 1))
+    drawn = rng.choice(3, 2, replace=False)
+    for name, how in clouds.items():
+        points = how.select(cloud(1), rng, 41)
+        np.testing.assert_array_equal(item[name], how(points, rng) if augment else points)
+    folder = root / "ShapeNetRendering" / "02" / "b" / "rendering"
+    views = [to_pixels(load_view(folder / f"{view:02d}.png")) for view in drawn]
+    views = [augment_image(view, draw_image(rng), 8) for view in views] if augment else views
+    assert torch.equal(item["image"], torch.stack(views))
+    assert [len(item[name]) for name in clouds] == [41, 41, 13, 13]
+
+
+def test_a_shape_with_fewer_views_than_an_item_takes_is_named(root):
+    (root / "ShapeNetRendering" / "02" / "b" / "rendering" / "01.png").unlink()
+    with pytest.raises(ValueError, match=r"02/b\.ply.*: 2 views, --cmid_views 3 are asked for; pass fewer"):
+        ShapeNetRender(root, views=3)
+    assert len(ShapeNetRender(root, views=3, with_images=False)) == 3
 
 
 def test_the_cloud_is_read_once_an_item(root, monkeypatch):

@@ -224,6 +224,23 @@ def test_any_clouds_are_augmented_each_by_its_settings_alike_on_any_number_of_ra
         assert (extent.max() <= 2.2) == (settings.max_scale == 1), key
 
 
+def test_local_clouds_and_several_views_are_augmented_each_on_its_own_alike_on_any_number_of_ranks():
+    local = PointAugment(num_points=31)
+    keys = augmented_pair() | {"local_0": local, "local_1": local}
+    batch = {key: clouds(1, how.num_points or 97).expand(4, -1, 3) for key, how in keys.items()}
+    batch["image"] = images(1).expand(8, 3, 21, 17).unflatten(0, (4, 2))
+    whole = B.BatchAugment(keys, 24, 0)(batch, 0, 0)
+    halves = [
+        B.BatchAugment(keys, 24, 0, rank, 2)({key: rows.chunk(2)[rank] for key, rows in batch.items()}, 0, 0)
+        for rank in (0, 1)
+    ]
+    assert all(torch.equal(rows, torch.cat([half[key] for half in halves])) for key, rows in whole.items())
+    assert whole["image"].shape == (4, 2, 3, 24, 24)
+    assert len(whole["image"].flatten(0, 1).flatten(1).unique(dim=0)) == 8
+    assert whole["local_1"].shape == (4, 31, 3)
+    assert len(torch.cat([whole["local_0"], whole["local_1"]]).flatten(1).unique(dim=0)) == 8
+
+
 def test_the_input_is_not_changed_and_images_may_be_absent():
     batch = {"aug_a": clouds(2), "aug_b": clouds(2)}
     assert B.BatchAugment(augmented_pair(), 24, 0)(batch, 0, 0).keys() == batch.keys()

@@ -135,6 +135,52 @@ def test_every_row_is_equally_likely_in_a_subset():
     assert chisquare(np.bincount(rows.astype(int).ravel(), minlength=13)).pvalue > 0.001
 
 
+def nearest_share(points, rng, least, most):
+    """Rows of a crop, in their order, from distances computed one by one in float64."""
+    count = round(rng.uniform(least, most) * len(points))
+    points = [[float(c) for c in point] for point in points]
+    centre = points[rng.integers(len(points))]
+    nearest = sorted(range(len(points)), key=lambda row: sum((c - m) ** 2 for c, m in zip(points[row], centre)))
+    return sorted(nearest[:count])  # sorting keeps the order of equally near ones
+
+
+GRID = np.stack(np.meshgrid([0, 1, 2], [0, 1, 2], [3, 4, 5]), axis=-1).reshape(27, 3).astype(np.float32)
+
+
+@pytest.mark.parametrize("points", [cloud(0), GRID], ids=["cloud", "equally near points"])
+def test_a_crop_is_exactly_the_share_nearest_to_a_random_point_in_the_order_of_the_cloud(points):
+    for seed in range(9):
+        kept = T.crop(points, np.random.default_rng(seed), 0.1, 0.7)
+        np.testing.assert_array_equal(kept, points[nearest_share(points, np.random.default_rng(seed), 0.1, 0.7)])
+
+
+def test_the_share_of_a_crop_is_uniform_and_its_centre_is_any_point():
+    points, rng = cloud(0, 1000), np.random.default_rng(0)
+    assert_uniform(np.array([len(T.crop(points, rng, 0.4)) / 1000 for _ in range(500)]), 0.4, 1.0)
+    corners = np.repeat(1e3 * np.eye(3, dtype=np.float32), 4, axis=0) + cloud(0, 12)
+    first = [int(np.flatnonzero((corners == T.crop(corners, rng, 1 / 3, 1 / 3)[0]).all(1))[0]) for _ in range(600)]
+    assert chisquare(np.unique(first, return_counts=True)[1]).pvalue > 0.001
+    assert set(first) == {0, 4, 8}
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.2, 50), (0.8, 41)])
+def test_of_a_crop_a_random_subset_is_taken_or_where_it_is_too_small_each_point_equally_often(share, wanted):
+    points = cloud(0)
+    inside = points[nearest_share(points, np.random.default_rng(3), share, share)]
+    augment = T.PointAugment(crop_min=share, crop_max=share, num_points=wanted)
+    chosen, counts = np.unique(augment.select(points, np.random.default_rng(3), 97), axis=0, return_counts=True)
+    assert {tuple(row) for row in chosen} <= {tuple(row) for row in inside}
+    assert counts.sum() == wanted
+    assert set(counts) == ({2, 3} if len(inside) < wanted else {1})
+    assert len(chosen) == min(wanted, len(inside))
+
+
+def test_a_crop_of_coinciding_points_is_refused():
+    points = np.concatenate([np.ones((40, 3)), cloud(0, 3)]).astype(np.float32)
+    with pytest.raises(ValueError, match="the 22 points of a crop coincide"):
+        T.crop(points, np.random.default_rng(0), 0.5, 0.5)
+
+
 def published_chain_in_float64(points, rng):
     """Normalise, scale, rotate, translate, jitter, drop: point by point, as the paper's code orders them."""
     points = [[float(c) for c in point] for point in points]
@@ -190,7 +236,8 @@ def test_each_setting_reaches_its_own_step(field, value):
 @pytest.mark.parametrize(
     "field, value",
     [("rotation", "z"), ("max_scale", 0.9), ("max_scale", math.nan)]
-    + [("translation", -0.1), ("translation", math.inf), ("max_dropout", 1.0)],
+    + [("translation", -0.1), ("translation", math.inf), ("max_dropout", 1.0)]
+    + [("crop_min", 0.0), ("crop_min", math.nan), ("crop_max", 0.9), ("crop_max", 1.1)],
 )
 def test_settings_outside_their_range_are_refused(field, value):
     with pytest.raises(ValueError, match=field):

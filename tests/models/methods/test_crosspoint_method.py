@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 from models.encoders.dgcnn import DGCNN
@@ -63,6 +64,43 @@ def test_each_term_reaches_the_parameters_it_should(batch, options, expected):
     sum(terms.values()).backward()
     assert len(terms) == 2 - len(options)
     assert reached(method) == expected
+
+
+def slow_nt_xent(a, b, temperature):
+    """The cross-entropy of arXiv:2002.05709, eq. 1, a pair of rows at a time."""
+    rows = normalize(torch.cat([a, b]), dim=1)
+    total = 0
+    for i in range(len(rows)):
+        others = [(rows[i] @ rows[j] / temperature).exp() for j in range(len(rows)) if j != i]
+        partner = (rows[i] @ rows[(i + len(a)) % len(rows)] / temperature).exp()
+        total = total - (partner / sum(others)).log()
+    return total / len(rows)
+
+
+def test_local_clouds_and_several_views_are_each_contrasted_with_the_mean_and_averaged(batch):
+    method = build(local_clouds=3, local_weight=2.0, cmid_weight=0.5, temperature=0.2).double()
+    generator = torch.Generator().manual_seed(1)
+    batch |= {f"local_{number}": torch.randn(BATCH, 11, 3, generator=generator) for number in range(3)}
+    batch["image"] = torch.randn(BATCH, 2, 3, 32, 32, generator=generator)
+    batch = {name: rows.double() for name, rows in batch.items()}
+    terms = method(batch)
+    mean = method.embed_points(torch.cat([batch["aug_a"], batch["aug_b"]])).unflatten(0, (2, BATCH)).mean(0)
+    local = method.embed_points(torch.cat([batch[f"local_{number}"] for number in range(3)])).chunk(3)
+    views = method.embed_images(batch["image"].transpose(0, 1).flatten(0, 1)).chunk(2)
+    assert_close(terms["loss/local"], 2 * sum(slow_nt_xent(mean, rows, 0.2) for rows in local) / 3)
+    assert_close(terms["loss/cmid"], 0.5 * sum(slow_nt_xent(mean, rows, 0.2) for rows in views) / 2)
+    terms["loss/local"].backward()
+    assert reached(method) == {"point_encoder", "point_head"}
+
+
+def test_local_clouds_leave_running_statistics_to_the_whole_ones(batch):
+    plain, method = build(), build(local_clouds=1)
+    method(batch | {"local_0": 9 * torch.rand(BATCH, 11, 3)})
+    plain(batch)
+    expected = dict(plain.named_buffers())
+    for name, value in method.named_buffers():
+        assert name.endswith("num_batches_tracked") or torch.equal(value, expected[name]), name
+    assert {norm.momentum for norm in method.modules() if isinstance(norm, nn.BatchNorm1d)} == {0.1}
 
 
 def test_without_the_cross_modal_term_no_image_is_needed(batch):

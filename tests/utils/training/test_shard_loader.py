@@ -10,6 +10,7 @@ from torch.utils.data import default_collate
 from datasets.pairs.packed_render import PackedRender
 from datasets.shapes.shape_tree import list_shapes
 from datasets.shards.shard_pairs import ShardPairs
+from datasets.transforms.point_transforms import PointAugment
 from tests.support.file_server import needs_curl, serving
 from tests.support.shard_batches import BATCH, FORKING, SHAPES, assert_same, join, load, open_loader
 from tests.support.tiny_shards import make_shards, make_tree, read_pass
@@ -50,7 +51,8 @@ def test_epochs_seeds_streams_and_the_buffer_change_the_order(folder):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"background": "white"}, {"augment": False}, {"with_images": False}, {"num_points": None}, {"seed": 4}],
+    [{}, {"background": "white"}, {"augment": False}, {"with_images": False}, {"num_points": None}, {"seed": 4}]
+    + [{"clouds": {"points": PointAugment(crop_min=0.4), "local": PointAugment(crop_min=0.1, num_points=9)}}],
 )
 def test_items_are_those_of_the_packed_file(tree, folder, tmp_path, options):
     """With the view of the pass as the only one of each shape, a packed file gives the same items."""
