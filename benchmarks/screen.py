@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> None:
     scorer = Scorer.of_screen(screen, device, folder, say)
     rounds = range(max(len(setting.seeds) for setting in screen.settings))
     records, table = [], ""
-    with locked(folder / TABLE, wait=False):
+    with locked(folder / TABLE):
         for number in rounds:
             for setting in screen.settings:
                 for seed in setting.seeds[number : number + 1]:

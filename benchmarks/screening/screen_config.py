@@ -26,7 +26,7 @@ _OF_A_SETTING = ("program", "flags", "seeds")
 
 
 class Setting(NamedTuple):
-    """One way of pre-training: a program, its flags without those that the screen adds, and the seeds it is run with."""
+    """One way of pre-training: a program, its flags but for those that the screen adds, and its seeds."""
 
     name: str
     program: str
@@ -35,7 +35,7 @@ class Setting(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """What is compared: each setting trains for `minutes` of `clock`; `labelled` and `features` say how it is scored."""
+    """What is compared: settings that train for `minutes` of `clock`, scored by `features` of `labelled`."""
 
     minutes: float
     clock: str

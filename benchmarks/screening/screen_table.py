@@ -13,8 +13,8 @@ from utils.results.tasks import encoder_words
 
 _PROTOCOLS = {PROTOCOL: "fair SVM, 5-fold CV on train", LEAVE_ONE_OUT: "1-NN, leave one out on train"}
 _NOTE = (
-    "Accuracy in percent on the train split alone: mean ± sample standard deviation over seeds of the weights, gain over "
-    "random weights of the same network ± standard error. Minutes: of the epochs by the clock, and of processors."
+    "Accuracy in percent on the train split alone: mean ± sample standard deviation over seeds of the weights, gain "
+    "over random weights of the same network ± standard error. Minutes: of the epochs by the clock, and of processors."
 )
 
 
