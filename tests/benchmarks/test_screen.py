@@ -152,9 +152,8 @@ def test_a_stopped_training_goes_on_and_its_time_of_processors_is_unknown(root, 
 def test_on_the_clock_of_processors_an_epoch_costs_its_share(root, tmp_path, monkeypatch):
     monkeypatch.setattr(screen_runs, "run_program", Programs())
     wall = read_screen(write_config(root, tmp_path, SETTINGS))
-    epochs = [
-        num_epochs(one, one.settings[0], tmp_path / one.clock, print) for one in (wall, wall._replace(clock="cpu"))
-    ]
+    both = (wall, wall._replace(clock="cpu"))
+    epochs = [num_epochs(one, one.settings[0], tmp_path / one.clock, print) for one in both]
     assert epochs == [2, 4]  # a program that has half the processor's time
 
 

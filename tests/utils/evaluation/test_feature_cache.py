@@ -233,4 +233,5 @@ def test_copies_are_turned_by_equal_steps_about_y_and_their_features_averaged(tm
     averaged = extract(tmp_path, encoder, clouds(), copies=4)
     np.testing.assert_allclose(averaged, np.mean(features, axis=0), rtol=1e-5)
     assert not np.allclose(averaged, features[0])
-    assert averaged.dtype == np.float32 and len(list(tmp_path.glob("*.npy"))) == 4
+    assert averaged.dtype == np.float32
+    assert len(list(tmp_path.glob("*.npy"))) == 4
