@@ -168,7 +168,7 @@ def test_a_real_program_trains_and_is_scored_without_reading_the_test_split(root
     words = command(root, tmp_path)
     own = ("--epochs", "--exp_name", "--eval_freq", "--output_dir")
     flags = " ".join(f"{name} {value}" for name, value in zip(words[::2], words[1::2]) if name not in own)
-    config = write_config(root, tmp_path, {"real": {"seeds": [3]}}, flags=f"{flags} --emb_dims 32")
+    config = write_config(root, tmp_path, {"real": {"seeds": [3]}}, flags=f"{flags} --emb_dims 32 --eval_num_points 64")
 
     def train(program, words):
         assert program == "train_crosspoint"
