@@ -47,7 +47,7 @@ class Scorer(NamedTuple):
         return asdict(self.screen.labelled) | features
 
     def path(self, name: str, seed: int) -> Path:
-        """Return the file of a report."""
+        """Return the file of a report; names of settings have no comma, so that no other name is one of theirs."""
         return self.folder / "scores" / f"{name}_seed{seed}.json"
 
     def score(self, encoder: EncoderSettings, path: Path, **noted: object) -> None:
@@ -82,7 +82,7 @@ def run_setting(scorer: Scorer, setting: Setting, seed: int) -> list[Record]:
         ValueError: the training failed, or what is kept was made with other settings.
     """
     screen, folder = scorer.screen, scorer.folder
-    last, average = scorer.path(setting.name, seed), scorer.path(f"{setting.name}.ema", seed)
+    last, average = scorer.path(setting.name, seed), scorer.path(f"{setting.name},ema", seed)
     asked = {"program": setting.program, "flags": setting.flags, "minutes": screen.minutes, "clock": screen.clock}
     asked |= {"evaluation": scorer.evaluation}
     if read_kept(last, asked) is None:
@@ -101,7 +101,7 @@ def run_setting(scorer: Scorer, setting: Setting, seed: int) -> list[Record]:
 def _random_records(scorer: Scorer, like: Record, seed: int) -> list[Record]:
     """Score random weights of the network of a record, or read their records."""
     encoder = {name: like[name] for name in ("model", "k", "emb_dims")}
-    path = scorer.path("_".join(["random", *map(str, encoder.values())]), seed)
+    path = scorer.path(",".join(["random", *map(str, encoder.values())]), seed)
     asked = {"evaluation": scorer.evaluation}
     if read_kept(path, asked) is None:
         name = f"{RANDOM}, {like['model']}"
