@@ -45,7 +45,9 @@ def main(args: argparse.Namespace) -> None:
     encoders = encoder_pair(args.model_path, seed=args.seed, k=args.k)
     test = load_split(LabelledSetSettings.read(vars(args)), "test")
     cache = FeatureCache.from_flag(args.feature_cache, args.model_path)
-    features = compute_features(encoders, test, cache, device=device, batch_size=args.batch_size)
+    computed = FeatureSettings.read(vars(args))
+    options = {"batch_size": computed.batch_size, "copies": computed.copies}
+    features = compute_features(encoders, test, cache, device=device, **options)
     maps = {name: tsne_map(rows, seed=args.seed) for name, rows in features.items()}
     label = test.labels.numpy()
     save_png(feature_maps(maps, label, test.class_names), args.out)

@@ -71,6 +71,8 @@ def main(args: argparse.Namespace) -> None:
     """Train, or go on with a training."""
     settings = read_all(ProgramSettings, vars(args))
     run, images, training, data, bad_samples, processes = settings
+    if training.ema_decay:
+        raise ValueError(f"--ema_decay {training.ema_decay:g} averages point encoders, and this program trains none")
     with process_group(processes) as device:
         seed.everything(training.seed)
         source = open_source(data, background=data.background, num_points=2)  # any number: no cloud is read

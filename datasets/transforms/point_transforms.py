@@ -49,10 +49,14 @@ def random_scale(points: np.ndarray, rng: np.random.Generator, low: float = 0.5,
 
 def rotate_y(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rotate about the y axis by an angle from U(0, 2 pi)."""
-    angle = rng.uniform(0.0, 2.0 * math.pi)
+    return turn_y(points, rng.uniform(0.0, 2.0 * math.pi))
+
+
+def turn_y(points: np.ndarray, angle: float) -> np.ndarray:
+    """Rotate clouds (..., N, 3) about the y axis by an angle in radians."""
     cos, sin = math.cos(angle), math.sin(angle)
     rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]], dtype=np.float32)
-    return (rotation @ points.T).T
+    return (rotation @ points.swapaxes(-1, -2)).swapaxes(-1, -2)
 
 
 def rotate_so3(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:

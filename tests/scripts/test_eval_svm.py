@@ -16,6 +16,7 @@ from tests.support.program_calls import run
 from tests.support.small_towers import shrink
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
 from utils.evaluation import encoder_scores
+from utils.results.tasks import setting_of
 
 PROTOCOLS = ["published", "fair", "knn"]
 
@@ -98,7 +99,8 @@ def features_given(monkeypatch, *flags, root):
 
 
 @pytest.mark.parametrize(
-    "flag", [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32)]
+    "flag",
+    [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32), ("--copies", 2)],
 )
 def test_each_flag_of_the_features_changes_them(flag, modelnet, monkeypatch):
     plain = features_given(monkeypatch, "--random_init", root=modelnet)
@@ -114,6 +116,15 @@ def test_the_same_seed_gives_the_same_untrained_encoder_whatever_the_batch(model
 def test_the_constant_of_the_published_protocol_can_be_set(modelnet, tmp_path):
     flags = ("--random_init", "--protocol", "published", "--c", 0.01)
     assert report_of(*flags, root=modelnet, tmp_path=tmp_path)["results"][0]["c"] == 0.01
+
+
+def test_averaged_copies_are_recorded_and_stand_in_a_row_of_their_own(modelnet, tmp_path, capsys):
+    flags = ("--random_init", "--model", "pointnet", "--protocol", "knn")
+    plain = report_of(*flags, root=modelnet, tmp_path=tmp_path)["results"][0]
+    (record,) = report_of(*flags, "--copies", 3, root=modelnet, tmp_path=tmp_path)["results"]
+    assert ("copies" in plain, record["copies"]) == (False, 3)
+    assert "copies=3" in capsys.readouterr().out
+    assert (setting_of(plain), setting_of(record)) == ("", "mean of 3 turned copies")
 
 
 def test_each_scanobjectnn_variant_is_read_and_recorded(tmp_path, monkeypatch):

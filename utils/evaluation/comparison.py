@@ -42,12 +42,15 @@ def compute_features(
     *,
     device: torch.device | None = None,
     batch_size: int = 32,
+    copies: int = 1,
 ) -> dict[str, np.ndarray]:
-    """Compute the features (M, D) of every cloud by every encoder, under the encoders' names."""
-    return {
-        name: cache.extract(encoder, clouds.points, batch_size=batch_size, device=device, progress=name)
-        for name, encoder in encoders.items()
-    }
+    """Compute the features (M, D) of every cloud by every encoder, under the encoders' names.
+
+    Args:
+        copies: turned ones of each cloud, whose features are averaged, see `FeatureCache.extract`.
+    """
+    options = {"batch_size": batch_size, "device": device, "copies": copies}
+    return {name: cache.extract(encoder, clouds.points, progress=name, **options) for name, encoder in encoders.items()}
 
 
 def score_pair(

@@ -50,7 +50,8 @@ def extract_splits(
     """
     sizes = {f"num_{name}": len(splits[name]) if name in splits else None for name in ("train", "test")}
     first = next(iter(splits.values()))
-    data = {**describe_clouds(labelled, first), **sizes}
+    averaged = {"copies": features.copies} if features.copies > 1 else {}
+    data = {**describe_clouds(labelled, first), **sizes, **averaged}
     report(f"encoder: {frozen.description}")
     known = ", ".join(f"{key} {value}" for key, value in data.items() if value is not None)
     report(f"data: {labelled.dataset}, {known}")
@@ -58,10 +59,8 @@ def extract_splits(
     for warning in [*frozen.warnings, *([size] if size else [])]:
         warn(f"warning: {warning}")
     cache = FeatureCache.from_flag(features.feature_cache, frozen.constants["checkpoint"], report)
-    rows = {
-        name: cache.extract(frozen.encoder, part.points, batch_size=features.batch_size, device=device, progress=name)
-        for name, part in splits.items()
-    }
+    options = {"batch_size": features.batch_size, "device": device, "copies": features.copies}
+    rows = {name: cache.extract(frozen.encoder, part.points, progress=name, **options) for name, part in splits.items()}
     return rows, {**frozen.constants, **data}
 
 

@@ -10,6 +10,7 @@ deleted at any time.
 import hashlib
 import io
 import json
+import math
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
@@ -21,9 +22,10 @@ import torch
 from torch import Tensor, nn
 
 import models
+from datasets.transforms.point_transforms import turn_y
 from models.kernels import can_run
 from utils.evaluation import features as extraction
-from utils.evaluation.features import extract_features
+from utils.evaluation.features import as_clouds, extract_features
 from utils.files import write_atomically
 from utils.run.names import FEATURES_FOLDER
 
@@ -66,8 +68,19 @@ class FeatureCache:
         batch_size: int = 32,
         device: torch.device | None = None,
         progress: str = "",
+        copies: int = 1,
     ) -> np.ndarray:
-        """Return the features (M, D) float32 of clouds (M, N, 3) as `extract_features` does, errors included."""
+        """Return the features (M, D) float32 of clouds (M, N, 3) as `extract_features` does, errors included.
+
+        Args, beside those of `extract_features`:
+            copies: of each cloud, turned about the y axis through the origin by equal steps, the first as it is; the
+                features of a cloud are the mean over them.
+        """
+        options = {"batch_size": batch_size, "device": device, "progress": progress}
+        if copies > 1:
+            clouds, angles = as_clouds(points).cpu().numpy(), 2 * math.pi * np.arange(copies) / copies
+            rows = [self.extract(encoder, turn_y(clouds, angle), **options) for angle in angles]
+            return np.mean(rows, axis=0, dtype=np.float64).astype(np.float32)
         if device is not None:
             encoder.to(device)
         if self.folder is None:

@@ -44,6 +44,7 @@ class FeatureSettings(Settings):
     """How features are computed and where they are kept."""
 
     batch_size: int = flag(32, "clouds per forward pass")
+    copies: int = flag(1, "of a cloud, turned about y by equal steps, whose features are averaged", at_least=1)
     feature_cache: str | None = flag(
         None,
         "folder that keeps features, so that no program computes them again; off: none (default: features in the "

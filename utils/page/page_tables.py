@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from utils.classification.recipes import changes
 from utils.page.page_sections import round_figure
 from utils.results.seed_means import OF_EVALUATION, SeedFigure, seed_mean
-from utils.results.tasks import CONDITIONS, FIGURE_NAMES, TASKS, fixed_c, setting_words, width_words
+from utils.results.tasks import CONDITIONS, FIGURE_NAMES, TASKS, encoder_words, fixed_c, setting_words
 
 Record = Mapping[str, Any]
 RANDOM = "random"
@@ -62,7 +62,7 @@ def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
 
 
 def _setting(record: Record) -> tuple:
-    return (*(record.get(name) for name in _SETTING), fixed_c(record), *width_words(record), *changes(record))
+    return (*(record.get(name) for name in _SETTING), fixed_c(record), *encoder_words(record), *changes(record))
 
 
 def _place(item: tuple[tuple, list[Measurement]]) -> list[tuple[bool, bool, Any]]:

@@ -1,19 +1,26 @@
 """Pre-training on top of the training loop: held-out scores, the best model, copies of the encoder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
+from models.encoders.registry import encoder_name
+from models.weights.published import export_state, stored_origin
 from utils.pretraining.monitor import Monitor
+from utils.pretraining.moving_average import MovingAverage
+from utils.processes.stop import StopRequest
 from utils.run.log import WANDB_MODES
+from utils.run.names import EMA_WEIGHTS, LAST_WEIGHTS
 from utils.settings import flag
-from utils.training.engine import AMP_DTYPES
+from utils.training.engine import AMP_DTYPES, StepResult
 from utils.training.loop import LoopSettings, Training
 from utils.training.optim import WEIGHT_DECAY, build_optimizer, cosine_schedule, step_schedule
 
 LEAST_LR = 1e-5  # of the schedule in steps
+_AVERAGE = "ema"  # its name in a state
 
 
 def _stepped(optimizer: Optimizer, epochs: int, steps: int) -> LRScheduler:
@@ -45,6 +52,12 @@ class PretrainSettings(LoopSettings):
     momentum: float = flag(0.9, "of SGD")
     weight_decay: float = flag(WEIGHT_DECAY, "of the optimiser", at_least=0)
     amp: str = flag("none", "autocast; kNN, losses stay float32", choices=tuple(AMP_DTYPES))
+    ema_decay: float = flag(
+        0.0,
+        "also keep a moving average of the encoder's weights, of this decay, as ema_last.pth; 0: none",
+        at_least=0,
+        below=1,
+    )
     save_freq: int = flag(50, "epochs between kept copies of the encoder", at_least=0, is_free=True)
     wandb: str = flag("off", "Weights & Biases", choices=WANDB_MODES, is_free=True)
 
@@ -67,6 +80,8 @@ class Pretrainer(Training):
     def __init__(self, *of_training: Any, monitor: Monitor | None, **options: Any):
         super().__init__(*of_training, **options)
         self.monitor = monitor
+        decay = self.settings.ema_decay
+        self.average = MovingAverage(self.method.point_encoder, decay) if decay else None
 
     def build_optimizer(self) -> tuple[Optimizer, LRScheduler]:
         """Build Adam or SGD, with the schedule of --scheduler."""
@@ -80,13 +95,40 @@ class Pretrainer(Training):
         )
         return optimizer, SCHEDULES[settings.scheduler](optimizer, settings.epochs, len(self.loader))
 
+    def collect_state(self, rng: list[dict]) -> dict[str, Any]:
+        """Add the moving average, where there is one."""
+        average = {} if self.average is None else {_AVERAGE: self.average.encoder.state_dict()}
+        return super().collect_state(rng) | average
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Continue with the state's moving average too where --ema_decay asks for one.
+
+        Raises:
+            ValueError: the state has none, or is of another network.
+        """
+        super().restore(state, path)
+        if self.average is None:
+            return
+        if _AVERAGE not in state:
+            raise ValueError(f"{path} holds no moving average of weights: go on without --ema_decay, or start anew")
+        self.average.encoder.load_state_dict(state[_AVERAGE])  # it fits: the encoder of the same state did
+
+    def _after_step(self, result: StepResult, faults: list[str], request: StopRequest) -> None:
+        """Move the average before the loop may save a state of this step."""
+        if self.average is not None and not result.is_skipped:
+            self.average.update(self.method.point_encoder, self.stepper.num_updates)
+        super()._after_step(result, faults, request)
+
     def after_epoch(self, epoch: int) -> dict[str, float]:
-        """Score held-out data when that is due; keep the best model, and copies when they are due."""
+        """Score held-out data when that is due; keep the best model, the average, and copies when they are due."""
         scores = self._monitor(epoch)
+        if self.average is not None:
+            encoder, last = self.average.encoder, stored_origin(self.method.weights()["point"])
+            self.save_weights(export_state(encoder, encoder_name(encoder), k=last.get("k")), EMA_WEIGHTS)
         if self.settings.save_freq and epoch % self.settings.save_freq == 0:
             self.save_weights(self.method.weights()["point"], f"ckpt_epoch_{epoch}.pth")
         if epoch + 1 == self.settings.epochs:
-            self._keep("ckpt_epoch_last.pth", "last")
+            self._keep(LAST_WEIGHTS, "last")
         return scores
 
     def _monitor(self, epoch: int) -> dict[str, float]:
@@ -97,6 +139,8 @@ class Pretrainer(Training):
             return {}
         scores = self.monitor(self.method.point_encoder)
         score = next(iter(scores.values()))
+        if self.average is not None:
+            scores |= {f"{name}_ema": value for name, value in self.monitor(self.average.encoder).items()}
         is_best = score > self.best
         text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self.log.line(f"epoch {epoch} held-out val  {text}{'  best so far' if is_best else ''}")

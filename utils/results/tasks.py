@@ -63,6 +63,7 @@ TASKS = {
             "published": "linear SVM, published: C {c}, unscaled",
             "fair": "linear SVM, fair: scaled, C by cross-validation",
             "linear_c1": "linear SVM, C 1, unscaled",
+            "fair_cv": "linear SVM, fair, 5-fold cross-validation on train",
         },
         _ACCURACIES,
         ("accuracy",),
@@ -77,7 +78,10 @@ TASKS = {
         ("accuracy",),
     ),
     "nearest_neighbour": Task(
-        "Nearest neighbour in feature space", {"knn": "nearest neighbour, cosine"}, _ACCURACIES, ("accuracy",)
+        "Nearest neighbour in feature space",
+        {"knn": "nearest neighbour, cosine", "knn_loo": "nearest neighbour, cosine, leave one out on train"},
+        _ACCURACIES,
+        ("accuracy",),
     ),
     "few_shot": Task(
         "Few-shot classification",
@@ -147,15 +151,21 @@ def width_words(record: Record) -> list[str]:
     return [] if width == published else [f"emb_dims {width}"]
 
 
+def encoder_words(record: Record) -> list[str]:
+    """Return in words what is unusual about the features of a record: their width, copies that were averaged."""
+    copies = [f"mean of {record['copies']} turned copies"] if record.get("copies") else []
+    return [*width_words(record), *copies]
+
+
 def setting_words(record: Record) -> list[str]:
     """Return what of a record belongs to its task alone, in words: first the main one, "" if there is none.
 
-    A width of the embedding other than the published one is added.
+    What is unusual about its features is added.
 
     Raises:
         KeyError: a field of the task is missing, or the task is unknown.
     """
-    return [*TASKS[record["task"]].setting(record), *width_words(record)]
+    return [*TASKS[record["task"]].setting(record), *encoder_words(record)]
 
 
 def setting_of(record: Record) -> str:

@@ -7,6 +7,7 @@ STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE = "last.pt", "previous.pt", "damaged.pt"
 NONFINITE_FILE = "nonfinite.pt"  # the state before a step whose loss or gradient was not finite
 MODELS_FOLDER = "models"
 BEST_MODEL = f"{MODELS_FOLDER}/best_model.pth"  # weights, whatever the run trains
+LAST_WEIGHTS, EMA_WEIGHTS = "ckpt_epoch_last.pth", "ema_last.pth"  # of a pre-training's encoder, in MODELS_FOLDER
 BEST_HEADS = f"{MODELS_FOLDER}/heads_best.pth"  # of scripts.pretrain_multiview, beside that
 FEATURES_FOLDER = "features"  # kept by utils.evaluation.feature_cache
 RESULTS_FILE = "results.json"  # figures on the test split

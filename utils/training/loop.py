@@ -140,6 +140,15 @@ class Training(ABC):
         path, state = load_state(self.run.folder, report=self.log.line)
         check_same(state["config"], self.run.record, path)
         self._check_samples(state, path)
+        self.restore(state, path)
+        self._check_agreed(path)
+        if is_main_process():
+            set_aside_damaged(self.run.folder, path)
+            add_session(self.run)
+        self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Take over what `collect_state` collected; raises ValueError where it is of another network."""
         try:
             self.method.load_state_dict(state["method"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -151,11 +160,6 @@ class Training(ABC):
         self.progress = Progress(**state["progress"])
         self.best, self.seconds = state["best"], state["seconds"]
         self.bad_samples.load_state_dict(state["bad_samples"])
-        self._check_agreed(path)
-        if is_main_process():
-            set_aside_damaged(self.run.folder, path)
-            add_session(self.run)
-        self.log.line(f"resumed at epoch {self.progress.epoch}, step {self.progress.step}, from {path.name}")
 
     def _check_samples(self, state: dict, path: Path) -> None:
         """Refuse another number of samples, and within an epoch another order of them; between epochs warn of one."""
@@ -264,9 +268,9 @@ class Training(ABC):
     def _save(self) -> None:
         rng = gather_objects(rng_state())
         if is_main_process():
-            save_state(self._state(rng), self.run.folder)
+            save_state(self.collect_state(rng), self.run.folder)
 
-    def _state(self, rng: list[dict]) -> dict:
+    def collect_state(self, rng: list[dict]) -> dict[str, Any]:
         """Collect all that a run needs to continue; `rng` holds the generators of every rank."""
         return {
             "method": self.method.state_dict(),
@@ -290,7 +294,7 @@ class Training(ABC):
         if not is_main_process() and not appears(path, unlike=self.nonfinite_before):
             path = self.run.folder / f"nonfinite_{get_rank()}.pt"  # the main process has not met it
         if is_main_process() or path.name != NONFINITE_FILE:
-            state = self._state([rng_state()])
+            state = self.collect_state([rng_state()])
             save_atomically(state | {"failed_batch": error.batch, "failed_step": error.step}, path)
         files = "\n  ".join(self.loader.dataset.files(index) for index in error.indices)
         remedy = "a lower --lr" if self.precision.dtype is None else "a lower --lr or --amp none"

@@ -224,3 +224,14 @@ def test_two_programs_never_run_an_encoder_twice_on_the_same_cloud(tmp_path, mon
     assert sum(ran) == 3 * 13
     eval_svm.main(eval_svm.parse_args([*pretrained, "--feature_cache", "off"]))
     assert sum(ran) == 4 * 13
+
+
+def test_copies_are_turned_by_equal_steps_about_y_and_their_features_averaged(tmp_path, encoder):
+    half_turn = clouds() * np.float32([-1, 1, -1])
+    quarter_turn, back = (clouds()[..., [2, 1, 0]] * np.float32(signs) for signs in ([1, 1, -1], [-1, 1, 1]))
+    features = [extract_features(encoder, turned) for turned in (clouds(), quarter_turn, half_turn, back)]
+    averaged = extract(tmp_path, encoder, clouds(), copies=4)
+    np.testing.assert_allclose(averaged, np.mean(features, axis=0), rtol=1e-5)
+    assert not np.allclose(averaged, features[0])
+    assert averaged.dtype == np.float32
+    assert len(list(tmp_path.glob("*.npy"))) == 4

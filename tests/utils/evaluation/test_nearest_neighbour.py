@@ -3,7 +3,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from tests.utils.evaluation.clustered import make_features
 from utils.evaluation import nearest_neighbour
-from utils.evaluation.nearest_neighbour import knn_protocol
+from utils.evaluation.nearest_neighbour import knn_protocol, leave_one_out_protocol
 
 
 def test_equals_scikit_learns_cosine_neighbour_in_blocks_of_any_size(monkeypatch):
@@ -18,3 +18,15 @@ def test_equals_scikit_learns_cosine_neighbour_in_blocks_of_any_size(monkeypatch
 
 def test_of_equal_cosines_the_first_counts_also_of_a_zero_feature_without_a_warning():
     assert knn_protocol(np.eye(3), [2, 1, 0], np.zeros((1, 3)), [2]).accuracy == 1.0
+
+
+def test_leaving_one_out_no_cloud_is_its_own_neighbour_in_blocks_of_any_size(monkeypatch):
+    features, labels, *_ = make_features(num_train=37)
+    monkeypatch.setattr(nearest_neighbour, "_ROWS_AT_ONCE", 7)
+    result = leave_one_out_protocol(features, labels)
+    rows = features.astype(np.float64)
+    for row, predicted in enumerate(result.predicted):
+        others = np.arange(len(rows)) != row
+        theirs = KNeighborsClassifier(1, metric="cosine").fit(rows[others], labels[others])
+        assert predicted == theirs.predict(rows[[row]])[0]
+    assert result.accuracy == np.mean(result.predicted == labels)
