@@ -100,7 +100,7 @@ def test_every_mesh_that_can_be_read_is_labelled_and_shown_the_least_certain_fir
     "files, titles", [(("a/x.obj", "a/y.obj"), ("90% y", "40% x")), (("a/x.obj", "b/x.obj"), ("90% b", "40% a"))]
 )
 def test_pictures_are_named_by_their_folders_where_all_files_have_one_name(files, titles):
-    labels = [ShapeLabel(files[0], "mug", 0.4, "cap", 0.1, "both"), ShapeLabel(files[1], "mug", 0.9, "cap", 0.1, "both")]
+    labels = [ShapeLabel(file, "mug", share, "cap", 0.1, "both") for file, share in zip(files, (0.4, 0.9))]
     shapes = [SimpleNamespace(views=[Path("0.png")])] * 2
     tiles = label_shapes._tiles("mug", labels, shapes, [0, 1])
     assert [(tile.text, tile.is_marked) for tile in tiles] == [(titles[0], False), (titles[1], True)]
