@@ -16,13 +16,14 @@ from models.encoders.registry import build_encoder
 from models.methods.crosspoint import CrossPoint
 from utils.cli import run_main
 from utils.flags import add_flags, default_data_root, program_parser
+from utils.multiview.image_teacher import ImageTeacherSettings, TaughtClouds
 from utils.pretraining.program import FLAG_GROUPS, PretrainingSettings, Report, load_start, pretrain
-from utils.settings import Settings, flag, read_all
+from utils.settings import flag, read_all
 
 
 @dataclass(frozen=True)
-class CrossPointSettings(Settings):
-    """The two terms of the loss, and the image branch."""
+class CrossPointSettings(ImageTeacherSettings):
+    """The two terms of the loss, and the image branch or the frozen teacher in its place."""
 
     imid_weight: float = flag(1.0, "0 leaves the intra-modal term out")
     cmid_weight: float = flag(1.0, "0 leaves the cross-modal term and the images out")
@@ -41,17 +42,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build_method(common: PretrainingSettings, settings: CrossPointSettings, report: Report) -> CrossPoint:
-    """Build both branches; the point branch starts from --model_path where that is given."""
+def build_method(
+    common: PretrainingSettings, settings: CrossPointSettings, taught: TaughtClouds | None, report: Report
+) -> CrossPoint:
+    """Build both branches, or the point branch and what the teacher needs; it starts from --model_path if given."""
     model = common.model
-    method = CrossPoint(
-        build_encoder(model.model, model.k, model.emb_dims),
-        ImageResNet(settings.image_depth, settings.image_weights),
-        imid_weight=settings.imid_weight,
-        cmid_weight=settings.cmid_weight,
-        temperature=settings.temperature,
-        k=model.k,
-    )
+    encoder = build_encoder(model.model, model.k, model.emb_dims)
+    options = {
+        "imid_weight": settings.imid_weight,
+        "cmid_weight": settings.cmid_weight,
+        "temperature": settings.temperature,
+        "k": model.k,
+    }
+    if taught:
+        method: CrossPoint = taught.build_method(encoder, **options)
+    else:
+        method = CrossPoint(encoder, ImageResNet(settings.image_depth, settings.image_weights), **options)
     start = load_start(common, report)
     if start is not None:
         method.point_encoder = start.encoder
@@ -62,11 +68,13 @@ def build_method(common: PretrainingSettings, settings: CrossPointSettings, repo
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
     common, settings = read_all(PretrainingSettings, vars(args)), CrossPointSettings.read(vars(args))
+    taught = TaughtClouds(settings) if settings.has_teacher else None
     pretrain(
         common,
         settings,
-        lambda report: build_method(common, settings, report),
+        lambda report: build_method(common, settings, taught, report),
         with_images=settings.cmid_weight > 0,
+        open_data=taught.open if taught else None,
     )
 
 

