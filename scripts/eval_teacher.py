@@ -2,9 +2,10 @@
 
     python -m scripts.eval_teacher --image_teacher imagenet --train data/meshes_train --test data/meshes_test
 
-Each is a folder with ShapeNetRendering/<class>/<id>/, as data.render_views writes it, or a file by data.pack. Features are
-mean and maximum over all views, as `train_crosspoint.py --image_teacher` takes them; classes are the folders. Without
---test, train alone is scored: the fair linear SVM by cross-validation, the nearest neighbour by leaving each shape out.
+Each is a folder with ShapeNetRendering/<class>/<id>/, as data.render_views writes it, or a file by data.pack. Features
+are mean and maximum over all views, as `train_crosspoint.py --image_teacher` takes them; classes are the folders.
+Without --test, train alone is scored: the fair linear SVM by cross-validation, the nearest neighbour by leaving each
+shape out.
 """
 
 import argparse
@@ -26,9 +27,8 @@ from utils.processes.device import get_device
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = program_parser(__doc__)
-    add_flags(
-        parser, ImageTeacherSettings, "teacher", image_teacher="imagenet", teacher_cache="checkpoints/teacher_cache"
-    )
+    own = {"image_teacher": "imagenet", "teacher_cache": "checkpoints/teacher_cache"}
+    add_flags(parser, ImageTeacherSettings, "teacher", **own)
     parser.add_argument("--train", required=True, help="folder or packed file of the shapes that the protocols fit")
     parser.add_argument("--test", help="of those that are scored")
     parser.add_argument("--background", default="black", choices=("black", "white"), help="behind transparent renders")

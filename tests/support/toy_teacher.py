@@ -9,7 +9,7 @@ from torch import nn
 
 
 class ToyTeacher(nn.Module):
-    """Mean of each channel times a factor, and a number that is the same of all views. Shape: (B, 3, S, S) -> (B, 4)."""
+    """Mean of each channel times a factor, and a 1. Shape: (B, 3, S, S) -> (B, 4)."""
 
     feature_dim, image_size = 4, 8
 

@@ -27,7 +27,8 @@ def test_convolutions_pad_as_tensorflow_does(size, pads):
 def test_a_file_of_the_wheels_names_loads_without_its_classifier_and_pixels_are_scaled_as_in_its_training(tmp_path):
     torch.manual_seed(0)
     network = lite.EfficientNetLite0().eval()
-    torch.save(network.state_dict() | {"_fc.weight": torch.ones(2, 1280), "_fc.bias": torch.ones(2)}, tmp_path / "w.pth")
+    classifier = {"_fc.weight": torch.ones(2, 1280), "_fc.bias": torch.ones(2)}
+    torch.save(network.state_dict() | classifier, tmp_path / "w.pth")
     loaded, seen = lite.load_efficientnet(tmp_path / "w.pth"), []
     loaded._conv_stem.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     pixels = torch.tensor([0.0, 127.0, 255.0])[:, None, None, None].expand(3, 3, 32, 32)
