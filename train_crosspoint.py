@@ -31,6 +31,11 @@ class CrossPointSettings(ImageTeacherSettings):
     image_depth: int = flag(50, "ResNet depth", choices=DEPTHS)
     image_weights: str = flag("none", "none (as published), imagenet, or a torchvision file")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.has_teacher and self.image_weights != "none":
+            raise ValueError("--image_weights start an image branch, which --image_teacher replaces: leave one out")
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse flags as CrossPoint's users type them, with the published code's defaults, and ours."""

@@ -4,6 +4,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import torch
 
 from datasets.pairs.shapenet_render import ShapeNetRender
 from models.weights.published import load_encoder
@@ -11,6 +12,8 @@ from tests.support.interruption import stopped_after
 from tests.support.light_runs import flags_of, log_of, metrics, same, weights
 from tests.support.pretraining_runs import train, write_pairs
 from tests.support.toy_teacher import toy_teacher
+from utils.multiview.image_teacher import ImageTeacherSettings
+from utils.pretraining.pair_loader import SourceSettings
 
 pytestmark = pytest.mark.usefixtures("light_training")
 TAUGHT = ("--image_teacher", "imagenet", "--emb_dims", "32")
@@ -64,12 +67,26 @@ def test_clouds_are_augmented_on_the_device_in_micro_batches_and_bad_views_skipp
     assert f"skipped {damaged}/ShapeNet/02/03.ply" in log_of(run_dir)
 
 
+def test_the_flags_of_the_teacher_decide_what_it_sees_and_where_that_is_kept(root, tmp_path):
+    def folder(size=None, background="black", cache=""):
+        settings = ImageTeacherSettings(image_teacher="imagenet", teacher_size=size, teacher_cache=cache)
+        data = SourceSettings(data_root=str(root), background=background)
+        with toy_teacher():
+            rows, _ = settings.see(data, tmp_path / "cache", torch.device("cpu"), report=print)
+        return rows.folder
+
+    assert folder() == folder(size=8)  # the teacher's own
+    assert len({folder(), folder(size=9), folder(background="white")}) == 3
+    assert folder(cache=str(tmp_path / "own")).parent == tmp_path / "own"
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--image_teacher", "a.pth"], "say by --teacher_labels what labels it has learned from"),
         (["--image_teacher", "imagenet", "--teacher_labels", "none"], "--teacher_labels belongs to a file"),
         (["--image_teacher", ""], "--image_teacher is empty"),
+        ([*TAUGHT, "--image_weights", "imagenet"], "which --image_teacher replaces"),
         (["--image_teacher", "a.pth", "--teacher_labels", "none"], "no image teacher at a.pth"),
         ([*TAUGHT, "--shards", "folder"], "--shards hold one view of each shape a pass, a teacher sees all"),
     ],
