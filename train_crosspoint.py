@@ -18,6 +18,7 @@ from models.encoders.registry import build_encoder, has_graph
 from models.methods.crosspoint import CrossPoint
 from utils.cli import run_main
 from utils.flags import add_flags, default_data_root, program_parser
+from utils.multiview.image_teacher import ImageTeacherSettings, TaughtClouds
 from utils.pretraining.pair_loader import LocalSettings
 from utils.pretraining.program import FLAG_GROUPS, PretrainingSettings, Report, load_start, open_pairs, pretrain
 from utils.settings import flag, read_all
@@ -25,8 +26,8 @@ from utils.training.engine import Batches, BatchTransform
 
 
 @dataclass(frozen=True)
-class CrossPointSettings(LocalSettings):
-    """The terms of the loss, and the image branch."""
+class CrossPointSettings(LocalSettings, ImageTeacherSettings):
+    """The terms of the loss, and the image branch or the frozen teacher in its place."""
 
     imid_weight: float = flag(1.0, "0 leaves the intra-modal term out")
     cmid_weight: float = flag(1.0, "0 leaves the cross-modal term and the images out")
@@ -34,6 +35,13 @@ class CrossPointSettings(LocalSettings):
     temperature: float = flag(0.1, "of all NT-Xent losses")
     image_depth: int = flag(50, "ResNet depth", choices=DEPTHS)
     image_weights: str = flag("none", "none (as published), imagenet, or a torchvision file")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.has_teacher and self.image_weights != "none":
+            raise ValueError("--image_weights start an image branch, which --image_teacher replaces: leave one out")
+        if self.has_teacher and self.cmid_views > 1:
+            raise ValueError("--cmid_views are of an image branch, a teacher sees all views: leave one out")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -46,8 +54,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build_method(common: PretrainingSettings, settings: CrossPointSettings, report: Report) -> CrossPoint:
-    """Build both branches; the point branch starts from --model_path where that is given.
+def build_method(
+    common: PretrainingSettings, settings: CrossPointSettings, taught: TaughtClouds | None, report: Report
+) -> CrossPoint:
+    """Build both branches, or the point branch and what the teacher needs; it starts from --model_path if given.
 
     Raises:
         ValueError: a local cloud has fewer points than a neighbourhood.
@@ -55,16 +65,19 @@ def build_method(common: PretrainingSettings, settings: CrossPointSettings, repo
     model = common.model
     if settings.local_clouds and has_graph(model.model) and settings.local_points < model.k:
         raise ValueError(f"--local_points {settings.local_points} must be at least --k {model.k}")
-    method = CrossPoint(
-        build_encoder(model.model, model.k, model.emb_dims),
-        ImageResNet(settings.image_depth, settings.image_weights),
-        imid_weight=settings.imid_weight,
-        cmid_weight=settings.cmid_weight,
-        temperature=settings.temperature,
-        local_clouds=settings.local_clouds,
-        local_weight=settings.local_weight,
-        k=model.k,
-    )
+    encoder = build_encoder(model.model, model.k, model.emb_dims)
+    options = {
+        "imid_weight": settings.imid_weight,
+        "cmid_weight": settings.cmid_weight,
+        "temperature": settings.temperature,
+        "local_clouds": settings.local_clouds,
+        "local_weight": settings.local_weight,
+        "k": model.k,
+    }
+    if taught:
+        method: CrossPoint = taught.build_method(encoder, **options)
+    else:
+        method = CrossPoint(encoder, ImageResNet(settings.image_depth, settings.image_weights), **options)
     start = load_start(common, report)
     if start is not None:
         method.point_encoder = start.encoder
@@ -73,26 +86,30 @@ def build_method(common: PretrainingSettings, settings: CrossPointSettings, repo
 
 
 def open_data(
-    common: PretrainingSettings, settings: CrossPointSettings, device: torch.device
+    common: PretrainingSettings, settings: CrossPointSettings, taught: TaughtClouds | None, device: torch.device
 ) -> tuple[Batches, BatchTransform | None]:
-    """Open the pairs: two clouds of a shape, local ones and views of it."""
+    """Open the pairs: two clouds of a shape, local ones, and views of it or what a teacher has seen of them."""
+    more_clouds = settings.clouds(common.augment.cloud)
+    if taught:
+        return taught.open(common, device, more_clouds)
     return open_pairs(
         common,
         device.type == "cuda",
         with_images=settings.cmid_weight > 0,
         views=settings.cmid_views if settings.cmid_weight else 1,
-        more_clouds=settings.clouds(common.augment.cloud),
+        more_clouds=more_clouds,
     )
 
 
 def main(args: argparse.Namespace) -> None:
     """Train, then score the best model once on the test split; with --eval only score."""
     common, settings = read_all(PretrainingSettings, vars(args)), CrossPointSettings.read(vars(args))
+    taught = TaughtClouds(settings) if settings.has_teacher else None
     pretrain(
         common,
         settings,
-        lambda report: build_method(common, settings, report),
-        open_data=lambda common, device: open_data(common, settings, device),
+        lambda report: build_method(common, settings, taught, report),
+        open_data=lambda common, device: open_data(common, settings, taught, device),
     )
 
 

@@ -1,4 +1,4 @@
-"""Base of data sets that make items of their own of the shapes that another one reads."""
+"""Bases of data sets that make items of the shapes that another one reads, or add something to its items."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -46,3 +46,27 @@ class SourceItems(EpochCounter, Dataset, ABC):
     def __getitems__(self, indices: Sequence[int]) -> list[Item]:
         """Return the items of a batch, for a DataLoader."""
         return [self[index] for index in indices]
+
+
+class ExtendedItems(SourceItems):
+    """The items of `source` with something more; its seed and epoch are this data set's."""
+
+    def __init__(self, source: RenderPairs):
+        super().__init__(source, source.seed)
+
+    @abstractmethod
+    def extend(self, item: Item) -> Item:
+        """Return an item of the source with what this data set adds."""
+
+    def set_epoch(self, epoch: int) -> None:
+        super().set_epoch(epoch)
+        self.source.set_epoch(epoch)
+
+    def watch(self, on_read: Callable[[int], None]) -> None:
+        self.source.watch(on_read)
+
+    def make_item(self, index: int, rng: np.random.Generator) -> Item:
+        return self.extend(self.source[index])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Item]:
+        return [self.extend(item) for item in self.source.__getitems__(indices)]

@@ -1,17 +1,17 @@
 """Pre-training items of clouds and views with the embedding of a text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
 
 from datasets.pairs.render_pairs import Item, RenderPairs
-from datasets.pairs.source_items import SourceItems
+from datasets.pairs.source_items import ExtendedItems
 
 _TEXT = 1  # stream of random numbers beside those of the source
 
 
-class TextPairs(SourceItems):
+class TextPairs(ExtendedItems):
     """Items of a source with text (D,) float32, and text_id, equal for equal texts.
 
     A shape of several texts has one of them, drawn from (seed, epoch, index).
@@ -24,24 +24,11 @@ class TextPairs(SourceItems):
     """
 
     def __init__(self, source: RenderPairs, texts: Sequence[Sequence[str]], table: Tensor, rows: dict[str, int]):
-        super().__init__(source, source.seed)
+        super().__init__(source)
         self.table = table
         self.text_rows = [np.array([rows[text] for text in own]) for own in texts]
 
-    def set_epoch(self, epoch: int) -> None:
-        super().set_epoch(epoch)
-        self.source.set_epoch(epoch)
-
-    def watch(self, on_read: Callable[[int], None]) -> None:
-        self.source.watch(on_read)
-
-    def make_item(self, index: int, rng: np.random.Generator) -> Item:
-        return self._with_text(self.source[index])
-
-    def __getitems__(self, indices: Sequence[int]) -> list[Item]:
-        return [self._with_text(item) for item in self.source.__getitems__(indices)]
-
-    def _with_text(self, item: Item) -> Item:
+    def extend(self, item: Item) -> Item:
         rows = self.text_rows[item["index"]]
         rng = np.random.default_rng((self.seed, self.epoch, item["index"], _TEXT))
         row = int(rows[rng.integers(len(rows))])

@@ -91,9 +91,13 @@ class CrossPoint(Method):
             with _kept_statistics(self):
                 embeddings["local"] = self.embed_points(local).unflatten(0, (self.local_clouds, -1)).transpose(0, 1)
         if self.cmid_weight:
-            images = batch["image"]
-            embeddings["image"] = self.embed_images(images.flatten(0, -4)).unflatten(0, images.shape[:-3])
+            embeddings["image"] = self.embed_views(batch)
         return embeddings
+
+    def embed_views(self, batch: Batch) -> Tensor:
+        """Map the images of a batch to the space that clouds share. Shape: -> (B, D), of several views (B, V, D)."""
+        images = batch["image"]
+        return self.embed_images(images.flatten(0, -4)).unflatten(0, images.shape[:-3])
 
     def embed_points(self, points: Tensor) -> Tensor:
         """Map clouds to the space that images share; not of unit length. Shape: (B, N, 3) -> (B, D)."""

@@ -17,6 +17,11 @@ def teacher_state(encoder: MultiViewResNet) -> OrderedDict:
     return state
 
 
+def is_teacher(state: dict) -> bool:
+    """Return whether a state dict says that it is of such a network."""
+    return getattr(state, "_metadata", {}).get("crosspoint", {}).get("model") == _KIND
+
+
 def load_teacher(path: str | Path) -> MultiViewResNet:
     """Load a network that `scripts.pretrain_images` wrote, in eval mode.
 

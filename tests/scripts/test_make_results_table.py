@@ -98,6 +98,22 @@ def test_figures_under_different_conditions_are_never_averaged(report, capsys, o
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+def test_runs_in_which_labels_have_entered_stand_apart_beside_the_same_random_encoders(report, readme, tmp_path):
+    one = {"fair": 0.5}
+    append(tmp_path, readme, report("a", accuracies={"fair": 0.25}), report("b", "checkpoint", accuracies=one))
+    config = tmp_path / "run" / "config.json"
+    taught = report("c", "checkpoint", accuracies={"fair": 0.75})
+    origin = json.loads(config.read_text())
+    config.write_text(json.dumps(origin | {"flags": origin["flags"] | {"image_teacher_labels": "ImageNet"}}))
+    rows = append(tmp_path, readme, taught)
+    assert [row["run"] for row in rows] == ["quick", "quick", "quick (ImageNet labels)"]
+    lines = [cells(line) for line in results_table(rows).splitlines()[2:]]
+    assert [(line[0], *line[6:9]) for line in lines] == [
+        ("quick", "25.0", "50.0", "+25.0"),
+        ("quick (ImageNet labels)", "25.0", "75.0", "+50.0"),
+    ]
+
+
 def test_programs_that_append_at_once_lose_no_row(report, readme, tmp_path, monkeypatch):
     reports = [report(str(seed), seed=seed, accuracies={"fair": 0.5}) for seed in range(6)]
     monkeypatch.setattr(make_results_table, "read_csv", lambda path: (read_csv(path), time.sleep(0.01))[0])

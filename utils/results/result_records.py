@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from utils.csv_rows import Row, read_rows
+from utils.multiview.image_teacher import NO_LABELS, TEACHER_LABELS
 from utils.results.seed_means import SeedFigure
 from utils.results.tasks import CONDITIONS, TASKS, figures_of, fixed_c, setting_of
 from utils.run.folder import read_config
 from utils.run.names import CONFIG_FILE, METRICS_FILE
 
-# date: UTC day of the evaluation. run, data: names given when recorded, such as "quickstart" and "built-in".
+# date: UTC day of the evaluation. run, data: names given when recorded, such as "quickstart" and "built-in"; the
+# name ends in "(ImageNet labels)" where labels, here ImageNet's, have entered by an image teacher.
 # setting: what belongs to one task alone, in words. encoder: random or pretrained. hours: of the pre-training.
 # seed, eval_seed: of pre-training or of the random weights, and of evaluation; see utils/results/seed_means.py.
 # machine, commit, command: of the evaluation. train_machine, train_commit, train_command: of the pre-training.
@@ -23,6 +25,7 @@ COLUMNS = (
     *("num_train", "num_test", "num_classes", "machine", "commit", "hours", "checkpoint", "sha256", "command"),
     *("train_command", "train_commit", "train_machine"),
 )
+_LABELS = " labels)"  # ends the name of a pre-training whose image teacher had learned from labels
 _GROUP = ("run", "data", *CONDITIONS, "setting", "metric")
 
 
@@ -51,7 +54,8 @@ def _rows(record: Row, origin: Row) -> list[Row]:
     row["encoder"] = {"random": "random", "checkpoint": "pretrained"}[record["weights"]]
     row["sha256"] = _text(record["checkpoint_sha256"])
     if row["encoder"] == "pretrained":
-        row |= training_record(Path(record["checkpoint"]))
+        trained = training_record(Path(record["checkpoint"]))
+        row |= trained | {"run": f"{row['run']} {trained.get('run', '')}".strip()}
     return [row | {"metric": name, "value": f"{value:.6f}"} for name, value in figures_of(record).items()]
 
 
@@ -66,6 +70,8 @@ def _day(path: Path) -> str:
 def training_record(checkpoint: Path) -> Row:
     """Return what the run that made a checkpoint recorded about itself; nothing if there is no config.json.
 
+    Where its image teacher had learned from labels, "run" is what the name of the pre-training is to end in.
+
     Args:
         checkpoint: <run>/models/<file> or <run>/last.pt.
     Raises:
@@ -78,6 +84,8 @@ def training_record(checkpoint: Path) -> Row:
         config = read_config(found[0] / CONFIG_FILE)
         sessions = [config, *config.get("sessions", [])]
         row = {"train_command": config["command"], "seed": _text(config["flags"]["seed"])}
+        labels = config["flags"].get(TEACHER_LABELS, NO_LABELS)
+        row |= {} if labels == NO_LABELS else {"run": f"({labels}{_LABELS}"}
         row |= {f"train_{name}": ", ".join(dict.fromkeys(s[name] for s in sessions)) for name in ("commit", "machine")}
         metrics = found[0] / METRICS_FILE
         lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
@@ -135,6 +143,12 @@ def _key(row: Row) -> tuple[str, ...]:
 def group_of(row: Row) -> tuple[str, ...]:
     """Return what rows must share to be averaged over seeds, and a random and a pre-trained figure to be compared."""
     return (*(row[name] for name in _GROUP), fixed_c(row) or "")
+
+
+def random_group(group: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the group that has the random encoders of a group: teacher and labels play no part in those."""
+    run, *rest = group
+    return (run.rpartition("(")[0].strip() if run.endswith(_LABELS) else run, *rest)
 
 
 def percent_of(row: Row) -> SeedFigure:

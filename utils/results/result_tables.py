@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from utils import markdown
 from utils.csv_rows import Row
-from utils.results.result_records import group_of, percent_of
+from utils.results.result_records import group_of, percent_of, random_group
 from utils.results.seed_means import OF_EVALUATION, SeedFigure, SeedMean, gain_error, seed_mean
 from utils.results.tasks import FIGURE_NAMES, TASKS, protocol_name
 
@@ -27,18 +27,25 @@ def results_table(rows: Sequence[Row]) -> str:
 
 def short_table(rows: Sequence[Row], selection: Sequence[tuple[str, Mapping[str, str]]]) -> str:
     """Return Markdown: only the lines with the columns of `selection`, in its order and under its names."""
-    lines = []
+    groups, lines = _groups(rows), []
     for name, columns in selection:
-        for group in _groups([row for row in rows if columns.items() <= row.items()]):
-            lines.append([group[0]["run"], group[0]["data"], _test_set(group[0]), name, *_figures(group)])
+        for group in groups:
+            if columns.items() <= group[0].items():
+                lines.append([group[0]["run"], group[0]["data"], _test_set(group[0]), name, *_figures(group)])
     return markdown.table(["pre-training", "data", "test set", "task", *_FIGURES], lines)
 
 
 def _groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows that differ in encoder and seeds alone, in the order of the tables."""
+    """Rows that differ in encoder and seeds alone, in the order of the tables.
+
+    Those of a pre-training in which labels have entered stand apart, beside the random encoders of the same name.
+    """
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=_place):
         groups.setdefault(group_of(row), []).append(row)
+    for key, group in groups.items():
+        if (other := random_group(key)) != key:
+            group += [row for row in groups.get(other, []) if row["encoder"] == "random"]
     return list(groups.values())
 
 

@@ -147,6 +147,11 @@ def load_cross_modal(
         raise ValueError(f"{path} is no state of train_crosspoint.py: its flags lack {', '.join(missing)}")
     if flags["cmid_weight"] == 0:
         raise ValueError(f"{path} was trained with --cmid_weight 0: its image branch has learned nothing")
+    if flags.get("image_teacher", "none") != "none":
+        raise ValueError(
+            f"{path} was trained with --image_teacher {flags['image_teacher']}: it has no image branch of its own, and "
+            "pictures have no place in its space; train without the flag for retrieval"
+        )
     seeding.everything(settings.seed)
     flags = {"emb_dims": EMB_DIMS} | flags  # states of earlier versions lack it
     point_encoder = build_encoder(flags["model"], flags["k"], flags["emb_dims"])

@@ -17,7 +17,8 @@ from models.weights.teacher_file import load_teacher
 from tests.support.multiview_runs import write_taught, write_teacher
 from tests.support.several_processes import run_in_processes
 from tests.support.tiny_trees import write_ply
-from utils.multiview.teacher_cache import INDEX, TeacherCache, build_cache
+from utils.multiview.cached_arrays import INDEX
+from utils.multiview.teacher_cache import TeacherCache, build_cache
 
 CPU = torch.device("cpu")
 

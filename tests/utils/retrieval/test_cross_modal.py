@@ -90,6 +90,7 @@ def test_what_is_recorded_names_the_checkpoint_or_the_seed(state):
 def test_files_that_hold_no_trained_image_branch_are_refused(tmp_path):
     write_encoder(tmp_path / "best_model.pth")
     write_state(tmp_path / "points_only.pt", cmid_weight=0)
+    write_state(tmp_path / "taught.pt", image_teacher="imagenet")
     torch.save({"method": {}, "config": {"model": "dgcnn"}}, tmp_path / "other.pt")
     broken = torch.load(write_state(tmp_path / "cut.pt"), weights_only=True)
     del broken["method"]["image_head.0.weight"]
@@ -97,6 +98,7 @@ def test_files_that_hold_no_trained_image_branch_are_refused(tmp_path):
     for name, message in (
         ("best_model.pth", r"best_model\.pth has no image branch.*pass the run's last\.pt"),
         ("points_only.pt", "--cmid_weight 0: its image branch"),
+        ("taught.pt", "--image_teacher imagenet: it has no image branch"),
         ("other.pt", "its flags lack k, num_points"),
         ("cut.pt", r"cut\.pt does not hold the networks"),
     ):
