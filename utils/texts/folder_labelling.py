@@ -32,6 +32,12 @@ class LabelSettings(Settings):
     steps: int = flag(100, "of self-training on the folder itself; 0: zero-shot alone", at_least=0)
     base_lr: float = flag(1e-3, "rate at 256 shapes a step; times --batch_size / 256", above=0)
     batch_size: int = flag(32, "shapes per step, of a smaller folder all", at_least=2)
+    prototypes: float = flag(
+        0.5,
+        "share of the shapes of each class, the surest, whose mean takes the place of the class's name; 0: names alone",
+        at_least=0,
+        at_most=1,
+    )
     num_points: int = flag(1024, "of a cloud, a random subset", at_least=2)
     background: str = flag("black", "behind the views, as in the alignment", choices=("black", "white"))
     seed: int = flag(0, "of clouds, views and training")
@@ -45,9 +51,9 @@ class Adapted(NamedTuple):
 
 
 def classify(towers: AlignedTowers, shapes: Sequence[ShapeFile], settings: LabelSettings) -> dict[str, np.ndarray]:
-    """Compare shapes with the towers' own classes, from clouds, all views and both; see `zero_shot_logits`."""
+    """Compare shapes with the towers' own classes, or with their prototypes; see `zero_shot_logits`."""
     files = FolderShapes(shapes, settings.num_points, settings.background, settings.seed)
-    options = {"batch_size": settings.batch_size, "seed": settings.seed}
+    options = {"batch_size": settings.batch_size, "seed": settings.seed, "prototype_share": settings.prototypes or None}
     return zero_shot_logits(towers, files, towers.classifier.detach(), **options)
 
 
