@@ -15,7 +15,7 @@ source scripts/few_labels.sh
 
 SEEDS=${SEEDS:-1 2 3}
 ROWS=${ROWS:-random_encoder both global_only local_only views_1 views_4 random_teacher}
-EPOCHS=${EPOCHS:-1}
+EPOCHS=${EPOCHS:-3}
 MODEL=dgcnn
 DATA=data/shapes12
 PACKED=$DATA/shapenet_render.h5
