@@ -97,7 +97,7 @@ def main(args: argparse.Namespace) -> int:
             labelled, classify(adapted.towers, list(shapes.values()), settings), towers.class_names, given
         )
         changed = sum(old.name != new.name for old, new in zip(before, labels))
-        notes.append(f"{adapted.note}: {changed} classes differ from those by zero-shot")
+        notes.append(f"{adapted.note}: {changed} classes differ from those before it")
     write(place, str(args.mesh_dir), labels, list(shapes.values()), towers.class_names, notes)
     failed = [*unreadable, *(f"{file} (see above)" for number, file in enumerate(files) if number not in shapes)]
     for message in failed:
