@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.encoders.pointbert import PointBERT
 from models.encoders.registry import encoder_name
+from models.layers.averaging import move_towards
 from models.losses.matching import matching_loss
 from models.losses.self_training import (
     PUBLISHED_THRESHOLDS,
@@ -216,15 +217,9 @@ class CrossModalSelfTraining(Method):
         self.counts.zero_()
         return {f"labels/sure_{branch}": count / max(rows, 1.0) for branch, count in zip(self.branches, sure)}
 
-    @torch.no_grad()
     def after_update(self, step: int) -> None:
         """Move the teacher towards the student; whole numbers, such as counters of batches, are copied."""
-        decay, student = self.pace.decay(step), self.student.state_dict()
-        for name, value in self.teacher.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(student[name], 1 - decay)
-            else:
-                value.copy_(student[name])
+        move_towards(self.teacher, self.student, 1 - self.pace.decay(step))
 
     def weights(self) -> dict[str, Mapping[str, Any]]:
         """Return the student's point encoder, and the towers of student and teacher with their classifiers."""

@@ -7,6 +7,7 @@ from utils.evaluation.protocol_score import Score, check_features, score
 
 TASK = "nearest_neighbour"
 LEAVE_ONE_OUT = "knn_loo"
+_CONSTANTS = {"metric": "cosine", "num_neighbours": 1, "scaler": "none"}
 _ROWS_AT_ONCE = 1024  # bounds the memory of the similarities for large test splits
 
 
@@ -25,11 +26,7 @@ def knn_protocol(
     """
     (train, labels), (test, truth) = check_features((train_features, train_labels), (test_features, test_labels))
     train, test = _unit_rows(train), _unit_rows(test)
-    nearest = [
-        (test[start : start + _ROWS_AT_ONCE] @ train.T).argmax(axis=1) for start in range(0, len(test), _ROWS_AT_ONCE)
-    ]
-    constants = {"metric": "cosine", "num_neighbours": 1, "scaler": "none"}
-    return score(TASK, "knn", truth, labels[np.concatenate(nearest)], constants)
+    return score(TASK, "knn", truth, labels[_nearest(test, train)], dict(_CONSTANTS))
 
 
 def leave_one_out_protocol(features: np.ndarray, labels: ArrayLike) -> Score:
@@ -38,14 +35,20 @@ def leave_one_out_protocol(features: np.ndarray, labels: ArrayLike) -> Score:
     Args, Raises: as `knn_protocol`. The only cloud of a class counts, and is never right.
     """
     ((rows, truth),) = check_features((features, labels))
-    rows, nearest = _unit_rows(rows), []
+    rows = _unit_rows(rows)
+    return score(TASK, LEAVE_ONE_OUT, truth, truth[_nearest(rows, rows, is_one_set=True)], dict(_CONSTANTS))
+
+
+def _nearest(rows: np.ndarray, others: np.ndarray, *, is_one_set: bool = False) -> np.ndarray:
+    """Return the number of the other unit row that is nearest to each, of one set another than itself."""
+    found = []
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        cosine = rows[start : start + _ROWS_AT_ONCE] @ rows.T
-        own = np.arange(len(cosine))
-        cosine[own, start + own] = -np.inf
-        nearest.append(cosine.argmax(axis=1))
-    constants = {"metric": "cosine", "num_neighbours": 1, "scaler": "none"}
-    return score(TASK, LEAVE_ONE_OUT, truth, truth[np.concatenate(nearest)], constants)
+        cosine = rows[start : start + _ROWS_AT_ONCE] @ others.T
+        if is_one_set:
+            own = np.arange(len(cosine))
+            cosine[own, start + own] = -np.inf
+        found.append(cosine.argmax(axis=1))
+    return np.concatenate(found)
 
 
 def _unit_rows(rows: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 import copy
 
-import torch
 from torch import nn
+
+from models.layers.averaging import move_towards
 
 
 class MovingAverage:
@@ -21,7 +22,6 @@ class MovingAverage:
         self.encoder = copy.deepcopy(encoder).requires_grad_(False)
         self.decay = decay
 
-    @torch.no_grad()
     def update(self, encoder: nn.Module, step: int) -> None:
         """Move towards `encoder`; BatchNorm's running statistics too, while whole numbers are copied.
 
@@ -30,10 +30,4 @@ class MovingAverage:
         Args:
             step: number of optimiser steps so far in the run, from 1.
         """
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
-        new = encoder.state_dict()
-        for name, value in self.encoder.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(new[name], share)
-            else:
-                value.copy_(new[name])
+        move_towards(self.encoder, encoder, 1 - min(self.decay, (1 + step) / (10 + step)))

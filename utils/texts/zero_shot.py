@@ -104,8 +104,8 @@ def zero_shot_logits(
     drawn = np.array([np.random.default_rng((seed, i)).integers(n) for i, n in enumerate(shapes.num_views)])
     found["image"] = of_views[starts + drawn]
     found["views"] = np.add.reduceat(of_views, starts) / shapes.num_views[:, None]
-    of_points, of_views = (log_softmax(found[protocol], axis=1) for protocol in ("points", "views"))
-    return found | {"both": np.logaddexp(of_points, of_views) - math.log(2)}
+    pair = [log_softmax(found[protocol], axis=1) for protocol in ("points", "views")]
+    return found | {"both": np.logaddexp(*pair) - math.log(2)}
 
 
 def zero_shot_score(logits: np.ndarray, shapes: ZeroShotSet, protocol: str) -> tuple[dict[str, Any], np.ndarray]:
