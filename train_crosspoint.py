@@ -32,6 +32,9 @@ class CrossPointSettings(LocalSettings, ImageTeacherSettings):
     imid_weight: float = flag(1.0, "0 leaves the intra-modal term out")
     cmid_weight: float = flag(1.0, "0 leaves the cross-modal term and the images out")
     cmid_views: int = flag(1, "views of a shape in a step; the cross-modal term is the mean over them", at_least=1)
+    compose: float = flag(
+        0.0, "share of the samples in which one or two other shapes stand beside the shape", at_least=0, at_most=1
+    )
     temperature: float = flag(0.1, "of all NT-Xent losses")
     image_depth: int = flag(50, "ResNet depth", choices=DEPTHS)
     image_weights: str = flag("none", "none (as published), imagenet, or a torchvision file")
@@ -42,6 +45,10 @@ class CrossPointSettings(LocalSettings, ImageTeacherSettings):
             raise ValueError("--image_weights start an image branch, which --image_teacher replaces: leave one out")
         if self.has_teacher and self.cmid_views > 1:
             raise ValueError("--cmid_views are of an image branch, a teacher sees all views: leave one out")
+        if self.has_teacher and self.compose:
+            raise ValueError(
+                "--compose shows several shapes in one sample, --image_teacher has seen each alone: leave one out"
+            )
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -97,6 +104,7 @@ def open_data(
         device.type == "cuda",
         with_images=settings.cmid_weight > 0,
         views=settings.cmid_views if settings.cmid_weight else 1,
+        compose=settings.compose,
         more_clouds=more_clouds,
     )
 

@@ -13,7 +13,7 @@ from benchmarks.screening.screen_config import Screen, Setting
 from benchmarks.screening.screen_runs import Record, Report, num_epochs, read_kept, run_folder, train
 from datasets.labelled.labelled_clouds import LabelledClouds
 from utils.evaluation.encoder_scores import extract_splits
-from utils.evaluation.frozen_encoder import EncoderSettings, load_frozen_encoder
+from utils.evaluation.frozen_encoder import LAST_LAYER, EncoderSettings, load_frozen_encoder
 from utils.evaluation.json_report import make_record, result_line, write_report
 from utils.evaluation.labelled_set import load_split
 from utils.evaluation.nearest_neighbour import leave_one_out_protocol
@@ -44,6 +44,8 @@ class Scorer(NamedTuple):
     def evaluation(self) -> Record:
         """What decides scores beside the encoder, as JSON values."""
         features = {name: value for name, value in asdict(self.screen.features).items() if name not in _FREE}
+        if features["layers"] == LAST_LAYER:  # as kept reports have it from before there was a choice
+            del features["layers"]
         return asdict(self.screen.labelled) | features
 
     def path(self, name: str, seed: int) -> Path:

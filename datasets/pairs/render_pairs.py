@@ -2,7 +2,8 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from datasets.epoch_counter import EpochCounter
 from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.shapes.views import Colour, background_colour
+from datasets.transforms.compositions import MOST_SHAPES, compose_clouds, compose_views, draw_others
 from datasets.transforms.image_transforms import draw_image, resize_square, vary_image
 from datasets.transforms.point_transforms import PointAugment, augmented_pair, unit_sphere
 
@@ -23,7 +25,8 @@ class RenderPairs(EpochCounter, Dataset, ABC):
     """Items are dicts of clouds (N, 3), as published aug_a and aug_b, image (3, S, S), all float32, and index.
 
     With V > 1 views the image is (V, 3, S, S). An item draws its views, subsets and augmentations, in this order, from
-    (seed, epoch, index) alone, so that it does not depend on the kind of storage either.
+    (seed, epoch, index) alone, so that it does not depend on the kind of storage either. With `compose`, an item may be
+    of two or three shapes, drawn first: one cloud is made of theirs, and one picture of a view of each.
 
     With `augment=False` the clouds are the subsets as stored and the image is uint8, (3, H, W), in the size of its
     view: the input of `BatchAugment`. The views of a batch must then share one size, `view_size`; where a subclass
@@ -39,6 +42,7 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         clouds: Mapping[str, PointAugment] = PUBLISHED_CLOUDS,
         with_images: bool = True,
         views: int = 1,
+        compose: float = 0.0,
         augment: bool = True,
         seed: int = 0,
     ) -> None:
@@ -52,16 +56,19 @@ class RenderPairs(EpochCounter, Dataset, ABC):
                 stored one.
             with_images: False leaves "image" out of the items and needs no pictures, for training on clouds alone.
             views: V, different ones of the shape.
+            compose: probability that one or two other shapes join that of an item, see `compositions`.
             augment: False leaves augmentation to the device, see the class.
             seed: of the run, >= 0.
         Raises:
-            ValueError: an argument is out of range, or a shape has fewer views.
+            ValueError: an argument is out of range, a shape has fewer views, or there are too few shapes to compose.
         """
         for name, value in (("num_points", num_points), ("image_size", image_size)):
             if value is not None and value < 2:
                 raise ValueError(f"{name} must be at least 2, got {value}")
         super().__init__(seed)
-        self.with_images, self.views = with_images, views
+        if compose and len(self) < MOST_SHAPES:
+            raise ValueError(f"--compose {compose:g} needs {MOST_SHAPES} shapes, the data set holds {len(self)}")
+        self.with_images, self.views, self.compose = with_images, views, compose
         if with_images and views > 1:
             self._require_views()
         self.background = background_colour(background)
@@ -134,8 +141,9 @@ class RenderPairs(EpochCounter, Dataset, ABC):
             if not 0 <= index < len(self):
                 raise IndexError(f"no item {index}: the data set holds {len(self)}")
         rngs = [self.item_rng(index) for index in indices]
-        pixels = [self._draw_views(index, rng) for index, rng in zip(indices, rngs)] if self.with_images else []
-        whole = [self._read_cloud(index) for index in indices]
+        groups = [self._draw_group(index, rng) for index, rng in zip(indices, rngs)]
+        pixels = [self._draw_views(group, rng) for group, rng in zip(groups, rngs)] if self.with_images else []
+        whole = [self._read_group(group, rng) for group, rng in zip(groups, rngs)]
         items: list[Item] = [
             {key: self._make_cloud(points, augment, rng, index) for key, augment in self.clouds.items()}
             | {"index": index}
@@ -149,13 +157,19 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         return items
 
     def _make_cloud(self, points: np.ndarray, augment: PointAugment, rng: np.random.Generator, index: int) -> Tensor:
-        try:
+        with self._naming(index):
             subset = augment.select(points, rng, self.num_points)
             if self.augment:
                 return torch.from_numpy(augment(subset, rng))
             if (subset == subset[0]).all():
                 unit_sphere(subset)  # raises the error that augmentation would
             return torch.from_numpy(subset)
+
+    @contextmanager
+    def _naming(self, index: int) -> Iterator[None]:
+        """Name the cloud that is at fault in errors."""
+        try:
+            yield
         except ValueError as error:
             raise ValueError(f"{self.cloud_name(index)}: {error}; make it again or delete it") from error
 
@@ -167,7 +181,15 @@ class RenderPairs(EpochCounter, Dataset, ABC):
                 "fewer, or render more"
             )
 
-    def _draw_views(self, index: int, rng: np.random.Generator) -> list[Tensor]:
+    def _draw_group(self, index: int, rng: np.random.Generator) -> list[int]:
+        """Return the shapes of an item, its own first."""
+        return [index, *(draw_others(index, len(self), self.compose, rng) if self.compose else [])]
+
+    def _draw_views(self, group: list[int], rng: np.random.Generator) -> list[Tensor]:
+        views = [self._draw_own_views(index, rng) for index in group]
+        return [view[0] if len(view) == 1 else compose_views(view, self.background) for view in zip(*views)]
+
+    def _draw_own_views(self, index: int, rng: np.random.Generator) -> list[Tensor]:
         self._on_read(index)
         count = self.num_views(index)
         drawn = [rng.integers(count)] if self.views == 1 else rng.choice(count, self.views, replace=False)
@@ -185,6 +207,15 @@ class RenderPairs(EpochCounter, Dataset, ABC):
                 f"{self.view_size[1]} x {self.view_size[0]}; pack all (python -m data.pack ROOT) and pass --packed"
             )
         return pixels
+
+    def _read_group(self, group: list[int], rng: np.random.Generator) -> np.ndarray:
+        clouds = [self._read_cloud(index) for index in group]
+        if len(group) == 1:
+            return clouds[0]
+        for number, index in enumerate(group):
+            with self._naming(index):
+                clouds[number] = unit_sphere(clouds[number])
+        return compose_clouds(clouds, rng)
 
     def _read_cloud(self, index: int) -> np.ndarray:
         self._on_read(index)

@@ -54,6 +54,12 @@ class DGCNN(nn.Module):
         levels = self._levels(x, clouds)
         return levels, self._pool(levels, clouds)
 
+    def pooled_layers(self, points: Tensor) -> list[Tensor]:
+        """Return maximum and mean over each cloud of every edge convolution, four (B, 2C), and the cloud's feature."""
+        levels, feature = self.per_point(points)
+        levels = [level.unflatten(0, points.shape[:2]) for level in levels]
+        return [*(torch.cat([level.amax(dim=1), level.mean(dim=1)], dim=-1) for level in levels), feature]
+
     def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
         x, clouds = dense_rows(points)

@@ -75,6 +75,12 @@ class DGCNNSegEncoder(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         return self._pool(self._levels(points), len(points))
 
+    def pooled_layers(self, points: Tensor) -> list[Tensor]:
+        """Return the maximum over each cloud of every block's features, three (B, 64), and the cloud's feature."""
+        levels = self._levels(points)
+        largest = [level.unflatten(0, points.shape[:2]).amax(dim=1) for level in levels]
+        return [*largest, self._pool(levels, len(points))]
+
     def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
         rows = torch.cat(self._levels(points), dim=-1)

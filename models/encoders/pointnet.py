@@ -37,6 +37,11 @@ class PointNet(nn.Module):
             levels.append(x)
         return levels, x.unflatten(0, points.shape[:2]).amax(dim=1)
 
+    def pooled_layers(self, points: Tensor) -> list[Tensor]:
+        """Return the maximum over each cloud of every layer, five (B, C); the last is the feature."""
+        levels, feature = self.per_point(points)
+        return [*(level.unflatten(0, points.shape[:2]).amax(dim=1) for level in levels[:-1]), feature]
+
     def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
         levels, feature = self.per_point(points)

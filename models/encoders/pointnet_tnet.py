@@ -43,6 +43,12 @@ class PointNetTNet(nn.Module):
         high = apply_shared(self.mlp2, aligned_features)
         return [aligned, *low, aligned_features, *high], max_over_clouds(high[-1], len(points))
 
+    def pooled_layers(self, points: Tensor) -> list[Tensor]:
+        """Return the maximum over each cloud of every shared layer, five (B, C); the last is the feature."""
+        levels, feature = self.per_point(points)
+        layers = [*levels[1:3], *levels[4:-1]]  # what is only aligned is left out
+        return [*(level.unflatten(0, points.shape[:2]).amax(dim=1) for level in layers), feature]
+
     def dense(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return every point's activations in the last layer (B, N, emb_dims) and their maximum (B, emb_dims)."""
         levels, feature = self.per_point(points)

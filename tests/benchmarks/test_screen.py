@@ -12,8 +12,9 @@ import torch
 import train_crosspoint
 from benchmarks import screen
 from benchmarks.screening import screen_runs
-from benchmarks.screening.screen_config import read_screen
+from benchmarks.screening.screen_config import Screen, read_screen
 from benchmarks.screening.screen_runs import Spent, num_epochs, run_program
+from benchmarks.screening.screen_scores import Scorer
 from models.encoders.registry import build_encoder
 from models.weights.published import export_state
 from tests.support.entry_programs import call
@@ -21,6 +22,8 @@ from tests.support.light_runs import flags_of, light
 from tests.support.pretraining_runs import command, write_pairs
 from tests.support.program_calls import message_of, run
 from tests.support.tiny_trees import labelled, write_h5
+from utils.evaluation.frozen_encoder import FeatureSettings
+from utils.evaluation.labelled_set import LabelledSetSettings
 from utils.evaluation.svm import linear_svm
 from utils.files import write_text
 from utils.processes.stop import Stopped, StopRequest
@@ -230,3 +233,9 @@ def test_flags_that_a_program_does_not_know_are_refused_by_it(root, tmp_path, ca
     with pytest.raises(SystemExit):
         run(screen, config)
     assert "--no_such_flag" in capsys.readouterr().err
+
+
+def test_a_choice_of_layers_is_noted_and_the_usual_one_is_not_so_that_screens_from_before_go_on():
+    screens = [Screen(1, "wall", [], LabelledSetSettings(), FeatureSettings(layers=name)) for name in ("last", "all")]
+    noted = [Scorer(screen, None, None, None, None).evaluation.get("layers") for screen in screens]
+    assert noted == [None, "all"]

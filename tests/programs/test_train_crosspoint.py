@@ -106,9 +106,11 @@ def test_a_training_stopped_and_interrupted_ends_as_one_that_is_not_bit_for_bit(
     assert metrics(whole) == metrics(run_dir)
 
 
-def test_with_crops_local_clouds_and_several_views_a_stopped_training_goes_on_bit_for_bit(root, packed, tmp_path):
+def test_with_crops_local_clouds_several_views_and_compositions_a_stopped_training_goes_on_bit_for_bit(
+    root, packed, tmp_path
+):
     flags = ["--crop_min", "0.4", "--local_clouds", "2", "--local_points", "24", "--cmid_views", "2"]
-    flags += ["--micro_batch", "2", "--batch_size", "4", "--epochs", "3"]
+    flags += ["--compose", "0.5", "--micro_batch", "2", "--batch_size", "4", "--epochs", "3"]
     whole = train(root, tmp_path / "whole", *flags, "--packed", packed)
     with interrupted_in(1):
         train(root, tmp_path, *flags)

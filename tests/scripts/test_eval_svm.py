@@ -100,7 +100,10 @@ def features_given(monkeypatch, *flags, root):
 
 @pytest.mark.parametrize(
     "flag",
-    [("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32), ("--copies", 2)],
+    [
+        *(("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32), ("--copies", 2)),
+        ("--layers", "all"),
+    ],
 )
 def test_each_flag_of_the_features_changes_them(flag, modelnet, monkeypatch):
     plain = features_given(monkeypatch, "--random_init", root=modelnet)
@@ -118,13 +121,21 @@ def test_the_constant_of_the_published_protocol_can_be_set(modelnet, tmp_path):
     assert report_of(*flags, root=modelnet, tmp_path=tmp_path)["results"][0]["c"] == 0.01
 
 
-def test_averaged_copies_are_recorded_and_stand_in_a_row_of_their_own(modelnet, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "name, value, words", [("copies", 3, "mean of 3 turned copies"), ("layers", "all", "all layers")]
+)
+def test_unusual_features_are_recorded_and_stand_in_a_row_of_their_own(name, value, words, modelnet, tmp_path, capsys):
     flags = ("--random_init", "--model", "pointnet", "--protocol", "knn")
     plain = report_of(*flags, root=modelnet, tmp_path=tmp_path)["results"][0]
-    (record,) = report_of(*flags, "--copies", 3, root=modelnet, tmp_path=tmp_path)["results"]
-    assert ("copies" in plain, record["copies"]) == (False, 3)
-    assert "copies=3" in capsys.readouterr().out
-    assert (setting_of(plain), setting_of(record)) == ("", "mean of 3 turned copies")
+    (record,) = report_of(*flags, f"--{name}", value, root=modelnet, tmp_path=tmp_path)["results"]
+    assert (name in plain, record[name]) == (False, value)
+    assert f"{name}={value}" in capsys.readouterr().out
+    assert (setting_of(plain), setting_of(record)) == ("", words)
+
+
+def test_layers_of_an_encoder_that_offers_none_are_refused(modelnet, capsys):
+    message = message_of("--random_init", "--model", "pointmlp", "--layers", "all", root=modelnet, capsys=capsys)
+    assert "--layers all: pointmlp does not offer its layers, as dgcnn, dgcnn_seg, pointnet" in message
 
 
 def test_each_scanobjectnn_variant_is_read_and_recorded(tmp_path, monkeypatch):

@@ -70,6 +70,16 @@ def test_plot_tsne_draws_the_test_split_by_both_encoders(tmp_path, checkpoint, m
         assert kept["class_names"].tolist() == ["cone", "cube", "ball"]
 
 
+def test_plot_tsne_maps_the_layers_that_are_asked_for(tmp_path, checkpoint, monkeypatch):
+    write_modelnet40(tmp_path / "data")
+    widths = []
+    monkeypatch.setattr(plot_tsne, "tsne_map", lambda rows, seed: widths.append(rows.shape[1]) or rows[:, :2])
+    arguments = ["--model_path", checkpoint, "--data_root", tmp_path / "data", "--num_points", 61]
+    for layers in ("last", "all"):
+        run(plot_tsne, *arguments, "--layers", layers, "--out", tmp_path / "tsne.png")
+    assert [after - before for before, after in zip(widths[:2], widths[2:])] == 2 * [2 * (64 + 64 + 128 + 256)]
+
+
 def test_the_random_encoder_of_a_pair_is_the_same_network_with_other_weights_given_by_the_seed(checkpoint):
     first, again, other = (encoder_pair(checkpoint, seed=seed) for seed in (1, 1, 2))
     assert first["random"].k == first["pre-trained"].k == 7

@@ -12,7 +12,7 @@ from models.weights.published import load_encoder
 from utils import markdown
 from utils import seed as seeding
 from utils.evaluation.feature_cache import FeatureCache
-from utils.evaluation.frozen_encoder import PUBLISHED_K
+from utils.evaluation.frozen_encoder import LAST_LAYER, PUBLISHED_K, with_layers
 from utils.evaluation.protocol_score import Score
 from utils.evaluation.protocols import run_protocols
 
@@ -43,14 +43,19 @@ def compute_features(
     device: torch.device | None = None,
     batch_size: int = 32,
     copies: int = 1,
+    layers: str = LAST_LAYER,
 ) -> dict[str, np.ndarray]:
     """Compute the features (M, D) of every cloud by every encoder, under the encoders' names.
 
     Args:
         copies: turned ones of each cloud, whose features are averaged, see `FeatureCache.extract`.
+        layers: of the encoders that make the features, see `with_layers`.
+    Raises:
+        ValueError: layers that the encoders do not offer.
     """
     options = {"batch_size": batch_size, "device": device, "copies": copies}
-    return {name: cache.extract(encoder, clouds.points, progress=name, **options) for name, encoder in encoders.items()}
+    chosen = {name: with_layers(encoder, layers) for name, encoder in encoders.items()}
+    return {name: cache.extract(encoder, clouds.points, progress=name, **options) for name, encoder in chosen.items()}
 
 
 def score_pair(

@@ -9,7 +9,7 @@ import torch
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from utils.evaluation.feature_cache import FeatureCache
-from utils.evaluation.frozen_encoder import FeatureSettings, FrozenEncoder
+from utils.evaluation.frozen_encoder import LAST_LAYER, FeatureSettings, FrozenEncoder, with_layers
 from utils.evaluation.json_report import constants_line, make_record, result_line
 from utils.evaluation.labelled_set import LabelledSetSettings, describe_clouds, load_split, size_warning
 from utils.evaluation.protocols import GROUPS, MULTIVIEW_PROTOCOLS, PROTOCOLS, run_protocols
@@ -47,11 +47,15 @@ def extract_splits(
     Args:
         splits: train, test, or both, of the labelled set.
         report, warn: called with lines for people.
+    Raises:
+        ValueError: --layers that the encoder does not offer.
     """
+    encoder = with_layers(frozen.encoder, features.layers)
     sizes = {f"num_{name}": len(splits[name]) if name in splits else None for name in ("train", "test")}
     first = next(iter(splits.values()))
-    averaged = {"copies": features.copies} if features.copies > 1 else {}
-    data = {**describe_clouds(labelled, first), **sizes, **averaged}
+    unusual = {"copies": features.copies} if features.copies > 1 else {}
+    unusual |= {"layers": features.layers} if features.layers != LAST_LAYER else {}
+    data = {**describe_clouds(labelled, first), **sizes, **unusual}
     report(f"encoder: {frozen.description}")
     known = ", ".join(f"{key} {value}" for key, value in data.items() if value is not None)
     report(f"data: {labelled.dataset}, {known}")
@@ -60,7 +64,7 @@ def extract_splits(
         warn(f"warning: {warning}")
     cache = FeatureCache.from_flag(features.feature_cache, frozen.constants["checkpoint"], report)
     options = {"batch_size": features.batch_size, "device": device, "copies": features.copies}
-    rows = {name: cache.extract(frozen.encoder, part.points, progress=name, **options) for name, part in splits.items()}
+    rows = {name: cache.extract(encoder, part.points, progress=name, **options) for name, part in splits.items()}
     return rows, {**frozen.constants, **data}
 
 

@@ -6,13 +6,22 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from models.encoders.registry import ENCODERS, MAX_EMB_DIMS, build_encoder, has_graph, published_width
+from models.encoders.registry import (
+    ENCODERS,
+    MAX_EMB_DIMS,
+    build_encoder,
+    encoder_name,
+    has_graph,
+    published_width,
+)
+from models.layers.all_layers import AllLayers
 from models.weights.published import load_encoder
 from utils import seed
 from utils.run.provenance import weights_origin
 from utils.settings import Settings, flag
 
 PUBLISHED_K = 15
+LAST_LAYER, ALL_LAYERS = LAYERS = ("last", "all")
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ class FeatureSettings(Settings):
 
     batch_size: int = flag(32, "clouds per forward pass")
     copies: int = flag(1, "of a cloud, turned about y by equal steps, whose features are averaged", at_least=1)
+    layers: str = flag(
+        LAST_LAYER, "of the encoder that make the feature; all: pooled, at unit length, side by side", choices=LAYERS
+    )
     feature_cache: str | None = flag(
         None,
         "folder that keeps features, so that no program computes them again; off: none (default: features in the "
@@ -89,3 +101,17 @@ def load_frozen_encoder(settings: EncoderSettings, device: torch.device) -> Froz
     neighbours = "no graph" if graph is None else f"k {graph}"
     width = "" if encoder.emb_dims == published_width(name) else f", emb_dims {encoder.emb_dims}"
     return FrozenEncoder(encoder.to(device), constants, f"{name}, {neighbours}{width}, {source}", warnings)
+
+
+def with_layers(encoder: nn.Module, layers: str) -> nn.Module:
+    """Return the encoder as it is for "last"; for "all" one whose feature holds all of its layers, see `AllLayers`.
+
+    Raises:
+        ValueError: the encoder does not offer its layers.
+    """
+    if layers == LAST_LAYER:
+        return encoder
+    if not hasattr(encoder, "pooled_layers"):
+        able = ", ".join(name for name, kind in ENCODERS.items() if hasattr(kind, "pooled_layers"))
+        raise ValueError(f"--layers {layers}: {encoder_name(encoder)} does not offer its layers, as {able} do")
+    return AllLayers(encoder)

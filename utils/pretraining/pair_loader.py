@@ -142,6 +142,7 @@ def build_loader(
     seed: int,
     with_images: bool,
     views: int = 1,
+    compose: float = 0.0,
     clouds: Mapping[str, PointAugment],
     pin_memory: bool,
 ) -> EpochLoader | ShardLoader:
@@ -150,6 +151,7 @@ def build_loader(
     Args:
         with_images: False leaves images out, and needs none.
         views: images of an item, different views of its shape.
+        compose: probability that an item is of several shapes, see RenderPairs.
         clouds: of an item, see RenderPairs.
         pin_memory: for transfers to a GPU.
     Raises:
@@ -164,6 +166,7 @@ def build_loader(
         "augment": augment.augment == "loader",
         "with_images": with_images,
         "views": views,
+        "compose": compose,
         "seed": seed,
     }
     place = {"seed": seed, "pin_memory": pin_memory}
@@ -175,6 +178,11 @@ def build_loader(
         if views > 1:
             raise ValueError(
                 f"--cmid_views {views}: --shards hold one view of each shape a pass; pass --packed FILE, or --data_root"
+            )
+        if compose:
+            raise ValueError(
+                f"--compose {compose:g}: --shards are read in their order, other shapes are not at hand; pass --packed "
+                "FILE, or --data_root"
             )
         return ShardLoader(
             ShardPairs(shards.shards, **options),

@@ -119,6 +119,7 @@ def open_pairs(
     *,
     with_images: bool = True,
     views: int = 1,
+    compose: float = 0.0,
     more_clouds: Mapping[str, PointAugment] | None = None,
 ) -> tuple[Batches, BatchTransform | None]:
     """Open the loader of pairs, and the augmentation of whole batches where --augment device asks for it.
@@ -126,12 +127,13 @@ def open_pairs(
     Args:
         with_images: False leaves images out, and needs none.
         views: images of an item, different views of its shape.
+        compose: probability that an item is of several shapes, see RenderPairs.
         more_clouds: of an item, beside aug_a and aug_b, and what makes each.
     """
     seed_of_run, pairs, augment = common.training.seed, common.pairs, common.augment
     clouds = augment.clouds | dict(more_clouds or {})
-    options = {"seed": seed_of_run, "with_images": with_images, "views": views, "pin_memory": pin_memory}
-    loader = build_loader(pairs, augment, common.shards, common.bad_samples, clouds=clouds, **options)
+    options = {"seed": seed_of_run, "with_images": with_images, "views": views, "compose": compose, "clouds": clouds}
+    loader = build_loader(pairs, augment, common.shards, common.bad_samples, pin_memory=pin_memory, **options)
     return loader, build_transform(pairs, augment, clouds, seed_of_run)
 
 

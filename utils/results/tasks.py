@@ -152,9 +152,10 @@ def width_words(record: Record) -> list[str]:
 
 
 def encoder_words(record: Record) -> list[str]:
-    """Return in words what is unusual about the features of a record: their width, copies that were averaged."""
+    """Return in words what is unusual about the features of a record: width, layers, copies that were averaged."""
+    layers = [f"{record['layers']} layers"] if record.get("layers") else []
     copies = [f"mean of {record['copies']} turned copies"] if record.get("copies") else []
-    return [*width_words(record), *copies]
+    return [*width_words(record), *layers, *copies]
 
 
 def setting_words(record: Record) -> list[str]:

@@ -10,8 +10,9 @@ from scipy.stats import chisquare
 
 from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.shapes.views import load_view
+from datasets.transforms.compositions import compose_clouds, compose_views, draw_others
 from datasets.transforms.image_transforms import augment_image, draw_image, to_pixels
-from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset
+from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset, unit_sphere
 from tests.support.tiny_trees import cloud, write_ply, write_shapenet
 
 
@@ -120,6 +121,36 @@ def test_crops_local_clouds_and_several_different_views_are_made_of_the_whole_st
     views = [augment_image(view, draw_image(rng), 8) for view in views] if augment else views
     assert torch.equal(item["image"], torch.stack(views))
     assert [len(item[name]) for name in clouds] == [41, 41, 13, 13]
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_composed_item_is_one_cloud_of_its_shapes_and_one_picture_of_their_views(root, augment):
+    item = ShapeNetRender(root, num_points=41, image_size=8, views=2, compose=1, augment=augment, seed=3)[1]
+    rng = np.random.default_rng((3, 0, 1))
+    group = [1, *draw_others(1, 3, 1, rng)]
+    assert len(group) == 3
+    drawn = [rng.choice(3, 2, replace=False) for _ in group]
+    points = compose_clouds([unit_sphere(cloud(index)) for index in group], rng)
+    for name in ("aug_a", "aug_b"):
+        subset = random_subset(points, rng, 41)
+        np.testing.assert_array_equal(item[name], PointAugment()(subset, rng) if augment else subset)
+    for number, image in enumerate(item["image"]):
+        folders = [root / "ShapeNetRendering" / ("02/a", "02/b", "03/c")[index] / "rendering" for index in group]
+        views = [to_pixels(load_view(f / f"{d[number]:02d}.png")) for f, d in zip(folders, drawn)]
+        picture = compose_views(views, (0, 0, 0))
+        assert torch.equal(image, augment_image(picture, draw_image(rng), 8) if augment else picture)
+
+
+def test_a_shape_at_fault_in_a_composed_item_is_named(root, monkeypatch):
+    write_ply(root / "ShapeNet" / "03" / "c.ply", np.ones((97, 3), dtype=np.float32))
+    monkeypatch.setattr("datasets.pairs.render_pairs.draw_others", lambda *_: [1, 2])
+    with pytest.raises(ValueError, match=r"03/c\.ply: all points coincide.*make it again"):
+        ShapeNetRender(root, num_points=41, image_size=8, compose=1)[0]
+
+
+def test_two_shapes_are_too_few_to_compose(tmp_path):
+    with pytest.raises(ValueError, match=r"--compose 0\.5 needs 3 shapes, the data set holds 2"):
+        ShapeNetRender(write_shapenet(tmp_path, ("02/a", "02/b")), compose=0.5)
 
 
 def test_a_shape_with_fewer_views_than_an_item_takes_is_named(root):

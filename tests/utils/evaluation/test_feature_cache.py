@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from models.encoders.dgcnn import DGCNN
+from models.layers.all_layers import AllLayers
 from scripts import eval_svm, plot_tsne
 from tests.support.damage import cut, flip
 from tests.support.entry_programs import write_encoder
@@ -79,8 +80,13 @@ def with_the_next_weight():
 
 @pytest.mark.parametrize(
     "builders",
-    [(Counting, with_the_next_weight), (Counting, lambda: Counting(2.0)), (partial(DGCNN, 3, 8), partial(DGCNN, 5, 8))],
-    ids=["weight", "setting", "k"],
+    [
+        (Counting, with_the_next_weight),
+        (Counting, lambda: Counting(2.0)),
+        (partial(DGCNN, 3, 8), partial(DGCNN, 5, 8)),
+        (partial(DGCNN, 3, 8), lambda: AllLayers(DGCNN(3, 8))),
+    ],
+    ids=["weight", "setting", "k", "layers"],
 )
 def test_another_encoder_is_run(tmp_path, builders):
     for build in builders:
