@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     test = load_split(LabelledSetSettings.read(vars(args)), "test")
     cache = FeatureCache.from_flag(args.feature_cache, args.model_path)
     computed = FeatureSettings.read(vars(args))
-    options = {"batch_size": computed.batch_size, "copies": computed.copies, "layers": computed.layers}
+    options = {name: getattr(computed, name) for name in ("batch_size", "copies", "layers", "whiten")}
     features = compute_features(encoders, test, cache, device=device, **options)
     maps = {name: tsne_map(rows, seed=args.seed) for name, rows in features.items()}
     label = test.labels.numpy()

@@ -44,8 +44,9 @@ class Scorer(NamedTuple):
     def evaluation(self) -> Record:
         """What decides scores beside the encoder, as JSON values."""
         features = {name: value for name, value in asdict(self.screen.features).items() if name not in _FREE}
-        if features["layers"] == LAST_LAYER:  # as kept reports have it from before there was a choice
-            del features["layers"]
+        for name, default in (("layers", LAST_LAYER), ("whiten", 0)):  # as kept reports have it from before the choice
+            if features[name] == default:
+                del features[name]
         return asdict(self.screen.labelled) | features
 
     def path(self, name: str, seed: int) -> Path:

@@ -103,6 +103,7 @@ def features_given(monkeypatch, *flags, root):
     [
         *(("--seed", 1), ("--k", 9), ("--normalize",), ("--model", "pointnet"), ("--emb_dims", 32), ("--copies", 2)),
         ("--layers", "all"),
+        ("--whiten", 0.01),
     ],
 )
 def test_each_flag_of_the_features_changes_them(flag, modelnet, monkeypatch):
@@ -122,7 +123,12 @@ def test_the_constant_of_the_published_protocol_can_be_set(modelnet, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, value, words", [("copies", 3, "mean of 3 turned copies"), ("layers", "all", "all layers")]
+    "name, value, words",
+    [
+        ("copies", 3, "mean of 3 turned copies"),
+        ("layers", "all", "all layers"),
+        ("whiten", 0.02, "whitened at 0.02"),
+    ],
 )
 def test_unusual_features_are_recorded_and_stand_in_a_row_of_their_own(name, value, words, modelnet, tmp_path, capsys):
     flags = ("--random_init", "--model", "pointnet", "--protocol", "knn")

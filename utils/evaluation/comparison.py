@@ -8,6 +8,7 @@ from torch import nn
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from models.encoders.registry import build_encoder
+from models.layers.whitening import fit_whitening
 from models.weights.published import load_encoder
 from utils import markdown
 from utils import seed as seeding
@@ -44,18 +45,21 @@ def compute_features(
     batch_size: int = 32,
     copies: int = 1,
     layers: str = LAST_LAYER,
+    whiten: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Compute the features (M, D) of every cloud by every encoder, under the encoders' names.
 
     Args:
         copies: turned ones of each cloud, whose features are averaged, see `FeatureCache.extract`.
         layers: of the encoders that make the features, see `with_layers`.
+        whiten: shrinkage of a whitening of each encoder's features, fitted on them, see `fit_whitening`; 0 for none.
     Raises:
-        ValueError: layers that the encoders do not offer.
+        ValueError: layers that the encoders do not offer, or features that cannot be whitened.
     """
     options = {"batch_size": batch_size, "device": device, "copies": copies}
     chosen = {name: with_layers(encoder, layers) for name, encoder in encoders.items()}
-    return {name: cache.extract(encoder, clouds.points, progress=name, **options) for name, encoder in chosen.items()}
+    rows = {name: cache.extract(encoder, clouds.points, progress=name, **options) for name, encoder in chosen.items()}
+    return {name: fit_whitening(found, whiten)(found) for name, found in rows.items()} if whiten else rows
 
 
 def score_pair(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from datasets.labelled.labelled_clouds import LabelledClouds
+from models.layers.whitening import fit_whitening
 from utils.evaluation.feature_cache import FeatureCache
 from utils.evaluation.frozen_encoder import LAST_LAYER, FeatureSettings, FrozenEncoder, with_layers
 from utils.evaluation.json_report import constants_line, make_record, result_line
@@ -48,13 +49,14 @@ def extract_splits(
         splits: train, test, or both, of the labelled set.
         report, warn: called with lines for people.
     Raises:
-        ValueError: --layers that the encoder does not offer.
+        ValueError: --layers that the encoder does not offer, or features that cannot be whitened.
     """
     encoder = with_layers(frozen.encoder, features.layers)
     sizes = {f"num_{name}": len(splits[name]) if name in splits else None for name in ("train", "test")}
     first = next(iter(splits.values()))
     unusual = {"copies": features.copies} if features.copies > 1 else {}
     unusual |= {"layers": features.layers} if features.layers != LAST_LAYER else {}
+    unusual |= {"whiten": features.whiten} if features.whiten else {}
     data = {**describe_clouds(labelled, first), **sizes, **unusual}
     report(f"encoder: {frozen.description}")
     known = ", ".join(f"{key} {value}" for key, value in data.items() if value is not None)
@@ -65,6 +67,11 @@ def extract_splits(
     cache = FeatureCache.from_flag(features.feature_cache, frozen.constants["checkpoint"], report)
     options = {"batch_size": features.batch_size, "device": device, "copies": features.copies}
     rows = {name: cache.extract(encoder, part.points, progress=name, **options) for name, part in splits.items()}
+    if features.whiten:
+        whitening = fit_whitening(
+            rows["train"] if "train" in rows else np.concatenate([*rows.values()]), features.whiten
+        )
+        rows = {name: whitening(found) for name, found in rows.items()}
     return rows, {**frozen.constants, **data}
 
 

@@ -57,6 +57,12 @@ class FeatureSettings(Settings):
     layers: str = flag(
         LAST_LAYER, "of the encoder that make the feature; all: pooled, at unit length, side by side", choices=LAYERS
     )
+    whiten: float = flag(
+        0.0,
+        "shorten principal directions of the features, found without labels on the train split, whose variance is more "
+        "than about this share of the largest (0: none; try 0.01)",
+        at_least=0,
+    )
     feature_cache: str | None = flag(
         None,
         "folder that keeps features, so that no program computes them again; off: none (default: features in the "

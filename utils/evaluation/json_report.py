@@ -39,7 +39,7 @@ def make_record(result: Score, *, dataset: str, split: str, **constants: Any) ->
 def result_line(record: dict[str, Any]) -> str:
     """Format a record as one line of key=value pairs that starts with the word `result`."""
     keys = ("task", "protocol", "dataset", "variant", "split", "c", "k_way", "m_shot", "n_query", "n_runs")
-    keys += ("folds", "label_fraction", "frozen", "voting", "copies", "layers")
+    keys += ("folds", "label_fraction", "frozen", "voting", "copies", "layers", "whiten")
     pairs = [f"{key}={record[key]}" for key in keys if record.get(key) is not None]
     figures = [f"{key}={record[key]:.4f}" for key in _FIGURES if record.get(key) is not None]
     return " ".join(["result", *pairs, *figures])

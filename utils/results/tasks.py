@@ -152,10 +152,11 @@ def width_words(record: Record) -> list[str]:
 
 
 def encoder_words(record: Record) -> list[str]:
-    """Return in words what is unusual about the features of a record: width, layers, copies that were averaged."""
+    """Return in words what is unusual about a record's features: width, layers, copies averaged, whitening."""
     layers = [f"{record['layers']} layers"] if record.get("layers") else []
     copies = [f"mean of {record['copies']} turned copies"] if record.get("copies") else []
-    return [*width_words(record), *layers, *copies]
+    whitened = [f"whitened at {record['whiten']:g}"] if record.get("whiten") else []
+    return [*width_words(record), *layers, *copies, *whitened]
 
 
 def setting_words(record: Record) -> list[str]:
