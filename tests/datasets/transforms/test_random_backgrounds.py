@@ -45,7 +45,7 @@ def test_a_background_depends_on_its_generator_alone_and_few_are_alike():
 def test_a_quarter_is_plain_and_a_quarter_shows_another_view():
     asked = []
     drawn = [
-        draw_background(16, 16, np.random.default_rng(seed), lambda rng: asked.append(seed) or others(rng))
+        draw_background(16, 16, np.random.default_rng(seed), lambda rng: asked.append(rng) or others(rng))
         for seed in range(400)
     ]
     assert 70 < sum(picture.ndim == 1 for picture in drawn) < 130
