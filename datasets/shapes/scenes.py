@@ -4,6 +4,7 @@ Nothing of this is drawn by the random backgrounds of a training (datasets/trans
 a wall with a window, a floor of boards in perspective, and several other objects that stand there with their shadows.
 """
 
+import colorsys
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,9 @@ _GRAIN = 2.0  # standard deviation of a camera's noise, 0 .. 255
 
 
 def smooth_picture(view: np.ndarray, rng: np.random.Generator) -> Image.Image:
-    """Put an object anywhere before a smooth light background, with its shadow.
+    """Put an object anywhere before a smooth background of a strong colour, with its shadow.
+
+    Renders are grey where their meshes have no colours, and grey on grey is taken for a shadow when it is cut out.
 
     Args:
         view: RGBA, (H, W, 4) uint8.
@@ -29,8 +32,8 @@ def smooth_picture(view: np.ndarray, rng: np.random.Generator) -> Image.Image:
     thing, side = _framed(view, rng)
     x, y = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side))
     slope = sum(rng.uniform(-14, 14) * term for term in (x, y, x * x, x * y, y * y))
-    light = rng.uniform(110, 225) + rng.uniform(-20, 20, 3)
-    picture = _image(light + slope[..., None])
+    paper = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.55, 0.95), rng.uniform(0.65, 0.95))
+    picture = _image(255 * np.array(paper) + slope[..., None])
     _stand(picture, thing, _anywhere(thing, side, rng))
     return _grainy(picture, rng)
 
@@ -39,7 +42,7 @@ def furnished_picture(view: np.ndarray, others: Sequence[np.ndarray], rng: np.ra
     """Put an object in a room, in front of other objects. Args, returns and raises as `smooth_picture`.
 
     Args:
-        others: views of other objects, each RGBA; they are tinted.
+        others: views of other objects, each RGBA; half of them get another colour.
     """
     thing, side = _framed(view, rng)
     horizon = int(side * rng.uniform(0.4, 0.65))
@@ -47,7 +50,8 @@ def furnished_picture(view: np.ndarray, others: Sequence[np.ndarray], rng: np.ra
     _window(picture, horizon, rng)
     feet = np.sort(rng.uniform(horizon / side, 1.1, len(others)))  # those behind first
     for other, foot in zip(others, feet):
-        piece = _tinted(_cut_out(other), rng)
+        piece = _cut_out(other)
+        piece = _tinted(piece, rng) if rng.random() < 0.5 else piece
         factor = rng.uniform(*_OTHER_SHARE) * side / max(piece.size)
         piece = piece.resize([max(1, round(factor * length)) for length in piece.size])
         _stand(picture, piece, (int(rng.uniform(-0.15, 0.95) * side), int(foot * side) - piece.height))

@@ -24,7 +24,11 @@ def flags(run_dir, root):
     return ("--run", run_dir, "--data_root", root, "--num_copies", 0, "--device", "cpu")
 
 
-def test_shapes_that_the_training_read_are_left_out_and_each_kind_has_a_record_and_is_shown(root, tmp_path, capsys):
+def test_shapes_that_the_training_read_are_left_out_and_each_kind_has_a_record_and_is_shown(
+    root, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(eval_retrieval, "NUM_SHOWN", 1)
+    monkeypatch.setattr(eval_retrieval, "TOP", 2)
     other = shutil.copytree(root, tmp_path / "other")
     shutil.rmtree(other / "ShapeNet" / "03001627")
     clouds = other / "ShapeNet" / "02691156"
