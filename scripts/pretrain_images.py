@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"--ema_decay {training.ema_decay:g} averages point encoders, and this program trains none")
     with process_group(processes) as device:
         seed.everything(training.seed)
-        source = open_source(data, background=data.background, num_points=2)  # any number: no cloud is read
+        source = open_source(data, background=data.behind_views, num_points=2)  # any number: no cloud is read
         augment = ViewAugment(images.least_crop, images.grey)
         views = ViewSets(source, images.views, data.image_size, augment, training.seed)
         place = {"seed": training.seed, "pin_memory": device.type == "cuda"}

@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
     device = get_device(args.device)
     keep_freed_memory(device)
     cross_modal, constants = load_cross_modal(args.model_path, device, settings)
-    background = cross_modal.flags["background"]
+    background = cross_modal.background
     queries = [read_query(path, background, is_cut=args.cut_background) for path in args.query or ()]
     index = embed_folder(cross_modal, shapes, constants, args.index)
     if args.evaluate:

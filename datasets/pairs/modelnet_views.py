@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from datasets.pairs.parsed_cache import ParsedCache
 from datasets.pairs.pixel_pairs import PixelPairs
@@ -23,9 +22,8 @@ from datasets.pairs.render_pairs import RenderPairs
 from datasets.shapes.file_listing import is_hidden
 from datasets.shapes.meshes import Z_UP_TO_Y_UP
 from datasets.shapes.shape_folder import read_shape
-from datasets.shapes.views import load_view
+from datasets.shapes.views import load_colours
 from datasets.text_files import decode_text
-from datasets.transforms.image_transforms import to_pixels
 
 CLASSES, VIEWS, SPLIT, CACHE = "modelnet_id.txt", "ModelNet40_MV", "train", ".crosspoint_cache"
 MAP_SIZE = 32  # rows and columns that pairs count
@@ -102,14 +100,14 @@ class ModelNetViews(RenderPairs):
     def read_points(self, index: int) -> np.ndarray:
         return self._read(index, "points")[0]
 
-    def read_pixels(self, index: int, view: int) -> Tensor:
-        return to_pixels(load_view(Path(self.view_file(index, view)), self.background))
+    def read_stored(self, index: int, view: int) -> np.ndarray:
+        return np.asarray(load_colours(Path(self.view_file(index, view))))
 
     def read_pixel_pairs(self, index: int) -> PixelPairs:
         return PixelPairs(*self._read(index, *PixelPairs._fields))
 
     def find_view_size(self) -> tuple[int, int]:
-        return tuple(self.read_pixels(0, 0).shape[1:])
+        return tuple(self.read_stored(0, 0).shape[:2])
 
     def _list_class(self, name: str) -> list[ViewedShape]:
         folder = self.root / name / SPLIT

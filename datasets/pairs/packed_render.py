@@ -3,13 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from datasets.pairs.packed_file import PackedFile
 from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.pairs.render_pairs import RenderPairs
-from datasets.shapes.views import on_background
 
 
 class PackedRender(RenderPairs):
@@ -50,8 +47,8 @@ class PackedRender(RenderPairs):
     def read_points(self, index: int) -> np.ndarray:
         return self.file.read_points(index)
 
-    def read_pixels(self, index: int, view: int) -> Tensor:
-        return torch.from_numpy(on_background(self.file.read_view(index, view), self.background))
+    def read_stored(self, index: int, view: int) -> np.ndarray:
+        return self.file.read_view(index, view)
 
     def read_pixel_pairs(self, index: int) -> PixelPairs:
         return self.file.read_pairs(index)

@@ -12,10 +12,11 @@ from torch.utils.data import Dataset
 
 from datasets.epoch_counter import EpochCounter
 from datasets.pairs.pixel_pairs import PixelPairs
-from datasets.shapes.views import Colour, background_colour
+from datasets.shapes.views import Colour, background_colour, on_background
 from datasets.transforms.compositions import MOST_SHAPES, compose_clouds, compose_views, draw_others
 from datasets.transforms.image_transforms import draw_image, resize_square, vary_image
 from datasets.transforms.point_transforms import PointAugment, augmented_pair, unit_sphere
+from datasets.transforms.random_backgrounds import RandomBackgrounds
 
 Item = dict[str, Tensor | int]
 PUBLISHED_CLOUDS = augmented_pair()
@@ -24,9 +25,10 @@ PUBLISHED_CLOUDS = augmented_pair()
 class RenderPairs(EpochCounter, Dataset, ABC):
     """Items are dicts of clouds (N, 3), as published aug_a and aug_b, image (3, S, S), all float32, and index.
 
-    With V > 1 views the image is (V, 3, S, S). An item draws its views, subsets and augmentations, in this order, from
-    (seed, epoch, index) alone, so that it does not depend on the kind of storage either. With `compose`, an item may be
-    of two or three shapes, drawn first: one cloud is made of theirs, and one picture of a view of each.
+    With V > 1 views the image is (V, 3, S, S). An item draws its views, what stands behind each where backgrounds are
+    random, subsets and augmentations, in this order, from (seed, epoch, index) alone, so that it does not depend on the
+    kind of storage either. With `compose`, an item may be of two or three shapes, drawn first: one cloud is made of
+    theirs, and one picture of a view of each.
 
     With `augment=False` the clouds are the subsets as stored and the image is uint8, (3, H, W), in the size of its
     view: the input of `BatchAugment`. The views of a batch must then share one size, `view_size`; where a subclass
@@ -38,7 +40,7 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         *,
         num_points: int | None = None,
         image_size: int = 224,
-        background: Colour = "black",
+        background: Colour | RandomBackgrounds = "black",
         clouds: Mapping[str, PointAugment] = PUBLISHED_CLOUDS,
         with_images: bool = True,
         views: int = 1,
@@ -51,7 +53,7 @@ class RenderPairs(EpochCounter, Dataset, ABC):
             num_points: N, a random subset drawn for each cloud of an item; None takes as many as the first shape
                 holds.
             image_size: side of the square images, pixels.
-            background: black, white or (r, g, b) under transparent pixels.
+            background: black, white or (r, g, b) under transparent pixels, or what draws another for each view.
             clouds: clouds of an item by their keys, in the order in which they are drawn, and what makes each of the
                 stored one.
             with_images: False leaves "image" out of the items and needs no pictures, for training on clouds alone.
@@ -60,7 +62,8 @@ class RenderPairs(EpochCounter, Dataset, ABC):
             augment: False leaves augmentation to the device, see the class.
             seed: of the run, >= 0.
         Raises:
-            ValueError: an argument is out of range, a shape has fewer views, or there are too few shapes to compose.
+            ValueError: an argument is out of range, a shape has fewer views, there are too few shapes to compose, or
+                backgrounds are random and the first view is opaque, or composed.
         """
         for name, value in (("num_points", num_points), ("image_size", image_size)):
             if value is not None and value < 2:
@@ -68,15 +71,20 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         super().__init__(seed)
         if compose and len(self) < MOST_SHAPES:
             raise ValueError(f"--compose {compose:g} needs {MOST_SHAPES} shapes, the data set holds {len(self)}")
+        if compose and with_images and isinstance(background, RandomBackgrounds):
+            raise ValueError(f"--compose {compose:g} lays several views on one background: leave --background random out")
         self.with_images, self.views, self.compose = with_images, views, compose
         if with_images and views > 1:
             self._require_views()
-        self.background = background_colour(background)
+        self.backgrounds = background if isinstance(background, RandomBackgrounds) else None
+        self.background = background_colour("black" if isinstance(background, RandomBackgrounds) else background)
         self.num_points = len(self.read_points(0)) if num_points is None else num_points
         self.image_size = image_size
         self.clouds = dict(clouds)
         self.augment = augment
         self.view_size = self.find_view_size() if with_images and not augment else None
+        if with_images and self.backgrounds is not None:
+            self._require_transparency()
         self._on_read: Callable[[int], None] = _ignore
 
     @abstractmethod
@@ -107,8 +115,8 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         """Read its whole cloud, (N, 3) float32."""
 
     @abstractmethod
-    def read_pixels(self, index: int, view: int) -> Tensor:
-        """Read one view, laid on the background, (3, H, W) uint8."""
+    def read_stored(self, index: int, view: int) -> np.ndarray:
+        """Read one view, (H, W, 4) uint8, or (H, W, 3) where no pixel may be transparent."""
 
     @abstractmethod
     def read_pixel_pairs(self, index: int) -> PixelPairs:
@@ -121,6 +129,21 @@ class RenderPairs(EpochCounter, Dataset, ABC):
     @abstractmethod
     def find_view_size(self) -> tuple[int, int] | None:
         """Return the common (H, W) of all views, or None where they are known to differ."""
+
+    def read_pixels(self, index: int, view: int) -> Tensor:
+        """Read one view, laid on the background, (3, H, W) uint8."""
+        return torch.from_numpy(on_background(self.read_stored(index, view), self.background))
+
+    def draw_pixels(self, index: int, view: int, rng: np.random.Generator) -> Tensor:
+        """Read one view as a training sees it: as `read_pixels`, or on a background drawn from `rng`."""
+        if self.backgrounds is None:
+            return self.read_pixels(index, view)
+
+        def draw_other(rng: np.random.Generator) -> np.ndarray:
+            other = (index + 1 + int(rng.integers(max(1, len(self) - 1)))) % len(self)
+            return self.read_stored(other, int(rng.integers(self.num_views(other))))
+
+        return torch.from_numpy(self.backgrounds.compose(self.read_stored(index, view), rng, draw_other))
 
     def stamp(self, index: int, num_views: int) -> str:
         """Tell whether the cloud or the first views of an item have changed: equal stamps mean equal files."""
@@ -181,6 +204,13 @@ class RenderPairs(EpochCounter, Dataset, ABC):
                 "fewer, or render more"
             )
 
+    def _require_transparency(self) -> None:
+        if self.read_stored(0, 0).shape[2] == 3:
+            raise ValueError(
+                f"{self.view_file(0, 0)} is opaque, so that no background would show; leave --background random out, "
+                "or render the shapes (python -m data.render_views)"
+            )
+
     def _draw_group(self, index: int, rng: np.random.Generator) -> list[int]:
         """Return the shapes of an item, its own first."""
         return [index, *(draw_others(index, len(self), self.compose, rng) if self.compose else [])]
@@ -193,10 +223,10 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         self._on_read(index)
         count = self.num_views(index)
         drawn = [rng.integers(count)] if self.views == 1 else rng.choice(count, self.views, replace=False)
-        return [self._read_view(index, int(view)) for view in drawn]
+        return [self._read_view(index, int(view), rng) for view in drawn]
 
-    def _read_view(self, index: int, view: int) -> Tensor:
-        pixels = self.read_pixels(index, view)
+    def _read_view(self, index: int, view: int, rng: np.random.Generator) -> Tensor:
+        pixels = self.draw_pixels(index, view, rng)
         if self.augment:
             return pixels
         if self.view_size is None:

@@ -4,7 +4,6 @@ import shlex
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from datasets.layouts import CLOUDS, RENDERS
 from datasets.pairs.pair_tables import PAIRS, pairs_command, read_table
@@ -12,8 +11,7 @@ from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.shapes.ply_clouds import read_points
 from datasets.shapes.shape_tree import FIX, TreeShape, list_shapes
-from datasets.shapes.views import load_view
-from datasets.transforms.image_transforms import to_pixels
+from datasets.shapes.views import load_colours
 
 
 class ShapeNetRender(RenderPairs):
@@ -73,8 +71,8 @@ class ShapeNetRender(RenderPairs):
     def read_points(self, index: int) -> np.ndarray:
         return read_points(self.shapes[index].cloud_path(self.root))
 
-    def read_pixels(self, index: int, view: int) -> Tensor:
-        return to_pixels(load_view(Path(self.view_file(index, view)), self.background))
+    def read_stored(self, index: int, view: int) -> np.ndarray:
+        return np.asarray(load_colours(Path(self.view_file(index, view))))
 
     def read_pixel_pairs(self, index: int) -> PixelPairs:
         shape = self.shapes[index]
@@ -86,7 +84,7 @@ class ShapeNetRender(RenderPairs):
         )
 
     def find_view_size(self) -> tuple[int, int]:
-        return tuple(self.read_pixels(0, 0).shape[1:])
+        return tuple(self.read_stored(0, 0).shape[:2])
 
 
 def _require_views(shapes: list[TreeShape], root: Path) -> None:

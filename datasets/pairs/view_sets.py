@@ -32,7 +32,10 @@ class ViewSets(SourceItems):
         return {"views_a": views_a, "views_b": views_b}
 
     def _read(self, index: int, views: np.ndarray, rng: np.random.Generator) -> Tensor:
-        return torch.stack([self.augment(self.source.read_pixels(index, int(v)), self.image_size, rng) for v in views])
+        return torch.stack([self._view(index, int(view), rng) for view in views])
+
+    def _view(self, index: int, view: int, rng: np.random.Generator) -> Tensor:
+        return self.augment(self.source.draw_pixels(index, view, rng), self.image_size, rng)
 
 
 def _draw_two_sets(available: int, wanted: int, rng: np.random.Generator) -> np.ndarray:

@@ -61,7 +61,7 @@ class WeakStrongItems(SourceItems):
         except ValueError as error:
             raise ValueError(f"{self.source.cloud_name(number)}: {error}; make it again or delete it") from error
         if self.with_images:
-            pixels = self.source.read_pixels(number, int(rng.integers(self.source.num_views(number))))
+            pixels = self.source.draw_pixels(number, int(rng.integers(self.source.num_views(number))), rng)
             item["image_weak"] = plain_image(pixels, self.image_size)
             item["image_strong"] = strong_image(pixels, self.image_size, rng, self.source.background)
         if self.grid is not None:

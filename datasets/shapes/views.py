@@ -47,16 +47,24 @@ def decode_picture(source: Path | BinaryIO, name: str) -> Image.Image:
         raise ValueError(f"{name} is not a readable picture ({reason}); render or download it again") from error
 
 
-def load_view(path: Path, background: Colour = "black") -> Image.Image:
-    """Decode a picture to RGB; transparent pixels show the background, never the colour hidden under them.
+def load_colours(path: Path) -> Image.Image:
+    """Decode a picture to RGBA if any of it may be transparent, else to RGB.
 
     Raises: as `open_view`, and a ValueError for a picture that has no 8-bit equivalent.
     """
     image = open_view(path)
     try:
-        return flatten(image, background)
+        return plain_colours(image)
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
+
+
+def load_view(path: Path, background: Colour = "black") -> Image.Image:
+    """Decode a picture to RGB; transparent pixels show the background, never the colour hidden under them.
+
+    Raises: as `load_colours`.
+    """
+    return flatten(load_colours(path), background)
 
 
 def flatten(image: Image.Image, background: Colour = "black") -> Image.Image:
@@ -105,16 +113,20 @@ def opaque_colours(image: Image.Image) -> Image.Image:
     return plain_colours(image).convert("RGB")
 
 
-def on_background(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Lay a picture on a colour as Pillow's `paste` does. Shape: (H, W, C) uint8 -> (3, H, W) uint8."""
+def on_background(pixels: np.ndarray, background: tuple[int, int, int] | np.ndarray) -> np.ndarray:
+    """Lay a picture on a colour, or on another picture (3, H, W), as Pillow's `paste` does.
+
+    Shape: (H, W, C) uint8 -> (3, H, W) uint8.
+    """
     pixels = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
     if len(pixels) == 3:
         return pixels
     opacity = pixels[3].astype(np.uint16)
     mixed = pixels[:3] * opacity
     mixed += 128
-    if any(background):
-        mixed += np.array(background, np.uint16)[:, None, None] * (np.uint16(255) - opacity)
+    behind = np.asarray(background, np.uint16)
+    if behind.any():
+        mixed += (behind if behind.ndim == 3 else behind[:, None, None]) * (np.uint16(255) - opacity)
     mixed += mixed >> 8  # division by 255, rounded; nothing exceeds 16 bits
     mixed >>= 8
     return mixed.astype(np.uint8)

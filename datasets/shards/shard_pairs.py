@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from datasets.pairs.pixel_pairs import PixelPairs
 from datasets.pairs.render_pairs import Item, RenderPairs
-from datasets.shapes.views import on_background
 from datasets.shards.shard_index import ShardIndex
 from datasets.shards.shard_samples import StoredSample, most_view_bytes
 from datasets.shards.shard_source import ShardSource
@@ -80,9 +77,8 @@ class ShardPairs(RenderPairs):
     def read_points(self, index: int) -> np.ndarray:
         return self._samples[index].read_points()
 
-    def read_pixels(self, index: int, view: int) -> Tensor:
-        pixels = self._samples[index].read_view(most_view_bytes(self.index))
-        return torch.from_numpy(on_background(pixels, self.background))
+    def read_stored(self, index: int, view: int) -> np.ndarray:
+        return self._samples[index].read_view(most_view_bytes(self.index))
 
     def read_pixel_pairs(self, index: int) -> PixelPairs:
         return self._samples[index].read_pairs(self.index.most_pair_values)

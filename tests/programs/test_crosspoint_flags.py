@@ -11,6 +11,7 @@ import train_crosspoint
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.transforms.point_transforms import PointAugment
+from datasets.transforms.random_backgrounds import RandomBackgrounds
 from tests.support.entry_programs import error_of, write_encoder
 from tests.support.light_runs import SmallImageNet, built_by, flags_of, log_of, results, same, start_of
 from tests.support.pretraining_runs import command, train, write_pairs, write_pairs_and_classes
@@ -69,6 +70,8 @@ EFFECTS = {
     "--image_depth 34": (lambda t: t.method.image_encoder.resnet.name, "resnet34"),
     "--image_size 48": (lambda t: tuple(t.loader.dataset[0]["image"].shape), (3, 48, 48)),
     "--background white": (lambda t: t.loader.dataset.background, (255, 255, 255)),
+    "--background random": (lambda t: t.loader.dataset.backgrounds, RandomBackgrounds()),
+    "--background random --object_min 0.5": (lambda t: t.loader.dataset.backgrounds, RandomBackgrounds(0.5)),
     "--num_points 32": (lambda t: tuple(t.loader.dataset[0]["aug_a"].shape), (32, 3)),
     "--rotation so3": (lambda t: augment_of(t).rotation, "so3"),
     "--max_scale 1.5": (lambda t: augment_of(t).max_scale, 1.5),
@@ -237,6 +240,10 @@ def test_a_packed_file_at_fault_is_named_before_anything_is_written(root, tmp_pa
         ("--cmid_views 2 --shards none", "--cmid_views 2: --shards hold one view of each shape"),
         ("--compose 0.5 --shards none", "--compose 0.5: --shards are read in their order"),
         ("--compose 2", "--compose must be at least 0 and at most 1"),
+        ("--background random --shards none", "--background random shows views of other shapes too, which --shards"),
+        ("--compose 0.5 --background random", "--compose 0.5 lays several views on one background"),
+        ("--object_min 0.5", "--object_min 0.5 belongs to --background random, not to black"),
+        ("--object_min 0", "--object_min must be above 0 and at most 1"),
         ("--local_min 0.5 --local_max 0.2", "--local_min 0.5 must be at most --local_max 0.2"),
         ("--model dgcnn --local_clouds 1 --local_points 4", "--local_points 4 must be at least --k 5"),
         ("--device mps", "--device mps: only cpu and cuda"),

@@ -93,6 +93,7 @@ def test_the_flags_of_the_teacher_decide_what_it_sees_and_where_that_is_kept(roo
         ([*TAUGHT, "--cmid_views", "2"], "a teacher sees all views"),
         ([*TAUGHT, "--compose", "0.5"], "--image_teacher has seen each alone"),
         (["--image_teacher", "a.pth", "--teacher_labels", "none"], "no image teacher at a.pth"),
+        ([*TAUGHT, "--background", "random"], "--image_teacher sees each view once, before the training; pass black"),
         ([*TAUGHT, "--shards", "folder"], "--shards hold one view of each shape a pass, a teacher sees all"),
     ],
 )

@@ -34,6 +34,7 @@ IMAGES = {
     "--temperature 0.1": lambda t: t.method.temperature,
     "--image_size 16": lambda t: t.loader.dataset[0]["views_b"].shape,
     "--background white": lambda t: t.loader.dataset.source.background,
+    "--background random": lambda t: t.loader.dataset[0]["views_a"].sum().item(),
 }
 CASES = [(train_points, flags, read) for flags, read in POINTS.items()]
 CASES += [(train_images, flags, read) for flags, read in IMAGES.items()]

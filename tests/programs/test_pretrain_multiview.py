@@ -121,6 +121,7 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
         (["--teacher_stem", "standard"], "one cell of a whole view.* pass --image_size 64 or more"),
         (["--augment", "device"], "--augment device would move points away from their pairs"),
         (["--crop_min", "0.4"], "--crop_min would take points away from their pairs"),
+        (["--background", "random"], "--background random: --teacher sees each view once, before the training; pass"),
         (["--teacher", ""], "a training needs a --teacher"),
         (["--teacher", "nothing.pth"], "no checkpoint at nothing.pth"),
     ],

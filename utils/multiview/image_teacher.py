@@ -89,7 +89,8 @@ class ImageTeacherSettings(Settings):
             OSError: no such data or teacher.
             ValueError: damaged data or weights, or a wheel that is missing.
         """
-        source = open_source(data, background=data.background, num_points=2)  # any number: no cloud is read
+        background = data.one_background("--image_teacher")
+        source = open_source(data, background=background, num_points=2)  # any number: no cloud is read
         if left_out := getattr(source, "left_out", []):
             report(f"{len(left_out)} shapes without a view are left out, such as {left_out[0]}")
         teacher = load_image_teacher(self.image_teacher)

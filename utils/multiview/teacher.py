@@ -110,7 +110,7 @@ class TaughtPairs:
             raise ValueError("--augment device would move points away from their pairs: leave it out")
         if augment.crop_min < 1:
             raise ValueError("--crop_min would take points away from their pairs: leave it out, or pass --partial")
-        source = open_source(pairs, background=pairs.background, num_points=pairs.num_points)
+        source = open_source(pairs, background=pairs.one_background("--teacher"), num_points=pairs.num_points)
         if left_out := getattr(source, "left_out", []):
             notes.append(f"{len(left_out)} shapes without a view are left out, such as {left_out[0]}")
         if not common.bad_samples.skips:

@@ -16,6 +16,7 @@ from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.shards.shard_pairs import ShardPairs
 from datasets.transforms.batch_augment import BatchAugment
 from datasets.transforms.point_transforms import ROTATIONS, PointAugment, augmented_pair
+from datasets.transforms.random_backgrounds import RANDOM, RandomBackgrounds
 from models.distributed import get_rank, get_world_size
 from utils.settings import Settings, flag
 from utils.training.bad_samples import BadSampleSettings
@@ -34,12 +35,41 @@ class SourceSettings(Settings):
     num_workers: int = flag(2, "loader processes; 0 loads in this one", at_least=0, is_free=True)
     batch_size: int = flag(16, "shapes per step", at_least=2)
     image_size: int = flag(224, "pixels, square", at_least=2, at_most=4096)
-    background: str = flag("black", "behind transparent renders", choices=("black", "white"))
+    background: str = flag(
+        "black", "behind transparent renders; random: another for each view", choices=("black", "white", RANDOM)
+    )
+    object_min: float = flag(
+        1.0,
+        "with --background random, views are shrunk to this share or more and stand anywhere; 1: as rendered",
+        above=0,
+        at_most=1,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.packed == "":
             raise ValueError("--packed is empty; name a file that data.pack wrote, or leave the flag out")
+        if self.object_min < 1 and self.background != RANDOM:
+            raise ValueError(
+                f"--object_min {self.object_min:g} belongs to --background {RANDOM}, not to {self.background}"
+            )
+
+    @property
+    def behind_views(self) -> str | RandomBackgrounds:
+        """What a training that reads views in every epoch sees behind them."""
+        return RandomBackgrounds(self.object_min) if self.background == RANDOM else self.background
+
+    def one_background(self, user: str) -> str:
+        """Return what is behind the views of `user`, which sees each view once, before the training.
+
+        Raises:
+            ValueError: backgrounds are random.
+        """
+        if self.background == RANDOM:
+            raise ValueError(
+                f"--background {RANDOM}: {user} sees each view once, before the training; pass black or white"
+            )
+        return self.background
 
 
 @dataclass(frozen=True)
@@ -161,7 +191,7 @@ def build_loader(
     options: dict[str, Any] = {
         "num_points": pairs.num_points,
         "image_size": pairs.image_size,
-        "background": pairs.background,
+        "background": pairs.behind_views,
         "clouds": clouds,
         "augment": augment.augment == "loader",
         "with_images": with_images,
@@ -182,6 +212,11 @@ def build_loader(
         if compose:
             raise ValueError(
                 f"--compose {compose:g}: --shards are read in their order, other shapes are not at hand; pass --packed "
+                "FILE, or --data_root"
+            )
+        if pairs.background == RANDOM:
+            raise ValueError(
+                f"--background {RANDOM} shows views of other shapes too, which --shards do not give; pass --packed "
                 "FILE, or --data_root"
             )
         return ShardLoader(

@@ -112,9 +112,12 @@ TASKS = {
         {
             "image_to_shape": "retrieval, picture to shape, {setting}",
             "shape_to_image": "retrieval, shape to picture, {setting}",
+            "plain_picture": "retrieval, plain picture to shape, {setting}",
+            "cut_picture": "retrieval, picture cut out to shape, {setting}",
+            "furnished_picture": "retrieval, picture in a room to shape, {setting}",
         },
-        ("recall_1", "recall_5", "recall_10", "map"),
-        ("recall_1", "map"),
+        ("recall_1", "recall_5", "recall_10", "map", "precision_1", "precision_10"),
+        ("recall_1", "map", "precision_10"),
         _gallery_setting,
     ),
     "zero_shot": Task(
@@ -140,6 +143,8 @@ FIGURE_NAMES = {
     "recall_5": "recall@5",
     "recall_10": "recall@10",
     "map": "mAP",
+    "precision_1": "category precision@1",
+    "precision_10": "category precision@10",
 }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from datasets.shapes.shape_folder import read_shape
 from datasets.transforms.image_transforms import plain_image
 from datasets.transforms.point_transforms import PointAugment, random_subset, unit_sphere
+from datasets.transforms.random_backgrounds import RANDOM
 from models.encoders.image_resnet import ImageResNet
 from models.encoders.registry import EMB_DIMS, build_encoder, has_graph
 from models.methods.crosspoint import CrossPoint
@@ -50,11 +51,14 @@ class CrossModal:
     Args:
         method: on its device.
         flags: of the training run; see _FLAGS and _AUGMENT.
+    Attributes:
+        background: behind transparent pixels of queries: the training's, black where it drew another for each view.
     """
 
     def __init__(self, method: CrossPoint, flags: dict[str, Any], settings: EmbeddingSettings):
         self.method = method
         self.flags = flags
+        self.background = "black" if flags["background"] == RANDOM else flags["background"]
         self.num_points = flags["num_points"] if settings.num_points is None else settings.num_points
         self.num_copies, self.seed, self.batch_size = settings.num_copies, settings.seed, settings.batch_size
         self._augment = PointAugment(*(flags[name] for name in _AUGMENT))

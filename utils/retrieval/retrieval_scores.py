@@ -1,4 +1,4 @@
-"""Scores of retrieval: recall at k of the same shape, mean average precision of the same category."""
+"""Scores of retrieval: recall at k of the same shape, precision at k and on average of the same category."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 
 TASK = "retrieval"
 RANKS = (1, 5, 10)
+PRECISION_RANKS = (1, 10)
 _ROWS_AT_ONCE = 512
 
 
@@ -22,13 +23,15 @@ class RetrievalScore(NamedTuple):
     """Figures in [0, 1], and the expected figures of a random order.
 
     `recall[k]` is the share of queries with an entry of the same shape among the k nearest; `map` is the mean average
-    precision where every entry of the query's category is relevant.
+    precision where every entry of the query's category is relevant, `precision[k]` their share among the k nearest.
     """
 
     recall: dict[int, float]
     map: float
+    precision: dict[int, float]
     chance_recall: dict[int, float]
     chance_map: float
+    chance_precision: float
     num_queries: int
     num_gallery: int
 
@@ -44,13 +47,15 @@ def score_retrieval(query: Embedded, gallery: Embedded) -> RetrievalScore:
     if query.embedding.shape[1] != gallery.embedding.shape[1]:
         raise ValueError(f"embeddings of widths {query.embedding.shape[1]} and {gallery.embedding.shape[1]}")
     blocks = [_score_block(*block) for block in _ranked(query, gallery)]
-    first, precision, num_same, num_relevant = (np.concatenate(values) for values in zip(*blocks))
+    first, average, num_same, num_relevant, *found = (np.concatenate(values) for values in zip(*blocks))
     size = len(gallery.shape)
     return RetrievalScore(
         {k: float(np.mean(first < k)) for k in RANKS},
-        float(precision.mean()),
+        float(average.mean()),
+        {k: float(np.mean(number) / min(k, size)) for k, number in zip(PRECISION_RANKS, found)},
         {k: float(np.mean([chance_recall(size, same, k) for same in num_same])) for k in RANKS},
         float(np.mean([chance_precision(size, relevant) for relevant in num_relevant])),
+        float(np.mean(num_relevant) / size),
         len(query.shape),
         size,
     )
@@ -71,12 +76,13 @@ def _ranked(query: Embedded, gallery: Embedded) -> Iterator[tuple[np.ndarray, np
 def _score_block(is_same: np.ndarray, is_relevant: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the rank of the first entry of the same shape, average precision, and numbers of same and relevant ones.
 
-    Each is (m,).
+    Then come the numbers of relevant ones among the nearest, for each of PRECISION_RANKS. Each is (m,).
     """
     num_relevant = is_relevant.sum(axis=1)
     precision = is_relevant.cumsum(axis=1) / np.arange(1, is_relevant.shape[1] + 1)
     average = (precision * is_relevant).sum(axis=1) / num_relevant
-    return is_same.argmax(axis=1), average, is_same.sum(axis=1), num_relevant
+    found = [is_relevant[:, :k].sum(axis=1) for k in PRECISION_RANKS]
+    return is_same.argmax(axis=1), average, is_same.sum(axis=1), num_relevant, *found
 
 
 def chance_recall(size: int, num_same: int, k: int) -> float:
@@ -99,9 +105,11 @@ def retrieval_record(score: RetrievalScore, protocol: str, **constants: Any) -> 
         "protocol": protocol,
         **{f"recall_{k}": value for k, value in score.recall.items()},
         "map": score.map,
+        **{f"precision_{k}": value for k, value in score.precision.items()},
         "chance": score.chance_recall[1],
         **{f"chance_recall_{k}": value for k, value in score.chance_recall.items()},
         "chance_map": score.chance_map,
+        "chance_precision": score.chance_precision,
         "num_queries": score.num_queries,
         "num_gallery": score.num_gallery,
         **constants,

@@ -121,7 +121,7 @@ def score_both_ways(
     if bare or len(shapes) < 2:
         what = f"{len(bare)} of {len(shapes)} shapes have no picture (first: {bare[0]})" if bare else "one shape"
         raise ValueError(f"{what}: --evaluate needs ShapeNet/ and ShapeNetRendering/ in --shapes (data.render_views)")
-    background = cross_modal.flags["background"]
+    background = cross_modal.background
     views = [(number, view) for number, shape in enumerate(shapes) for view in shape.views]
     pictures = cross_modal.embed_pictures(to_pixels(load_view(view, background)) for _, view in views)
     owner = np.array([number for number, _ in views])

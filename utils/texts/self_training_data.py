@@ -138,7 +138,8 @@ def open_unlabelled(
     if size != towers.image_size and isinstance(towers.image_encoder, ClipImages):
         raise ValueError(f"--image_size {size}: these towers take {towers.image_size} pixels")
     towers.image_size = size  # by which what is trained will be scored
-    source = open_source(data, background=data.background, num_points=data.num_points, with_images=has_images)
+    views = {"background": data.behind_views, "with_images": has_images}
+    source = open_source(data, num_points=data.num_points, **views)
     items = WeakStrongItems(
         source,
         augment.cloud,

@@ -86,7 +86,7 @@ class AlignedData:
             pairs,
             num_points=pairs.num_points,
             image_size=pairs.image_size,
-            background=pairs.background,
+            background=pairs.behind_views,
             clouds={"points": augment.cloud},
             with_images=own.image_weight + own.weight_of_image_texts > 0,
             seed=common.training.seed,

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.shapenet_render import ShapeNetRender
+from datasets.transforms.random_backgrounds import RandomBackgrounds
 from tests.support.tiny_trees import cloud, disc_view, pack, write_pairs, write_ply, write_shapenet
 
 SHAPES = ("02/a", "02/b", "03/c", "03/d")
@@ -51,6 +52,7 @@ def assert_equal_items(a, b):
     [
         {}, {"background": "white"}, {"background": (255, 3, 128)}, {"num_points": 41}, {"seed": 5},
         {"with_images": False}, {"augment": False}, {"augment": False, "num_points": 41, "background": "white"},
+        {"background": RandomBackgrounds(0.5)}, {"background": RandomBackgrounds(), "augment": False, "views": 2},
     ],
 )  # fmt: skip
 def test_items_equal_those_of_the_trees(root, packed, options):

@@ -13,7 +13,8 @@ from datasets.shapes.views import load_view
 from datasets.transforms.compositions import compose_clouds, compose_views, draw_others
 from datasets.transforms.image_transforms import augment_image, draw_image, to_pixels
 from datasets.transforms.point_transforms import PointAugment, augmented_pair, random_subset, unit_sphere
-from tests.support.tiny_trees import cloud, write_ply, write_shapenet
+from datasets.transforms.random_backgrounds import RandomBackgrounds
+from tests.support.tiny_trees import cloud, disc_view, write_ply, write_shapenet
 
 
 @pytest.fixture
@@ -166,6 +167,27 @@ def test_the_cloud_is_read_once_an_item(root, monkeypatch):
     monkeypatch.setattr("datasets.pairs.shapenet_render.read_points", lambda path: read.append(path) or cloud(0))
     dataset[2]
     assert [path.name for path in read] == ["c.ply"]
+
+
+def test_random_backgrounds_depend_on_seed_epoch_and_item_alone_and_differ_between_them(root):
+    options = {"image_size": 16, "background": RandomBackgrounds(), "augment": False}
+    data = ShapeNetRender(root, **options)
+    images = []
+    for epoch in range(2):
+        data.set_epoch(epoch)
+        images += [item["image"] for item in data.__getitems__([2, 0, 1])]
+        assert torch.equal(data[0]["image"], images[-2])  # whatever else is in the batch
+    images.append(ShapeNetRender(root, seed=1, **options)[2]["image"])
+    clear = torch.from_numpy(disc_view(16)[..., 3] == 0)
+    assert len({image[:, clear].numpy().tobytes() for image in images}) == 7
+
+
+def test_opaque_views_are_refused_under_random_backgrounds_and_need_none_without_images(root):
+    path = root / "ShapeNetRendering" / "02" / "a" / "rendering" / "00.png"
+    Image.new("RGB", (16, 16)).save(path)
+    with pytest.raises(ValueError, match=r"00\.png is opaque, so that no background would show"):
+        ShapeNetRender(root, background=RandomBackgrounds())
+    assert "image" not in ShapeNetRender(root, background=RandomBackgrounds(), with_images=False)[0]
 
 
 def test_the_background_shows_in_the_picture(root):

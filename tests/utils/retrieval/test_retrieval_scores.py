@@ -28,13 +28,16 @@ def test_scores_equal_a_loop_over_queries_and_scikit_learns_average_precision(ro
     monkeypatch.setattr(R, "_ROWS_AT_ONCE", rows_at_once)
     query, gallery = example()
     score = R.score_retrieval(query, gallery)
-    first, precision = [], []
+    first, precision, nearest = [], [], []
     for embedding, shape, category in zip(*query):
         similarity = gallery.embedding @ embedding
         first.append(gallery.shape[np.argsort(-similarity)].tolist().index(shape))
         precision.append(average_precision_score(gallery.category == category, similarity))
+        nearest.append((gallery.category == category)[np.argsort(-similarity)])
     assert score.recall == {k: pytest.approx(np.mean([rank < k for rank in first])) for k in (1, 5, 10)}
     assert score.map == pytest.approx(np.mean(precision))
+    assert score.precision == {k: pytest.approx(np.mean([row[:k] for row in nearest])) for k in (1, 10)}
+    assert score.chance_precision == pytest.approx(np.mean(nearest))
     assert (score.num_queries, score.num_gallery) == (23, 31)
 
 

@@ -13,7 +13,7 @@ def test_embeddings_that_tell_shapes_and_categories_apart_score_one_both_ways(tm
     embedding = np.eye(7)[:5] * 0.6  # one axis a shape and one a category
     embedding[range(5), [5, 5, 5, 6, 6]] = 0.8
     twice = SimpleNamespace(
-        flags={"background": "black"},
+        background="black",
         embed_pictures=lambda pictures: embedding.repeat(2, axis=0)[: len(list(pictures))],
     )
     scores = score_both_ways(twice, shapes, embedding)
