@@ -72,7 +72,7 @@ class RenderPairs(EpochCounter, Dataset, ABC):
         if compose and len(self) < MOST_SHAPES:
             raise ValueError(f"--compose {compose:g} needs {MOST_SHAPES} shapes, the data set holds {len(self)}")
         if compose and with_images and isinstance(background, RandomBackgrounds):
-            raise ValueError(f"--compose {compose:g} lays several views on one background: leave --background random out")
+            raise ValueError(f"--compose {compose:g} lays views on one background: leave --background random out")
         self.with_images, self.views, self.compose = with_images, views, compose
         if with_images and views > 1:
             self._require_views()

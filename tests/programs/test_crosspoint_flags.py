@@ -241,7 +241,7 @@ def test_a_packed_file_at_fault_is_named_before_anything_is_written(root, tmp_pa
         ("--compose 0.5 --shards none", "--compose 0.5: --shards are read in their order"),
         ("--compose 2", "--compose must be at least 0 and at most 1"),
         ("--background random --shards none", "--background random shows views of other shapes too, which --shards"),
-        ("--compose 0.5 --background random", "--compose 0.5 lays several views on one background"),
+        ("--compose 0.5 --background random", "--compose 0.5 lays views on one background"),
         ("--object_min 0.5", "--object_min 0.5 belongs to --background random, not to black"),
         ("--object_min 0", "--object_min must be above 0 and at most 1"),
         ("--local_min 0.5 --local_max 0.2", "--local_min 0.5 must be at most --local_max 0.2"),
