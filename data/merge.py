@@ -2,7 +2,7 @@
 
     python -m data.merge data/chairs data/games --out data/both
 
-Below --out, ShapeNet/chairs__<synset> and ShapeNetRendering/chairs__<synset> are those of data/chairs, and so on: shapes
+Below --out, ShapeNet/chairs__<synset> and ShapeNetRendering/chairs__<synset> are those of data/chairs and so on: shapes
 of the same name stay apart. The trees must stay where they are. Run it again after they have changed, or with others.
 """
 
