@@ -5,8 +5,8 @@
 
 The built-in shapes and, where data.make_programs is there, generated ones become one packed file. A few epochs say how
 long one takes when all is warm; then as many are trained as fill the time, with the rate falling to 0 over them. Last,
-random and trained weights are scored on the built-in scans, and on --labelled. The folder --out is that of a run without
-the states to resume from: scripts.ship and the evaluation programs take it. Nothing of this has run on a GPU yet.
+random and trained weights are scored on the built-in scans, and on --labelled. --out becomes a run's folder without its
+states, which scripts.ship and the evaluation programs take. Nothing of this has run on a GPU yet.
 """
 
 import argparse
@@ -138,10 +138,6 @@ def main(args: argparse.Namespace) -> None:
             keep(run, args.out)
         note("training", epochs=epochs, last_epoch=last)
         note("scores", results=score(args, work))
-    for one in record["results"]:
-        print(
-            f"{one['dataset']:14} {Path(one['checkpoint'] or 'random').stem:16} {one['task']:18} {one['protocol']:10} {one['accuracy']:.4f}"
-        )
     print(f"wrote {args.out}")
 
 
