@@ -86,6 +86,18 @@ def test_quickstart_scores_again_only_what_is_older_than_the_encoder_or_the_data
     assert scored == [f"checkpoints/quickstart/svm_{name}.json" for name in names]
 
 
+def test_quickstart_shows_shipped_weights_of_its_encoder_beside_random_ones(checkout):
+    touch(checkout, "pretrained/dgcnn-open.safetensors", "pretrained/pointnet-open.safetensors")
+    calls = asked(checkout, "quickstart.sh")
+    scored = [flags for module, flags in calls if module == "scripts.eval_svm"]
+    assert [flags.model_path for flags in scored[4:]] == ["pretrained/dgcnn-open.safetensors"]
+    tables = [
+        [str(path) for path in flags.reports] for module, flags in calls if module == "scripts.make_results_table"
+    ]
+    random = next(flags.json for flags in scored if flags.random_init and flags.dataset == scored[4].dataset)
+    assert tables[1:] == [[random, scored[4].json]]
+
+
 def test_quickstart_stops_at_the_first_step_that_fails(checkout):
     fake_python(checkout, then='[ "$1" != train_crosspoint.py ] || exit 3')
     done, calls = run_script(checkout, "quickstart.sh")

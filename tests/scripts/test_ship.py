@@ -62,7 +62,7 @@ def test_a_run_ships_with_its_card_and_stands_in_the_table(words, tmp_path, monk
     (out / "tiny-open.json").write_text(json.dumps(card))
     check_shipped(out, "tiny-open")
     (out / "tiny-open.json").write_text(json.dumps(card | {"example": [-value for value in card["example"]]}))
-    with pytest.raises(AssertionError, match="distance"):
+    with pytest.raises(AssertionError, match="the feature of the example cloud differs"):
         check_shipped(out, "tiny-open")
     table = (out / "README.md").read_text()
     assert "| `tiny-open` | real shapes (61 points, normalised) | linear SVM, fair" in table

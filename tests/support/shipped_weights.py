@@ -60,4 +60,5 @@ def check_shipped(folder: Path, name: str) -> None:
     assert np.isfinite(feature).all()
     expected = np.array(card["example"])
     distance = np.linalg.norm(feature[: len(expected)] - expected) / np.linalg.norm(expected)
-    assert distance < 3e-2  # rounding decides between equal neighbours, and processors round differently
+    # Rounding decides between neighbours at equal distances, and processors round differently.
+    assert distance < 3e-2, f"the feature of the example cloud differs by {distance:.2g}"
