@@ -96,7 +96,9 @@ evaluate_all() {
   done
 }
 
+COMMAND="MODEL=$MODEL SEED=$SEED FURNITURE=$FURNITURE PROGRAMS=$PROGRAMS WEIGHTS=$WEIGHTS bash scripts/pretrain_open.sh"
 for source in "$@"; do
+  COMMAND+=" $(printf %q "$source")"
   if [[ $source != ?*=* ]] || [ ! -d "${source#*=}" ]; then
     echo "error: expected LICENCE=FOLDER of meshes, such as CC0-1.0=meshes/kaykit, got $source" >&2
     exit 2
@@ -117,7 +119,7 @@ stage "shapes and views" make_trees "$@"
 stage "one packed file" pack_trees
 ORIGIN=$ALL/shapenet_render.h5 stage "pre-training" pretrain "$RUN" ckpt_epoch_last.pth train_crosspoint.py "${TRAINING[@]}"
 stage "evaluation" evaluate_all
-stage "weights and card" python -m scripts.ship "$RUN" --name "$NAME" --weights "$WEIGHTS" "${SOURCES[@]}" \
-  "${SETS[@]}" ${OVERWRITE:+--overwrite}
+stage "weights and card" python -m scripts.ship "$RUN" --name "$NAME" --weights "$WEIGHTS" --command "$COMMAND" \
+  "${SOURCES[@]}" "${SETS[@]}" ${OVERWRITE:+--overwrite}
 echo "weights: pretrained/$NAME.safetensors   card: pretrained/$NAME.json   table: pretrained/README.md"
 echo "total: $((SECONDS / 60)) min $((SECONDS % 60)) s"

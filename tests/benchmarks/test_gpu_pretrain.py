@@ -70,7 +70,7 @@ def test_epochs_fill_the_time_that_is_left(minutes, train_minutes, expected, mon
 
     def train(args, data, folder, epochs):
         asked.append(epochs)
-        return [{"hours": 0.9}, {"hours": 1.0}, {"hours": 1.0 + 2 / 3600}]
+        return [{"hours": 0.0}, {"hours": 0.0}, {"hours": 2 / 3600}]
 
     monkeypatch.setattr(gpu_pretrain, "train", train)
     run(gpu_pretrain, "--device", "cpu", "--minutes", minutes, "--train_minutes", train_minutes, "--out", tmp_path)

@@ -45,6 +45,7 @@ def test_all_shapes_become_one_file_one_training_and_one_card(checkout):
     assert (trained.model, trained.seed, trained.data_root) == ("pointnet", 2, str(flags[5].out))
     assert trained.packed == f"{flags[6].root}/shapenet_render.h5"
     assert (str(ship.run), ship.name, ship.overwrite) == (RUN, "pointnet-open", False)
+    assert ship.command.endswith("bash scripts/pretrain_open.sh CC0-1.0=meshes/free Zlib=meshes/zlib\\ set")
     assert [name for name, *_ in ship.scores] == ["built-in", "furniture", "real"]
     asked = [args.json for args in flags[9:15]]
     assert [report for _, *reports in ship.scores for report in reports] == asked

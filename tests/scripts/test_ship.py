@@ -51,13 +51,14 @@ def words(tmp_path):
 
 
 def test_a_run_ships_with_its_card_and_stands_in_the_table(words, tmp_path, monkeypatch, capsys):
-    call(ship, *words)
+    call(ship, *words, "--command", "bash all.sh")
     out = tmp_path / "out"
     card = json.loads((out / "tiny-open.json").read_text())
     assert card["sources"] == [{"name": "chairs", "licence": "CC0-1.0", "shapes": 3}]
     svm, neighbour = card["figures"]
     assert (svm["random"], svm["shipped"], neighbour["random"], neighbour["shipped"]) == (0.55, 0.75, 0.3, 0.5)
     assert "CC0-1.0" in card["licence"]
+    assert (card["command"], card["train_commands"]) == ("bash all.sh", ["train_crosspoint.py --seed 3"])
     card["run"] = {"settings": {"seed": 3}}  # in real weights
     (out / "tiny-open.json").write_text(json.dumps(card))
     check_shipped(out, "tiny-open")

@@ -51,7 +51,7 @@ def check_shipped(folder: Path, name: str) -> None:
     assert card["name"] == name
     assert [word for word in _WORDS if not card[word] and card[word] != 0] == []
     assert card["labels"] == "none"
-    assert card["commands"]
+    assert card["train_commands"]
     assert card["run"]["settings"]["seed"] == card["seed"]
     assert all(source["licence"] and source["shapes"] > 0 for source in card["sources"])
     assert (folder / f"{name}.metrics.jsonl").read_text().strip()

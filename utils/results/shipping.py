@@ -94,13 +94,21 @@ def figures_of(test_set: TestSet, digest: str) -> list[dict[str, Any]]:
 
 
 def ship(
-    run: Path, weights: str, name: str, sources: Sequence[Source], test_sets: Sequence[TestSet], out: Path
+    run: Path,
+    weights: str,
+    name: str,
+    sources: Sequence[Source],
+    test_sets: Sequence[TestSet],
+    out: Path,
+    *,
+    command: str = "",
 ) -> dict[str, Any]:
     """Write <name>.safetensors, <name>.json (the card) and <name>.metrics.jsonl (the log of the run) into `out`.
 
     Args:
         run: folder of a finished pre-training.
         weights: file in its models/.
+        command: what made all of it, for the card; "" if there is no such command.
     Returns:
         The card.
     Raises:
@@ -122,7 +130,8 @@ def ship(
         "name": name,
         "num_points": num_points,
         "seed": config["flags"]["seed"],
-        "commands": [session["command"] for session in sessions],
+        "command": command,
+        "train_commands": [session["command"] for session in sessions],
         "commit": ", ".join(dict.fromkeys(session["commit"] for session in sessions)),
         "machine": ", ".join(dict.fromkeys(session["machine"] for session in sessions)),
         "hours": round(read_metrics(run)[-1]["hours"], 3),
