@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,13 +15,19 @@ from tests.conftest import REPO
 from tests.support.pretraining_runs import write_pairs
 from tests.support.program_calls import run
 from tests.support.tiny_trees import labelled, write_h5
+from utils.files import write_text
 
+PROBED = "".join(f'{{"epoch": {epoch}, "hours": {hours}}}\n' for epoch, hours in enumerate((1, 2, 2.5)))
 TINY = ("--model pointnet --k 5 --points 16 --batch 3 --workers 1 --seed 3 --device cpu".split(), "--emb_dims 16")
 
 
 @pytest.fixture
 def called(monkeypatch):
-    """Run programs in this process, and put tiny data where make_shapes would; return all calls."""
+    """Run programs in this process, but put tiny data where make_shapes would, and times where the probe would.
+
+    Returns:
+        All calls.
+    """
     calls = []
 
     def run_here(program, words):
@@ -32,11 +39,12 @@ def called(monkeypatch):
             for split, classes in (("training", [0, 1, 14] * 4), ("test", [0, 1, 14])):
                 file = args.out / "ScanObjectNN" / "main_split" / f"{split}_objectdataset.h5"
                 write_h5(file, **labelled(classes, num_points=1024))
+        elif "probe" in words:
+            write_text(Path(args.output_dir, "probe", "metrics.jsonl"), PROBED)
         else:
             module.main(args)
 
     monkeypatch.setattr(gpu_pretrain, "run_program", run_here)
-    monkeypatch.setattr(gpu_pretrain, "PROBE_EPOCHS", 2)
     return calls
 
 
@@ -51,6 +59,7 @@ def test_it_makes_data_trains_for_the_time_given_and_brings_weights_records_and_
     ]
     record = json.loads((out / "gpu_pretrain.json").read_text())
     assert list(record["seconds"]) == ["data", "probe", "training", "scores"]
+    assert record["seconds_per_epoch"] == 1800  # of the last one, when all is warm
     assert (record["epochs"], record["last_epoch"]["epoch"]) == (1, 0)
     assert {result["encoder_seed"] for result in record["results"]} == {3, None}
     flags = json.loads((out / "config.json").read_text())["flags"]
