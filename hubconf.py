@@ -1,5 +1,7 @@
 """Encoders for torch.hub: `torch.hub.load(DIR, "dgcnn", source="local", weights=FILE)` with DIR, a checkout of this.
 
+FILE may also be the name of shipped weights, such as dgcnn-open: see pretrained/README.md.
+
 Each returns an nn.Module in eval mode: points (B, N, 3) -> feature (B, D). Clouds should be as in training: of radius 1
 about the origin, y up, for weights of a pre-training. A project that has packages named `models`, `datasets` or `utils`
 of its own cannot load this in the same process: export to .pt2 or .onnx instead.
@@ -18,7 +20,7 @@ def dgcnn(weights: str | None = None, *, k: int | None = None, device: str = "cp
     """Return the DGCNN encoder, D = 2048.
 
     Args:
-        weights: file in any form that `utils.pretrained.load` reads; None gives untrained weights.
+        weights: a file or name that `utils.pretrained.load` reads; None gives untrained weights.
         k: neighbours per point; None takes the file's, else 15.
         device: cpu, cuda, cuda:N or auto.
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from utils.classification.classifier_weights import load_network, read_stored
 from utils.cli import run_main
 from utils.csv_rows import write_rows
-from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
+from utils.flags import add_device_arg, add_flags, program_parser, require_at_least, weights_path
 from utils.inference.cloud_files import InputSettings, find_cloud_files, report_failed, run_network
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
@@ -28,7 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("files", nargs="+", metavar="FILE_OR_FOLDER", help="meshes, clouds, HDF5, folders of them")
     parser.add_argument(
         "--model_path",
-        type=Path,
+        type=weights_path,
         required=True,
         help="a file of scripts.finetune_cls, .pth or .safetensors",
     )

@@ -17,7 +17,7 @@ import numpy as np
 from utils.cli import run_main
 from utils.csv_rows import write_rows
 from utils.files import write_npz
-from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
+from utils.flags import add_device_arg, add_flags, program_parser, require_at_least, weights_path
 from utils.inference.cloud_files import Embedded, InputSettings, find_cloud_files, report_failed, run_network
 from utils.pretrained import load
 from utils.processes.allocator import keep_freed_memory
@@ -32,7 +32,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = program_parser(__doc__)
     parser.add_argument("files", nargs="+", metavar="FILE_OR_FOLDER", help="meshes, clouds, HDF5, folders of them")
     parser.add_argument(
-        "--model_path", type=Path, required=True, help="weights in any form: .pth, .pt, .safetensors, .pt2, .onnx"
+        "--model_path",
+        type=weights_path,
+        required=True,
+        help="weights in any form: .pth, .pt, .safetensors, .pt2, .onnx",
     )
     parser.add_argument("--out", type=Path, required=True, help="features.npz or features.csv")
     parser.add_argument("--k", type=int, help="neighbours per point (default: what the weights say, else 15)")

@@ -36,7 +36,7 @@ from models.weights.weight_file import read_weights
 from utils.cli import run_main
 from utils.evaluation.features import eval_mode
 from utils.files import write_atomically, write_text
-from utils.flags import program_parser, require_at_least
+from utils.flags import program_parser, require_at_least, weights_path
 from utils.results.weight_card import weight_card
 
 SUFFIXES = {"safetensors": SAFE_SUFFIX, "pt2": PROGRAM_SUFFIX, "onnx": ONNX_SUFFIX}
@@ -50,7 +50,7 @@ ROUNDING, OTHER_NEIGHBOURS = 1e-5, 3e-2
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the flags of the weights and of the file."""
     parser = program_parser(__doc__)
-    parser.add_argument("--model_path", type=Path, required=True, help="weights: of a run here, or published")
+    parser.add_argument("--model_path", type=weights_path, required=True, help="weights: of a run here, or published")
     parser.add_argument("--k", type=int, help="neighbours per point (default: what the checkpoint says, else 15)")
     parser.add_argument("--format", choices=tuple(SUFFIXES), help="default: as the suffix of --out says, else pt2")
     parser.add_argument("--out", type=Path, help="file to write, replacing an older one (default: beside the weights)")

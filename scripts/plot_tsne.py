@@ -21,14 +21,14 @@ from utils.figures.class_plots import feature_maps
 from utils.figures.plot_style import save_png
 from utils.figures.tsne import tsne_map
 from utils.files import check_png_path, write_npz
-from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, seed_number
+from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, seed_number, weights_path
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = program_parser(__doc__)
-    parser.add_argument("--model_path", required=True, help="weights: of a run here, or published")
+    parser.add_argument("--model_path", type=weights_path, required=True, help="weights: of a run here, or published")
     parser.add_argument("--k", type=int, help="neighbours per point; default: what the checkpoint says")
     parser.add_argument("--out", type=Path, required=True, help="PNG file; the maps go beside it as .npz")
     parser.add_argument("--seed", type=seed_number, default=0, help="of the random weights and of t-SNE")

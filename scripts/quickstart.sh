@@ -17,33 +17,49 @@ ENCODER=(--model dgcnn --k 15)
 TRAINING=(--exp_name "$NAME" --data_root "$DATA" "${ENCODER[@]}" --seed "$SEED"
   --packed "$DATA/shapenet_render.h5" --num_points 384 --image_size 64 --image_depth 18 --batch_size 32 --epochs 9
   --eval_freq 0 --num_workers 1)
+SHIPPED=()  # weights of this encoder in pretrained/
+for weights in pretrained/dgcnn-*.safetensors; do
+  [ ! -f "$weights" ] || SHIPPED+=("$weights")
+done
 
 make_data() {
   python -m data.make_shapes --out "$DATA"
   is_current "$DATA/shapenet_render.h5" "$DATA/make_shapes.json" || python -m data.pack "$DATA" --overwrite
 }
 
-# evaluate DATASET NAME ENCODER_FLAG...: scores into $RUN/svm_DATASET_NAME.json.
+# evaluate DATASET NAME --random_init | --model_path FILE: scores into $RUN/svm_DATASET_NAME.json.
 evaluate() {
   local dataset=$1 json=$RUN/svm_$1_$2.json
   shift 2
-  is_current "$json" "$RUN/models/best_model.pth" "$DATA/make_shapes.json" || python -m scripts.eval_svm "$@" "${ENCODER[@]}" --dataset "$dataset" --data_root "$DATA" \
-    --protocol all --seed "$SEED" --json "$json" --feature_cache "$RUN/features"
+  is_current "$json" "$RUN/models/best_model.pth" "$DATA/make_shapes.json" ${2:+"$2"} || python -m scripts.eval_svm "$@" \
+    "${ENCODER[@]}" --dataset "$dataset" --data_root "$DATA" --protocol all --seed "$SEED" --json "$json" \
+    --feature_cache "$RUN/features"
 }
 
 evaluate_all() {
-  local dataset
+  local dataset weights
   for dataset in modelnet40 scanobjectnn; do
     evaluate "$dataset" random --random_init
     evaluate "$dataset" pretrained --model_path "$RUN/models/best_model.pth"
   done
+  for weights in ${SHIPPED[@]+"${SHIPPED[@]}"}; do
+    evaluate scanobjectnn "$(basename "$weights" .safetensors)" --model_path "$weights"
+  done
 }
 
 report() {
+  local weights name
   python -m scripts.plot_tsne --model_path "$RUN/models/best_model.pth" --dataset scanobjectnn --data_root "$DATA" \
     --seed "$SEED" --out "$RUN/tsne.png"
   echo
   python -m scripts.make_results_table "$RUN"/svm_*_random.json "$RUN"/svm_*_pretrained.json | tee "$RUN/results.md"
+  for weights in ${SHIPPED[@]+"${SHIPPED[@]}"}; do
+    name=$(basename "$weights" .safetensors)
+    echo
+    echo "== weights that come with this repository: $name"
+    python -m scripts.make_results_table "$RUN/svm_scanobjectnn_random.json" "$RUN/svm_scanobjectnn_$name.json" |
+      tee "$RUN/results_$name.md"
+  done
 }
 
 # The training step of this run against the published formulation, same weights and clouds, on this machine.

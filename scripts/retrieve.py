@@ -23,7 +23,7 @@ from utils.evaluation.json_report import result_line, write_report
 from utils.figures.contact_sheet import contact_sheet
 from utils.figures.plot_style import save_png
 from utils.files import check_png_path, check_report_path
-from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
+from utils.flags import add_device_arg, add_flags, program_parser, require_at_least, weights_path
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 from utils.retrieval.cross_modal import CrossModal, EmbeddingSettings, load_cross_modal
@@ -45,7 +45,9 @@ NUM_SAMPLES = 8
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the flags of the shapes, of the queries and of the embedding."""
     parser = program_parser(__doc__)
-    parser.add_argument("--model_path", required=True, help="last.pt of a pre-training run: it holds both branches")
+    parser.add_argument(
+        "--model_path", type=weights_path, required=True, help="last.pt of a pre-training run: it holds both branches"
+    )
     parser.add_argument("--shapes", type=Path, required=True, help="folder of the shapes that are searched")
     parser.add_argument("--query", nargs="+", metavar="FILE", help="pictures, clouds or meshes")
     parser.add_argument("--top", type=int, default=6, help="answers to each query")

@@ -19,7 +19,7 @@ from models.weights.published import stored_origin
 from models.weights.weight_file import read_weights
 from utils.cli import run_main
 from utils.figures.plot_style import save_png
-from utils.flags import add_device_arg, add_flags, program_parser, require_at_least
+from utils.flags import add_device_arg, add_flags, program_parser, require_at_least, weights_path
 from utils.inference.cloud_files import InputSettings, read_clouds
 from utils.parts.part_cloud_file import write_coloured
 from utils.parts.part_pictures import coloured_panel, part_colours
@@ -36,7 +36,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = program_parser(__doc__)
     parser.add_argument("file", type=Path, help="a mesh or a cloud")
     parser.add_argument(
-        "--model_path", type=Path, required=True, help="models/best_model.pth of train_partseg.py, or its .safetensors"
+        "--model_path",
+        type=weights_path,
+        required=True,
+        help="models/best_model.pth of train_partseg.py, or its .safetensors",
     )
     parser.add_argument("--category", default="", help="of the shape (default: the one trained on, if it is one alone)")
     parser.add_argument("--out", type=Path, required=True, help="coloured.ply; the picture is beside it, .png")

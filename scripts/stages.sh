@@ -1,4 +1,4 @@
-# To be sourced: functions of quickstart.sh, downstream.sh and multiview.sh.
+# To be sourced: functions of quickstart.sh, downstream.sh, multiview.sh and others.
 
 # stage TITLE COMMAND...: run the command and print how long it took.
 stage() {
@@ -46,4 +46,16 @@ pretrain() {
     resume=(--resume)
   fi
   python "${program[@]}" "$@" ${resume[@]+"${resume[@]}"}
+}
+
+# once MARK COMMAND...: run a command, unless MARK says that the same command was finished before.
+once() {
+  local mark=$1
+  shift
+  if [ -f "$mark" ] && [ "$(cat "$mark")" = "$*" ]; then
+    echo "done before: $*"
+    return 0
+  fi
+  "$@"
+  echo "$*" >"$mark"
 }

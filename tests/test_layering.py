@@ -18,6 +18,7 @@ LAYERS = ("datasets", "models", "utils", "data", "scripts", "benchmarks")
 FLOORS = (
     ("datasets", "models", "models.rows", "models.distributed"),
     ("models.affine",),
+    ("models.weights.shipped",),
     ("models.kernels", "models.weights.safe_file"),
     ("models.layers", "models.weights.weight_file"),
     ("models.encoders", "models.losses"),

@@ -8,6 +8,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from models.weights.shipped import find_weights
 from utils.settings import Settings, check_bounds
 
 Parser = argparse.ArgumentParser
@@ -53,7 +54,7 @@ def _add_flag(group: argparse._ActionsContainer, field: Field, hint: Any, defaul
     if kind is bool:
         options["action"] = argparse.BooleanOptionalAction
     else:
-        options["type"] = seed_number if field.name == "seed" else kind
+        options["type"] = _TYPES.get(field.name, kind)
         options |= {key: field.metadata[key] for key in ("choices", "metavar") if field.metadata.get(key)}
     group.add_argument(f"--{field.name}", **options)
 
@@ -71,6 +72,15 @@ def seed_number(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**31:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {2**31 - 1}, got {text}")
     return int(text)
+
+
+def weights_path(text: str) -> Path:
+    """Parse the value of a flag that takes weights: a file, or the name of shipped ones."""
+    return Path(find_weights(text))
+
+
+# Of fields that take more than their type says.
+_TYPES = {"seed": seed_number} | dict.fromkeys(("model_path", "pretrained_path"), lambda text: str(find_weights(text)))
 
 
 def default_data_root() -> str:

@@ -16,6 +16,7 @@ from datasets.precision import far_warning, widened
 from datasets.transforms.point_transforms import unit_sphere
 from models.weights.program_file import ProgramEncoder, is_program, load_program
 from models.weights.published import LoadReport, load_encoder
+from models.weights.shipped import find_weights
 from utils.evaluation.features import as_clouds, extract_features
 from utils.processes.device import get_device
 
@@ -69,8 +70,8 @@ def load(path: str | Path, *, k: int | None = None, device: str = "auto") -> Poi
     """Load an encoder: of a run here (models/best_model.pth, last.pt), as CrossPoint published, or exported.
 
     Args:
-        path: .pth, .pt, or what scripts.export writes: .safetensors, .pt2, .onnx. A .pt2 is a program: load only what
-            you would run.
+        path: .pth, .pt, or what scripts.export writes: .safetensors, .pt2, .onnx; or the name of shipped weights, such
+            as dgcnn-open. A .pt2 is a program: load only what you would run.
         k: neighbours per point; None takes the file's, or 15 where it has none.
         device: auto, cpu, cuda or cuda:N; .pt2 and .onnx compute on the CPU, which auto then means.
     Raises:
@@ -78,6 +79,7 @@ def load(path: str | Path, *, k: int | None = None, device: str = "auto") -> Poi
         ValueError: the file holds no such weights, a package for its format or the device is missing, or an exported
             encoder has another `k` or `device`.
     """
+    path = find_weights(path)
     if is_program(path):
         return _load_exported(path, k, device)
     loaded = load_encoder(path, k=k)

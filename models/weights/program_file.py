@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from models.weights.safe_file import NEEDED
 from models.weights.weight_file import check_kind
 
 PROGRAM_SUFFIX, ONNX_SUFFIX = ".pt2", ".onnx"
+NEEDED = "pip install -r requirements-export.txt"
 CARD_FILE = "encoder.json"  # name of the card inside a .pt2
 _CARD = "card"  # its key inside an .onnx
 

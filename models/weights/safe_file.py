@@ -1,6 +1,6 @@
 """Weight files in the safetensors format: tensors and text, no code; ours also hold a digest of the tensors.
 
-Source: https://github.com/huggingface/safetensors; optional, see requirements-export.txt.
+Source: https://github.com/huggingface/safetensors
 """
 
 import hashlib
@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SUFFIX = ".safetensors"
-NEEDED = "pip install -r requirements-export.txt"
+from models.weights.shipped import SUFFIX
+
+_NEEDED = "pip install -r requirements.txt"
 _DIGEST, _ORIGIN, _CARD = "sha256_of_tensors", "crosspoint", "card"
 
 
@@ -31,7 +32,7 @@ def safe_bytes(state: Mapping[str, Tensor], origin: Mapping[str, Any], card: Map
     try:
         from safetensors.torch import save
     except ImportError as error:
-        raise ValueError(f"writing {SUFFIX} needs the package safetensors: {NEEDED}") from error
+        raise ValueError(f"writing {SUFFIX} needs the package safetensors: {_NEEDED}") from error
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     texts = {_ORIGIN: json.dumps(origin), _CARD: json.dumps(card), _DIGEST: digest(tensors)}
     return save(tensors, metadata={"format": "pt", **texts})
@@ -58,7 +59,7 @@ def read_safe_file(path: Path) -> OrderedDict[str, Tensor]:
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
-        raise ValueError(f"reading {path} needs the package safetensors: {NEEDED}") from error
+        raise ValueError(f"reading {path} needs the package safetensors: {_NEEDED}") from error
     try:
         with safe_open(path, "pt", device="cpu") as file:
             state = OrderedDict((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118, no mapping

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.weights.safe_file import SUFFIX as SAFE_SUFFIX
 from models.weights.safe_file import read_safe_file
+from models.weights.shipped import names_hint
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "base_model")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -31,7 +32,8 @@ def read_weights(path: str | Path) -> dict:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training")
+        names = "" if path.suffix else f", {names_hint()}"
+        raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training{names}")
     check_kind(path)
     if path.suffix.lower() in (".pt2", ".onnx"):
         raise ValueError(

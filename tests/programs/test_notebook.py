@@ -5,6 +5,7 @@ from nbclient import NotebookClient
 from tests.conftest import REPO
 from tests.support.entry_programs import write_encoder
 from tests.support.tiny_trees import labelled, write_h5, write_shapenet
+from utils.evaluation.comparison import shipped_encoders
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def tiny_run(tmp_path, monkeypatch):
         variables[name] = tmp_path / name
     for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
+    return variables["CHECKPOINT"]
 
 
 def test_notebook_runs_and_shows_a_table_and_three_figures(notebook, tiny_run):
@@ -38,7 +40,7 @@ def test_notebook_runs_and_shows_a_table_and_three_figures(notebook, tiny_run):
     panel, table, confusion, maps = (output.data for output in outputs)
     assert all("image/png" in data for data in (panel, confusion, maps))
     lines = table["text/markdown"].splitlines()
-    assert lines[0] == "| protocol | random | pre-trained |"
+    assert lines[0] == f"| {' | '.join(['protocol', 'random', 'pre-trained', *shipped_encoders(tiny_run)])} |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| published", "| fair", "| knn"]
 
 

@@ -1,6 +1,5 @@
 """The shell scripts, run with a `python` that only records its arguments: every command line must parse."""
 
-import importlib
 import itertools
 import os
 import shlex
@@ -12,63 +11,17 @@ import pytest
 
 from scripts.make_results_table import PUBLISHED
 from tests.conftest import REPO
+from tests.support.shell_calls import asked, fake_python, make_checkout, parse, run_script, touch
 from utils.classification.recipes import ClassifierSettings
 from utils.results.published_table import read_published
 
-NOTE_DOWN = r"""#!/usr/bin/env bash
-printf "%s\0" "$@" >>"$COMMANDS"
-echo >>"$COMMANDS"
-{then}
-"""
 DATA, ENCODER = "data/shapes/make_shapes.json", "checkpoints/quickstart/models/best_model.pth"
 QUICKSTART = ("checkpoints/quickstart/last.pt", ENCODER)
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Make a folder with the shell scripts and a `python` that only records its arguments."""
-    shutil.copytree(REPO / "scripts", tmp_path / "scripts", ignore=lambda _, names: {"__pycache__"} & set(names))
-    (tmp_path / "scripts" / "setup_env.sh").write_text("")
-    fake_python(tmp_path, then="mkdir -p checkpoints/quickstart checkpoints/quickstart_seed2")
-    return tmp_path
-
-
-def fake_python(checkout, then=""):
-    folder = checkout / "bin"
-    folder.mkdir(exist_ok=True)
-    (folder / "python").write_text(NOTE_DOWN.format(then=then))
-    (folder / "python").chmod(0o755)
-
-
-def run_script(checkout, name, *arguments, **variables):
-    """Return the finished process and the argument lists `python` was called with."""
-    commands = checkout / "commands"
-    commands.write_text("")
-    environment = {"PATH": f"{checkout / 'bin'}:{os.environ['PATH']}", "COMMANDS": str(commands), **variables}
-    script = str(checkout / "scripts" / name)
-    done = subprocess.run(["bash", script, *arguments], env=environment, capture_output=True, text=True, timeout=30)
-    return done, [call.split("\0")[:-1] for call in commands.read_text().splitlines()]
-
-
-def parse(call):
-    """Return the program and its parsed flags; argparse exits at an unknown one."""
-    module, argv = (call[1], call[2:]) if call[0] == "-m" else (call[0].removesuffix(".py"), call[1:])
-    return module, importlib.import_module(module).parse_args(argv)
-
-
-def asked(checkout, name, *arguments, **variables):
-    """Return the programs and parsed flags of all that a script calls."""
-    done, calls = run_script(checkout, name, *arguments, **variables)
-    assert done.returncode == 0, done.stderr
-    return [parse(call) for call in calls]
-
-
-def touch(folder, *names, age=0):
-    """Write empty files, which are `age` seconds older than those of age 0."""
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("")
-        os.utime(folder / name, (1e9 - age, 1e9 - age))
+    return make_checkout(tmp_path)
 
 
 def finish_training(checkout, *, results=True):
@@ -131,6 +84,18 @@ def test_quickstart_scores_again_only_what_is_older_than_the_encoder_or_the_data
     scored = [flags.json for module, flags in asked(checkout, "quickstart.sh") if module == "scripts.eval_svm"]
     names = ["modelnet40_pretrained", "scanobjectnn_random", "scanobjectnn_pretrained"]
     assert scored == [f"checkpoints/quickstart/svm_{name}.json" for name in names]
+
+
+def test_quickstart_shows_shipped_weights_of_its_encoder_beside_random_ones(checkout):
+    touch(checkout, "pretrained/dgcnn-open.safetensors", "pretrained/pointnet-open.safetensors")
+    calls = asked(checkout, "quickstart.sh")
+    scored = [flags for module, flags in calls if module == "scripts.eval_svm"]
+    assert [flags.model_path for flags in scored[4:]] == ["pretrained/dgcnn-open.safetensors"]
+    tables = [
+        [str(path) for path in flags.reports] for module, flags in calls if module == "scripts.make_results_table"
+    ]
+    random = next(flags.json for flags in scored if flags.random_init and flags.dataset == scored[4].dataset)
+    assert tables[1:] == [[random, scored[4].json]]
 
 
 def test_quickstart_stops_at_the_first_step_that_fails(checkout):

@@ -10,6 +10,7 @@ from datasets.labelled.labelled_clouds import LabelledClouds
 from models.encoders.registry import build_encoder
 from models.layers.whitening import fit_whitening
 from models.weights.published import load_encoder
+from models.weights.shipped import find_weights, shipped_names
 from utils import markdown
 from utils import seed as seeding
 from utils.evaluation.feature_cache import FeatureCache
@@ -22,18 +23,29 @@ def encoder_pair(model_path: str | Path, *, seed: int = 0, k: int | None = None)
     """Build the same encoder twice: "random" with fresh weights, "pre-trained" with those of the file.
 
     Args:
-        model_path: weights of a run here, or published.
+        model_path: weights of a run here, or published; or the name of shipped ones.
         seed: of the fresh weights.
         k: neighbours per point; None takes the file's, or 15 where it has none.
     Raises:
         FileNotFoundError: no such file. ValueError: not such a file.
     """
-    loaded = load_encoder(model_path, k=k)
+    loaded = load_encoder(find_weights(model_path), k=k)
     seeding.everything(seed)
     return {
         "random": build_encoder(loaded.name, k or loaded.stored_k or PUBLISHED_K, loaded.encoder.emb_dims),
         "pre-trained": loaded.encoder,
     }
+
+
+def shipped_encoders(model_path: str | Path) -> dict[str, nn.Module]:
+    """Load the weights of pretrained/ that are of the same encoder as those of a file, by name.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: not such a file.
+    """
+    kind = load_encoder(find_weights(model_path)).name
+    loaded = {name: load_encoder(find_weights(name)) for name in shipped_names()}
+    return {name: one.encoder for name, one in loaded.items() if one.name == kind}
 
 
 def compute_features(

@@ -1,0 +1,38 @@
+import shutil
+
+import pytest
+
+from data import merge
+from datasets.shapes.shape_tree import list_shapes
+from tests.support.entry_programs import call, error_of
+from tests.support.tiny_trees import write_shapenet
+
+
+@pytest.fixture
+def roots(tmp_path):
+    write_shapenet(tmp_path / "one", ["02/a", "03/b"], num_views=1)
+    write_shapenet(tmp_path / "two", ["02/a"], num_views=1)
+    return [tmp_path / "one", tmp_path / "two"]
+
+
+def test_shapes_of_all_trees_are_there_under_names_of_their_own(roots, tmp_path):
+    out = tmp_path / "out"
+    call(merge, *roots, "--out", out)
+    assert [str(shape) for shape in list_shapes(out)] == ["one__02/a", "one__03/b", "two__02/a"]
+    for shape, (root, name) in zip(list_shapes(out), ((0, "02/a"), (0, "03/b"), (1, "02/a"))):
+        assert shape.cloud_path(out).read_bytes() == (roots[root] / "ShapeNet" / f"{name}.ply").read_bytes()
+        assert shape.views == ("00.png",)
+    shutil.rmtree(roots[0] / "ShapeNet" / "03")
+    shutil.rmtree(roots[0] / "ShapeNetRendering" / "03")
+    call(merge, *roots, "--out", out)
+    assert [str(shape) for shape in list_shapes(out)] == ["one__02/a", "two__02/a"]
+
+
+def test_a_tree_is_not_mixed_with_links_and_trees_of_one_name_are_refused(roots, tmp_path, capsys):
+    assert "02 is no link of data.merge" in error_of(lambda: call(merge, roots[0], "--out", roots[1]), capsys)
+    (tmp_path / "other").mkdir()
+    shutil.copytree(roots[0], tmp_path / "other" / "one")
+    message = error_of(lambda: call(merge, roots[0], tmp_path / "other" / "one", "--out", tmp_path / "x"), capsys)
+    assert "two of the trees are called one" in message
+    assert "no clouds" in error_of(lambda: call(merge, tmp_path / "other", "--out", tmp_path / "x"), capsys)
+    assert not (tmp_path / "x").exists()

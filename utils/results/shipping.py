@@ -1,0 +1,213 @@
+"""Weights that ship in pretrained/: their files, cards and table; only those that learned without any label."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from datasets.shapes.shape_tree import list_shapes
+from models.weights.published import export_state, load_encoder
+from models.weights.safe_file import check_same, safe_bytes
+from models.weights.shipped import SUFFIX
+from utils import markdown
+from utils.csv_rows import Row
+from utils.evaluation.features import extract_features
+from utils.files import write_atomically, write_text
+from utils.multiview.image_teacher import NO_LABELS, TEACHER_LABELS
+from utils.results.result_records import read_report
+from utils.results.tasks import CONDITIONS, protocol_name
+from utils.results.weight_card import weight_card
+from utils.run.epoch_metrics import read_metrics
+from utils.run.folder import read_config
+from utils.run.names import CONFIG_FILE, METRICS_FILE
+from utils.run.provenance import file_sha256
+
+MOST_BYTES = 3_000_000
+SECTION = "weights"
+NOTHING_YET = "No weights are here yet."
+_NUMBERS = 16  # of the feature of the example cloud, in the card
+
+
+class Source(NamedTuple):
+    """Shapes that the weights learned from: what they are, their licence and their number."""
+
+    name: str
+    licence: str
+    shapes: int
+
+    @classmethod
+    def of_tree(cls, folder: str, name: str, licence: str) -> "Source":
+        """Count the shapes of a pre-training tree.
+
+        Raises:
+            FileNotFoundError: no such tree. ValueError: no name or no licence.
+        """
+        if not name.strip() or not licence.strip():
+            raise ValueError(f"{folder}: say what these shapes are and under which licence they may be used")
+        return cls(name, licence, len(list_shapes(Path(folder), with_views=False)))
+
+
+class TestSet(NamedTuple):
+    """A labelled set and the reports of evaluations on it, of random weights and of those that ship."""
+
+    name: str
+    reports: list[Path]
+
+
+def example_cloud(num_points: int) -> np.ndarray:
+    """Return the cloud (1, N, 3) whose feature a card holds, so that a reader can tell that all is well."""
+    return np.random.default_rng(0).random((1, num_points, 3)).astype(np.float32) - 0.5
+
+
+def figures_of(test_set: TestSet, digest: str) -> list[dict[str, Any]]:
+    """Put the accuracies of reports side by side: those of the weights with this digest, and the mean of random ones.
+
+    Raises:
+        FileNotFoundError, ValueError: a report is missing, damaged, of other weights, or without a counterpart.
+    """
+    rows = [row for path in test_set.reports for row in read_report(path) if row["metric"] == "accuracy"]
+    others = {row["checkpoint"] for row in rows if row["encoder"] == "pretrained" and row["sha256"] != digest}
+    if others:
+        raise ValueError(
+            f"scores on {test_set.name} are of other weights: {', '.join(sorted(others))}; score these again"
+        )
+    sides: dict[str, dict[tuple[str, ...], list[Row]]] = {"random": {}, "pretrained": {}}
+    for row in rows:
+        key = tuple(row[name] for name in (*CONDITIONS, "setting"))
+        sides[row["encoder"]].setdefault(key, []).append(row)
+    if not rows or sides["random"].keys() != sides["pretrained"].keys():
+        raise ValueError(
+            f"scores on {test_set.name}: give those of random and of these weights, made by the same flags"
+        )
+    found = []
+    for key, (row, *_) in sides["pretrained"].items():
+        random, shipped = (mean(float(one["value"]) for one in side[key]) for side in sides.values())
+        variant = f"{row['variant']}, " if row["variant"] else ""
+        points = f"{variant}{row['num_points']} points" + (", normalised" if row["normalize"] == "True" else "")
+        words = {"test_set": test_set.name, "clouds": points, "protocol": protocol_name(row)}
+        found.append(words | {"random": round(random, 4), "shipped": round(shipped, 4)})
+    return found
+
+
+def ship(
+    run: Path,
+    weights: str,
+    name: str,
+    sources: Sequence[Source],
+    test_sets: Sequence[TestSet],
+    out: Path,
+    *,
+    command: str = "",
+) -> dict[str, Any]:
+    """Write <name>.safetensors, <name>.json (the card) and <name>.metrics.jsonl (the log of the run) into `out`.
+
+    Args:
+        run: folder of a finished pre-training.
+        weights: file in its models/.
+        command: what made all of it, for the card; "" if there is no such command.
+    Returns:
+        The card.
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or damaged, labels have entered, or the weights are too large.
+    """
+    path, config = run / "models" / weights, read_config(run / CONFIG_FILE)
+    loaded = load_encoder(path)
+    _check_origin(run, config["flags"])
+    sessions, num_points = [config, *config.get("sessions", [])], config["flags"]["num_points"]
+    reports = [report for test_set in test_sets for report in test_set.reports]
+    licences = "; ".join(dict.fromkeys(source.licence for source in sources))
+    card = weight_card(
+        path, loaded, reports=reports, licence=f"MIT, as this repository; learned from shapes of: {licences}"
+    )
+    digest = card["checkpoint_sha256"]
+    with torch.random.fork_rng():
+        feature = extract_features(loaded.encoder, example_cloud(num_points), device=torch.device("cpu"))[0]
+    card |= {
+        "name": name,
+        "num_points": num_points,
+        "seed": config["flags"]["seed"],
+        "command": command,
+        "train_commands": [session["command"] for session in sessions],
+        "commit": ", ".join(dict.fromkeys(session["commit"] for session in sessions)),
+        "machine": ", ".join(dict.fromkeys(session["machine"] for session in sessions)),
+        "hours": round(read_metrics(run)[-1]["hours"], 3),
+        "labels": NO_LABELS,
+        "sources": [source._asdict() for source in sources],
+        "figures": [figure for test_set in test_sets for figure in figures_of(test_set, digest)],
+        "example": [round(float(value), 6) for value in feature[:_NUMBERS]],
+    }
+    state = export_state(loaded.encoder, loaded.name, k=card["k"], run=loaded.stored.get("run"))
+    content = safe_bytes(state, loaded.stored | {"model": loaded.name}, card)
+    check_same(content, state)
+    if len(content) > MOST_BYTES:
+        raise ValueError(
+            f"{name}{SUFFIX} would have {len(content)} bytes, more than {MOST_BYTES}: give a narrower encoder"
+        )
+    file = out / f"{name}{SUFFIX}"
+    write_atomically(file, lambda stream: stream.write(content))
+    write_text(out / f"{name}.{METRICS_FILE}", (run / METRICS_FILE).read_text(encoding="utf-8"))
+    card |= {"bytes": len(content), "sha256": file_sha256(file)}
+    write_text(out / f"{name}.json", json.dumps(card, indent=2) + "\n")
+    return card
+
+
+def _check_origin(run: Path, flags: dict[str, Any]) -> None:
+    """Refuse a run that began with weights, or into which labels have come by an image network."""
+    labels = flags.get(TEACHER_LABELS, NO_LABELS)
+    if labels != NO_LABELS or flags.get("image_weights", "none") != "none":
+        source = f"those of its image teacher, {labels}" if labels != NO_LABELS else "those of its --image_weights"
+        raise ValueError(f"labels have entered {run}, {source}: what ships is free of labels")
+    if flags["model_path"]:
+        raise ValueError(f"{run} began with the weights {flags['model_path']}: what ships is made by one command alone")
+
+
+def read_cards(folder: Path) -> list[dict[str, Any]]:
+    """Read the card of every weight file in a folder, sorted by name.
+
+    Raises:
+        ValueError: one is missing or damaged.
+    """
+    cards = []
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        path = file.with_suffix(".json")
+        try:
+            cards.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{file} has no readable card {path.name} ({error}); ship the weights again") from error
+    return cards
+
+
+def tables_of(cards: Sequence[dict[str, Any]]) -> str:
+    """Return Markdown: what the weights are, and their figures beside those of random weights, in percent."""
+    if not cards:
+        return NOTHING_YET
+    kinds = [
+        [
+            *(
+                f"`{card['name']}`",
+                card["model"],
+                "-" if card["k"] is None else str(card["k"]),
+                str(card["num_points"]),
+            ),
+            f"{card['bytes'] / 1e6:.2f} MB",
+            "; ".join(f"{one['shapes']} {one['name']} ({one['licence']})" for one in card["sources"]),
+            *(str(card["seed"]), f"{card['hours']:.2f}", card["machine"]),
+        ]
+        for card in cards
+    ]
+    header = ["name", "encoder", "k", "points", "size", "learned from, without a label", "seed", "hours", "machine"]
+    figures = [
+        [
+            *(f"`{card['name']}`", f"{one['test_set']} ({one['clouds']})", one["protocol"]),
+            *(f"{100 * one[side]:.1f}" for side in ("random", "shipped")),
+            f"{100 * (one['shipped'] - one['random']):+.1f}",
+        ]
+        for card in cards
+        for one in card["figures"]
+    ]
+    columns = ["name", "test set", "protocol", "random (%)", "shipped (%)", "gain"]
+    return f"{markdown.table(header, kinds)}\n\n{markdown.table(columns, figures)}"
