@@ -4,8 +4,8 @@
 
 Below --out it writes ShapeNet/<group>/<id>.ply and ShapeNetRendering/<group>/<id>/: clouds, pictures, cameras, depth,
 and with --pairs which points are seen at which pixels; to a complete tree it adds the missing ones of these.
-A program assembles blocks, sweeps, shells, sheets and wires by random rules: parts on, beside, around and between parts,
-in mirrored and turned copies, deformed and cut (data/procedural/programs/). No class of any data set is imitated.
+A program assembles blocks, sweeps, shells, sheets and wires by random rules: parts on, beside, around and between
+others, in mirrored and turned copies, deformed and cut (data/procedural/programs/). None makes a class of a data set.
 The same arguments give the same data on any number of workers, and an object depends on the seed and its number alone.
 """
 
@@ -49,9 +49,7 @@ def main(args: argparse.Namespace) -> None:
     recipe = {name: getattr(args, name) for name in ("count", "views", "size", "seed")}
     folders = (CLOUDS, RENDERS)
     is_new = manifest.prepare(args.out, recipe, overwrite=args.overwrite, folders=folders, **RECORD)
-    jobs = [
-        ProgramJob(args.out, args.seed, number, args.views, args.size, args.pairs) for number in range(args.count)
-    ]
+    jobs = [ProgramJob(args.out, args.seed, number, args.views, args.size, args.pairs) for number in range(args.count)]
     if not is_new:
         jobs = [job for job in jobs if args.pairs and not job.is_done]
     with parallel_map(args.workers) as run:

@@ -38,7 +38,9 @@ COLUMNS = ("set", "nearest", "deviation", "rank", "ratio", "covered", "error")
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = program_parser(__doc__)
-    parser.add_argument("--sets", nargs="+", required=True, metavar="NAME=PATH", help="pre-training tree, or HDF5 files")
+    parser.add_argument(
+        "--sets", nargs="+", required=True, metavar="NAME=PATH", help="pre-training tree, or HDF5 files"
+    )
     parser.add_argument("--shapes", type=int, default=400, help="of each set; of the first, the reference, twice that")
     parser.add_argument("--points", type=int, default=1024, help="of each cloud")
     parser.add_argument("--turn", action="store_true", help="turn each cloud at random, axes to axes")

@@ -63,7 +63,8 @@ def _read(path: Path) -> dict | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {"recipe": dict(found["recipe"]), "complete": bool(found["complete"])}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete the folder {path.parent} or pass another --out") from error
+        remedy = f"delete the folder {path.parent} or pass another --out"
+        raise ValueError(f"{path} is damaged ({error}); {remedy}") from error
 
 
 def _write(path: Path, recipe: dict[str, int], *, complete: bool) -> None:

@@ -1,6 +1,7 @@
 """Blocks: parts of one solid or one surface, of extents near 1, that a program fits into place."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -155,7 +156,9 @@ def hoop(dice: Dice, color: Color) -> Pieces:
     closed = np.concatenate([flat, flat[:1]])
     path = np.column_stack([closed[:, 0], np.zeros(len(closed)), closed[:, 1]])
     thick = dice.between(0.02, 0.14)
-    return [Piece(tube(path, thick, segments=dice.pick((4, 8, 10)), flat=dice.pick((1, 1, 0.3, 2)), wide=(0, 1, 0)), color)]
+    return [
+        Piece(tube(path, thick, segments=dice.pick((4, 8, 10)), flat=dice.pick((1, 1, 0.3, 2)), wide=(0, 1, 0)), color)
+    ]
 
 
 def spring(dice: Dice, color: Color) -> Pieces:
@@ -183,11 +186,16 @@ def lattice(dice: Dice, color: Color) -> Pieces:
 def cage(dice: Dice, color: Color) -> Pieces:
     """The edges of a box, pyramid, prism or ball as rods."""
     thick, sides = dice.between(0.01, 0.05), dice.count(3, 8)
-    levels, scales = dice.pick((((0, 1), (1, 1)), ((0, 1), (1, 0.4)), ((0, 0.5, 1), (0.6, 1, 0.6)), ((0, 1), (1, 0.05))))
+    levels, scales = dice.pick(
+        (((0, 1), (1, 1)), ((0, 1), (1, 0.4)), ((0, 0.5, 1), (0.6, 1, 0.6)), ((0, 1), (1, 0.05)))
+    )
     angle = (np.arange(sides) + 0.5) * 2 * np.pi / sides
-    rings = [np.column_stack([s * np.cos(angle) / 2, np.full(sides, y), s * np.sin(angle) / 2]) for y, s in zip(levels, scales)]
+    rings = [
+        np.column_stack([s * np.cos(angle) / 2, np.full(sides, y), s * np.sin(angle) / 2])
+        for y, s in zip(levels, scales)
+    ]
     bars = [(ring[i], ring[(i + 1) % sides]) for ring in rings for i in range(sides)]
-    bars += [(low[i], high[i]) for low, high in zip(rings, rings[1:]) for i in range(sides)]
+    bars += [(low[i], high[i]) for low, high in pairwise(rings) for i in range(sides)]
     return [Piece(rod(*ends, thick, segments=5), color) for ends in bars]
 
 

@@ -35,7 +35,9 @@ def refined(solid: Solid) -> Solid:
         middle = place.reshape(-1, 3) + len(vertices)  # (F, 3), of edges 01, 12, 20
         vertices = np.concatenate([vertices, vertices[unique].mean(axis=1)])
         (a, b, c), (ab, bc, ca) = faces.T, middle.T
-        faces = np.concatenate([np.stack(face, axis=1) for face in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))])
+        faces = np.concatenate(
+            [np.stack(face, axis=1) for face in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))]
+        )
     return Solid(vertices, faces)
 
 

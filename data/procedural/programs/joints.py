@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.procedural.programs.maker import Maker, Rule
-from data.procedural.programs.pieces import Pieces, around, bounds, fitted, moved, turned, with_mirror
+from data.procedural.programs.pieces import Pieces, around, bounds, fitted, hit, mapped, moved, turned, with_mirror
 
 _OVERLAP = 0.03  # of a part's length, so that parts that touch share a volume
 
@@ -89,7 +89,9 @@ def framed(maker: Maker, size: np.ndarray, depth: int) -> Pieces:
     beam = maker.block((size[0], thick, size[2]), "box")
     found = with_mirror(post) + beam + moved(beam, y=size[1] - thick)
     inner = size * (1, 1, dice.between(0.2, 0.9)) - (thick, thick, 0)
-    filling = maker.block(inner, dice.pick(("lattice", "box", "panel"))) if dice.chance(0.6) else maker.part(inner, depth)
+    filling = (
+        maker.block(inner, dice.pick(("lattice", "box", "panel"))) if dice.chance(0.6) else maker.part(inner, depth)
+    )
     return found + moved(filling, y=thick / 2)
 
 
@@ -105,14 +107,17 @@ def table_of(maker: Maker, size: np.ndarray, depth: int) -> Pieces:
         return found + foot + moved(maker.block((2 * thick, tall, 2 * thick)), y=0.01)
     if count == 2:  # two side walls or trestles
         return found + with_mirror(moved(maker.part((thick, tall, size[2] * 0.9), depth), reach[0]))
-    leg = maker.block((thick, tall, thick), dice.pick(("column", "box", "horn", "column")))
-    splay = dice.pick((0.0, 0.0, dice.between(0, 14)))
-    angles = (np.arange(count) + 0.5) * 360 / count
-    for angle in angles:
-        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        stretch = 1 / max(abs(cos), abs(sin)) if count == 4 else 1.0
-        leaned = turned(turned(moved(leg, y=-tall), "z", splay), "y", -angle)
-        found += moved(leaned, reach[0] * cos * stretch, tall, reach[1] * sin * stretch)
+    leg = maker.block((thick, 1, thick), dice.pick(("column", "box", "horn", "column")))
+    splay, top = dice.pick((0.0, 0.0, dice.between(0, 14))), list(found)
+    for angle in (np.arange(count) + 0.5) * 2 * np.pi / count:
+        unit = np.array([np.cos(angle), np.sin(angle)])
+        place = reach * unit * (1 / np.abs(unit).max() if count == 4 else 1.0)
+        meets = [hit(top, (x, -1, z), (0, 1, 0)) for x, z in (place, place * 0.6, place * 0.3)]
+        nearest = next((number for number, point in enumerate(meets) if point is not None), None)
+        below = np.array([place[0], tall, place[1]])  # of a hollow top: where its box begins
+        end = below if nearest is None else meets[nearest] + (0, 0.02 * size[1], 0)
+        high = mapped(leg, np.diag((1, end[1], 1)), (0, -end[1], 0))
+        found += moved(turned(turned(high, "z", splay), "y", -np.degrees(angle)), *end)
     if dice.chance(0.35) and splay == 0:
         level = tall * dice.between(0.1, 0.6)
         found += moved(maker.block((2 * reach[0], thick / 2, 2 * reach[1]), dice.pick(("hoop", "box"))), y=level)

@@ -1,4 +1,4 @@
-"""Coloured solids of which a program's object is made, and how lists of them are moved, fitted, repeated and hit by rays.
+"""Coloured solids that a program's object is made of, and how lists of them are moved, fitted, repeated, hit by rays.
 
 A part is a list of pieces in a box that stands on y = 0, centred in x and z.
 """

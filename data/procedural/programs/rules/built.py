@@ -14,7 +14,7 @@ from data.procedural.sweeps import tube
 def building(maker: Maker) -> Pieces:
     """Wings and towers with roofs on a common ground, mirrored or not, with openings, columns and steps."""
     dice = maker.dice
-    found = moved(maker.block((1.3, 0.03, dice.between(0.7, 1.3)), "box"), y=-0.02) if dice.chance(0.4) else []
+    found = moved(maker.block((1.3, 0.03, dice.between(0.7, 1.3)), "box"), y=-0.02) if dice.chance(0.6) else []
     levels = dice.pick((dice.between(0.15, 0.5), dice.between(0.3, 2.0)))
     for number in range(dice.count(1, 5)):
         size = np.array([*maker.sizes(2, 0.12, 0.8)])
@@ -52,7 +52,9 @@ def _house(maker: Maker, x: float, y: float, z: float) -> Pieces:
         roof = maker.block((x * over, rise * (3 if kind == "spire" else 1), z * over), "column")
     found += moved(roof, y=y * 0.99)
     if dice.chance(0.3):
-        found += moved(maker.block((0.06, rise + 0.08, 0.06)), x * dice.between(-0.3, 0.3), y, z * dice.between(-0.3, 0.3))
+        found += moved(
+            maker.block((0.06, rise + 0.08, 0.06)), x * dice.between(-0.3, 0.3), y, z * dice.between(-0.3, 0.3)
+        )
     return found
 
 
@@ -64,7 +66,9 @@ def rack(maker: Maker) -> Pieces:
         return _key_grid(maker)
     size = np.array([dice.between(0.3, 1), dice.between(0.3, 1.3), dice.between(0.08, 0.5)])
     thick = dice.between(0.015, 0.05)
-    side = moved(maker.block((thick, size[1], size[2]), dice.pick(("box", "box", "lattice", "column"))), (size[0] - thick) / 2)
+    side = moved(
+        maker.block((thick, size[1], size[2]), dice.pick(("box", "box", "lattice", "column"))), (size[0] - thick) / 2
+    )
     found = with_mirror(side)
     count = dice.count(2, 9)
     if kind == "ladder":
@@ -117,7 +121,7 @@ def plate(maker: Maker) -> Pieces:
     if dice.chance(0.45):
         return found
     upright = turned(found, "x", 90)
-    low, high = bounds(upright)
+    low, _ = bounds(upright)
     if dice.chance(0.7):
         foot = maker.part((dice.between(0.2, 0.7), dice.between(0.03, 0.5), dice.between(0.15, 0.5)), 1)
         upright += moved(foot, y=low[1] - bounds(foot)[1][1] + 0.03, z=thick / 2)
@@ -141,7 +145,9 @@ def canopy(maker: Maker) -> Pieces:
             found += moved(mapped(top, np.eye(3) * dice.between(0.6, 1)), *(number * shift))
         return found
     if use == "legs":
-        leg = moved(maker.block((0.04, tall + 0.1, 0.04), dice.pick(("column", "box"))), 0.33, 0, 0.5 * bounds(top)[1][2])
+        leg = moved(
+            maker.block((0.04, tall + 0.1, 0.04), dice.pick(("column", "box"))), 0.33, 0, 0.5 * bounds(top)[1][2]
+        )
         return moved(top, y=tall) + with_mirror(leg) + with_mirror(mapped(leg, np.diag((1, 1, -1))))
     foot = maker.block((0.4, 0.06, 0.4), dice.pick(("column", "superellipsoid", "box")))
     return moved(top, y=tall) + foot + maker.block((0.05, tall + bounds(top)[1][1] * 0.95, 0.05), "column")
@@ -163,7 +169,8 @@ def wire(maker: Maker) -> Pieces:
     if dice.chance(0.5):
         ring = maker.block((dice.between(0.2, 1), 2 * thick, dice.between(0.2, 1)), "hoop")
         ring = turned(ring, "x", dice.pick((0, 90)))
-        found += moved(ring, *(-bounds(ring)[0] * (0, 1, 0)))
+        low, high = bounds(ring)
+        found += moved(ring, 0, -low[1], high[2])  # through the origin, where the curves begin
     if dice.chance(0.25):
         found = around(found, dice.count(3, 7))
     return found

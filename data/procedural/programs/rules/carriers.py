@@ -6,6 +6,7 @@ from data.procedural.curves import interpolate, ring_z
 from data.procedural.programs.maker import Maker
 from data.procedural.programs.pieces import Piece, Pieces, around, bounds, moved, turned, with_mirror
 from data.procedural.solids import loft
+from data.procedural.sweeps import rod
 
 
 def hull(maker: Maker) -> Pieces:
@@ -28,7 +29,9 @@ def hull(maker: Maker) -> Pieces:
         child = maker.part(size, 1)
         found += maker.attached(body, child, (0, 2, dice.between(-0.4, 0.4)), (0, 1, 0), 0.3 * size[1])
     if dice.chance(0.3):
-        blades = maker.block((dice.between(0.02, 0.08), dice.between(0.15, 0.5), 0.02), dice.pick(("box", "column", "panel")))
+        blades = maker.block(
+            (dice.between(0.02, 0.08), dice.between(0.15, 0.5), 0.02), dice.pick(("box", "column", "panel"))
+        )
         rotor = around(blades, dice.count(2, 6), axis="z")
         where = dice.pick(((0, 0, -0.5), (0, 0, 0.5), (0, tall * 0.6, 0)))
         found += moved(turned(rotor, "x", 90) if where[1] else rotor, *where)
@@ -42,7 +45,9 @@ def _fins(maker: Maker, wide: float, tall: float) -> Pieces:
     kind = dice.pick(("pair", "keel", "pods", "ring"), (4, 2, 1, 1))
     if kind == "pods":
         pod = maker.part((dice.between(0.04, 0.12), dice.between(0.04, 0.12), dice.between(0.1, 0.4)), 0)
-        return with_mirror(moved(pod, wide * 0.5 + dice.between(0, 0.15), dice.between(-0.7, 0.2) * tall, place))
+        where = np.array([wide * 0.5 + dice.between(0, 0.15), dice.between(-0.7, 0.2) * tall, place])
+        strut = Piece(rod((0, 0, place), where + (0, bounds(pod)[1][1] / 2, 0), 0.012), maker.color())
+        return with_mirror([*moved(pod, *where), strut])
     blade = _blade(maker, reach + 0.3 * wide, chord)
     if kind == "keel":
         return moved(blade, 0, 0.2 * tall, place) if dice.chance(0.8) else moved(turned(blade, "z", 180), 0, 0, place)
@@ -58,7 +63,9 @@ def _blade(maker: Maker, reach: float, chord: float) -> Pieces:
     thick, sweep, tip = dice.between(0.006, 0.03), dice.between(-0.1, 0.6) * reach, dice.between(0.1, 1) * chord
     low = ring_z(thick, 1, 0, power=2)[:, :2] * (1, chord)
     high = ring_z(thick * 0.6, 1, 0, power=2)[:, :2] * (1, tip) + (0, sweep)
-    rings = [np.stack([flat[:, 0], np.full(len(flat), y), flat[:, 1]], axis=1) for flat, y in ((low, 0.0), (high, reach))]
+    rings = [
+        np.stack([flat[:, 0], np.full(len(flat), y), flat[:, 1]], axis=1) for flat, y in ((low, 0.0), (high, reach))
+    ]
     return [Piece(loft(np.stack(rings)), maker.color())]
 
 
@@ -82,6 +89,7 @@ def vehicle(maker: Maker) -> Pieces:
     wheel = _wheel(maker, radius, wide * dice.between(0.1, 0.35))
     single = wide < 0.2
     for axle in np.linspace(-1, 1, dice.count(2, 4)) * (long / 2 - radius * 1.1):
+        found += moved(maker.block((wide, 0.3 * radius, 0.3 * radius), "box"), 0, 0.9 * radius, axle)
         pair = moved(wheel, wide / 2, radius, axle)
         found += moved(wheel, 0, radius, axle) if single else with_mirror(pair)
     return found
@@ -102,16 +110,22 @@ def _wheel(maker: Maker, radius: float, thick: float) -> Pieces:
 
 
 def stick(maker: Maker) -> Pieces:
-    """Segments along an axis, of different sections, with crosspieces and a head, as tools, weapons, bottles have them."""
+    """Segments along an axis, of different sections, with crosspieces and a head: tools, weapons, bottles."""
     dice, place = maker.dice, 0.0
     found: Pieces = []
     for _ in range(dice.count(2, 5)):
         long, wide = dice.between(0.08, 0.6), maker.sizes(1, 0.015, 0.25)[0]
         deep = wide * dice.pick((1.0, dice.between(0.1, 1)))
-        found += moved(maker.block((wide, long, deep), dice.pick(("column", "column", "box", "cut", "superellipsoid", "panel"))), y=place)
+        found += moved(
+            maker.block((wide, long, deep), dice.pick(("column", "column", "box", "cut", "superellipsoid", "panel"))),
+            y=place,
+        )
         place += long * 0.97
         if dice.chance(0.3):
-            guard = maker.block((dice.between(0.1, 0.5), 0.05, dice.between(0.03, 0.2)), dice.pick(("box", "column", "hoop", "ellipsoid")))
+            guard = maker.block(
+                (dice.between(0.1, 0.5), 0.05, dice.between(0.03, 0.2)),
+                dice.pick(("box", "column", "cut", "ellipsoid")),
+            )
             found += moved(guard, y=place - 0.03)
     if dice.chance(0.6):
         head = maker.part(maker.sizes(3, 0.06, 0.45), 2)

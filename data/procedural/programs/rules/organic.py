@@ -4,7 +4,18 @@ import numpy as np
 
 from data.procedural.curves import interpolate, smooth
 from data.procedural.programs.maker import Maker
-from data.procedural.programs.pieces import Piece, Pieces, around, bounds, fitted, mapped, moved, pointing, turned, with_mirror
+from data.procedural.programs.pieces import (
+    Piece,
+    Pieces,
+    around,
+    bounds,
+    fitted,
+    mapped,
+    moved,
+    pointing,
+    turned,
+    with_mirror,
+)
 from data.procedural.sweeps import tube
 
 
@@ -12,20 +23,34 @@ def creature(maker: Maker) -> Pieces:
     """A body along a spine with pairs of limbs, a head, perhaps a tail and wings; lying, standing or upright."""
     dice, skin = maker.dice, maker.color()
     upright = dice.chance(0.4)
-    length = 1.0
     spine = smooth([(0, dice.between(-0.12, 0.12), z) for z in np.linspace(-0.5, 0.5, dice.count(3, 5))], num_points=18)
     thick = dice.between(0.06, 0.24)
-    table = [(0, 0.25), (0.15, dice.between(0.5, 1)), (0.5, dice.between(0.6, 1.1)), (0.85, dice.between(0.5, 1)), (1, 0.3)]
+    table = [
+        (0, 0.25),
+        (0.15, dice.between(0.5, 1)),
+        (0.5, dice.between(0.6, 1.1)),
+        (0.85, dice.between(0.5, 1)),
+        (1, 0.3),
+    ]
     radius = thick * interpolate(table, np.linspace(0, 1, 18))[:, 0]
     found = [Piece(tube(spine, radius, segments=12, flat=dice.between(0.5, 1.3), wide=(1, 0, 0)), skin)]
     if dice.chance(0.85):
-        head = fitted(maker.block(np.ones(3), dice.pick(("ellipsoid", "blob", "superellipsoid", "column"))), thick * dice.between(0.8, 2.2) * maker.sizes(3, 0.7, 1.5))
+        head = fitted(
+            maker.block(np.ones(3), dice.pick(("ellipsoid", "blob", "superellipsoid", "column"))),
+            thick * dice.between(0.8, 2.2) * maker.sizes(3, 0.7, 1.5),
+        )
         neck = dice.between(0.02, 0.35)
         tip = np.array([0, spine[0, 1] + (0 if upright else neck * dice.between(0, 1)), -0.5 - neck])
         found.append(Piece(tube(np.array([spine[1], tip]), (thick * 0.45, thick * 0.3)), skin))
         found += moved(mapped(head, pointing((0, dice.between(-0.5, 1), -1))), *tip)
     if dice.chance(0.5):
-        tail = smooth([spine[-2], spine[-1] + (0, dice.between(-0.1, 0.2), dice.between(0.1, 0.4)), spine[-1] + (0, dice.between(-0.2, 0.5), dice.between(0.2, 0.7))])
+        tail = smooth(
+            [
+                spine[-2],
+                spine[-1] + (0, dice.between(-0.1, 0.2), dice.between(0.1, 0.4)),
+                spine[-1] + (0, dice.between(-0.2, 0.5), dice.between(0.2, 0.7)),
+            ]
+        )
         found.append(Piece(tube(tail, np.linspace(thick * 0.4, 0.01, len(tail)), segments=8), skin))
     down = np.array([0.15, -1, 0]) if not upright else np.array([1, 0, 0.6])
     for place in dice.rng.permutation(np.linspace(0.15, 0.9, 6))[: dice.pick((0, 1, 2, 2, 2, 3, 4))]:
@@ -33,7 +58,9 @@ def creature(maker: Maker) -> Pieces:
     if dice.chance(0.3):
         wing = maker.block((dice.between(0.25, 0.6), 0.03, dice.between(0.2, 0.5)), "panel")
         wing = moved(wing, bounds(wing)[1][0])
-        found += with_mirror(moved(turned(wing, "z", dice.between(-20, 60)), 0.3 * thick, *spine[dice.count(4, 12), 1:]))
+        found += with_mirror(
+            moved(turned(wing, "z", dice.between(-20, 60)), 0.3 * thick, *spine[dice.count(4, 12), 1:])
+        )
     return turned(found, "x", 90) if upright else found
 
 
@@ -62,33 +89,43 @@ def plant(maker: Maker) -> Pieces:
     found: Pieces = []
     kind = dice.pick(("branching", "rosette", "tiers"), (3, 2, 1))
     if kind == "branching":
-        _grow(maker, found, np.zeros(3), np.array([0, 1.0, 0]), dice.between(0.4, 1), dice.between(0.02, 0.07), dice.count(1, 3), bark, leaf)
+        _grow(
+            maker,
+            found,
+            np.zeros(3),
+            np.array([0, 1.0, 0]),
+            dice.between(0.4, 1),
+            dice.between(0.02, 0.07),
+            dice.count(1, 3),
+            bark,
+            leaf,
+        )
     else:
         tall = dice.between(0.05, 1.2)
         trunk = smooth([(0, 0, 0), (dice.between(-0.1, 0.1), tall / 2, 0), (0, tall, 0)], num_points=10)
         found.append(Piece(tube(trunk, np.linspace(0.05, 0.03, 10)), bark))
         if kind == "rosette":
             count, droop = dice.count(5, 14), dice.between(10, 80)
-            blade = moved(maker.block((dice.between(0.05, 0.25), dice.between(0.4, 0.9), dice.between(0.03, 0.2)), dice.pick(("panel", "horn", "column"))))
+            blade = moved(
+                maker.block(
+                    (dice.between(0.05, 0.25), dice.between(0.4, 0.9), dice.between(0.03, 0.2)),
+                    dice.pick(("panel", "horn", "column")),
+                )
+            )
             found += moved(around(turned(blade, "z", -droop), count), y=tall * 0.97)
         else:
             count, wide = dice.count(2, 5), dice.between(0.25, 0.6)
-            tier = dice.pick(("cone", "ball"))
+            tier = dice.pick(("column", "blob", "ellipsoid", "superellipsoid"))
             for number in range(count):
                 size = wide * (1 - number / (count + 1)) * np.array([2, 0.9, 2])
-                found += moved(fitted(_crown(maker, tier), size), y=tall * 0.5 + number * 0.5 * wide)
+                found += moved(maker.block(size, tier), y=tall * 0.5 + number * 0.5 * wide)
     if dice.chance(0.35):
-        pot = maker.block((dice.between(0.15, 0.5), dice.between(0.1, 0.4), dice.between(0.15, 0.5)), dice.pick(("vessel", "column", "box")))
+        pot = maker.block(
+            (dice.between(0.15, 0.5), dice.between(0.1, 0.4), dice.between(0.15, 0.5)),
+            dice.pick(("vessel", "column", "box")),
+        )
         found += moved(pot, y=0.02 - bounds(pot)[1][1])
     return found
-
-
-def _crown(maker: Maker, kind: str) -> Pieces:
-    return maker.block(np.ones(3), dice_kind(maker, kind))
-
-
-def dice_kind(maker: Maker, kind: str) -> str:
-    return {"cone": "column", "ball": maker.dice.pick(("blob", "ellipsoid", "superellipsoid"))}[kind]
 
 
 def _leaf(maker: Maker) -> Pieces:
@@ -127,11 +164,15 @@ def lump(maker: Maker) -> Pieces:
     found = list(body)
     for _ in range(dice.count(1, 7)):
         small = size.max() * dice.between(0.08, 0.45)
-        child = maker.block(small * maker.sizes(3, 0.5, 1.6), dice.pick(("blob", "ellipsoid", "column", "horn", "panel")))
+        child = maker.block(
+            small * maker.sizes(3, 0.5, 1.6), dice.pick(("blob", "ellipsoid", "column", "horn", "panel"))
+        )
         direction = dice.rng.normal(size=3)
         direction[0] = abs(direction[0]) if (is_paired := dice.chance(0.6)) else 0.0
         direction /= np.linalg.norm(direction)
         centre = np.array([0, size[1] / 2, 0])
-        placed = maker.attached(body, child, centre + 3 * size.max() * direction, direction, 0.3 * small, dice.between(0, 360))
+        placed = maker.attached(
+            body, child, centre + 3 * size.max() * direction, direction, 0.3 * small, dice.between(0, 360)
+        )
         found += with_mirror(placed) if is_paired else placed
     return found
