@@ -1,4 +1,4 @@
-"""Objects of random programs: functions of seed and number, sound surfaces, mostly standing; the tree that holds them."""
+"""Objects of random programs: functions of seed and number, sound surfaces, mostly standing; and their tree."""
 
 import numpy as np
 import pytest
@@ -59,9 +59,10 @@ def test_an_interrupted_run_makes_only_what_is_missing(tree, tmp_path, monkeypat
         return run_program(job)
 
     out = tmp_path / "programs"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(make_programs, "run_program", stopped)
-        run(make_programs, "--out", out, *FLAGS, "--workers", 1)
+        with pytest.raises(KeyboardInterrupt):
+            run(make_programs, "--out", out, *FLAGS, "--workers", 1)
     written = {path: path.stat().st_mtime_ns for path in out.glob("ShapeNet/*/*.ply")}
     assert len(written) == 2
     run(make_programs, "--out", out, *FLAGS, "--workers", 1)

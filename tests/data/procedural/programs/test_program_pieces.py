@@ -1,4 +1,4 @@
-"""Pieces of programs: movements keep faces outward, rays find surfaces, cuts and deformations change what they should."""
+"""Pieces of programs: movements keep faces outward, rays find surfaces, cuts leave what they should."""
 
 import numpy as np
 import pytest
