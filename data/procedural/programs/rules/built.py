@@ -24,10 +24,12 @@ def building(maker: Maker) -> Pieces:
         is_paired = number > 0 and dice.chance(0.5)
         house = moved(house, abs(place[0]) if is_paired else place[0], 0, place[1])
         found += with_mirror(house) if is_paired else house
-    if dice.chance(0.3):
-        tread = dice.between(0.03, 0.1)
-        for step in range(dice.count(2, 5)):
-            found += moved(maker.block((0.3, tread / 2 * (step + 1), tread), "box"), z=-0.75 + step * tread)
+    if dice.chance(0.3):  # steps that rise to the front of what is there
+        tread, steps = dice.between(0.03, 0.1), dice.count(2, 5)
+        front = bounds(found)[0][2]
+        for step in range(steps):
+            stair = maker.block((0.3, tread / 2 * (step + 1), 1.1 * tread), "box")
+            found += moved(stair, z=front - (steps - step - 0.5) * tread)
     return found
 
 
@@ -187,7 +189,7 @@ def scatter(maker: Maker) -> Pieces:
     """Blocks of any kind and pose, each set onto one of those before."""
     dice = maker.dice
     found = maker.block(maker.sizes(3, 0.2, 1), dice.pick(tuple(BLOCKS)))
-    for _ in range(dice.count(0, 6)):
+    for _ in range(dice.count(1, 6)):
         child = maker.block(maker.sizes(3, 0.15, 0.9), dice.pick(tuple(BLOCKS)))
         low, high = bounds(found)
         direction = dice.rng.normal(size=3)

@@ -29,7 +29,7 @@ def tree(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def objects():
-    return [make_program(0, number) for number in range(40)]
+    return [make_program(0, number) for number in range(30)]
 
 
 def test_a_tree_has_all_objects_and_is_accepted_by_the_validator(tree, capsys):
