@@ -19,28 +19,35 @@ from data.procedural.solids import concatenate
 
 
 class Group(NamedTuple):
-    """Objects of one rule: how often it is taken, and the share of them that stand as made, y up."""
+    """Objects of one rule.
+
+    weight: how often it is taken.
+    flat: axes along which an object may be flattened as a whole; of vehicles x alone, so that wheels stay round.
+    standing: share of the objects that stand as made, y up.
+    """
 
     rule: Callable[[Maker], Pieces]
     weight: float
+    flat: str = "xyz"
     standing: float = 1.0
 
 
 GROUPS: dict[str, Group] = {
-    "assembly": Group(assembly, 5, 0.85),
-    "building": Group(building, 2),
+    "assembly": Group(assembly, 5, standing=0.85),
+    "building": Group(building, 2, "xz"),
     "canopy": Group(canopy, 1),
-    "creature": Group(creature, 3, 0.95),
-    "hull": Group(hull, 3, 0.95),
-    "lump": Group(lump, 1.5, 0.7),
-    "plant": Group(plant, 2),
-    "plate": Group(plate, 1.5, 0.9),
-    "rack": Group(rack, 1.5),
-    "scatter": Group(scatter, 2, 0.0),
-    "stick": Group(stick, 2, 0.8),
-    "vehicle": Group(vehicle, 2),
-    "wire": Group(wire, 1, 0.5),
+    "creature": Group(creature, 3, "xy", standing=0.95),
+    "hull": Group(hull, 3, "xy", standing=0.95),
+    "lump": Group(lump, 1.5, standing=0.7),
+    "plant": Group(plant, 2, "xz"),
+    "plate": Group(plate, 1.5, standing=0.9),
+    "rack": Group(rack, 1.5, "xz"),
+    "scatter": Group(scatter, 2, standing=0.0),
+    "stick": Group(stick, 2.5, "x", standing=0.8),
+    "vehicle": Group(vehicle, 2, "x"),
+    "wire": Group(wire, 1, standing=0.5),
 }
+_FLATTENED, _FLATNESS = 0.6, (0.1, 0.8)  # share of the objects that are flattened along an axis, and to what
 
 
 class Program(NamedTuple):
@@ -70,6 +77,8 @@ def make_program(seed: int, number: int) -> Program:
     if dice.chance(0.2):
         pieces = deformed(pieces, dice)
     stretch = np.exp(dice.rng.normal(0, 0.15, 3))
+    if dice.chance(_FLATTENED):
+        stretch["xyz".index(dice.pick(group.flat))] *= np.exp(dice.between(*np.log(_FLATNESS)))
     pieces = mapped(pieces, np.diag(stretch))
     stands = dice.chance(group.standing)
     if not stands:

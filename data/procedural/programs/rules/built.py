@@ -182,7 +182,7 @@ def assembly(maker: Maker) -> Pieces:
     """Any joint of any proportions, its parts made of parts."""
     dice = maker.dice
     rule = dice.pick((stack, stack, row, trio, radial, studded, studded, framed, table_of, arch))
-    return rule(maker, maker.sizes(3, 0.15, 1), dice.count(1, 2))
+    return rule(maker, maker.sizes(3, 0.1, 1), dice.count(1, 2))
 
 
 def scatter(maker: Maker) -> Pieces:

@@ -13,7 +13,7 @@ def hull(maker: Maker) -> Pieces:
     """A body of changing section along z with mirrored fins and parts on it; lying, or on its tail."""
     dice, at = maker.dice, np.linspace(0, 1, 22)
     rows, power = dice.count(3, 6), dice.pick((2.0, 2.0, 2.6, 4.0, 10.0))
-    wide, tall = dice.between(0.08, 0.4), dice.between(0.08, 0.35)
+    wide, tall = maker.sizes(2, 0.05, 0.35)
     ends = dice.pick(((0.02, 0.02), (0.02, 0.5), (0.3, 0.8), (0.9, 0.9)))
     middle = [(place, dice.between(0.5, 1), dice.between(0.5, 1)) for place in np.linspace(0, 1, rows)[1:-1]]
     table = [(0, ends[0], ends[0]), *middle, (1, ends[1], ends[1])]
@@ -114,7 +114,7 @@ def stick(maker: Maker) -> Pieces:
     dice, place = maker.dice, 0.0
     found: Pieces = []
     for _ in range(dice.count(2, 5)):
-        long, wide = dice.between(0.08, 0.6), maker.sizes(1, 0.015, 0.25)[0]
+        long, wide = dice.between(0.08, 0.6), maker.sizes(1, 0.012, 0.2)[0]
         deep = wide * dice.pick((1.0, dice.between(0.1, 1)))
         found += moved(
             maker.block((wide, long, deep), dice.pick(("column", "column", "box", "cut", "superellipsoid", "panel"))),
@@ -128,7 +128,7 @@ def stick(maker: Maker) -> Pieces:
             )
             found += moved(guard, y=place - 0.03)
     if dice.chance(0.6):
-        head = maker.part(maker.sizes(3, 0.06, 0.45), 2)
+        head = maker.part(maker.sizes(3, 0.04, 0.4), 2)
         found += moved(head, dice.pick((0.0, 0.0, bounds(head)[1][0] * 0.6)), place - 0.02)
         place += bounds(head)[1][1]
     body = list(found)
