@@ -68,7 +68,7 @@ def studded(maker: Maker, size: np.ndarray, depth: int) -> Pieces:
     body = maker.part(size, 0)
     found = list(body)
     for _ in range(dice.count(1, 5)):
-        length = size.max() * dice.between(0.1, 0.7)
+        length = size.max() * dice.between(0.08, 0.45)
         wide, deep = length * maker.sizes(2, 0.15, 1.2)
         child = maker.part((wide, length, deep), depth)
         direction = np.array(dice.pick(((0, 1, 0), (1, 0, 0), (0, 0, 1), (0, 0, -1), (1, 1, 0), (1, 0, 0.7))))

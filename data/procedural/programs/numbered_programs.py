@@ -34,14 +34,14 @@ class Group(NamedTuple):
 
 GROUPS: dict[str, Group] = {
     "assembly": Group(assembly, 5, standing=0.85),
-    "building": Group(building, 2, "xz"),
+    "building": Group(building, 2.5, "xz"),
     "canopy": Group(canopy, 1),
     "creature": Group(creature, 3, "xy", standing=0.95),
     "hull": Group(hull, 3, "xy", standing=0.95),
     "lump": Group(lump, 1.5, standing=0.7),
-    "plant": Group(plant, 2, "xz"),
+    "plant": Group(plant, 1.5, "xz"),
     "plate": Group(plate, 1.5, standing=0.9),
-    "rack": Group(rack, 1.5, "xz"),
+    "rack": Group(rack, 2, "xz"),
     "scatter": Group(scatter, 2, standing=0.0),
     "stick": Group(stick, 2.5, "x", standing=0.8),
     "vehicle": Group(vehicle, 2, "x"),

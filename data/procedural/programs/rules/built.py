@@ -179,10 +179,12 @@ def wire(maker: Maker) -> Pieces:
 
 
 def assembly(maker: Maker) -> Pieces:
-    """Any joint of any proportions, its parts made of parts."""
-    dice = maker.dice
-    rule = dice.pick((stack, stack, row, trio, radial, studded, studded, framed, table_of, arch))
-    return rule(maker, maker.sizes(3, 0.1, 1), dice.count(1, 2))
+    """Any joint of any proportions, its parts made of parts, or one block."""
+    dice, size = maker.dice, maker.sizes(3, 0.1, 1)
+    if dice.chance(0.1):
+        return maker.block(size)
+    rule = dice.pick((stack, stack, row, trio, radial, studded, studded, framed, table_of, table_of, arch))
+    return rule(maker, size, dice.count(1, 2))
 
 
 def scatter(maker: Maker) -> Pieces:

@@ -30,7 +30,7 @@ def hull(maker: Maker) -> Pieces:
         found += maker.attached(body, child, (0, 2, dice.between(-0.4, 0.4)), (0, 1, 0), 0.3 * size[1])
     if dice.chance(0.3):
         blades = maker.block(
-            (dice.between(0.02, 0.08), dice.between(0.15, 0.5), 0.02), dice.pick(("box", "column", "panel"))
+            (dice.between(0.02, 0.08), dice.between(0.08, 0.35), 0.02), dice.pick(("box", "column", "panel"))
         )
         rotor = around(blades, dice.count(2, 6), axis="z")
         where = dice.pick(((0, 0, -0.5), (0, 0, 0.5), (0, tall * 0.6, 0)))
@@ -41,7 +41,7 @@ def hull(maker: Maker) -> Pieces:
 def _fins(maker: Maker, wide: float, tall: float) -> Pieces:
     """Wings, keels, engines or fins around the body."""
     dice, place = maker.dice, maker.dice.between(-0.4, 0.45)
-    reach, chord = dice.between(0.06, 0.6), dice.between(0.06, 0.35)
+    reach, chord = dice.between(0.05, 0.5), dice.between(0.06, 0.45)
     kind = dice.pick(("pair", "keel", "pods", "ring"), (4, 2, 1, 1))
     if kind == "pods":
         pod = maker.part((dice.between(0.04, 0.12), dice.between(0.04, 0.12), dice.between(0.1, 0.4)), 0)

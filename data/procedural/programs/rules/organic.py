@@ -74,7 +74,7 @@ def _limbs(maker: Maker, root: np.ndarray, down: np.ndarray, thick: float, skin)
         places.append(places[-1] + share * long * heading)
         heading = heading + dice.rng.normal(0, 0.35, 3) * (1, 0.5, 1)
         heading /= np.linalg.norm(heading)
-    radius = thick * dice.between(0.15, 0.5) * np.linspace(1, dice.between(0.3, 0.9), 12)
+    radius = thick * dice.between(0.2, 0.7) * np.linspace(1, dice.between(0.3, 0.9), 12)
     limb = [Piece(tube(smooth(places, num_points=12), radius), skin)]
     if dice.chance(0.7):
         foot = maker.block(3 * radius[-1] * np.array([1, 0.7, 1.6]), dice.pick(("ellipsoid", "box", "panel", "column")))
@@ -163,7 +163,7 @@ def lump(maker: Maker) -> Pieces:
     body = maker.block(size, dice.pick(("blob", "blob", "superellipsoid", "ellipsoid")))
     found = list(body)
     for _ in range(dice.count(1, 7)):
-        small = size.max() * dice.between(0.08, 0.45)
+        small = size.max() * dice.between(0.08, 0.35)
         child = maker.block(
             small * maker.sizes(3, 0.5, 1.6), dice.pick(("blob", "ellipsoid", "column", "horn", "panel"))
         )
