@@ -36,8 +36,9 @@ def building(maker: Maker) -> Pieces:
 def _house(maker: Maker, x: float, y: float, z: float) -> Pieces:
     """Walls, rows of windows that stand out, a roof."""
     dice = maker.dice
-    found = maker.block((x, y, z), dice.pick(("box", "box", "box", "column", "cut")))
-    rows, columns = dice.count(0, 5), dice.count(1, 5)
+    body = dice.pick(("box", "box", "box", "column", "cut"))
+    found = maker.block((x, y, z), body)
+    rows, columns = dice.count(0, 5) if body == "box" else 0, dice.count(1, 5)
     window = maker.block((x / columns * 0.5, y / max(rows, 1) * 0.5, 0.02), "box")
     for level in range(rows):
         for place in (np.arange(columns) + 0.5) / columns - 0.5:
@@ -93,7 +94,7 @@ def _key_grid(maker: Maker) -> Pieces:
     """Equal parts in rows and columns on a board, lying or upright."""
     dice = maker.dice
     x, z, thick = 1.0, dice.between(0.2, 1), dice.between(0.02, 0.15)
-    found = maker.block((x, thick, z), dice.pick(("box", "box", "cut", "panel")))
+    found = maker.block((x, thick, z), "box")
     columns, rows = dice.count(2, 10), dice.count(1, 7)
     step = np.array([x / columns, z / rows])
     key = maker.block((step[0] * dice.between(0.4, 0.95), dice.between(0.02, 0.3), step[1] * dice.between(0.4, 0.95)))

@@ -33,8 +33,9 @@ def hull(maker: Maker) -> Pieces:
             (dice.between(0.02, 0.08), dice.between(0.08, 0.35), 0.02), dice.pick(("box", "column", "panel"))
         )
         rotor = around(blades, dice.count(2, 6), axis="z")
-        where = dice.pick(((0, 0, -0.5), (0, 0, 0.5), (0, tall * 0.6, 0)))
+        where = dice.pick(((0.0, 0.0, -0.5), (0.0, 0.0, 0.5), (0.0, tall * 0.8, 0.0)))
         found += moved(turned(rotor, "x", 90) if where[1] else rotor, *where)
+        found.append(Piece(rod((0, 0, 0.8 * where[2]), where, 0.012), maker.color()))
     return turned(found, "x", -90) if dice.chance(0.25) else found
 
 
