@@ -143,7 +143,7 @@ def canopy(maker: Maker) -> Pieces:
         return top if dice.chance(0.5) else turned(top, "x", dice.between(20, 90))
     tall = dice.between(0.3, 1.6)
     if use == "several":  # one shell in another, or a row of them
-        found, shift = list(top), dice.rng.uniform(-0.2, 0.2, 3) + (0, 0.35, 0)
+        found, shift = list(top), dice.rng.uniform(-0.1, 0.1, 3) + (0, 0.5 * bounds(top)[1][1], 0)
         for number in range(1, dice.count(2, 5)):
             found += moved(mapped(top, np.eye(3) * dice.between(0.6, 1)), *(number * shift))
         return found
@@ -160,7 +160,8 @@ def wire(maker: Maker) -> Pieces:
     """Thin curves: frames of glasses and cycles, hangers, handles, cages, with small parts at their ends."""
     dice, thick = maker.dice, maker.dice.between(0.008, 0.04)
     found: Pieces = []
-    for _ in range(dice.count(1, 3)):
+    curves = dice.count(1, 3)
+    for _ in range(curves):
         path = curve(dice, corners=dice.count(3, 7), wild=dice.between(0.5, 2))
         path = path / np.ptp(path, axis=0).max()
         flat = dice.pick(((1, 1, 1), (1, 1, 0.1), (1, 0.1, 1)))
@@ -168,7 +169,7 @@ def wire(maker: Maker) -> Pieces:
         line = [Piece(tube(path, thick, segments=6), maker.color())]
         end = maker.part(maker.sizes(3, 0.08, 0.4), 1) if dice.chance(0.6) else []
         line += mapped(end, pointing(path[-1] - path[-3]), path[-1]) if end else []
-        found += with_mirror(line) if dice.chance(0.6) else line
+        found += with_mirror(line) if curves == 1 or dice.chance(0.5) else line
     if dice.chance(0.5):
         ring = maker.block((dice.between(0.2, 1), 2 * thick, dice.between(0.2, 1)), "hoop")
         ring = turned(ring, "x", dice.pick((0, 90)))

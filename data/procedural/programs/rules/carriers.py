@@ -51,7 +51,11 @@ def _fins(maker: Maker, wide: float, tall: float) -> Pieces:
         return with_mirror([*moved(pod, *where), strut])
     blade = _blade(maker, reach + 0.3 * wide, chord)
     if kind == "keel":
-        return moved(blade, 0, 0.2 * tall, place) if dice.chance(0.8) else moved(turned(blade, "z", 180), 0, 0, place)
+        return (
+            moved(blade, 0, 0.2 * tall, place)
+            if dice.chance(0.8)
+            else moved(turned(blade, "z", 180), 0, 0.3 * tall, place)
+        )
     if kind == "ring":
         return moved(around(moved(blade, y=0.2 * min(wide, tall)), dice.count(3, 6), axis="z"), z=place)
     lateral = turned(blade, "z", -90 + dice.between(-15, 35))
