@@ -50,13 +50,16 @@ def superellipsoid(dice: Dice, color: Color) -> Pieces:
     round_up, round_out = dice.between(0.2, 1.8), dice.between(0.2, 1.8)
     angle = np.linspace(-np.pi / 2, np.pi / 2, 11)
     about = np.arange(24) * 2 * np.pi / 24
-    bent = lambda wave, power: np.sign(wave) * np.abs(wave) ** power  # noqa: E731
-    flat = np.stack([bent(np.cos(about), round_out), bent(np.sin(about), round_out)], axis=1)
+    flat = np.stack([_power(np.cos(about), round_out), _power(np.sin(about), round_out)], axis=1)
     rings = [
         np.column_stack([flat[:, 0] * r, np.full(24, y), flat[:, 1] * r])
-        for r, y in zip(bent(np.cos(angle), round_up), bent(np.sin(angle), round_up))
+        for r, y in zip(_power(np.cos(angle), round_up), _power(np.sin(angle), round_up))
     ]
     return [Piece(loft(np.stack(rings)), color)]
+
+
+def _power(wave: np.ndarray, power: float) -> np.ndarray:
+    return np.sign(wave) * np.abs(wave) ** power
 
 
 def blob(dice: Dice, color: Color) -> Pieces:

@@ -58,13 +58,20 @@ class Maker:
         return fitted(rule(self, np.asarray(size, dtype=np.float64), depth - 1), size)
 
     def attached(
-        self, body: Pieces, child: Pieces, origin: Sequence[float], direction: Sequence[float], sink: float, roll=0.0
+        self,
+        body: Pieces,
+        child: Pieces,
+        origin: Sequence[float],
+        direction: Sequence[float],
+        sink: float,
+        roll_deg: float = 0.0,
     ) -> Pieces:
         """Set a part that stands on y = 0 onto a body, where a ray from `origin` against `direction` meets the body.
 
         Args:
             direction: in which the child then points.
             sink: how deep the child goes into the body.
+            roll_deg: by which it is turned about that direction.
         Returns:
             The child in its place; nothing if the ray meets no surface.
         """
@@ -72,4 +79,4 @@ class Maker:
         if point is None:
             return []
         unit = np.asarray(direction, dtype=np.float64) / np.linalg.norm(direction)
-        return mapped(child, pointing(direction, roll), point - sink * unit)
+        return mapped(child, pointing(direction, roll_deg), point - sink * unit)

@@ -60,16 +60,11 @@ def bounds(pieces: Iterable[Piece]) -> tuple[np.ndarray, np.ndarray]:
     return vertices.min(axis=0), vertices.max(axis=0)
 
 
-def fitted(pieces: Pieces, size: Iterable[float], *, keep: bool = False) -> Pieces:
-    """Scale to fill a box of this size (3,) that stands on y = 0, centred in x and z; a flat extent stays flat.
-
-    Args:
-        keep: scale all axes alike, to the largest that fits.
-    """
+def fitted(pieces: Pieces, size: Iterable[float]) -> Pieces:
+    """Scale to fill a box of this size (3,) that stands on y = 0, centred in x and z; a flat extent stays flat."""
     low, high = bounds(pieces)
     extent = np.maximum(high - low, 1e-6 * (high - low).max())
     factor = np.asarray(size, dtype=np.float64) / extent
-    factor = np.full(3, factor.min()) if keep else factor
     foot = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
     return mapped(pieces, np.diag(factor), -factor * foot)
 
