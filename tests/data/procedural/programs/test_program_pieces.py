@@ -56,11 +56,13 @@ def test_a_ray_meets_the_nearest_surface_or_none():
 
 
 @pytest.mark.parametrize("solid", [box(2, 2, 2), ellipsoid(1, 1, 1)])
-def test_half_of_a_solid_is_left_by_a_cut_through_its_middle(solid):
+def test_both_sides_of_a_cut_are_closed_and_make_up_the_solid(solid):
     normal = np.array([0.6, 0.64, 0.48])
-    half = clipped(solid, normal, 0.0)
-    assert volume(half) == pytest.approx(volume(solid) / 2)
-    assert (half.vertices @ normal).max() < 1e-9
+    lower, upper = clipped(solid, normal, 0.3), clipped(solid, -normal, -0.3)
+    assert volume(lower) + volume(upper) == pytest.approx(volume(solid))
+    assert volume(lower) > 1.2 * volume(upper) > 0
+    assert (lower.vertices @ normal).max() == pytest.approx(0.3)
+    assert volume(clipped(box(2, 2, 2), np.array([0, 1, 0]), 0.3)) == pytest.approx(2 * 2 * 1.3)
     assert clipped(solid, normal, -9.0) is None
     assert volume(clipped(solid, normal, 9.0)) == pytest.approx(volume(solid))
 
