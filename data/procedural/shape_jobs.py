@@ -10,9 +10,9 @@ from data.procedural.captions import describe
 from data.procedural.numbered_shapes import make_shape, shape_rng
 from data.procedural.scans import Scan, scan_shape
 from data.rendering.orbit import orbit_cameras
-from data.rendering.pair_writer import add_pairs, find_pairs, has_pairs
-from data.rendering.raycast import Raycaster
-from data.rendering.shape_writer import is_finished, write_shape
+from data.rendering.pair_writer import add_pairs, has_pairs
+from data.rendering.shape_renders import render_shape
+from data.rendering.shape_writer import is_finished
 from datasets.shapes.meshes import sample_surface
 
 NUM_POINTS = 2048
@@ -79,10 +79,7 @@ def run_pretrain(job: PretrainJob) -> dict[str, Any]:
         _scan(identity, shape).obj_bg if job.is_scan else sample_surface(mesh, NUM_POINTS, rng(*identity, _SAMPLE))[0]
     )
     cameras = orbit_cameras(job.num_views, job.size_px, rng(*identity, _VIEWS))
-    caster = Raycaster(mesh)
-    views = [caster.render(camera) for camera in cameras]
-    pairs = find_pairs(caster, cameras, points) if job.with_pairs else None
-    write_shape(*job.place, points, views, cameras, pairs)
+    render_shape(*job.place, mesh, points, cameras, with_pairs=job.with_pairs)
     return caption
 
 

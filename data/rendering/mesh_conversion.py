@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from data.rendering.orbit import orbit_cameras
-from data.rendering.pair_writer import add_pairs, find_pairs
-from data.rendering.raycast import Raycaster
-from data.rendering.shape_writer import is_finished, write_shape
+from data.rendering.pair_writer import add_pairs
+from data.rendering.shape_renders import render_shape
+from data.rendering.shape_writer import is_finished
 from datasets.meshes.surface import NOTES
 from datasets.shapes.mesh_files import MeshFile
 from datasets.shapes.meshes import Z_UP_TO_Y_UP, load_mesh, normalise_mesh, sample_surface
@@ -60,8 +60,6 @@ def convert_shape(mesh_file: MeshFile, *, settings: Settings, out: Path, with_pa
     rng = shape_rng(settings.seed, mesh_file.synset, mesh_file.shape_id)
     points, _ = sample_surface(mesh, settings.num_points, rng)
     cameras = orbit_cameras(settings.num_views, settings.size_px, rng)
-    raycaster = Raycaster(mesh)
-    views = [raycaster.render(camera, supersample=settings.supersample) for camera in cameras]
-    pairs = find_pairs(raycaster, cameras, points) if with_pairs else None
-    write_shape(out, mesh_file.synset, mesh_file.shape_id, points, views, cameras, pairs)
+    place = (out, mesh_file.synset, mesh_file.shape_id)
+    render_shape(*place, mesh, points, cameras, supersample=settings.supersample, with_pairs=with_pairs)
     return Conversion(time.process_time() - start, mesh.metadata[NOTES], is_new=True)
