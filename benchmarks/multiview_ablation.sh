@@ -14,7 +14,7 @@ source scripts/stages.sh
 source scripts/few_labels.sh
 
 SEEDS=${SEEDS:-1 2 3}
-ROWS=${ROWS:-random_encoder both global_only local_only views_1 views_4 random_teacher}
+ROWS=${ROWS:-random_encoder both global_only local_only views_1 views_4 random_teacher imagenet_teacher}
 EPOCHS=${EPOCHS:-3}
 MODEL=dgcnn
 DATA=data/shapes12
@@ -33,6 +33,7 @@ flags_of() {
     global_only) echo --local_weight 0 ;;
     local_only) echo --global_weight 0 ;;
     views_*) echo --views "${1#views_}" ;;
+    imagenet_teacher) echo --teacher imagenet_lite --image_size 112 ;;
     random_teacher) echo --teacher random --teacher_depth 18 --teacher_stem standard ;;
     *) echo "error: no row $1" >&2 && return 1 ;;
   esac
@@ -67,6 +68,7 @@ row() {
 }
 
 stage "virtual environment" source scripts/setup_env.sh requirements.txt
+[[ $ROWS != *imagenet_teacher* ]] || stage "the wheel of the ImageNet teacher" source scripts/setup_env.sh requirements-image.txt
 stage "shapes with 12 views and pairs" make_tree
 for seed in $SEEDS; do
   for name in $ROWS; do

@@ -8,10 +8,12 @@ import torch
 from datasets.pairs.multiview_items import MultiViewItems, SeenCloudAugment
 from datasets.pairs.pair_selection import SELECTIONS
 from models.encoders.image_resnet import DEPTHS
-from models.encoders.multiview_resnet import LAYERS, SHRINKING, STEMS, MultiViewResNet
+from models.encoders.images.multiview_efficientnet import MultiViewEfficientNet
+from models.encoders.multiview_resnet import LAYERS, SHRINKING, STEMS, MultiViewNetwork, MultiViewResNet
 from models.methods.multiview import MultiView
 from models.weights.teacher_file import load_teacher
 from utils import seed
+from utils.multiview.image_teacher import TEACHER_LABELS
 from utils.multiview.teacher_cache import TeacherCache, build_cache
 from utils.pretraining.pair_loader import build_epoch_loader, open_source
 from utils.pretraining.program import PretrainingSettings
@@ -26,7 +28,11 @@ MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
 class MultiViewSettings(Settings):
     """The teacher, the pairs and the loss."""
 
-    teacher: str = flag("", "random, imagenet, or models/teacher_last.pth of scripts.pretrain_images; not with --eval")
+    teacher: str = flag(
+        "",
+        "random; imagenet, a ResNet that torchvision downloads; imagenet_lite, EfficientNet-Lite0 of a wheel "
+        "(requirements-image.txt); or models/teacher_last.pth of scripts.pretrain_images; not with --eval",
+    )
     teacher_depth: int = flag(50, "ResNet depth of a random or ImageNet teacher", choices=DEPTHS)
     teacher_stem: str = flag("small", "its stem; an ImageNet teacher has the standard one", choices=STEMS)
     map_layer: int = flag(LAYERS[-1], "of the teacher, whose maps teach the points; published: 4", choices=LAYERS)
@@ -44,22 +50,24 @@ class MultiViewSettings(Settings):
     jitter: float = flag(0.0, "deviation of the noise on coordinates, cut at five times this", at_least=0)
 
 
-def build_teacher(settings: MultiViewSettings, seed_of_run: int) -> MultiViewResNet:
+def build_teacher(settings: MultiViewSettings, seed_of_run: int) -> MultiViewNetwork:
     """Load the teacher, or make a random one that depends on the seed alone.
 
     Raises:
         FileNotFoundError, OSError: no such file, or a download failed.
-        ValueError: it is no teacher.
+        ValueError: it is no teacher, or the wheel is not installed.
     """
-    if settings.teacher not in ("random", "imagenet"):
+    if settings.teacher not in ("random", "imagenet", "imagenet_lite"):
         return load_teacher(settings.teacher)
     seed.everything(seed_of_run)
+    if settings.teacher == "imagenet_lite":
+        return MultiViewEfficientNet().eval()
     if settings.teacher == "imagenet":
         return MultiViewResNet(settings.teacher_depth, "standard", "imagenet").eval()
     return MultiViewResNet(settings.teacher_depth, settings.teacher_stem).eval()
 
 
-def _size_warnings(teacher: MultiViewResNet, settings: MultiViewSettings, image_size: int) -> list[str]:
+def _size_warnings(teacher: MultiViewNetwork, settings: MultiViewSettings, image_size: int) -> list[str]:
     """Warn where the teacher was trained on images of another size.
 
     Raises:
@@ -103,7 +111,9 @@ class TaughtPairs:
         """
         own, pairs, augment, notes = self.settings, common.pairs, common.augment, []
         if not own.teacher:
-            raise ValueError("a training needs a --teacher: random, imagenet, or a file of scripts.pretrain_images")
+            raise ValueError(
+                "a training needs a --teacher: random, imagenet, imagenet_lite, or a file of scripts.pretrain_images"
+            )
         if common.shards.shards is not None:
             raise ValueError("--shards hold one view of each shape a pass: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
@@ -169,4 +179,6 @@ class TaughtPairs:
             k=k,
         )
         method.origin = {TEACHER_DIGEST: self.cache.teacher}
+        if own.teacher.startswith("imagenet"):
+            method.origin[TEACHER_LABELS] = "ImageNet"
         return method

@@ -20,7 +20,7 @@ from datasets.pairs.multiview_items import first_points, require_views
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.transforms.image_transforms import normalize_, resize_square
 from datasets.transforms.point_transforms import unit_sphere
-from models.encoders.multiview_resnet import MultiViewResNet
+from models.encoders.multiview_resnet import MultiViewNetwork
 from models.layers.farthest_points import farthest_order
 from utils.multiview.cached_arrays import (
     CachedArrays,
@@ -66,7 +66,7 @@ class TeacherCache(CachedArrays):
 def build_cache(
     parent: Path,
     source: RenderPairs,
-    teacher: MultiViewResNet,
+    teacher: MultiViewNetwork,
     *,
     num_views: int,
     image_size: int,
@@ -111,7 +111,7 @@ def build_cache(
 class _Views(NamedTuple):
     """The first views of all shapes, and the teacher that sees them."""
 
-    teacher: MultiViewResNet
+    teacher: MultiViewNetwork
     source: RenderPairs
     num_views: int
     image_size: int

