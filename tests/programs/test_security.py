@@ -36,6 +36,7 @@ ALLOWED = {
     ("tests/test_readme.py", "exec"),  # runs the README's own lines
     ("tests/datasets/pairs/test_packed_file.py", "import pickle"),  # as a loader process does
     ("tests/scripts/test_export_formats.py", "torch.hub.load"),  # from this very folder
+    ("tests/models/weights/test_shipped.py", "torch.hub.load"),  # likewise
     ("tests/programs/test_security.py", "torch.load"),
     ("tests/programs/test_security.py", "torch.load without weights_only=True"),
 }
