@@ -1,6 +1,7 @@
 """The two stages of multi-view pre-training: from views to a teacher, from a teacher to a point encoder."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -142,6 +143,10 @@ def test_labels_of_an_imagenet_teacher_are_recorded(root, tmp_path, monkeypatch)
     run_dir = train_points(root, tmp_path / "out", *flags, teacher="imagenet_lite")
     assert read_config(run_dir / CONFIG_FILE)["flags"][TEACHER_LABELS] == "ImageNet"
     assert "warning: the teacher was trained on 160 x 160 pixels" in log_of(run_dir)
+    monkeypatch.chdir(tmp_path)
+    write_teacher(Path("imagenet_t.pth"))  # a file of this name is none
+    own = train_points(root, tmp_path / "own", "--epochs", "1", teacher="imagenet_t.pth")
+    assert TEACHER_LABELS not in read_config(own / CONFIG_FILE)["flags"]
 
 
 def test_scoring_alone_needs_no_teacher(root, tmp_path):

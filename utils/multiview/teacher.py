@@ -21,6 +21,7 @@ from utils.settings import Settings, flag
 from utils.training.epoch_loader import EpochLoader
 
 TEACHER_DIGEST = "teacher_sha256"  # in config.json and every state: the file of --teacher may be replaced
+_OF_IMAGENET = ("imagenet", "imagenet_lite")  # values of --teacher whose network has learned from labels
 MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
 
 
@@ -57,7 +58,7 @@ def build_teacher(settings: MultiViewSettings, seed_of_run: int) -> MultiViewNet
         FileNotFoundError, OSError: no such file, or a download failed.
         ValueError: it is no teacher, or the wheel is not installed.
     """
-    if settings.teacher not in ("random", "imagenet", "imagenet_lite"):
+    if settings.teacher not in ("random", *_OF_IMAGENET):
         return load_teacher(settings.teacher)
     seed.everything(seed_of_run)
     if settings.teacher == "imagenet_lite":
@@ -179,6 +180,6 @@ class TaughtPairs:
             k=k,
         )
         method.origin = {TEACHER_DIGEST: self.cache.teacher}
-        if own.teacher.startswith("imagenet"):
+        if own.teacher in _OF_IMAGENET:
             method.origin[TEACHER_LABELS] = "ImageNet"
         return method
