@@ -27,6 +27,7 @@ from benchmarks.diversity.spread import (
     participation_ratio,
     total_deviation,
 )
+from utils import markdown
 from utils.cli import run_main
 from utils.evaluation.features import extract_features
 from utils.evaluation.frozen_encoder import EncoderSettings, load_frozen_encoder
@@ -46,8 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--turn", action="store_true", help="turn each cloud at random, axes to axes")
     add_flags(parser, EncoderSettings, either=("model_path", "random_init"))
     add_device_arg(parser)
-    args = parser.parse_args(argv)
-    return args
+    return parser.parse_args(argv)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -70,19 +70,18 @@ def main(args: argparse.Namespace) -> None:
         rows[found.name] = features[: args.shapes]
         if number == 0:
             rows[f"{found.name}, others"] = features[args.shapes :]
-    for line in table_lines(rows):
-        print(line)
+    print(spread_table(rows))
 
 
-def table_lines(rows: dict[str, np.ndarray]) -> list[str]:
-    """Make the lines of the table; the first entry of `rows`, set name -> features (M, D), is the reference."""
+def spread_table(rows: dict[str, np.ndarray]) -> str:
+    """Format the table; the first entry of `rows`, set name -> features (M, D), is the reference."""
     reference = next(iter(rows.values()))
     mean, deviation = reference.mean(axis=0), reference.std(axis=0)
     is_alive = deviation > 1e-6 * deviation.max()
     scaled = {name: (row - mean)[:, is_alive] / deviation[is_alive] for name, row in rows.items()}
     reference = next(iter(scaled.values()))
     own_nearest, own_deviation = nearest_distances(reference).mean(), total_deviation(reference)
-    lines = ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
+    lines = []
     for name, row in scaled.items():
         figures = [f"{nearest_distances(row).mean() / own_nearest:.2f}", f"{total_deviation(row) / own_deviation:.2f}"]
         figures += [f"{effective_rank(row):.1f}", f"{participation_ratio(row):.1f}"]
@@ -91,8 +90,8 @@ def table_lines(rows: dict[str, np.ndarray]) -> list[str]:
         else:
             error = nearest_distances(reference, row).mean() / own_nearest
             figures += [f"{100 * covered_share(reference, row):.1f}", f"{error:.2f}"]
-        lines.append("| " + " | ".join([name, *figures]) + " |")
-    return lines
+        lines.append([name, *figures])
+    return markdown.table(COLUMNS, lines)
 
 
 if __name__ == "__main__":

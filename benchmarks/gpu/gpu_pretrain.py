@@ -3,14 +3,13 @@
     bash benchmarks/gpu.sh --pretrain                                   # into $OUT/pretrain
     python -m benchmarks.gpu.gpu_pretrain --recipe="--crop_min 0.4" --out checkpoints/gpu --labelled data/infomr69
 
-The built-in shapes and, where data.make_programs is there, generated ones become one packed file. A few epochs say how
-long one takes when all is warm; then as many are trained as fill the time, with the rate falling to 0 over them. Last,
-random and trained weights are scored on the built-in scans, and on --labelled. --out becomes a run's folder without its
-states, which scripts.ship and the evaluation programs take. Nothing of this has run on a GPU yet.
+The built-in shapes and generated ones become one packed file. A few epochs say how long one takes when all is warm;
+then as many are trained as fill the time, with the rate falling to 0 over them. Last, random and trained weights are
+scored on the built-in scans, and on --labelled. --out becomes a run's folder without its states, which scripts.ship and
+the evaluation programs take. Nothing of this has run on a GPU yet.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import shlex
@@ -63,7 +62,7 @@ def make_data(args: argparse.Namespace, work: Path) -> Path:
     workers = ["--workers", str(args.workers)]
     run_program("data.make_shapes", ["--out", str(shapes), "--shapes_per_class", str(args.shapes_per_class), *workers])
     roots = [str(shapes)]
-    if args.programs and importlib.util.find_spec("data.make_programs"):
+    if args.programs:
         count = ["--count", str(args.programs), "--views", "6", "--size", "96"]
         run_program("data.make_programs", ["--out", str(programs), *count])
         roots.append(str(programs))

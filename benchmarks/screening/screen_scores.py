@@ -13,7 +13,7 @@ from benchmarks.screening.screen_config import Screen, Setting
 from benchmarks.screening.screen_runs import Record, Report, num_epochs, read_kept, run_folder, train
 from datasets.labelled.labelled_clouds import LabelledClouds
 from utils.evaluation.encoder_scores import extract_splits
-from utils.evaluation.frozen_encoder import LAST_LAYER, EncoderSettings, load_frozen_encoder
+from utils.evaluation.frozen_encoder import EncoderSettings, load_frozen_encoder
 from utils.evaluation.json_report import make_record, result_line, write_report
 from utils.evaluation.labelled_set import load_split
 from utils.evaluation.nearest_neighbour import leave_one_out_protocol
@@ -23,7 +23,6 @@ from utils.run.names import EMA_WEIGHTS, LAST_WEIGHTS, MODELS_FOLDER
 FOLD_SEED = 0  # the same folds for every encoder
 RANDOM = "random weights"
 _SPLIT = "train"
-_FREE = ("batch_size", "feature_cache")  # of FeatureSettings: they change no score
 
 
 class Scorer(NamedTuple):
@@ -43,11 +42,8 @@ class Scorer(NamedTuple):
     @property
     def evaluation(self) -> Record:
         """What decides scores beside the encoder, as JSON values."""
-        features = {name: value for name, value in asdict(self.screen.features).items() if name not in _FREE}
-        for name, default in (("layers", LAST_LAYER), ("whiten", 0)):  # as kept reports have it from before the choice
-            if features[name] == default:
-                del features[name]
-        return asdict(self.screen.labelled) | features
+        features = self.screen.features
+        return asdict(self.screen.labelled) | {"copies": features.copies} | features.unusual
 
     def path(self, name: str, seed: int) -> Path:
         """Return the file of a report; names of settings have no comma, so that no other name is one of theirs."""

@@ -10,7 +10,7 @@ import torch
 from datasets.labelled.labelled_clouds import LabelledClouds
 from models.layers.whitening import fit_whitening
 from utils.evaluation.feature_cache import FeatureCache
-from utils.evaluation.frozen_encoder import LAST_LAYER, FeatureSettings, FrozenEncoder, with_layers
+from utils.evaluation.frozen_encoder import FeatureSettings, FrozenEncoder, with_layers
 from utils.evaluation.json_report import constants_line, make_record, result_line
 from utils.evaluation.labelled_set import LabelledSetSettings, describe_clouds, load_split, size_warning
 from utils.evaluation.protocols import GROUPS, MULTIVIEW_PROTOCOLS, PROTOCOLS, run_protocols
@@ -54,10 +54,7 @@ def extract_splits(
     encoder = with_layers(frozen.encoder, features.layers)
     sizes = {f"num_{name}": len(splits[name]) if name in splits else None for name in ("train", "test")}
     first = next(iter(splits.values()))
-    unusual = {"copies": features.copies} if features.copies > 1 else {}
-    unusual |= {"layers": features.layers} if features.layers != LAST_LAYER else {}
-    unusual |= {"whiten": features.whiten} if features.whiten else {}
-    data = {**describe_clouds(labelled, first), **sizes, **unusual}
+    data = {**describe_clouds(labelled, first), **sizes, **features.unusual}
     report(f"encoder: {frozen.description}")
     known = ", ".join(f"{key} {value}" for key, value in data.items() if value is not None)
     report(f"data: {labelled.dataset}, {known}")
@@ -68,9 +65,7 @@ def extract_splits(
     options = {"batch_size": features.batch_size, "device": device, "copies": features.copies}
     rows = {name: cache.extract(encoder, part.points, progress=name, **options) for name, part in splits.items()}
     if features.whiten:
-        whitening = fit_whitening(
-            rows["train"] if "train" in rows else np.concatenate([*rows.values()]), features.whiten
-        )
+        whitening = fit_whitening(rows.get("train", next(iter(rows.values()))), features.whiten)
         rows = {name: whitening(found) for name, found in rows.items()}
     return rows, {**frozen.constants, **data}
 

@@ -70,6 +70,13 @@ class FeatureSettings(Settings):
         metavar="DIR",
     )
 
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """What makes these features others than those of the last layer, of one copy: the entries that records hold."""
+        found = {"copies": self.copies} if self.copies > 1 else {}
+        found |= {"layers": self.layers} if self.layers != LAST_LAYER else {}
+        return found | ({"whiten": self.whiten} if self.whiten else {})
+
 
 class FrozenEncoder(NamedTuple):
     """An encoder, what records say of it (JSON values), a line for people and warnings."""

@@ -205,20 +205,7 @@ def build_loader(
             raise ValueError("--shards and --packed both name data to train on; pass one")
         if not shards.shards:
             raise ValueError("--shards is empty; name a folder that data.shard wrote or its URL, or leave the flag out")
-        if views > 1:
-            raise ValueError(
-                f"--cmid_views {views}: --shards hold one view of each shape a pass; pass --packed FILE, or --data_root"
-            )
-        if compose:
-            raise ValueError(
-                f"--compose {compose:g}: --shards are read in their order, other shapes are not at hand; pass --packed "
-                "FILE, or --data_root"
-            )
-        if pairs.background == RANDOM:
-            raise ValueError(
-                f"--background {RANDOM} shows views of other shapes too, which --shards do not give; pass --packed "
-                "FILE, or --data_root"
-            )
+        _require_single_shapes(pairs, views, compose)
         return ShardLoader(
             ShardPairs(shards.shards, **options),
             pairs.batch_size,
@@ -231,6 +218,19 @@ def build_loader(
             **place,
         )
     return build_epoch_loader(open_source(pairs, **options), pairs, bad_samples, **place)
+
+
+def _require_single_shapes(pairs: PairSettings, views: int, compose: float) -> None:
+    """Refuse what needs more than shards give at a time: one shape with one of its views."""
+    wrong = ""
+    if views > 1:
+        wrong = f"--cmid_views {views}: --shards hold one view of each shape a pass"
+    elif compose:
+        wrong = f"--compose {compose:g}: --shards are read in their order, other shapes are not at hand"
+    elif pairs.background == RANDOM:
+        wrong = f"--background {RANDOM} shows views of other shapes too, which --shards do not give"
+    if wrong:
+        raise ValueError(f"{wrong}; pass --packed FILE, or --data_root")
 
 
 def build_transform(

@@ -23,7 +23,7 @@ from utils.results.tasks import CONDITIONS, protocol_name
 from utils.results.weight_card import weight_card
 from utils.run.epoch_metrics import read_metrics
 from utils.run.folder import read_config
-from utils.run.names import CONFIG_FILE, METRICS_FILE
+from utils.run.names import CONFIG_FILE, METRICS_FILE, MODELS_FOLDER
 from utils.run.provenance import file_sha256
 
 MOST_BYTES = 3_000_000
@@ -114,7 +114,7 @@ def ship(
     Raises:
         FileNotFoundError, ValueError: a file is missing or damaged, labels have entered, or the weights are too large.
     """
-    path, config = run / "models" / weights, read_config(run / CONFIG_FILE)
+    path, config = run / MODELS_FOLDER / weights, read_config(run / CONFIG_FILE)
     loaded = load_encoder(path)
     _check_origin(run, config["flags"])
     sessions, num_points = [config, *config.get("sessions", [])], config["flags"]["num_points"]
