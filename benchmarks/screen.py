@@ -2,16 +2,17 @@
 
     python -m benchmarks.screen screen.json
 
-Each setting first runs one epoch, which says how many fill its minutes; then it trains with every seed and is scored by
-a fair linear SVM in 5-fold cross-validation and by the nearest neighbour, leaving one out, beside random weights. The
-test split is not opened. Interrupted, the same command goes on: a finished setting and seed is never run again. The
-folder DIR gets runs, reports, and the table as screen.md. docs/screen.md describes the file.
+All settings first run one epoch each, one right after the other, which says how many fill the minutes. Then each trains
+with every seed and is scored by a fair linear SVM in 5-fold cross-validation and by the nearest neighbour, leaving one
+out, beside random weights. The test split is not opened. Interrupted, the same command goes on: a finished setting and
+seed is never run again. The folder DIR gets runs, reports and the table, screen.md. docs/screen.md describes the file.
 """
 
 import argparse
 from pathlib import Path
 
 from benchmarks.screening.screen_config import read_screen
+from benchmarks.screening.screen_runs import num_epochs
 from benchmarks.screening.screen_scores import Scorer, run_setting
 from benchmarks.screening.screen_table import screen_table
 from utils.cli import run_main
@@ -36,7 +37,10 @@ def say(line: str) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run all settings with their first seed, then those with a second one, and so on; write the table after each."""
+    """Measure an epoch of all settings, run all with their first seed, then those with a second one, and so on.
+
+    The table is written after each.
+    """
     screen = read_screen(args.config)
     folder = args.out or Path("checkpoints/screen") / args.config.stem
     device = get_device(args.device)
@@ -45,6 +49,8 @@ def main(args: argparse.Namespace) -> None:
     rounds = range(max(len(setting.seeds) for setting in screen.settings))
     records, table = [], ""
     with locked(folder / TABLE):
+        for setting in screen.settings:  # before any training, so that the machine is equally busy for all of them
+            num_epochs(screen, setting, folder, say)
         for number in rounds:
             for setting in screen.settings:
                 for seed in setting.seeds[number : number + 1]:

@@ -97,8 +97,8 @@ def test_every_setting_and_seed_trains_as_long_as_its_minutes_allow(done):
     found = [(Path(c["--output_dir"]).name, c["--exp_name"], c["--epochs"], c["--seed"]) for c in calls]
     assert found == [
         ("probes", "plain", "1", "1"),
-        ("runs", "plain_seed1", "2", "1"),
         ("probes", "averaged", "1", "1"),
+        ("runs", "plain_seed1", "2", "1"),
         ("runs", "averaged_seed1", "2", "1"),
         ("runs", "plain_seed2", "2", "2"),
     ]
@@ -131,7 +131,7 @@ def test_what_is_finished_is_not_run_again_and_a_new_seed_is(root, done, tmp_pat
 def test_kept_results_of_other_settings_are_refused(root, done, tmp_path, capsys):
     other = write_config(root, tmp_path, {"plain": {"flags": "--temperature 0.2"}})
     message = message_of(capsys, screen, other, "--out", done[0])
-    assert "plain_seed1.json was made with flags" in message
+    assert "plain.json was made with flags" in message
 
 
 def test_a_stopped_training_goes_on_and_its_time_of_processors_is_unknown(root, tmp_path):
