@@ -39,10 +39,9 @@ def list_scans(root: Path, split: str | None = None) -> list[Path]:
         raise FileNotFoundError(f"no scene in {root}; expected {root / SCAN_FOLDERS[0]}/<scene>/<scene>{_CLOUD}")
     if split is None:
         return [scans[name] for name in sorted(scans)]
-    places = [folder / f"scannetv2_{split}.txt" for folder in (root, root / "meta_data")]
-    found = next((path for path in places if path.is_file()), None)
+    found = split_list(root, split)
     if found is None:
-        raise FileNotFoundError(f"no {places[0]}, the scenes of the split; ScanNet's Tasks/Benchmark has it")
+        raise FileNotFoundError(f"no {root}/scannetv2_{split}.txt, a list of scenes; ScanNet's Tasks/Benchmark has it")
     names = decode_text(found.read_bytes(), found).split()
     missing = [name for name in names if name not in scans]
     if missing:
@@ -51,6 +50,12 @@ def list_scans(root: Path, split: str | None = None) -> list[Path]:
             "put them there or shorten the list"
         )
     return [scans[name] for name in names]
+
+
+def split_list(root: Path, split: str) -> Path | None:
+    """Return the path of the list of a split; None where there is none."""
+    places = [folder / f"scannetv2_{split}.txt" for folder in (root, root / "meta_data")]
+    return next((path for path in places if path.is_file()), None)
 
 
 def read_scan(folder: Path, *, align: bool = True) -> Scene:
