@@ -4,8 +4,8 @@
 
 Below --out it writes scans/<scene>/ with frames and scannetv2_{train,val,test}.txt, Area_<k>/<room>/ and
 sunrgbd_pc_bbox_votes_50k_v1_{train,val}/: the same rooms three times, as the readers of the real sets take them.
-A room has walls, doors, windows and furniture of the built-in families (data/procedural/); a camera goes once around in
-it, and its depth has the noise and the holes of a sensor. docs/rooms.md says what rooms hold and how classes are called.
+A room has walls, doors, windows and furniture of the built-in families (data/procedural/); a camera goes once around
+in it, and its depth has the noise and the holes of a sensor. docs/rooms.md says what rooms hold and the classes' names.
 The same arguments give the same data on any number of workers, and a room depends on the seed and its number alone.
 """
 
@@ -53,12 +53,9 @@ def main(args: argparse.Namespace) -> None:
     start = time.perf_counter()
     layouts = LAYOUTS if args.layout == "all" else (args.layout,)
     recipe = {name: getattr(args, name) for name in ("count", "frames", "width", "voxel", "layout", "seed")}
-    folders = [
-        "scans",
-        *(f"Area_{k + 1}" for k in range(NUM_AREAS)),
-        *(prepared_folder(Path(), s).name for s in SPLITS),
-    ]
-    if not manifest.prepare(args.out, recipe, overwrite=args.overwrite, program=_PROGRAM, folders=folders):
+    areas, prepared = [f"Area_{k + 1}" for k in range(NUM_AREAS)], [prepared_folder(Path(), s).name for s in SPLITS]
+    options = {"overwrite": args.overwrite, "program": _PROGRAM, "folders": ["scans", *areas, *prepared]}
+    if not manifest.prepare(args.out, recipe, **options):
         print(f"{args.out} is complete, made by the same arguments: nothing to do")
         return
     jobs = [

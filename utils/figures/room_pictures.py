@@ -10,7 +10,7 @@ from utils.figures.contact_sheet import Cell
 
 _FAR_M = 5.0  # drawn white
 _CUT_M = 1.9  # above the floor: what is higher, such as the ceiling, is not drawn from above
-_SIDE_PX = 160
+_SIDE_PX = 110
 
 
 def depth_picture(depth: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def make_room(seed: int, index: int) -> Room:
     rng = room_rng(seed, index)
     dice = Dice(rng)
     kind = dice.pick(tuple(_FURNISHERS))
-    size = np.array([dice.between(3.6, 6.5), dice.between(3.2, 5.5), dice.between(2.4, 3.0)])
+    size = np.array([dice.between(3.4, 5.8), dice.between(3.2, 5.0), dice.between(2.4, 3.0)])
     layout = Layout(size, dice)
     _fix_to_walls(layout)
     _FURNISHERS[kind](layout)
@@ -101,7 +101,7 @@ def _bedroom(layout: Layout) -> None:
 
 def _office(layout: Layout) -> None:
     dice = layout.dice
-    for _ in range(dice.count(2, 3)):
+    for _ in range(dice.count(2, 4)):
         _desk(layout)
     _shelves(layout, dice.count(1, 3))
     _cabinet(layout, "cabinet", (0.4, 0.9), (0.6, 1.3), (0.42, 0.5), drawers=True)

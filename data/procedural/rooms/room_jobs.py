@@ -80,7 +80,7 @@ def run_room(job: RoomJob) -> int:
     cloud = fuse(frames, job.voxel_m)
     if "scannet" in job.layouts:
         rng = room_rng(job.seed, job.index, _PLACE)
-        _write_whole(job.scan_folder, lambda folder: write_scan(folder, room, frames, cloud, rng))
+        _write_whole(job.scan_folder, lambda folder: write_scan(folder, job.scan_folder.name, room, frames, cloud, rng))
     if "s3dis" in job.layouts:
         target = job.room_folder(room.kind)
         _write_whole(target, lambda folder: write_room(folder, target.name, room, cloud))

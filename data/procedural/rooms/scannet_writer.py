@@ -17,10 +17,11 @@ _SEGMENT_M = 0.5  # edge of the cells that each thing is split into
 _QUALITY = 92  # of the JPEG pictures
 
 
-def write_scan(folder: Path, room: Room, frames: list[ScannedFrame], cloud: Cloud, rng: np.random.Generator) -> None:
-    """Write a scene into a new folder. As in real ones, its coordinates are turned and moved against the axes."""
+def write_scan(
+    folder: Path, name: str, room: Room, frames: list[ScannedFrame], cloud: Cloud, rng: np.random.Generator
+) -> None:
+    """Write the scene `name` into a new folder; as in real ones, its coordinates are turned against the axes."""
     folder.mkdir(parents=True)
-    name = folder.name.lstrip(".").split(".")[0]
     to_axes = np.eye(4)
     to_axes[:3, :3] = rotation("z", rng.uniform(0, 360))
     to_axes[:3, 3] = rng.uniform(-3, 3, 3)

@@ -11,6 +11,7 @@ from datasets.scenes.scene import Boxes
 from utils.files import write_atomically, write_npz
 
 NUM_POINTS = 50_000
+_MARGIN_M = 0.02  # around an object: without it, noise puts half the points of a table's top outside
 _LEAST_SEEN = 0.002  # share of a frame's pixels that an object must have to get a box
 
 
@@ -35,7 +36,7 @@ def write_prepared(
             yaw = np.radians(one.yaw)
             front = to_frame[:2, :2] @ (-np.sin(yaw), np.cos(yaw))
             heading = -np.arctan2(front[1], front[0])
-            half = size[[1, 0, 2]] / 2  # length along the front, width across, height
+            half = size[[1, 0, 2]] / 2 + _MARGIN_M  # length along the front, width across, height
             boxes.append([*(to_frame @ (centre - frame.camera.position)), *half, heading, label])
     boxes = np.array(boxes).reshape(-1, 8)
     write_atomically(folder / f"{scene_id}_bbox.npy", lambda stream: np.save(stream, boxes))
