@@ -12,7 +12,7 @@ from data.procedural.programs.maker import Maker
 from data.procedural.programs.numbered_programs import GROUPS
 from data.procedural.programs.pieces import Piece, Pieces
 from data.procedural.rooms import fixtures, furniture
-from data.procedural.rooms.layout import Layout
+from data.procedural.rooms.layout import Layout, overlap
 from data.procedural.rooms.things import Thing, family_pieces, scaled_to, thing
 from data.procedural.solids import box
 
@@ -155,7 +155,8 @@ def _table_with_chairs(layout: Layout) -> None:
                 ahead = np.rint([-np.sin(np.radians(angle)), np.cos(np.radians(angle))])
                 centre = -ahead * (far + step[np.abs(ahead).argmax()] + dice.between(0.01, 0.12))
                 centre += place * np.array([abs(ahead[1]), abs(ahead[0])]) * 0.75
-                group.append(chair.moved(*centre))
+                chair = chair.moved(*centre)
+                group += [chair] if not any(overlap(chair, other) for other in group) else []
     if not layout.on_floor(group, middle=0.4):
         group = group[:1]
         layout.on_floor(group, middle=0.4)

@@ -1,6 +1,7 @@
 """Placement of things in a room by rejection: no box of one overlaps that of another, all lie within the walls."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -27,7 +28,9 @@ class Layout:
         self._taken: list[tuple[np.ndarray, np.ndarray]] = []
 
     def fits(self, things: list[Thing]) -> bool:
-        """Whether the boxes of things, widened by a clearance and by the gaps before them, are free and inside."""
+        """Whether the boxes of things, with a clearance and the gaps before them, are apart, free and inside."""
+        if any(overlap(one, other) for one, other in combinations(things, 2)):
+            return False
         return all(self._is_free(*box) for one in things for box in _boxes(one, _CLEARANCE_M))
 
     def _is_free(self, low: np.ndarray, high: np.ndarray) -> bool:
@@ -105,6 +108,11 @@ class Layout:
             return False
         self.add([placed])
         return True
+
+
+def overlap(one: Thing, other: Thing) -> bool:
+    """Whether the boxes of two things overlap."""
+    return bool((one.low < other.high).all() and (other.low < one.high).all())
 
 
 def group_bounds(things: list[Thing]) -> tuple[np.ndarray, np.ndarray]:

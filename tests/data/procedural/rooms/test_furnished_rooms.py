@@ -5,10 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
+from data.procedural.dice import Dice
+from data.procedural.programs.pieces import Piece
 from data.procedural.rooms.camera_path import camera_path
 from data.procedural.rooms.depth_sensor import RANGE_M, axial_noise, sense_depth
 from data.procedural.rooms.furnishing import make_room, room_rng
+from data.procedural.rooms.layout import Layout
 from data.procedural.rooms.room_classes import KINDS, s3dis_label, sunrgbd_label
+from data.procedural.rooms.things import thing
+from data.procedural.solids import box
 from datasets.scenes.scene_classes import SCANNET_NYU40
 
 SHELL = 6  # floor, ceiling, walls: the first things of a room
@@ -93,3 +98,13 @@ def test_holes_are_at_grazing_angles_at_edges_and_out_of_range():
     assert not is_hole[22:29, :29].any()
     assert not is_hole[22:28, 31:].any()
     assert 0 < is_hole[21:29, 29:31].mean() < 1
+
+
+def test_a_group_that_overlaps_itself_or_is_too_large_has_no_place():
+    cube = thing("cabinet", [Piece(box(1, 1, 1), (1, 1, 1))], np.random.default_rng(0))
+    layout = Layout(np.array([3.0, 3.0, 2.5]), Dice(np.random.default_rng(0)))
+    assert not layout.on_floor([cube, cube.moved(0.9)])
+    assert not layout.against_wall([cube, cube.moved(2.1)])
+    assert layout.against_wall([cube, cube.moved(1.0)])
+    assert not layout.on_top(cube.moved(0), layout.things[0], margin=0.1)
+    assert len(layout.things) == 2

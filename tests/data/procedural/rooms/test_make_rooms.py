@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from data import check_data, make_rooms
 from data.procedural.rooms.camera_path import camera_path
 from data.procedural.rooms.furnishing import make_room, room_rng
-from data.procedural.rooms.room_classes import KINDS, s3dis_label
+from data.procedural.rooms.room_classes import KINDS, s3dis_label, sunrgbd_label
 from data.procedural.rooms.sunrgbd_writer import point_votes
 from datasets.scenes.s3dis_rooms import list_rooms, read_room
 from datasets.scenes.scannet_frames import SceneFrames
@@ -110,6 +110,22 @@ def test_scenes_of_sun_rgbd_are_upright_with_boxes_around_their_objects(tree):
         assert {SUNRGBD_CLASSES[label] for label in scene.boxes.classes} & {"chair", "table", "desk", "bookshelf"}
         assert (scene.boxes.heading != 0).all()
     assert min(shares) > 0.001
+
+
+def test_a_box_of_sun_rgbd_is_that_of_the_whole_thing_and_heads_where_it_faces(tree, room):
+    boxes = read_prepared(prepared_folder(tree, "train"), "000001").boxes
+    camera = camera_path(room, 9, 64, room_rng(0, 0, 1))[0]
+    x, y = camera.extrinsics[2, :2] / np.linalg.norm(camera.extrinsics[2, :2])
+    turn = np.array([[y, -x, 0], [x, y, 0], [0, 0, 1]])  # x right, y forward
+    inside = []
+    for one in room.things:
+        in_box = boxes.contain((one.vertices - camera.position) @ turn.T).all(axis=1)
+        front = turn[:2, :2] @ (-np.sin(np.radians(one.yaw)), np.cos(np.radians(one.yaw)))
+        heads = np.stack([np.cos(boxes.heading), -np.sin(boxes.heading)], axis=1) @ front > 0.999
+        is_whole = np.abs(boxes.extents[:, 3:] - 0.04 - one.own_box[1][[1, 0, 2]]).max(axis=1) < 1e-4
+        inside.append(in_box & heads & is_whole & (boxes.classes == sunrgbd_label(one.kind)))
+    assert len(boxes.classes) > 1
+    np.testing.assert_array_equal(np.sum(inside, axis=0), 1)
 
 
 def test_votes_follow_the_definition():
