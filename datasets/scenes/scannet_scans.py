@@ -23,7 +23,7 @@ _GROUPS = (".aggregation.json", "_vh_clean.aggregation.json")
 
 def has_scans(root: Path) -> bool:
     """Return whether root holds scenes of ScanNet."""
-    return any((root / name).is_dir() for name in SCAN_FOLDERS)
+    return any(any((root / name).glob("scene*")) for name in SCAN_FOLDERS)
 
 
 def list_scans(root: Path, split: str | None = None) -> list[Path]:

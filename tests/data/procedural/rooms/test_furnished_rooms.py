@@ -9,7 +9,7 @@ from data.procedural.dice import Dice
 from data.procedural.programs.pieces import Piece
 from data.procedural.rooms.camera_path import camera_path
 from data.procedural.rooms.depth_sensor import RANGE_M, axial_noise, sense_depth
-from data.procedural.rooms.furnishing import make_room, room_rng
+from data.procedural.rooms.furnishing import Room, make_room, room_rng
 from data.procedural.rooms.layout import Layout
 from data.procedural.rooms.room_classes import KINDS, s3dis_label, sunrgbd_label
 from data.procedural.rooms.things import thing
@@ -74,6 +74,14 @@ def test_no_camera_is_in_a_thing_or_outside(rooms):
             np.testing.assert_allclose(camera.extrinsics[:3, :3] @ camera.extrinsics[:3, :3].T, np.eye(3), atol=1e-9)
             assert np.linalg.det(camera.extrinsics[:3, :3]) > 0
             assert camera.extrinsics[1, 2] < -0.7  # down in the picture is down in the room
+
+
+def test_a_camera_evades_a_tall_thing_on_its_path():
+    block = thing("cabinet", [Piece(box(1.4, 2.2, 4), (1, 1, 1))], np.random.default_rng(0)).moved(3.3, 2)
+    room = Room("office", np.array([4.0, 4.0, 2.5]), [block])
+    positions = [camera.position for camera in camera_path(room, 16, 64, np.random.default_rng(0))]
+    assert max(position[0] for position in positions) < block.low[0] - 0.25
+    assert min(position[0] for position in positions) < 0.7
 
 
 @pytest.mark.parametrize("distance", [1.0, 4.0])
