@@ -44,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     require_at_least(1, args, "count", "workers")
     require_at_least(2, args, "frames")
-    require_at_least(32, args, "width")
+    require_at_least(64, args, "width")
     require_at_least(0.01, args, "voxel")
     try:
         require_embreex()
