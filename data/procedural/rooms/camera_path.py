@@ -6,6 +6,7 @@ from data.procedural.rooms.furnishing import Room
 from datasets.shapes.cameras import Camera
 
 FOCAL = 577.870605 / 640  # of ScanNet's depth camera, in widths of the picture
+_SHELL = ("wall", "floor", "ceiling")
 _AROUND_M = 0.3  # free space around the camera, more than a lens needs
 _RADII = (1.0, 0.85, 0.7, 0.5, 0.3, 0.1)  # shares of the largest radius, tried in turn
 _HEIGHTS_M = (1.5, 1.65, 1.35, 1.8, 1.2, 2.0)
@@ -16,12 +17,14 @@ def camera_path(room: Room, count: int, width_px: int, rng: np.random.Generator)
 
     Neighbours see much of the same: of 16 cameras, each is turned by 22.5 degrees and some jitter.
     """
-    boxes = [(one.low - _AROUND_M, one.high + _AROUND_M) for one in room.things if one.kind not in _SHELL]
+    things = [one for one in room.things if one.kind not in _SHELL]
+    low = np.array([one.low for one in things]).reshape(-1, 3) - _AROUND_M
+    high = np.array([one.high for one in things]).reshape(-1, 3) + _AROUND_M
     start, sense = rng.uniform(0, 2 * np.pi), rng.choice((-1, 1))
     cameras = []
     for step in range(count):
         angle = start + sense * 2 * np.pi * (step + rng.uniform(-0.15, 0.15)) / count
-        position = _free_place(room.size, angle, boxes) + rng.uniform(-0.03, 0.03, 3)
+        position = _free_place(room.size, angle, low, high) + rng.uniform(-0.03, 0.03, 3)
         pitch = np.radians(14 + 12 * np.sin(2.4 * step + start) + rng.uniform(-3, 3))  # downwards
         across = angle + np.pi + np.radians(rng.uniform(-12, 12))
         forward = np.array([np.cos(across) * np.cos(pitch), np.sin(across) * np.cos(pitch), -np.sin(pitch)])
@@ -29,23 +32,22 @@ def camera_path(room: Room, count: int, width_px: int, rng: np.random.Generator)
     return cameras
 
 
-_SHELL = ("wall", "floor", "ceiling")
+def _free_place(size: np.ndarray, angle: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Find a place near the path that lies in none of the boxes `low` (K, 3) .. `high`, at usual heights first.
 
-
-def _free_place(size: np.ndarray, angle: float, boxes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Find a place near the path that lies in no box, at usual heights first; the one of most room if all do."""
+    Where all places lie in boxes, it is the one that lies least deep.
+    """
     reach = (size[:2] / 2 - _AROUND_M - 0.1) * 0.9
-    candidates = [
-        np.array([*(size[:2] / 2 + share * reach * (np.cos(angle), np.sin(angle))), height])
-        for height in _HEIGHTS_M
-        for share in _RADII
-    ]
-    depths = [
-        max((min((place - low).min(), (high - place).min()) for low, high in boxes), default=-1.0)
-        for place in candidates
-    ]
-    free = [place for place, depth in zip(candidates, depths) if depth <= 0]
-    return free[0] if free else candidates[int(np.argmin(depths))]
+    places = np.array(
+        [
+            [*(size[:2] / 2 + share * reach * (np.cos(angle), np.sin(angle))), height]
+            for height in _HEIGHTS_M
+            for share in _RADII
+        ]
+    )
+    inside = np.minimum(places[:, None] - low, high - places[:, None]).min(axis=2)  # (P, K), > 0 within a box
+    depth = inside.max(axis=1, initial=0.0)
+    return places[depth.argmin()]  # the first of those that lie in none
 
 
 def _looking(position: np.ndarray, forward: np.ndarray, roll: float, width_px: int) -> Camera:

@@ -164,7 +164,7 @@ def test_the_validator_takes_it_and_it_is_drawn(tree, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "no faults" in said
     assert "frames: 18 of 2 scenes" in said
-    for dataset in ("scannet", "s3dis", "sunrgbd"):
+    for dataset in ("scannet", "sunrgbd"):
         run(plot_rooms, "--data_root", tree, "--dataset", dataset, "--rooms", 1, "--out", tmp_path / f"{dataset}.png")
         assert (tmp_path / f"{dataset}.png").stat().st_size > 5000
     assert "--first 9" in message_of(capsys, plot_rooms, "--data_root", tree, "--first", 9, "--out", tmp_path / "a.png")
