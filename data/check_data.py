@@ -15,6 +15,7 @@ from pathlib import Path
 from data.checking.check_hdf5 import check_hdf5_set
 from data.checking.check_packed import check_packed
 from data.checking.check_report import Report, render
+from data.checking.check_scenes import LOOKED_FOR_SCENES, check_scenes
 from data.checking.check_shapenet import check_shapenet
 from data.checking.check_views import check_views, has_views
 from data.checking.cloud_stats import likely_up_axis
@@ -74,14 +75,15 @@ def check_all(root: Path, workers: int, parts: Path | None = None) -> tuple[list
     hdf5_sets, unreadable = find_hdf5_sets(root, own)
     if own and not any(found.table for found in hdf5_sets):
         raise ValueError(f"--parts {parts}: no ply_data_*.h5 with part labels (pid) below {root}")
-    if not hdf5_sets and not has_shapenet(root) and not has_views(root):
-        raise FileNotFoundError(
-            f"no data set in {root}; looked for {'; '.join([*LOOKED_FOR, *unreadable])}; run: {fix('all')}"
-        )
     with parallel_map(workers) as run:
         reports = [check_shapenet(root, run)] if has_shapenet(root) else []
         reports += [check_views(root, run)] if has_views(root) else []
-        return reports + [check_hdf5_set(found, run) for found in hdf5_sets], unreadable
+        reports += check_scenes(root, run)
+        reports += [check_hdf5_set(found, run) for found in hdf5_sets]
+    if not reports:
+        looked_for = "; ".join([*LOOKED_FOR, *LOOKED_FOR_SCENES, *unreadable])
+        raise FileNotFoundError(f"no data set in {root}; looked for {looked_for}; run: {fix('all')}")
+    return reports, unreadable
 
 
 def _axis_conflicts(reports: list[Report]) -> list[str]:

@@ -18,6 +18,7 @@ from datasets.layouts import (
 )
 from datasets.pairs.modelnet_views import CLASSES as VIEW_CLASSES
 from datasets.parts.part_table import PartTable
+from datasets.scenes.scannet_scans import SCAN_FOLDERS
 from datasets.shapes.file_listing import is_hidden
 
 LOOKED_FOR = (
@@ -29,6 +30,7 @@ LOOKED_FOR = (
 
 EVALUATE = "python -m scripts.eval_svm --random_init"
 
+_TREES = (CLOUDS, RENDERS, *SCAN_FOLDERS)  # of thousands of folders
 _DEPTH = 3  # below the root: the folder of a set, one added by its archive, and one more
 
 
@@ -63,7 +65,7 @@ def find_hdf5_sets(root: Path, own: OwnParts | None = None) -> tuple[list[HDF5Se
 
 
 def _folders(folder: Path, depth: int, unreadable: list[str]) -> list[Path]:
-    """List a folder and the visible ones below it, except the trees of clouds and renders, which hold thousands."""
+    """List a folder and the visible ones below it, except trees of clouds, renders and scans, which hold thousands."""
     if depth == 0:
         return [folder]
     try:
@@ -71,9 +73,7 @@ def _folders(folder: Path, depth: int, unreadable: list[str]) -> list[Path]:
     except PermissionError as error:
         unreadable.append(f"{folder}: {error.strerror}, not checked")
         return []
-    below = [
-        path for path in inner if path.is_dir() and path.name not in (CLOUDS, RENDERS) and not is_hidden(path.name)
-    ]
+    below = [path for path in inner if path.is_dir() and path.name not in _TREES and not is_hidden(path.name)]
     return [folder] + [found for path in below for found in _folders(path, depth - 1, unreadable)]
 
 

@@ -43,6 +43,11 @@ class Assembly:
         """Add solids and their mirror images across x = 0."""
         self.add(part, *solids, *(solid.mirrored() for solid in solids), color=color)
 
+    @property
+    def pieces(self) -> list[tuple[Solid, palette.Color]]:
+        """The coloured solids in the units of the builder, without their parts."""
+        return [(solid, color) for _, solid, color in self._pieces]
+
     def finish(self, rng: np.random.Generator, *, stretch: np.ndarray) -> LabelledMesh:
         """Build the mesh, stretched along the axes by (3,) factors, then brought to box centre 0 and diagonal 1."""
         whole = concatenate([solid for _, solid, _ in self._pieces]).scaled(*stretch)

@@ -1,0 +1,97 @@
+"""What the readers of rooms return: a cloud with labels and boxes, and a frame of an RGB-D camera."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets.shapes.cameras import Camera
+
+IGNORED = 255  # the label of a point that belongs to no class of the benchmark
+NO_INSTANCE = 0
+
+
+class Boxes(NamedTuple):
+    """Boxes of objects: `extents` (K, 6) float32, centre and full edge lengths in metres along x, y, z before turning.
+
+    `classes` (K,) uint8. `heading` (K,) float32 radians about the vertical axis, from +x towards -y (clockwise seen
+    from above), as VoteNet has it; 0 for axis-aligned boxes.
+    """
+
+    extents: np.ndarray
+    classes: np.ndarray
+    heading: np.ndarray
+
+    def contain(self, points: np.ndarray) -> np.ndarray:
+        """Test which points lie in which box. Shape: (N, 3) -> (K, N) bool."""
+        cos, sin = np.cos(self.heading)[:, None], np.sin(self.heading)[:, None]
+        x, y, z = np.moveaxis(points[None] - self.extents[:, None, :3], 2, 0)  # (K, N) each
+        along = np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=2)  # the rotation by -heading undone
+        return (np.abs(along) <= self.extents[:, None, 3:] / 2).all(axis=2)
+
+
+class Scene(NamedTuple):
+    """The cloud of a room, z up.
+
+    Attributes:
+        name: of the scene within its data set.
+        points: (N, 3) float32, metres.
+        colours: (N, 3) uint8; None where the files have none.
+        labels: (N,) uint8, classes of the data set or IGNORED; None for a scene without labels.
+        instances: (N,) int32, from 1, NO_INSTANCE elsewhere; None where the files name none.
+        boxes: of its objects; None where the files have neither boxes nor instances.
+        notes: what was repaired or left out while reading, a sentence each.
+    """
+
+    name: str
+    points: np.ndarray
+    colours: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    instances: np.ndarray | None = None
+    boxes: Boxes | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Frame(NamedTuple):
+    """A frame of an RGB-D camera: axes x right, y down, z forward.
+
+    Attributes:
+        colour_path: the colour picture, of any size; it covers the view of the depth.
+        depth: (H, W) float32, metres along z; inf where the sensor measured nothing.
+        pose: (4, 4) float64, camera to world.
+        intrinsics: (3, 3) float64 of the depth, as the file has it: a pixel's centre lies at its whole (column, row).
+    """
+
+    colour_path: Path
+    depth: np.ndarray
+    pose: np.ndarray
+    intrinsics: np.ndarray
+
+    @property
+    def camera(self) -> Camera:
+        """The camera of the depth map under the convention of `datasets.shapes.cameras`, half a pixel further on."""
+        half_pixel = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+        return Camera(half_pixel @ self.intrinsics, np.linalg.inv(self.pose), self.depth.shape)
+
+
+def instance_boxes(points: np.ndarray, labels: np.ndarray, instances: np.ndarray, without: frozenset[int]) -> Boxes:
+    """Bound every instance by an axis-aligned box; its class is the most frequent label of its points.
+
+    Args:
+        points: (N, 3).
+        labels: (N,) uint8.
+        instances: (N,), NO_INSTANCE for no instance.
+        without: classes that get no box, such as walls; instances that are mostly IGNORED get none either.
+    """
+    order = np.argsort(instances, kind="stable")
+    starts = np.flatnonzero(np.diff(instances[order], prepend=np.int64(-1)))
+    extents, classes = [], []
+    for rows in np.split(order, starts[1:]) if len(order) else ():
+        label = np.bincount(labels[rows]).argmax()
+        if instances[rows[0]] == NO_INSTANCE or label == IGNORED or label in without:
+            continue
+        low, high = points[rows].min(axis=0), points[rows].max(axis=0)
+        extents.append([*(low + high) / 2, *(high - low)])
+        classes.append(label)
+    extents = np.array(extents, dtype=np.float32).reshape(-1, 6)
+    return Boxes(extents, np.array(classes, dtype=np.uint8), np.zeros(len(classes), dtype=np.float32))

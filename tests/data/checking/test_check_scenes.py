@@ -1,0 +1,67 @@
+"""Rooms in the three published layouts are validated: what is sound is counted, what a reader refuses is named."""
+
+import numpy as np
+import pytest
+
+from datasets.scenes.sunrgbd_scenes import prepared_folder
+from tests.support.check_helpers import check
+from tests.support.damage import cut
+from tests.support.real_scenes import write_frames, write_prepared, write_room, write_scan
+
+CHAIR = b"0 0 0 1 2 3\n1 1 1 4 5 6\n"
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_frames(write_scan(tmp_path, "scene0000_00"))
+    write_scan(tmp_path, "scene0001_00", labelled=False)
+    (tmp_path / "scannetv2_train.txt").write_text("scene0000_00\n")
+    write_room(tmp_path, 1, "office_1", {"chair_1.txt": CHAIR, "floor_1.txt": CHAIR + b"1 2 3 4\x005 6\n"})
+    write_room(tmp_path, 5, "office_1", {"stairs_1.txt": CHAIR})
+    write_prepared(prepared_folder(tmp_path, "train"), "000001")
+    return tmp_path
+
+
+def test_what_is_sound_is_counted(root, capsys):
+    status, said = check(root, capsys)
+    said = " ".join(said.split())
+    assert status == 0
+    assert "scenes: 2 (in lists: train 1), points a scene: 6 .. 6; boxes of objects: 2" in said
+    assert (
+        "labelled scenes: 1 of 2; points of each class: wall 16.7%, chair 33.3%, otherfurniture 16.7%, of none 33.3%"
+        in said
+    )
+    assert "frames: 2 of 1 scenes, skipped for lost tracking: 1; depth maps (width x height): 4x3" in said
+    assert "scenes: 2 (areas 1, 5), points a scene: 2 .. 5; boxes of objects: 2" in said
+    assert r"floor_1.txt: line 3 '1 2 3 4\x005 6' read as '1 2 3 4 5 6'" in said
+    assert "stairs counts as clutter" in said
+    assert "SUN RGB-D v1 train" in said
+    assert "scenes: 1, points a scene: 40 .. 40; boxes of objects: 2" in said
+    assert f"next: python -m scripts.plot_rooms --data_root {root} --dataset scannet --out rooms.png" in said
+
+
+def test_each_fault_is_named(root, capsys):
+    scan = root / "scans/scene0000_00"
+    cut(-30)(scan / "scene0000_00_vh_clean_2.labels.ply")
+    cut(30)(scan / "color/0.jpg")
+    cut(30)(scan / "depth/10.png")
+    with (root / "Area_1/office_1/Annotations/chair_1.txt").open("a") as file:
+        file.write("1 2 three 4 5 6\n")
+    np.save(prepared_folder(root, "train") / "000001_bbox.npy", np.full((1, 8), 10.0))
+    (prepared_folder(root, "train") / "000001_votes.npz").unlink()
+    (root / "scannetv2_val.txt").write_text("scene0009_00\n")
+    status, said = check(root, capsys)
+    assert status == 1
+    for text in (
+        "labels.ply is not a readable PLY file",
+        "color/0.jpg is not a readable picture",
+        "depth/10.png is not a readable picture",
+        "scannetv2_val.txt names 1 scenes that are not in",
+        "chair_1.txt: line 3 is '1 2 three 4 5 6'",
+        "000001_bbox.npy: a class is none of 0 .. 9",
+        "no " + str(prepared_folder(root, "train") / "000001_votes.npz"),
+        "ScanNet: 4 faults; next: get the files above again, or remove their scenes",
+        "S3DIS: 1 faults",
+        "SUN RGB-D v1 train: 2 faults",
+    ):
+        assert text in said
