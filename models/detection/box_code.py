@@ -51,7 +51,7 @@ class BoxCode(nn.Module):
         width = 2 * math.pi / self.num_headings
         shifted = (heading + width / 2) % (2 * math.pi)
         number = (shifted / width).long().clamp_max(self.num_headings - 1)  # rounding may reach the full turn
-        rest = (shifted - number * width - width / 2) / (width / 2)
+        rest = (shifted - number.to(shifted.dtype) * width) / (width / 2) - 1
         return CodedBoxes(number, rest, size / self.mean_sizes[label] - 1)
 
     def decode_heading(self, heading_bin: Tensor, heading_rest: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from models.layers.row_norm import linear
 SAMPLINGS = ("vote_fps", "seed_fps", "random")
 
 
-class Boxes(NamedTuple):
+class ProposedBoxes(NamedTuple):
     """What is proposed, before softmax and decoding.
 
     cluster (B, P, 3) the vote that a proposal starts from; objectness (B, P, 2) logits of "no" and "yes"; centre
@@ -75,7 +75,7 @@ class ProposalModule(nn.Module):
         self.conv3 = nn.Conv1d(width, sum(self.parts), 1)
         self.bn1, self.bn2 = nn.BatchNorm1d(width), nn.BatchNorm1d(width)
 
-    def forward(self, votes: Tensor, features: Tensor, seeds: Tensor) -> Boxes:
+    def forward(self, votes: Tensor, features: Tensor, seeds: Tensor) -> ProposedBoxes:
         """Propose boxes. Shape: (B, M, 3), (B, M, C), (B, S, 3)."""
         cluster = gather(votes, self.sample(votes, seeds))
         rows = self.vote_aggregation(votes, features, cluster)
@@ -85,7 +85,7 @@ class ProposalModule(nn.Module):
         heading_scores, heading_rest, size_scores, size_rest, class_scores = rest
         size_rest = size_rest.unflatten(-1, (-1, 3))
         centre = cluster + offset
-        return Boxes(cluster, objectness, centre, heading_scores, heading_rest, size_scores, size_rest, class_scores)
+        return ProposedBoxes(cluster, objectness, centre, heading_scores, heading_rest, size_scores, size_rest, class_scores)
 
     @torch.no_grad()
     def sample(self, votes: Tensor, seeds: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.detection.box_code import BoxCode
-from models.detection.proposals import Boxes
+from models.detection.proposals import ProposedBoxes
 from models.detection.vote_network import Proposals
 from models.distributed import gather_rows, get_world_size
 from models.layers.grouping import gather
@@ -94,7 +94,7 @@ def centre_loss(centre: Tensor, truth: SceneTargets, is_object: Tensor) -> Tenso
     return _mean(squares.min(dim=2).values, is_object) + _mean(squares.min(dim=1).values, truth.is_box)
 
 
-def box_losses(boxes: Boxes, own: SceneTargets, is_object: Tensor, code: BoxCode) -> dict[str, Tensor]:
+def box_losses(boxes: ProposedBoxes, own: SceneTargets, is_object: Tensor, code: BoxCode) -> dict[str, Tensor]:
     """Compute the terms of heading, size and class, means over the proposals that are objects.
 
     Args:
@@ -122,10 +122,9 @@ def _squares(points: Tensor, truth: SceneTargets) -> Tensor:
 
 def _take(truth: SceneTargets, chosen: Tensor) -> SceneTargets:
     """Return the box of each proposal; votes stay. Shape: (B, P) int64."""
-    columns = {name: getattr(truth, name) for name in ("size", "centre")}
-    rows = {name: gather(column, chosen) for name, column in columns.items()}
+    vectors = {name: gather(getattr(truth, name), chosen) for name in ("centre", "size")}
     numbers = {name: getattr(truth, name).gather(1, chosen) for name in ("heading", "label", "is_box")}
-    return truth._replace(**rows, **numbers)
+    return truth._replace(**vectors, **numbers)
 
 
 def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:
