@@ -54,9 +54,10 @@ def match(found: Iterable[Detections], truth: Iterable[SceneBoxes], num_classes:
     labels, scores, ious, boxes = [], [], [], []
     num_boxes, before = np.zeros(num_classes, np.int64), 0
     for detections, true in zip(found, truth, strict=True):
-        iou = turned_iou(detections.boxes, true)
-        iou[detections.boxes.label[:, None] != true.label] = 0
-        iou = np.concatenate([iou, np.zeros((len(iou), 1))], axis=1)  # a place for scenes without boxes
+        iou = np.zeros((len(detections.score), len(true.label) + 1))  # with a place for scenes without boxes
+        for label in np.unique(true.label):
+            rows, columns = np.flatnonzero(detections.boxes.label == label), np.flatnonzero(true.label == label)
+            iou[np.ix_(rows, columns)] = turned_iou(detections.boxes.take(rows), true.take(columns))
         labels.append(detections.boxes.label)
         scores.append(detections.score)
         ious.append(iou.max(axis=1))

@@ -15,7 +15,8 @@ def aligned_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     low = np.maximum(first[:, None, 0], second[:, 0])
     high = np.minimum(first[:, None, 1], second[:, 1])
-    return _iou(np.clip(high - low, 0, None).prod(axis=-1), *((box[:, 1] - box[:, 0]).prod(axis=-1) for box in (first, second)))
+    volumes = ((extent[:, 1] - extent[:, 0]).prod(axis=-1) for extent in (first, second))
+    return _iou(np.clip(high - low, 0, None).prod(axis=-1), *volumes)
 
 
 def turned_iou(first: SceneBoxes, second: SceneBoxes) -> np.ndarray:
@@ -62,7 +63,7 @@ def _cut(polygon: np.ndarray, bound: np.ndarray, axis: int) -> np.ndarray:
     crossings = [np.where(is_level, 0, np.clip((sign * bound - start) / slope, 0, 1)) for sign in (-1, 1)]
     ordered = [np.zeros_like(start), np.minimum(*crossings), np.maximum(*crossings)]
     corners = np.stack([polygon + share[..., None] * step for share in ordered], axis=-2)  # (..., V, 3, 2)
-    corners = corners.reshape(*polygon.shape[:-2], -1, 2)
+    corners = corners.reshape(*polygon.shape[:-2], 3 * polygon.shape[-2], 2)
     corners[..., axis] = np.clip(corners[..., axis], -bound, bound)
     return corners
 

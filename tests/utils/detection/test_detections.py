@@ -15,7 +15,7 @@ from tests.support.slow_overlap import iou_by_hand
 from tests.support.tiny_detection import SIZES
 from utils.detection.detections import DetectionSettings, decode, detect, suppress
 
-B, P, Y, H, N = 2, 19, 2, 4, 80
+B, P, Y, H, N = 2, 29, 2, 4, 400
 CODE = BoxCode(SIZES, H)
 
 
