@@ -19,7 +19,7 @@ def random_boxes(rng, count, num_classes=3, is_aligned=False, spread=2.0):
 
 
 def inside_by_hand(point, centre, size, heading):
-    """Turn the scene by the heading, so that +x comes from the direction between +x and -y, and compare with the box."""
+    """Turn a point into the frame of a box, whose heading turns +x towards -y, and compare it with the sides."""
     x, y, z = (float(a) - float(b) for a, b in zip(point, centre))
     along = math.cos(heading) * x - math.sin(heading) * y
     across = math.sin(heading) * x + math.cos(heading) * y

@@ -35,6 +35,9 @@ class DetectionSettings(Settings):
     score_every_class: bool = flag(True, "state each box for all classes, with objectness times probability as score")
 
 
+PUBLISHED_SETTINGS = DetectionSettings()
+
+
 def decode(boxes: ProposedBoxes, code: BoxCode) -> list[SceneBoxes]:
     """Return the most likely box of every proposal, with its most likely class, of each scene."""
     heading_bin = boxes.heading_scores.argmax(dim=-1)  # (B, P)
@@ -46,7 +49,7 @@ def decode(boxes: ProposedBoxes, code: BoxCode) -> list[SceneBoxes]:
 
 
 def detect(
-    boxes: ProposedBoxes, points: Tensor, code: BoxCode, settings: DetectionSettings = DetectionSettings()  # noqa: B008
+    boxes: ProposedBoxes, points: Tensor, code: BoxCode, settings: DetectionSettings = PUBLISHED_SETTINGS
 ) -> list[Detections]:
     """Return the detections of each scene.
 

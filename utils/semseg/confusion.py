@@ -8,8 +8,8 @@ import numpy as np
 class SegmentationScore(NamedTuple):
     """Figures in [0, 1].
 
-    `miou` is the mean of `iou` over the classes that occur, in the truth or in the prediction: one that is predicted and
-    never true counts 0, one that neither holds does not count. `macc` is the mean of `recall` over the classes that
+    `miou` is the mean of `iou` over the classes that occur in the truth or in the prediction: one that is predicted and
+    never true counts 0, one that is in neither does not count. `macc` is the mean of `recall` over the classes that
     occur in the truth, `accuracy` the share of right points. `iou` and `recall` (Y,) are NaN where they do not count.
     """
 
