@@ -85,7 +85,9 @@ class ProposalModule(nn.Module):
         heading_scores, heading_rest, size_scores, size_rest, class_scores = rest
         size_rest = size_rest.unflatten(-1, (-1, 3))
         centre = cluster + offset
-        return ProposedBoxes(cluster, objectness, centre, heading_scores, heading_rest, size_scores, size_rest, class_scores)
+        return ProposedBoxes(
+            cluster, objectness, centre, heading_scores, heading_rest, size_scores, size_rest, class_scores
+        )
 
     @torch.no_grad()
     def sample(self, votes: Tensor, seeds: Tensor) -> Tensor:

@@ -5,15 +5,18 @@ import math
 
 def corners_by_hand(box):
     """List the corners of a ground plan counter-clockwise; a heading turns +x towards -y."""
-    (x, y, _), (length, width, _), heading, _ = ([float(v) for v in part] if hasattr(part, "__len__") else float(part)
-                                                 for part in box)
+    (x, y, _), (length, width, _), heading, _ = (
+        [float(v) for v in part] if hasattr(part, "__len__") else float(part) for part in box
+    )
     found = []
     for a, b in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
         along, across = a * length / 2, b * width / 2
-        found.append((
-            x + math.cos(heading) * along + math.sin(heading) * across,
-            y - math.sin(heading) * along + math.cos(heading) * across,
-        ))
+        found.append(
+            (
+                x + math.cos(heading) * along + math.sin(heading) * across,
+                y - math.sin(heading) * along + math.cos(heading) * across,
+            )
+        )
     return found
 
 

@@ -81,8 +81,9 @@ def test_a_mirrored_box_has_its_heading_mirrored():
     box = SceneBoxes(np.zeros((1, 3)), np.ones((1, 3)), np.array([0.3]), np.array([0]))
     seen = set()
     for seed in range(40):
-        after = SceneAugment("xy", 0, 1, 1, False)(np.zeros((1, 3)), box, votes_of_boxes(np.zeros((1, 3)), box),
-                                                   np.random.default_rng(seed))[1]
+        after = SceneAugment("xy", 0, 1, 1, False)(
+            np.zeros((1, 3)), box, votes_of_boxes(np.zeros((1, 3)), box), np.random.default_rng(seed)
+        )[1]
         seen.add(round(float(after.heading[0]) % (2 * math.pi), 4))
     expected = {0.3, math.pi - 0.3, -0.3 % (2 * math.pi), math.pi + 0.3}  # neither, x, y, both
     assert seen == {round(value, 4) for value in expected}

@@ -33,7 +33,9 @@ def names_of_head(prefix, width, out):
     return found | names_of_norm(f"{prefix}.bn1", width) | names_of_norm(f"{prefix}.bn2", width)
 
 
-@pytest.mark.parametrize("kind, numbers", [(SUN_RGBD, 2 + 3 + 12 * 2 + 10 * 4 + 10), (SCANNET, 2 + 3 + 2 + 18 * 4 + 18)])
+@pytest.mark.parametrize(
+    "kind, numbers", [(SUN_RGBD, 2 + 3 + 12 * 2 + 10 * 4 + 10), (SCANNET, 2 + 3 + 2 + 18 * 4 + 18)]
+)
 def test_tensors_have_the_names_and_shapes_of_the_published_checkpoints(kind, numbers):
     network = VoteNet(VoteBackbone(channels=1), kind.mean_sizes, kind.num_headings)
     expected = names_of_shared("backbone_net.sa1.mlp_module", 4, 64, 64, 128)
@@ -194,7 +196,9 @@ def test_a_published_checkpoint_is_loaded_whole(prefix, tmp_path):
 def test_a_checkpoint_of_other_classes_or_with_a_tensor_less_is_refused(tmp_path):
     state = tiny_votenet().state_dict()
     torch.save(state, tmp_path / "whole.pth")
-    with pytest.raises(ValueError, match=r"whole.pth: (.|\n)*size mismatch for pnet.conv3.weight(.|\n)*12 bins of heading"):
+    with pytest.raises(
+        ValueError, match=r"whole.pth: (.|\n)*size mismatch for pnet.conv3.weight(.|\n)*12 bins of heading"
+    ):
         load_votenet(tmp_path / "whole.pth", tiny_votenet(num_headings=12))
     del state["vgen.bn2.running_var"]
     torch.save(state, tmp_path / "less.pth")

@@ -75,9 +75,7 @@ def by_hand(found, truth):
                 lists["objectness"].append(weight * cross_entropy(boxes.objectness[b, p], is_object))
             if distance >= 0.3:
                 continue
-            lists["to_truth"].append(
-                min(float((boxes.centre[b, p] - truth.centre[b, k]).square().sum()) for k in real)
-            )
+            lists["to_truth"].append(min(float((boxes.centre[b, p] - truth.centre[b, k]).square().sum()) for k in real))
             label, heading = int(truth.label[b, nearest]), float(truth.heading[b, nearest])
             number = min(range(H), key=lambda i: abs(math.remainder(heading - i * 2 * math.pi / H, 2 * math.pi)))
             rest = math.remainder(heading - number * 2 * math.pi / H, 2 * math.pi) / (math.pi / H)
