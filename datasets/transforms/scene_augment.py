@@ -44,8 +44,8 @@ class SceneAugment:
             raise ValueError(f"flips {self.flips!r}: expected axes out of x and y")
         if not (0 <= self.max_angle < math.inf and 0 < self.low <= self.high < math.inf):
             raise ValueError(
-                f"max_angle {self.max_angle}, low {self.low}, high {self.high}: expected an angle of at least 0 degrees "
-                "and 0 < low <= high"
+                f"max_angle {self.max_angle}, low {self.low}, high {self.high}: expected an angle of at least 0 "
+                "degrees and 0 < low <= high"
             )
 
     def draw(self, rng: np.random.Generator) -> SceneMap:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from models.detection.box_code import BoxCode
-from models.detection.proposals import ProposedBoxes, ProposalModule
+from models.detection.proposals import ProposalModule, ProposedBoxes
 from models.detection.vote_backbone import SeedBackbone, Seeds
 from models.detection.voting import VotingModule
 from models.weights.weight_file import check_tensors, read_weights, unwrap

@@ -10,12 +10,12 @@ from datasets.transforms.scene_augment import ALIGNED_AUGMENT
 from models.losses.votenet import SceneTargets
 from models.methods.detection import Detection
 from tests.support.random_boxes import random_boxes
-from tests.support.tiny_detection import cube_scene, tiny_votenet
+from tests.support.tiny_detection import cube_scene, eager_votenet
 from utils.detection.scene_batches import Scene, collate, detect_scenes, prepare, score_scenes
 
 
-def cubes(seed, num_points=600):
-    points, boxes = cube_scene(np.random.default_rng(seed), num_points)
+def cubes(seed):
+    points, boxes = cube_scene(np.random.default_rng(seed))
     return Scene(points, boxes, votes_of_boxes(points, boxes))
 
 
@@ -34,9 +34,9 @@ def test_points_keep_their_votes_and_get_their_height_over_the_floor(augment):
 
 
 def test_a_scene_of_few_points_repeats_them():
-    drawn = prepare(cubes(0), np.random.default_rng(1), 700)
-    assert len(drawn.points) == 700
-    assert len(np.unique(drawn.points, axis=0)) < 600
+    drawn = prepare(cubes(0), np.random.default_rng(1), 500)
+    assert len(drawn.points) == 500
+    assert len(np.unique(drawn.points, axis=0)) < 448
 
 
 def test_a_batch_pads_boxes_and_refuses_more_than_it_has_room_for():
@@ -59,20 +59,17 @@ def test_a_batch_pads_boxes_and_refuses_more_than_it_has_room_for():
 
 def test_a_tiny_votenet_learns_two_scenes_by_heart():
     torch.manual_seed(0)
-    scenes = [cubes(0), cubes(1)]
-    batch = collate(scenes, 4)
-    method = Detection(tiny_votenet()).train()
+    scenes = [scene._replace(points=np.tile(scene.points, 2)) for scene in (cubes(0), cubes(1))]  # places as features
+    batch, method = collate(scenes, 4), Detection(eager_votenet())
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
-    losses = []
-    for _ in range(120):
-        terms = method(batch)
+    for step in range(60):
+        optimizer.param_groups[0]["lr"] = 1e-2 if step < 45 else 2e-3
         optimizer.zero_grad()
-        loss = sum(terms.values())
-        loss.backward()
+        sum(method(batch).values()).backward()
         optimizer.step()
-        losses.append(float(loss))
-    assert losses[-1] < 0.2 * losses[0]
     found = detect_scenes(method.network.eval(), scenes, batch_size=1, device=torch.device("cpu"))
     quarter, half = score_scenes(found, scenes, 2)
-    print(losses[0], losses[-1], quarter, half)
+    assert (quarter.threshold, half.threshold) == (0.25, 0.5)
     assert quarter.mean_precision > 0.95
+    assert quarter.mean_recall == 1
+    assert half.mean_precision <= quarter.mean_precision
