@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from datasets.detection.detection_sets import SCANNET, SUN_RGBD
-from models.detection.vote_backbone import VoteBackbone
+from models.detection.vote_backbone import Seeds, VoteBackbone
 from models.detection.vote_network import VoteNet, load_votenet
-from tests.support.tiny_detection import STAGES, clouds, tiny_votenet
+from tests.support.tiny_detection import SIZES, STAGES, clouds, tiny_votenet
 
 NORM = {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1}
 
@@ -176,6 +176,30 @@ def test_several_votes_of_a_seed_stand_in_a_row():
         found = network(clouds())
     assert_close(found.votes[:, ::2], found.seeds.position + 1)
     assert_close(found.votes[:, 1::2], found.seeds.position + 2)
+
+
+class EveryThird(torch.nn.Module):
+    """Every third point is a seed; its feature is a linear map of its place."""
+
+    feature_dim = 6
+
+    def __init__(self):
+        super().__init__()
+        self.map = torch.nn.Linear(3, 6)
+
+    def forward(self, points):
+        index = torch.arange(0, points.shape[1], 3).expand(len(points), -1)
+        return Seeds(points[:, ::3], self.map(points[:, ::3]).transpose(1, 2), index)
+
+
+def test_any_backbone_that_returns_seeds_is_trained():
+    network = VoteNet(EveryThird(), SIZES, 4, num_proposals=5, members=4, width=8).double()
+    found = network(clouds())
+    assert found.votes.shape == (2, 50, 3)
+    assert found.boxes.class_scores.shape == (2, 5, 2)
+    sum(part.square().sum() for part in found.boxes).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+    assert network.backbone_net.map.weight.grad.any()
 
 
 def test_a_scene_of_few_points_takes_them_all():
