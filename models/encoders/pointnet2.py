@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.grouping import ball_query, gather
-from models.layers.local_encoder import LocalEncoder, group_max, group_offsets, grouped_conv, shared_layer
-from models.layers.row_norm import norm_act
+from models.layers.local_encoder import LocalEncoder, describe_groups, group_offsets, stacked_layers
 
 STAGES = ((512, 0.2, 32), (128, 0.4, 64))  # centres, radius of their balls, most members
 
@@ -24,17 +23,10 @@ class SetAbstraction(nn.Module):
         self.mlp_convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
         self.mlp_bns = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
 
-    def of_groups(self, offsets: Tensor, features: Tensor | None, index: Tensor) -> Tensor:
-        """Describe groups of points. Shape: (B, S, K, 3), (B, N, C) or None, (B, S, K) -> (B, S, D)."""
-        x = grouped_conv(offsets, features, index, self.mlp_convs[0])
-        x = self.rest(norm_act(x, self.mlp_bns[0], 0.0)[0], 1)
-        return group_max(x, index.shape[2]).unflatten(0, index.shape[:2])
-
-    def rest(self, x: Tensor, first: int = 0) -> Tensor:
-        """Apply the layers from number `first` on to rows. Shape: (M, C) -> (M, D)."""
-        for conv, norm in list(zip(self.mlp_convs, self.mlp_bns, strict=True))[first:]:
-            x = shared_layer(x, conv, norm)
-        return x
+    @property
+    def layers(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs of convolution and BatchNorm."""
+        return list(zip(self.mlp_convs, self.mlp_bns, strict=True))
 
 
 class PointNet2(LocalEncoder):
@@ -59,10 +51,11 @@ class PointNet2(LocalEncoder):
     def local(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return centres, their features and the feature of the cloud, see `LocalEncoder`."""
         features = None
-        for layers, (count, radius, size) in zip((self.sa1, self.sa2), STAGES, strict=True):
+        for stage, (count, radius, size) in zip((self.sa1, self.sa2), STAGES, strict=True):
             centres = gather(points, self.sample(points, count))
             index = ball_query(points, centres, radius, size)
-            features = layers.of_groups(group_offsets(points, centres, index), features, index)
+            features = describe_groups(group_offsets(points, centres, index), features, index, stage.layers)
             points = centres
-        rows = self.sa3.rest(torch.cat([points, features], dim=-1).flatten(0, 1)).unflatten(0, points.shape[:2])
+        rows = stacked_layers(torch.cat([points, features], dim=-1).flatten(0, 1), self.sa3.layers)
+        rows = rows.unflatten(0, points.shape[:2])
         return points, rows, rows.amax(dim=1)

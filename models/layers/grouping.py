@@ -114,14 +114,14 @@ def gather(rows: Tensor, index: Tensor) -> Tensor:
     return F.embedding(index + start.view(-1, *[1] * (index.ndim - 1)), rows.flatten(0, 1))
 
 
-def interpolate(rows: Tensor, centres: Tensor, points: Tensor) -> Tensor:
-    """Carry features of centres to points: the mean of the three nearest centres, weighted by 1 / distance^2.
+def interpolate(rows: Tensor, centres: Tensor, points: Tensor, power: int = 2) -> Tensor:
+    """Carry features of centres to points: the mean of the three nearest centres, weighted by 1 / distance^power.
 
     Source: the feature propagation of Qi et al. 2017, arXiv:1706.02413.
 
     Shape: (B, S, C), (B, S, 3), (B, N, 3) -> (B, N, C).
     """
     distance, index = nearest_points(centres, points, 3)
-    weight = 1 / (distance.square() + 1e-8)
+    weight = 1 / (distance**power + 1e-8)
     weight = weight / weight.sum(dim=-1, keepdim=True)
     return (gather(rows, index) * weight[..., None].to(rows.dtype)).sum(dim=2)

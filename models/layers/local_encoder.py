@@ -3,6 +3,8 @@
 Letters: B clouds, N points, S centres, K points of a group, C channels in, D channels out, M rows.
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -63,6 +65,25 @@ class LocalEncoder(nn.Module):
 def shared_layer(x: Tensor, conv: nn.Module, norm: nn.Module, slope: float = 0.0) -> Tensor:
     """Apply a 1x1 convolution, BatchNorm and an activation to rows: ReLU, none for slope 1. Shape: (M, C) -> (M, D)."""
     return norm_act(linear(x, conv.weight.flatten(1), conv.bias), norm, slope)[0]
+
+
+def stacked_layers(x: Tensor, layers: Iterable[tuple[nn.Module, nn.Module]]) -> Tensor:
+    """Apply pairs of a 1x1 convolution and a BatchNorm, each followed by ReLU, to rows. Shape: (M, C) -> (M, D)."""
+    for conv, norm in layers:
+        x = shared_layer(x, conv, norm)
+    return x
+
+
+def describe_groups(
+    offsets: Tensor, features: Tensor | None, index: Tensor, layers: Iterable[tuple[nn.Module, nn.Module]]
+) -> Tensor:
+    """Apply `stacked_layers` to [offset, feature] of every member of every group, and take their maximum.
+
+    Shape: (B, S, K, 3), (B, N, C) or None, (B, S, K) -> (B, S, D).
+    """
+    (conv, norm), *rest = layers
+    x = norm_act(grouped_conv(offsets, features, index, conv), norm, 0.0)[0]
+    return group_max(stacked_layers(x, rest), index.shape[2]).unflatten(0, index.shape[:2])
 
 
 def group_offsets(points: Tensor, centres: Tensor, index: Tensor) -> Tensor:
