@@ -9,7 +9,7 @@ Letters: M rows of outputs, K offsets of a kernel, S offsets of a block.
 """
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import torch
@@ -77,7 +77,7 @@ def build_map(table: Tensor, num_in: int) -> KernelMap:
         rows = order[bounds[0] : bounds[-1]]
         offsets = is_met[rows].any(dim=0).nonzero()[:, 0]  # (S,)
         index = table[rows].index_select(1, offsets)
-        for start, stop in zip(bounds, bounds[1:]):
+        for start, stop in pairwise(bounds):
             blocks.append(Block(start, stop, offsets, index[start - bounds[0] : stop - bounds[0]]))
     return KernelMap(order, place, blocks)
 

@@ -28,23 +28,28 @@ class Voxels(NamedTuple):
         """Give every point the features of its voxel. Shape: (M, C) -> (N, C); `.split(clouds.lengths)` by cloud."""
         return F.embedding(self.inverse, rows)
 
-    def interpolate(self, rows: Tensor, points: Tensor) -> Tensor:
-        """Give points the features at their places, trilinear between the centres of voxels, in float64 weights.
+    def interpolate(self, rows: Tensor, points: Tensor, lengths: list[int] | None = None) -> Tensor:
+        """Give points the features at their places, trilinear between the centres of voxels.
 
         Absent voxels do not count: the weights of the others are scaled to sum to one.
 
         Args:
             rows: (M, C) features of the voxels.
-            points: (N, 3), those that the voxels were made of or others of the same clouds, in their order.
+            points: (N', 3), those that the voxels were made of or others of the same clouds.
+            lengths: points of each cloud; None means as many as the voxels were made of.
         Returns:
-            (N, C).
+            (N', C).
         Raises:
-            ValueError: a point has none of the eight voxels around it.
+            ValueError: other numbers of clouds or points, or a point that has none of the eight voxels around it.
         """
-        level = self.tensor.level
+        level, clouds = self.tensor.level, CloudRows(self.clouds.lengths if lengths is None else lengths)
+        if len(clouds.lengths) != len(self.clouds.lengths) or sum(clouds.lengths) != len(points):
+            raise ValueError(
+                f"{len(points)} points in clouds of {clouds.lengths}, expected {len(self.clouds.lengths)} clouds"
+            )
         place = points.double() / self.size - 0.5
         low = place.floor()
-        keys = pack(_with_batch(low.long(), self.clouds))
+        keys = pack(_with_batch(low.long(), clouds))
         shares = torch.stack([1 - (place - low), place - low])  # (2, N, 3)
         padded = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
         out, total = 0, 0
@@ -80,6 +85,8 @@ def voxelise(
         )
     if sum(lengths) != len(points):
         raise ValueError(f"clouds of {sum(lengths)} points together, got {len(points)}")
+    if 0 in lengths:
+        raise ValueError(f"cloud {lengths.index(0)} of the {len(lengths)} of this batch has no points")
     if not size > 0 or reduce not in ("mean", "first"):
         raise ValueError(f"size {size} and reduce {reduce!r}, expected a size above 0 and mean or first")
     if not points.isfinite().all():
@@ -87,14 +94,11 @@ def voxelise(
     clouds = CloudRows(lengths)
     cell = (points.double() / size).floor().clamp(-(2**40), 2**40)  # pack names what is out of range
     coordinates = _with_batch(cell.long(), clouds)
-    keys, inverse, counts = pack(coordinates).unique(return_inverse=True, return_counts=True)
+    _, inverse, counts = pack(coordinates).unique(return_inverse=True, return_counts=True)
     order = inverse.argsort(stable=True)  # points, voxel by voxel, those of a voxel in their order
     first = order[counts.cumsum(0) - counts]
     level, _ = make_level(coordinates[first])
-    if reduce == "first":
-        rows = features[first]
-    else:
-        rows = torch.segment_reduce(features[order], "mean", lengths=counts)
+    rows = features[first] if reduce == "first" else torch.segment_reduce(features[order], "mean", lengths=counts)
     return Voxels(SparseTensor(rows, level), inverse, clouds, size)
 
 

@@ -1,11 +1,11 @@
 """SR-UNets of PointContrast and others: their files read strictly, with the offsets of their kernels put in our order.
 
 A kernel is a table of one matrix for each offset, and which offset comes first is not in the file. It was read in the
-sources: MinkowskiEngine goes through a cube with the first axis fastest (src/region.cpp of 0.3.2 to 0.4.3,
-src/kernel_region.hpp of 0.5), as we do. PointContrast's blocks ask for `RegionType.HYBRID` instead (CONV_TYPE of
-res16unet.py), whose list MinkowskiEngine/Common.py of 0.4.3 makes centre first, then axis by axis. 0.5 has no HYBRID: code
-moved to it uses cubes. No published file was at hand, so this has not been checked on one; whoever has one sees it in the
-scores, which the wrong order destroys.
+sources: MinkowskiEngine goes through a cube with the first axis fastest (src/region.cpp of 0.4, src/kernel_region.hpp of
+0.5; for kernels of even size since 0.3.2, by its change log), as we do. PointContrast's blocks ask for
+`RegionType.HYBRID` instead (CONV_TYPE of its res16unet.py), whose list MinkowskiEngine/Common.py of 0.4 makes centre
+first, then axis by axis. 0.5 has no HYBRID: code moved to it uses cubes. No published file was at hand, so none of this
+has been checked on one: with the wrong order its scores would fall to chance.
 """
 
 from pathlib import Path
@@ -59,7 +59,8 @@ def _shape_of(state: dict[str, Tensor]) -> dict[str, object]:
     first, last = state.get("conv0p1s1.kernel"), state.get("final.kernel")
     if first is None or last is None or first.ndim != 3 or last.ndim not in (2, 3):
         found = ", ".join(sorted(state)[:3]) or "no tensor"
-        raise ValueError(f"no SR-UNet: expected conv0p1s1.kernel (K, C, 32) and final.kernel (96, C), found {found} ...")
+        wanted = "conv0p1s1.kernel (K, C, 32) and final.kernel (96, C)"
+        raise ValueError(f"no SR-UNet: expected {wanted}, found {found} ...")
     depth = [sum(f"block{stage}.{i}.conv1.kernel" in state for i in range(9)) for stage in range(1, 9)]
     plan = next((name for name, plan in PLANS.items() if list(plan.layers) == depth), None)
     if plan is None:
@@ -72,7 +73,7 @@ def _shape_of(state: dict[str, Tensor]) -> dict[str, object]:
 
 
 def _in_our_order(state: dict[str, Tensor], blocks: str) -> dict[str, Tensor]:
-    """Return the state with cubic kernels in our order, and those of size 1 as matrices, as 0.5.0 and ours have them."""
+    """Return the state with the offsets of cubes in our order, and kernels of size 1 as matrices."""
     ours = cube_offsets(3)
     place = torch.tensor([hybrid_offsets().index(offset) for offset in ours])
     made = {}

@@ -7,6 +7,7 @@ Letters: M voxels, B clouds, C channels.
 Source: Choy et al. 2019, arXiv:1904.08755; Xie et al. 2020, arXiv:2007.10985.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -138,7 +139,7 @@ def global_feature(bottleneck: SparseTensor) -> Tensor:
 
 def _blocks(number: int, in_channels: int, channels: int, momentum: float) -> nn.Sequential:
     widths = [in_channels, *[channels] * number]
-    return nn.Sequential(*(ResidualBlock(before, after, momentum) for before, after in zip(widths, widths[1:])))
+    return nn.Sequential(*(ResidualBlock(before, after, momentum) for before, after in pairwise(widths)))
 
 
 def _down_name(stage: int) -> str:

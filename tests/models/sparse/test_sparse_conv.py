@@ -27,7 +27,7 @@ def grid(num_clouds, *sides):
     return torch.cartesian_prod(*ranges)
 
 
-def random_voxels(num_clouds=3, side=6, share=0.3):
+def random_voxels(num_clouds=3, side=5, share=0.3):
     """A part of a grid in any order, with one voxel far from all others."""
     torch.manual_seed(0)
     voxels = grid(num_clouds, side, side, side)
@@ -96,6 +96,10 @@ def offset_index(size):
     )
 
 
+def doubled(voxel):
+    return [voxel[0], *(2 * axis for axis in voxel[1:])]
+
+
 def test_on_sparse_grids_of_several_clouds_they_are_a_loop_over_voxels():
     x, features = make(random_voxels())
     conv, down, up = SparseConv(2, 3).double(), DownConv(2, 3).double(), UpConv(3, 2).double()
@@ -104,19 +108,17 @@ def test_on_sparse_grids_of_several_clouds_they_are_a_loop_over_voxels():
 
     coarse = down(x)
     halved = offset_index(2)
-    expected = by_loop(x, down.kernel, coarse.level.coordinates, lambda o, v: halved([o[0], *(2 * a for a in o[1:])], v))
+    expected = by_loop(x, down.kernel, coarse.level.coordinates, lambda o, v: halved(doubled(o), v))
     check_same(coarse.features, expected, [features, down.kernel])
     assert len(coarse.level) < len(x.level) / 2
 
     fine = up(coarse, like=x)
-    expected = by_loop(
-        coarse, up.kernel, x.level.coordinates, lambda o, v: halved([v[0], *(2 * a for a in v[1:])], o)
-    )
+    expected = by_loop(coarse, up.kernel, x.level.coordinates, lambda o, v: halved(doubled(v), o))
     check_same(fine.features, expected, [features, down.kernel, up.kernel])
 
 
 def test_gradients_are_those_of_finite_differences():
-    x, features = make(random_voxels(2, 3))
+    x, _ = make(random_voxels(2, 3))
     conv, down, up = SparseConv(2, 2, bias=True).double(), DownConv(2, 2).double(), UpConv(2, 1).double()
 
     def network(rows, *_):
@@ -155,13 +157,16 @@ def test_lower_precisions_are_close_and_under_autocast_too(dtype, error):
     low = features.detach().to(dtype).requires_grad_()
     conv.to(dtype)
     found = conv(sparse_tensor(x.level.coordinates, sorted_rows(x, low))).features
-    assert found.dtype == dtype and deviation(found, out) < error
+    assert found.dtype == dtype
+    assert deviation(found, out) < error
     for mine, wanted in zip(torch.autograd.grad(found.square().sum(), [low, conv.kernel]), exact, strict=True):
-        assert mine.dtype == dtype and deviation(mine, wanted) < 3 * error
+        assert mine.dtype == dtype
+        assert deviation(mine, wanted) < 3 * error
     conv.float()
     with torch.autocast("cpu", torch.bfloat16):
         mixed = conv(x.with_features(x.features.float())).features
-    assert mixed.dtype == torch.bfloat16 and deviation(mixed, out) < 1e-2
+    assert mixed.dtype == torch.bfloat16
+    assert deviation(mixed, out) < 1e-2
     assert torch.autograd.grad(mixed.sum(), [conv.kernel])[0].dtype == torch.float32
 
 
@@ -181,7 +186,8 @@ def test_maps_are_made_once_and_results_are_equal_bit_by_bit():
     first = network(x)
     maps = x.level.neighbours(3), x.level.coarser
     assert torch.equal(network(x), first)
-    assert x.level.neighbours(3) is maps[0] and x.level.coarser is maps[1]
+    assert x.level.neighbours(3) is maps[0]
+    assert x.level.coarser is maps[1]
     again, _ = make_level(x.level.coordinates.flip(0))
     assert torch.equal(network(type(x)(x.features, again)), first)
 
@@ -189,7 +195,8 @@ def test_maps_are_made_once_and_results_are_equal_bit_by_bit():
 def test_keys_hold_coordinates_to_their_limits():
     far = torch.tensor([[0, -LIMIT, LIMIT, -LIMIT], [MAX_CLOUDS - 1, LIMIT, -LIMIT, LIMIT]], dtype=torch.int32)
     keys = pack(far)
-    assert torch.equal(unpack(keys), far.long()) and keys.diff() > 0
+    assert torch.equal(unpack(keys), far.long())
+    assert keys.diff() > 0
     for offset in ((-5, 5, -5), (5, -5, 5)):
         assert torch.equal(unpack(keys + step(*offset)), far + torch.tensor([0, *offset]))
 
