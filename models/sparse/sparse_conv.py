@@ -3,7 +3,7 @@
 Parameters have the names, shapes and first values of MinkowskiEngine's: `kernel` (K, C, D), or (C, D) for size 1, whose
 offsets are in the order of `cube_offsets`, and `bias` (1, D). out[u] = sum over offsets k of x[u + k] kernel[k].
 
-Letters: M voxels, C and D channels, K offsets of a kernel, S offsets of a block.
+Letters: M voxels, C and D channels, K offsets of a kernel, R rows and S offsets of a block.
 Source: Choy et al. 2019, arXiv:1904.08755.
 """
 
@@ -21,7 +21,7 @@ from models.sparse.sparse_tensor import SparseTensor
 def convolve(x: Tensor, kernel: Tensor, maps: MapPair) -> Tensor:
     """Convolve rows of voxels; under autocast in its type.
 
-    Shape: x (M, C), kernel (K, C, D) -> (M', D). The result does not depend on the run: no row is written twice.
+    Shape: x (M, C), kernel (K, C, D) -> (M', D). Rows are added in a fixed order: the result is the same in every run.
     """
     if torch.is_autocast_enabled(x.device.type):
         kind = torch.get_autocast_dtype(x.device.type)
@@ -36,10 +36,10 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx, x, kernel, maps):
         ctx.save_for_backward(x, kernel)
         ctx.maps = maps
-        out = x.new_empty(len(maps.forward.order), kernel.shape[2])
-        for block, rows, weight in _gathered(x, kernel, maps.forward):
-            torch.mm(rows, weight, out=out[block.start : block.stop])
-        return out.index_select(0, maps.forward.place)
+        out = x.new_zeros(maps.forward.num_out, kernel.shape[2], dtype=_wide(x))
+        for block, inputs, weight in _gathered(x, kernel, maps.forward):
+            out.index_add_(0, block.rows, (inputs @ weight).to(out.dtype))
+        return out.to(x.dtype)
 
     @staticmethod
     @once_differentiable
@@ -49,25 +49,28 @@ class _Convolve(torch.autograd.Function):
         _, back, is_mirrored = ctx.maps
         needs_x, needs_kernel, _ = ctx.needs_input_grad
         transposed = (kernel.flip(0) if is_mirrored else kernel).transpose(1, 2).contiguous()  # (K, D, C)
-        grad_x = torch.empty_like(x) if needs_x else None
-        wide = torch.promote_types(x.dtype, torch.float32)
-        grad_kernel = torch.zeros_like(transposed, dtype=wide) if needs_kernel else None
-        inputs = x.index_select(0, back.order) if needs_kernel else None
-        for block, rows, weight in _gathered(grad, transposed, back):
+        grad_x = torch.zeros_like(x, dtype=_wide(x)) if needs_x else None
+        grad_kernel = torch.zeros_like(transposed, dtype=_wide(x)) if needs_kernel else None
+        for block, grads, weight in _gathered(grad, transposed, back):
             if needs_x:
-                torch.mm(rows, weight, out=grad_x[block.start : block.stop])
+                grad_x.index_add_(0, block.rows, (grads @ weight).to(grad_x.dtype))
             if needs_kernel:
-                part = rows.t() @ inputs[block.start : block.stop]  # (S * D, C)
-                grad_kernel.index_add_(0, block.offsets, part.view(-1, *transposed.shape[1:]).to(wide))
+                part = grads.t() @ x.index_select(0, block.rows)  # (S * D, C)
+                grad_kernel.index_add_(0, block.offsets, part.view(-1, *transposed.shape[1:]).to(grad_kernel.dtype))
         if needs_x:
-            grad_x = grad_x.index_select(0, back.place)
+            grad_x = grad_x.to(x.dtype)
         if needs_kernel:
             grad_kernel = (grad_kernel.flip(0) if is_mirrored else grad_kernel).transpose(1, 2).to(kernel.dtype)
         return grad_x, grad_kernel, None
 
 
+def _wide(x: Tensor) -> torch.dtype:
+    """Return the type of sums: float32 at least."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def _gathered(x: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Iterator[tuple[Block, Tensor, Tensor]]:
-    """Yield blocks with the inputs of their rows, (rows, S * C), and the weights of their offsets, (S * C, D).
+    """Yield blocks with the inputs of their rows, (R, S * C), and the weights of their offsets, (S * C, D).
 
     The inputs are overwritten by those of the next block.
     """
@@ -78,7 +81,7 @@ def _gathered(x: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Iterator[tupl
     for block in kernel_map.blocks:
         if block.offsets is not offsets:
             offsets = block.offsets
-            weight = (kernel if len(offsets) == len(kernel) else kernel.index_select(0, offsets)).flatten(0, 1)
+            weight = kernel.index_select(0, offsets).flatten(0, 1)
         rows = torch.index_select(padded, 0, block.index.reshape(-1), out=buffer[: block.index.numel()])
         yield block, rows.view(len(block.index), -1), weight
 

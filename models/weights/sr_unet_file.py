@@ -1,11 +1,11 @@
 """SR-UNets of PointContrast and others: their files read strictly, with the offsets of their kernels put in our order.
 
 A kernel is a table of one matrix for each offset, and which offset comes first is not in the file. It was read in the
-sources: MinkowskiEngine goes through a cube with the first axis fastest (src/region.cpp of 0.4, src/kernel_region.hpp of
-0.5; for kernels of even size since 0.3.2, by its change log), as we do. PointContrast's blocks ask for
-`RegionType.HYBRID` instead (CONV_TYPE of its res16unet.py), whose list MinkowskiEngine/Common.py of 0.4 makes centre
-first, then axis by axis. 0.5 has no HYBRID: code moved to it uses cubes. No published file was at hand, so none of this
-has been checked on one: with the wrong order its scores would fall to chance.
+sources. MinkowskiEngine goes through a cube with the first axis fastest, as we do: src/region.cpp before 0.5,
+src/kernel_region.hpp since; for kernels of even size since 0.3.2, by its change log. PointContrast's blocks ask for
+`RegionType.HYBRID` instead (CONV_TYPE of its res16unet.py), whose list MinkowskiEngine/Common.py before 0.5 makes
+centre first, then axis by axis. 0.5 has no HYBRID: code moved to it uses cubes. No published file was at hand, so none of this
+has been checked on one: with the wrong order its scores would fall.
 """
 
 from pathlib import Path
