@@ -4,8 +4,8 @@ A kernel is a table of one matrix for each offset, and which offset comes first 
 sources. MinkowskiEngine goes through a cube with the first axis fastest, as we do: src/region.cpp before 0.5,
 src/kernel_region.hpp since; for kernels of even size since 0.3.2, by its change log. PointContrast's blocks ask for
 `RegionType.HYBRID` instead (CONV_TYPE of its res16unet.py), whose list MinkowskiEngine/Common.py before 0.5 makes
-centre first, then axis by axis. 0.5 has no HYBRID: code moved to it uses cubes. No published file was at hand, so none of this
-has been checked on one: with the wrong order its scores would fall.
+centre first, then axis by axis. 0.5 has no HYBRID: code moved to it uses cubes. No published file was at hand, so none
+of this has been checked on one: with the wrong order its scores would fall.
 """
 
 from pathlib import Path
