@@ -28,6 +28,7 @@ _TITLES = {
     "micro_batch": "One CrossPoint step in micro-batches; 0: in one piece",
     "multiview_step": "One step of multi-view pre-training, items read: our point encoder alone, ours, as published",
     "point_towers": "Groups of points, and a training step of each point tower, published formulation against ours",
+    "sparse_conv": "Sparse convolution, 3^3, of a room's voxels: a plain gather and scatter against ours",
     "memory_growth": "Memory of a long training on the CPU: numbers of rows as they come against few",
     "loader": "Loading of training samples",
     "scaling": "Training step on one process and two, the global batch being the same (processes x threads)",

@@ -21,7 +21,7 @@ FLOORS = (
     ("models.weights.shipped",),
     ("models.kernels", "models.weights.safe_file"),
     ("models.layers", "models.weights.weight_file"),
-    ("models.detection",),
+    ("models.detection", "models.sparse"),
     ("models.encoders", "models.losses"),
     ("models.weights",),
     ("models.text",),

@@ -126,9 +126,9 @@ def import_state(state: dict[str, Tensor], encoder: nn.Module, name: str, head: 
     has_classifier = any(key.startswith(classifier) for key in encoder.state_dict())
     unused = [] if has_classifier else [key for key in rest if key.startswith(classifier)]
     own = {key: value for key, value in rest.items() if key not in unused}
-    _load_strictly(encoder, own, "network")
+    load_strictly(encoder, own, "network")
     if head is not None:
-        _load_strictly(head, head_state, "projection head")
+        load_strictly(head, head_state, "projection head")
     return LoadReport(sorted(own), heads, aliases, sorted(unused), len(encoder.state_dict()))
 
 
@@ -147,7 +147,12 @@ def _pop_aliases(state: dict[str, Tensor], name: str) -> list[str]:
     return sorted(found)
 
 
-def _load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Load a state dict that has exactly the tensors of a module, which the message calls `what`.
+
+    Raises:
+        ValueError: names the tensors that are missing, unexpected or of another shape.
+    """
     expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state.items()}
     missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
