@@ -16,7 +16,7 @@ from tests.support.program_calls import run
 from tests.support.small_towers import shrink
 from tests.support.tiny_trees import labelled, write_h5, write_modelnet40, write_scanobjectnn
 from utils.evaluation import encoder_scores
-from utils.results.tasks import setting_of
+from utils.results.tasks import protocol_name, setting_of
 
 PROTOCOLS = ["published", "fair", "knn"]
 
@@ -137,6 +137,7 @@ def test_unusual_features_are_recorded_and_stand_in_a_row_of_their_own(name, val
     assert (name in plain, record[name]) == (False, value)
     assert f"{name}={value}" in capsys.readouterr().out
     assert (setting_of(plain), setting_of(record)) == ("", words)
+    assert protocol_name(record | {"setting": words}) == f"{protocol_name(plain | {'setting': ''})}, {words}"
 
 
 def test_layers_of_an_encoder_that_offers_none_are_refused(modelnet, capsys):

@@ -198,5 +198,7 @@ def figures_of(record: Record) -> dict[str, float]:
 
 
 def protocol_name(row: Record) -> str:
-    """Return what a table calls task and protocol of a row."""
-    return TASKS[row["task"]].names.get(row["protocol"], row["protocol"]).format(**row)
+    """Return what a table calls task and protocol of a row, with its setting, such as features that were whitened."""
+    name = TASKS[row["task"]].names.get(row["protocol"], row["protocol"])
+    shown = name.format(**row)
+    return shown if "{setting}" in name or not row["setting"] else f"{shown}, {row['setting']}"
