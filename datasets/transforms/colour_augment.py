@@ -28,7 +28,7 @@ class ColourAugment:
         out = colours.astype(np.float32)
         if rng.random() < _CONTRAST_SHARE:
             low, high = out.min(axis=0), out.max(axis=0)
-            stretched = (out - low) * (255 / np.maximum(high - low, 1))
+            stretched = np.where(high > low, (out - low) * (255 / np.maximum(high - low, 1)), out)
             out += np.float32(rng.random()) * (stretched - out)
         if rng.random() < _SHARE:
             out += rng.uniform(-self.shift, self.shift, 3).astype(np.float32) * 255

@@ -19,7 +19,7 @@ from tests.support.tiny_rooms import tiny_plan, write_box_rooms
 from utils.results.result_records import read_report
 from utils.results.result_tables import results_table
 
-COMMAND = "--exp_name tiny --voxel 0.1 --plan 14A --batch_size 2 --num_workers 0 --device cpu --lr 0.3"
+COMMAND = "--exp_name tiny --voxel 0.2 --plan 14A --batch_size 2 --num_workers 0 --device cpu --lr 0.3"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +42,7 @@ def train(root, out, *extra, steps=4, epochs=2):
 @pytest.fixture(scope="module")
 def plain(root, tmp_path_factory):
     """Run folder of a training that is long enough to learn."""
-    return train(root, tmp_path_factory.mktemp("plain"), "--votes", 2, steps=16)
+    return train(root, tmp_path_factory.mktemp("plain"), "--votes", 2, steps=8)
 
 
 def test_a_tiny_network_learns_to_tell_a_box_from_the_floor(plain):
@@ -57,10 +57,10 @@ def test_a_tiny_network_learns_to_tell_a_box_from_the_floor(plain):
 
 def test_a_resumed_training_ends_as_without_bit_for_bit(root, plain, tmp_path):
     with interrupted_in(1):
-        train(root, tmp_path, "--votes", 2, steps=16)
+        train(root, tmp_path, "--votes", 2, steps=8)
     with pytest.raises(ValueError, match="--label_fraction was 1.0, now 0.5"):
-        train(root, tmp_path, "--resume", "--label_fraction", 0.5, steps=16)
-    run_dir = train(root, tmp_path, "--resume", "--votes", 2, steps=16)
+        train(root, tmp_path, "--resume", "--label_fraction", 0.5, steps=8)
+    run_dir = train(root, tmp_path, "--resume", "--votes", 2, steps=8)
     assert same(weights(plain), weights(run_dir))
     assert metrics(plain) == metrics(run_dir)
     assert results(plain)[1]["miou"] == results(run_dir)[1]["miou"]
@@ -76,11 +76,11 @@ def test_the_file_of_a_run_is_tested_again_with_the_same_figures(root, plain, tm
     assert {f"{results(plain)[0]['miou']:.6f}"} == {row["value"] for row in rows if row["metric"] == "miou"}
     line = results_table(rows).splitlines()[2]
     assert "| s3dis Area 5 | sr_unet 14A | semantic segmentation, points of whole rooms, 100 % of the rooms" in line
-    assert "voxel 0.1, batch_size 2, lr 0.3, steps 16 | mIoU |" in line
+    assert "voxel 0.2, batch_size 2, lr 0.3, steps 8 | mIoU |" in line
     with pytest.raises(ValueError, match="was trained with test_area 5, got 1"):
         call(train_semseg, *again, "--test_area", 1)
-    with pytest.raises(ValueError, match=r"was trained with voxel 0\.1, got 0\.2"):
-        call(train_semseg, *again, "--voxel", 0.2)
+    with pytest.raises(ValueError, match=r"was trained with voxel 0\.2, got 0\.1"):
+        call(train_semseg, *again, "--voxel", 0.1)
 
 
 @pytest.mark.parametrize(("probe", "still"), [("linear", ("block1.", "convtr4", "block8.")), ("decoder", ("block1.",))])
