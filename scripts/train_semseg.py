@@ -106,8 +106,9 @@ def train(settings: ProgramSettings, test: list[Scene], device: torch.device) ->
     run, start, room_set, training, scoring, processes = settings
     rooms = read_rooms(room_set, TRAIN, training.seed)
     training = training.for_rooms(room_set.dataset, len(rooms))
-    is_going_on = goes_on(run)
-    path = "" if is_going_on else start.pretrained_path  # a state holds all weights
+    path = start.pretrained_path
+    if path and goes_on(run) and not Path(path).is_file():
+        path = ""  # a state holds all weights; the file only says the size of the first kernel, and is usually there
     network = start_network(path, len(ROOM_CLASSES[room_set.dataset]), training)
     method = RoomSegmentation(network, training.voxel, training.probe).to(device)
     draws = TrainingRooms(

@@ -124,6 +124,15 @@ def write_unet(path, **shape):
     return path
 
 
+def test_a_start_of_another_first_kernel_is_resumed_too(root, tmp_path):
+    path = write_unet(tmp_path / "five.pth", plan="14A", conv1_size=5, out_channels=32)
+    with interrupted_in(1):
+        train(root, tmp_path, "--model_path", path, steps=2)
+    train(root, tmp_path, "--model_path", path, "--resume", steps=2)
+    trained = load_sr_unet(tmp_path / "tiny" / "models" / "best_model.pth", "cube")
+    assert (trained.conv0p1s1.size, trained.final.kernel.shape[1]) == (5, 13)
+
+
 def test_what_does_not_fit_is_refused_by_name(root, plain, tmp_path, capsys):
     def message(*flags, data=root):
         return error_of(lambda: train(data, tmp_path / "run", *flags), capsys)
