@@ -13,7 +13,7 @@ from utils.run.provenance import provenance
 
 _LIBRARIES = ("numpy", "scikit-learn")
 _FIGURES = (
-    *("miou_instance", "miou_class", "accuracy", "accuracy_std", "accuracy_ci95", "mean_class_accuracy"),
+    *("miou", "miou_instance", "miou_class", "accuracy", "accuracy_std", "accuracy_ci95", "mean_class_accuracy"),
     *("top5_accuracy", "recall_1", "recall_5", "recall_10", "map", "precision_1", "precision_10", "chance"),
 )
 

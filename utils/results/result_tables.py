@@ -20,7 +20,7 @@ def results_table(rows: Sequence[Row]) -> str:
     for group in _groups(rows):
         row = group[0]
         cells = [row["run"], row["data"]] if named else []
-        cells += [_test_set(row), f"{row['model']}, {row['num_points']} points"]
+        cells += [_test_set(row), row["model"] + (f", {row['num_points']} points" if row["num_points"] else "")]
         lines.append([*cells, protocol_name(row), FIGURE_NAMES[row["metric"]], *_figures(group)])
     return markdown.table([*header, *_FIGURES], lines)
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from models.encoders.registry import EMB_DIMS, ENCODERS, published_width
 from utils.classification.recipes import RECIPES, changes
+from utils.semseg.semseg_settings import ROOM_CONSTANTS, ROOM_RECIPES
 
 Record = Mapping[str, Any]
 
@@ -53,6 +54,17 @@ def _names_setting(record: Record) -> list[str]:
     is_trained, has_prototypes = record.get("classifier") == "trained", record.get("prototype_share")
     classifier = "classifier of the towers" if is_trained else f"{record['num_prompts']} prompts by {record['text']}"
     return ["", f"{record['num_classes']} classes", classifier, *(["prototypes"] if has_prototypes else [])]
+
+
+def _rooms_setting(record: Record) -> list[str]:
+    usual = {**vars(ROOM_RECIPES[record["dataset"]]), **ROOM_CONSTANTS}
+    changed = {name: record[name] for name, value in usual.items() if record[name] != value}
+    return [
+        f"{100 * record['label_fraction']:g} % of the rooms",
+        *([f"{record['probe']} probe"] if record["probe"] != "none" else []),
+        *([f"{record['voting']} votes"] if record["voting"] else []),
+        *(f"{name} {f'{value:g}' if isinstance(value, float) else value}" for name, value in changed.items()),
+    ]
 
 
 _ACCURACIES = ("accuracy", "mean_class_accuracy")
@@ -107,6 +119,13 @@ TASKS = {
         ("miou_instance", "miou_class"),
         _labels_setting,
     ),
+    "semantic_segmentation": Task(
+        "Semantic segmentation of rooms",
+        {"whole_rooms": "semantic segmentation, points of whole rooms, {setting}"},
+        ("miou", *_ACCURACIES),
+        ("miou", "mean_class_accuracy"),
+        _rooms_setting,
+    ),
     "retrieval": Task(
         "Retrieval between images and shapes",
         {
@@ -137,6 +156,7 @@ FIGURE_NAMES = {
     "accuracy": "accuracy",
     "top5_accuracy": "top-5 accuracy",
     "mean_class_accuracy": "mean class accuracy",
+    "miou": "mIoU",
     "miou_instance": "instance mIoU",
     "miou_class": "class mIoU",
     "recall_1": "recall@1",

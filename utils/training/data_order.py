@@ -18,6 +18,7 @@ from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.pairs.source_items import SourceItems
 from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.parts.shuffled_parts import ShuffledParts
+from datasets.scenes.training_rooms import TrainingRooms
 from datasets.shards.shard_pairs import ShardPairs
 
 
@@ -76,6 +77,12 @@ def _(dataset: TrainingClouds) -> Iterator[bytes]:
     clouds, rows = dataset.clouds, dataset.rows
     yield _line(*(path.name for path in clouds.shards), *rows.tolist())
     yield from map(_bytes, (clouds.labels[rows], clouds.points[rows, 0]))
+
+
+@order_parts.register
+def _(dataset: TrainingRooms) -> Iterator[bytes]:
+    for room in dataset.rooms:
+        yield _line(room.name, len(room.points))
 
 
 def _line(*words: object) -> bytes:

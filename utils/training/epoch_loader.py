@@ -52,6 +52,7 @@ class EpochLoader:
         num_workers: of each rank; 0 loads in the training process.
         pin_memory: for transfers to a GPU.
         rank, world_size: which rows of every batch this rank loads, see EpochBatches.
+        collate: makes a batch of items; None stacks their tensors, which have one shape.
     Raises:
         ValueError: the batch is larger than the data set, or cannot be divided among the ranks.
     """
@@ -66,6 +67,7 @@ class EpochLoader:
         pin_memory: bool,
         rank: int = 0,
         world_size: int = 1,
+        collate: Callable[[list], dict] | None = None,
     ):
         check_divisible(batch_size, world_size)
         check_batch_fits(batch_size, dataset)
@@ -76,6 +78,7 @@ class EpochLoader:
         self.loader = DataLoader(
             _Watched(dataset, self.reading),
             batch_sampler=self.batches,
+            collate_fn=collate,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory,

@@ -77,6 +77,7 @@ class SRUNet(nn.Module):
         ValueError: a plan or a size that there is not.
 
     Attributes:
+        plan: as given.
         point_dim: channels of `SceneFeatures.voxels`.
         feature_dim: numbers of `global_feature`.
     """
@@ -92,6 +93,7 @@ class SRUNet(nn.Module):
         super().__init__()
         if plan not in PLANS or conv1_size not in (3, 5):
             raise ValueError(f"plan {plan} and conv1_size {conv1_size}, expected one of {', '.join(PLANS)} and 3 or 5")
+        self.plan = plan
         layers, planes = PLANS[plan]
         self.conv0p1s1, self.bn0 = SparseConv(in_channels, _STEM, conv1_size), VoxelNorm(_STEM, momentum)
         width = _STEM

@@ -2,7 +2,8 @@ import pytest
 
 from utils.classification.recipes import RECIPES
 from utils.page.page_tables import results_tables
-from utils.results.tasks import setting_of
+from utils.results.tasks import figures_of, setting_of
+from utils.semseg.semseg_settings import ROOM_CONSTANTS, ROOM_RECIPES
 
 CLASSIFICATION = {
     **{"task": "finetune_cls", "protocol": "published", "label_fraction": 1.0, "selected_on": "val", "amp": "none"},
@@ -60,3 +61,12 @@ def test_figures_of_other_folds_stand_in_another_row():
 def test_the_final_rate_of_a_recipe_is_a_share_of_the_rate():
     changed = CLASSIFICATION | vars(RECIPES["dgcnn"]) | {"protocol": "dgcnn", "lr": 0.2, "final_lr": 0.01 * 0.2}
     assert setting_of(changed) == "100 % of labels, lr 0.2"
+
+
+def test_a_segmentation_of_rooms_as_published_needs_few_words_and_figures_stand_in_the_table():
+    record = {"task": "semantic_segmentation", "dataset": "scannet", "label_fraction": 0.2, "probe": "linear"}
+    record |= {"voting": False, **vars(ROOM_RECIPES["scannet"]), **ROOM_CONSTANTS}
+    assert setting_of(record) == "20 % of the rooms, linear probe"
+    changed = record | {"voxel": 0.05, "steps": 300, "voting": 4, "augment": False}
+    assert setting_of(changed) == "20 % of the rooms, linear probe, 4 votes, voxel 0.05, steps 300, augment False"
+    assert figures_of(record | {"miou": 0.5, "accuracy": 0.75}) == {"miou": 0.5, "accuracy": 0.75}

@@ -1,0 +1,77 @@
+"""Supervised semantic segmentation of rooms as a method: cross-entropy of every voxel of a sparse U-Net.
+
+Letters: B rooms, N points and M voxels of all rooms together.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.distributed import all_reduce_sum, get_world_size
+from models.encoders.scenes.sr_unet import SRUNet
+from models.methods.method import Batch, Method, Terms
+from models.sparse.voxelise import voxelise
+
+PROBES = ("none", "linear", "decoder")
+IGNORED = 255
+
+
+class RoomSegmentation(Method):
+    """Cross-entropy of the voxels whose points have one label, averaged over the voxels of all processes.
+
+    A voxel has the mean colour of its points. As published, one with points of several labels does not count.
+
+    Args:
+        network: colours of voxels (M, 3) -> logits (M, Y).
+        voxel: edge of a voxel in metres.
+        probe: what is trained: "none" the network, "linear" its last layer, "decoder" all behind its coarsest voxels.
+            The rest gets no gradient and stays in eval mode, so that its BatchNorm buffers do not move.
+    Raises:
+        ValueError: another probe.
+    """
+
+    def __init__(self, network: SRUNet, voxel: float, probe: str = "none"):
+        super().__init__()
+        if probe not in PROBES:
+            raise ValueError(f"probe {probe!r}, expected one of {', '.join(PROBES)}")
+        self.network, self.voxel = network, voxel
+        self._frozen = [part for name, part in network.named_children() if not _is_trained(name, probe)]
+        for part in self._frozen:
+            part.requires_grad_(False).eval()
+
+    def frozen_parts(self) -> Iterable[nn.Module]:
+        return self._frozen
+
+    def forward(self, batch: Batch) -> Terms:
+        """Return {"loss/class": scalar}.
+
+        Args:
+            batch: points (N, 3) in metres, colours (N, 3), label (N,), and `lengths`, the points of each room.
+        """
+        voxels = voxelise(batch["points"], batch["colours"], self.voxel, batch["lengths"])
+        label = voxel_labels(batch["label"], voxels.inverse, len(voxels.tensor.level))
+        logits = self.network(voxels.tensor).features
+        total = F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), label, reduction="sum",
+                                ignore_index=IGNORED)  # fmt: skip
+        count = (label != IGNORED).sum().to(total)
+        if get_world_size() > 1:  # processes have different numbers of voxels, and their gradients are averaged
+            count = all_reduce_sum(count) / get_world_size()
+        return {"loss/class": total / count.clamp_min(1 / get_world_size())}
+
+
+def voxel_labels(label: Tensor, inverse: Tensor, num_voxels: int) -> Tensor:
+    """Return the label of each voxel, IGNORED where those of its points differ.
+
+    Shape: label (N,), inverse (N,), the voxel of each point -> (M,).
+    """
+    least = label.new_full((num_voxels,), IGNORED).scatter_reduce(0, inverse, label, "amin")
+    most = label.new_zeros(num_voxels).scatter_reduce(0, inverse, label, "amax")
+    return torch.where(least == most, least, IGNORED)
+
+
+def _is_trained(name: str, probe: str) -> bool:
+    """Say whether a probe trains a part of SR-UNet: its decoder is convtr*, bntr* and block5 to block8."""
+    is_decoder = name.startswith(("convtr", "bntr")) or name in ("block5", "block6", "block7", "block8")
+    return probe == "none" or name == "final" or (probe == "decoder" and is_decoder)
