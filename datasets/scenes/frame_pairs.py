@@ -96,8 +96,6 @@ class FramePairItems(EpochCounter, Dataset, ABC):
         seed: of the run, >= 0.
     """
 
-    unit = "frame pairs"
-
     def __init__(self, pairs: FramePairs, num_points: int, rotation: str = "so3", seed: int = 0):
         super().__init__(seed)
         self.pairs, self.num_points, self.rotation = pairs, num_points, rotation
