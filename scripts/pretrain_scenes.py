@@ -1,11 +1,12 @@
-"""Pre-train SR-UNet on overlapping RGB-D frames of rooms: matched points of two frames have like features.
+"""Pre-train SR-UNet on overlapping RGB-D frames of rooms, by a frozen image network or by matched points.
 
-    python -m scripts.pretrain_scenes --data_root data/scannet --exp_name scenes
+    python -m scripts.pretrain_scenes --data_root data/scannet --teacher imagenet --exp_name scenes
+    python -m scripts.pretrain_scenes --data_root data/scannet --loss point_info_nce --exp_name point_contrast
 
 Reads DATA_ROOT/scans/<scene>/ in ScanNet's layout with exported frames (docs/scene_pretraining.md). Writes
 checkpoints/<exp_name>/ as train_crosspoint.py does; models/best_model.pth is the last network without its last layer,
-which is models/heads_last.pth. Nothing scores the network between epochs.
-Source: Xie et al. 2020 (PointContrast), arXiv:2007.10985.
+models/heads_last.pth what the loss adds to it. Nothing scores the network between epochs.
+Sources: Tran et al. 2022, arXiv:2210.15904; Xie et al. 2020 (PointContrast), arXiv:2007.10985.
 """
 
 import argparse

@@ -71,7 +71,7 @@ def _read(path: Path) -> np.ndarray:
 def _digest(scene: SceneFrames, settings: dict[str, float]) -> str:
     """Digest the settings and what tells whether the files of the frames have changed."""
     files = [scene.folder / f"intrinsic/intrinsic_{name}.txt" for name in ("depth", "color")]
-    files += [scene.folder / f"{kind}/{n}.{end}" for n in scene.numbers for kind, end in (("depth", "png"), ("pose", "txt"))]
+    files += [scene.folder / name for n in scene.numbers for name in (f"depth/{n}.png", f"pose/{n}.txt")]
     stamps = [(path.name, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files]
     text = json.dumps([scene.folder.name, settings, stamps])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,23 +7,27 @@ from typing import NamedTuple
 
 import torch
 
-from datasets.scenes.frame_pairs import ROTATIONS, FramePairs, MatchedFrames
+from datasets.scenes.frame_pairs import ROTATIONS, FramePairItems, FramePairs, MatchedFrames, TaughtFrames
 from datasets.scenes.scannet_frames import SceneFrames
 from datasets.scenes.scannet_scans import SPLITS, list_scans
 from models.encoders.scenes.sr_unet import PLANS, SRUNet
 from models.methods.method import Method
 from models.methods.scene_contrast import SceneContrast
+from models.methods.scene_pixels import ScenePixels
+from utils import seed
+from utils.multiview.teacher import TeacherSettings, build_teacher, size_warnings
 from utils.pretraining.pair_loader import build_epoch_loader
 from utils.pretraining.pretrainer import PretrainSettings
 from utils.processes.launch import ProcessSettings
 from utils.run.folder import RunSettings
+from utils.scenes.frame_teacher import TaughtFeatures, build_features
 from utils.scenes.pair_cache import find_pairs
 from utils.settings import Settings, flag
 from utils.training.bad_samples import BadSampleSettings
 from utils.training.epoch_loader import EpochLoader
 
-POINT_INFO_NCE = "point_info_nce"
-LOSSES = (POINT_INFO_NCE,)
+PIXELS, POINT_INFO_NCE = "pixels", "point_info_nce"
+TEMPERATURES = {PIXELS: 0.5, POINT_INFO_NCE: 0.07}  # published
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,24 @@ class ScenePairSettings(Settings):
 
 
 @dataclass(frozen=True)
-class SceneLossSettings(Settings):
-    """What is contrasted."""
+class SceneLossSettings(TeacherSettings):
+    """What is contrasted: pixels as a teacher sees them with points, or matched points of two frames."""
 
-    loss: str = flag(POINT_INFO_NCE, "matched points of two frames", choices=LOSSES)
-    out_channels: int = flag(32, "contrasted of a voxel", at_least=1)
-    temperature: float = flag(0.07, "of the contrast", above=0)
+    loss: str = flag(PIXELS, "by a teacher; or of two frames, as PointContrast", choices=tuple(TEMPERATURES))
+    temperature: float | None = flag(None, "of the contrast (default: 0.5 of pixels, else 0.07)", above=0)
+    image_size: int = flag(224, "pixels of what the teacher sees, square", at_least=2, at_most=4096)
+    pairs: int = flag(512, "of pixels and points that a step contrasts, of each cloud", at_least=2)
+    map_size: int = flag(32, "side of the grid of pixels that pairs refer to", at_least=2)
+    global_weight: float = flag(1.0, "of the distillation; 0 leaves it out", at_least=0)
+    local_weight: float = flag(1.0, "of the contrast of pixels and points", above=0)
+    out_channels: int = flag(32, "contrasted of a voxel, for point_info_nce", at_least=1)
     matches: int = flag(1024, "most of a pair of frames; published: 4,096 of the 4 pairs of a batch", at_least=2)
     match_radius: float = flag(1.5, "largest distance of matched points, in voxels", above=0)
+
+    @property
+    def chosen_temperature(self) -> float:
+        """The temperature given, else the published one of the loss."""
+        return TEMPERATURES[self.loss] if self.temperature is None else self.temperature
 
 
 class ScenePretrainingSettings(NamedTuple):
@@ -84,7 +98,7 @@ class ScenePretrainingSettings(NamedTuple):
 
 
 class SceneData:
-    """Opens the frames of a pre-training, then builds its method.
+    """Opens the frames of a pre-training, then builds its method, which needs the teacher's sizes.
 
     Args:
         settings: of the loss.
@@ -92,38 +106,69 @@ class SceneData:
 
     def __init__(self, settings: SceneLossSettings):
         self.settings = settings
+        self.features: TaughtFeatures | None = None
 
     def open(self, common: ScenePretrainingSettings, device: torch.device) -> tuple[EpochLoader, None]:
-        """Open the frames, find the pairs where that was not done, and build the loader.
+        """Open the frames, find the pairs and let the teacher see them where that was not done, build the loader.
 
         Raises:
-            OSError: no such data.
+            OSError: no such data or teacher.
             ValueError: damaged data, or settings that do not go together.
         """
         own, pairs, training, notes = self.settings, common.pairs, common.training, []
         if training.ema_decay or training.micro_batch:
             raise ValueError("--ema_decay and --micro_batch are for encoders of single shapes: leave them out")
-        if own.matches > pairs.num_points:
+        if own.loss == PIXELS:
+            own.require_teacher()
+        elif own.matches > pairs.num_points:
             raise ValueError(f"--matches {own.matches} is more than --num_points {pairs.num_points}; pass fewer")
-        items = MatchedFrames(
-            open_pairs(common, notes.append),
-            pairs.num_points,
-            pairs.rotation,
-            training.seed,
-            num_matches=own.matches,
-            voxel_size=common.model.voxel_size,
-            radius=own.match_radius * common.model.voxel_size,
-        )
+        items = self._items(common, open_pairs(common, notes.append), device, notes)
         place = {"seed": training.seed, "pin_memory": device.type == "cuda"}
         loader = build_epoch_loader(items, pairs, common.bad_samples, **place)
         loader.notes, loader.unit = notes, "pairs of frames"
         return loader, None
 
+    def _items(
+        self, common: ScenePretrainingSettings, pairs: FramePairs, device: torch.device, notes: list[str]
+    ) -> FramePairItems:
+        own, voxel_size, seed_of_run = self.settings, common.model.voxel_size, common.training.seed
+        of_base = (pairs, common.pairs.num_points, common.pairs.rotation, seed_of_run)
+        if own.loss == POINT_INFO_NCE:
+            radius = own.match_radius * voxel_size
+            return MatchedFrames(*of_base, num_matches=own.matches, voxel_size=voxel_size, radius=radius)
+        teacher = build_teacher(own, seed_of_run)
+        notes += size_warnings(teacher, own.map_layer, own.image_size, is_local=True)
+        self.features = build_features(
+            Path(own.teacher_cache or Path(common.run.output_dir) / "teacher_cache"),
+            pairs,
+            teacher,
+            image_size=own.image_size,
+            layer=own.map_layer,
+            device=device,
+            skips_bad=common.bad_samples.skips,
+            report=notes.append,
+        )
+        seed.everything(seed_of_run)  # as if no teacher had been drawn
+        options = {"num_pairs": own.pairs, "map_size": own.map_size, "tolerance": common.pairs.depth_tolerance}
+        return TaughtFrames(*of_base, features=self.features, **options)
+
     def build_method(self, model: SceneModelSettings) -> Method:
         """Build the method for the data that `open` has found."""
         own = self.settings
         network = SRUNet(3, own.out_channels, model.plan, model.conv1_size, model.norm_momentum)
-        return SceneContrast(network, model.voxel_size, own.matches, own.temperature)
+        if own.loss == POINT_INFO_NCE:
+            return SceneContrast(network, model.voxel_size, own.matches, own.chosen_temperature)
+        method = ScenePixels(
+            network,
+            model.voxel_size,
+            *self.features.dims,
+            global_weight=own.global_weight,
+            local_weight=own.local_weight,
+            temperature=own.chosen_temperature,
+            map_size=own.map_size,
+        )
+        method.origin = own.origin(self.features.arrays.teacher)
+        return method
 
 
 def open_pairs(common: ScenePretrainingSettings, report: Callable[[str], None]) -> FramePairs:

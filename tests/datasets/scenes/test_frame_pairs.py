@@ -127,9 +127,10 @@ def test_a_point_is_paired_with_the_cells_that_show_it_in_both_frames(scene):
     taught = items_of(scene, TaughtFrames, features=Features(), num_pairs=64, map_size=8, tolerance=TOLERANCE)
     item = taught[1]
     assert item["points"].shape == item["colours"].shape == (300, 3)
-    assert item["pairs"].shape == (64, 4) and set(item["pairs"][:, 0].tolist()) == {0, 1}
-    assert item["pairs"].dtype == torch.int64 and item["pairs"][:, 3].max() < 300
-    assert item["maps"][:, 0, 0, 0].tolist() == [1, 2] and item["target"].tolist() == [1] * 4
+    assert (item["pairs"].shape, item["pairs"].dtype) == ((64, 4), torch.int64)
+    assert set(item["pairs"][:, 0].tolist()) == {0, 1}
+    assert item["pairs"][:, 3].max() < 300
+    assert (item["maps"][:, 0, 0, 0].tolist(), item["target"].tolist()) == ([1, 2], [1] * 4)
 
 
 def test_faults_name_the_frame(tmp_path):
