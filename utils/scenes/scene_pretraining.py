@@ -179,6 +179,8 @@ def open_pairs(common: ScenePretrainingSettings, report: Callable[[str], None]) 
     """
     pairs = common.pairs
     folders = list_scans(Path(pairs.data_root), None if pairs.split == "all" else pairs.split)
+    if not folders:
+        raise ValueError(f"the list of split {pairs.split} in {pairs.data_root} names no scene; pass another --split")
     return find_pairs(
         [SceneFrames(folder) for folder in folders],
         Path(pairs.pair_cache or Path(common.run.output_dir) / "pair_cache"),
