@@ -37,6 +37,7 @@ FLOORS = (
     ("utils.pretrained",),
     ("utils.pretraining", "utils.classification", "utils.parts", "utils.retrieval", "utils.semseg"),
     ("utils.multiview", "utils.texts"),
+    ("utils.scenes",),
     ("utils.results",),
     ("utils.page",),
     ("data", "benchmarks", "scripts", "train_crosspoint", "train_partseg", "hubconf"),

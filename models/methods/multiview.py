@@ -37,6 +37,7 @@ class MultiView(Method):
         map_size: side of the grid of pixels that pairs refer to, to which maps are interpolated; published: 32.
         masks_same_point: whether rows of one point are left out of each other's negatives; published: not.
         k: recorded with the weights as neighbours per point; None takes the encoder's, if it has a graph.
+        dims: of what `encode` returns of a point and of a cloud; None: emb_dims of the encoder.
     Raises:
         ValueError: a weight that is negative or no number, both weights 0, or a temperature that is too low.
     """
@@ -53,6 +54,7 @@ class MultiView(Method):
         map_size: int = 32,
         masks_same_point: bool = False,
         k: int | None = None,
+        dims: tuple[int, int] | None = None,
     ):
         super().__init__()
         if not (min(global_weight, local_weight) >= 0 and 0 < global_weight + local_weight < math.inf):
@@ -62,8 +64,9 @@ class MultiView(Method):
         if not MIN_TEMPERATURE <= temperature < math.inf:
             raise ValueError(f"--temperature must be at least {MIN_TEMPERATURE}, got {temperature}")
         self.point_encoder = point_encoder
-        self.object_head = object_head(point_encoder.emb_dims, target_dim)
-        self.point_head = dense_head(point_encoder.emb_dims, target_dim)
+        point_dims, object_dims = dims or (point_encoder.emb_dims, point_encoder.emb_dims)
+        self.object_head = object_head(object_dims, target_dim)
+        self.point_head = dense_head(point_dims, target_dim)
         self.pixel_head = nn.Linear(map_dim, target_dim)
         for weight, heads in ((global_weight, [self.object_head]), (local_weight, [self.point_head, self.pixel_head])):
             if not weight:
@@ -77,6 +80,10 @@ class MultiView(Method):
         """Return the weighted loss terms of one batch: `loss` of its `embed`."""
         return self.loss(self.embed(batch))
 
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return features of points (B, N, E) and of clouds (B, E')."""
+        return self.point_encoder.dense(batch["points"])
+
     def embed(self, batch: Batch) -> dict[str, Tensor]:
         """Embed one batch: a row per object.
 
@@ -87,10 +94,10 @@ class MultiView(Method):
             "object" and "target" (B, D), "local" (B,), the loss of each object's pairs, and "penalty" (B,) of T-Nets;
             those that are needed.
         """
-        rows, largest = self.point_encoder.dense(batch["points"])
+        rows, clouds = self.encode(batch)
         found = {}
         if self.global_weight:
-            found |= {"object": self.object_head(largest), "target": batch["target"]}
+            found |= {"object": self.object_head(clouds), "target": batch["target"]}
         if self.local_weight:
             found["local"] = pixel_point_losses(
                 self.embed_points(rows, batch["pairs"]),
@@ -159,9 +166,12 @@ class MultiView(Method):
     def weights(self) -> dict[str, Mapping[str, Any]]:
         """Return the point encoder, and the heads as "heads"."""
         encoder = self.point_encoder
-        heads = {
+        return {"point": export_state(encoder, encoder_name(encoder), k=self.k), "heads": self.head_states()}
+
+    def head_states(self) -> dict[str, Tensor]:
+        """Return the tensors of the heads."""
+        return {
             f"{name}.{key}": value
             for name in ("object_head", "point_head", "pixel_head")
             for key, value in getattr(self, name).state_dict().items()
         }
-        return {"point": export_state(encoder, encoder_name(encoder), k=self.k), "heads": heads}

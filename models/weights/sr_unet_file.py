@@ -19,6 +19,7 @@ from models.weights.published import load_strictly
 from models.weights.weight_file import check_tensors, read_weights, unwrap
 
 ORDERS = ("hybrid", "cube")
+_HEAD = "final."
 
 
 def hybrid_offsets(size: int = 3) -> list[tuple[int, int, int]]:
@@ -41,17 +42,57 @@ def load_sr_unet(path: str | Path, blocks: str, momentum: float = 0.1) -> SRUNet
         FileNotFoundError: no such file.
         ValueError: another order, a damaged file, or tensors that are missing, unexpected or of another shape: named.
     """
+    state = _read(path, blocks)
+    try:
+        network = SRUNet(**_shape_of(state), momentum=momentum)
+        load_strictly(network, _in_our_order(state, blocks), "SR-UNet")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return network
+
+
+def load_backbone(path: str | Path, out_channels: int, blocks: str = "cube", momentum: float = 0.1) -> SRUNet:
+    """Load all of an SR-UNet but its last layer, which is a new one of `out_channels`, whatever the file has there.
+
+    Args:
+        path, blocks: see `load_sr_unet`; best_model.pth of scripts.pretrain_scenes has our order and no last layer.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: see `load_sr_unet`.
+    """
+    state = {key: value for key, value in _read(path, blocks).items() if not key.startswith(_HEAD)}
+    try:
+        network = SRUNet(**_shape_of({**state, "final.kernel": torch.empty(1, out_channels)}), momentum=momentum)
+        load_strictly(network, _in_our_order(state, blocks) | head_state(network), "SR-UNet")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return network
+
+
+def backbone_state(network: SRUNet, voxel_size: float) -> dict[str, Tensor]:
+    """Return the state of a network without its last layer; the size of its voxels stands in the metadata."""
+    state = network.state_dict()
+    for key in head_state(network):
+        del state[key]
+    state._metadata["crosspoint"] = {"model": "sr_unet", "voxel_size": voxel_size}
+    return state
+
+
+def head_state(network: SRUNet) -> dict[str, Tensor]:
+    """Return the tensors of a network's last layer."""
+    return {key: value for key, value in network.state_dict().items() if key.startswith(_HEAD)}
+
+
+def _read(path: str | Path, blocks: str) -> dict[str, Tensor]:
     if blocks not in ORDERS:
         raise ValueError(f"blocks={blocks!r}, expected one of {', '.join(ORDERS)}: the file does not say it")
     state = read_weights(path)
     try:
         state = unwrap(state)
         check_tensors(state)
-        network = SRUNet(**_shape_of(state), momentum=momentum)
-        load_strictly(network, _in_our_order(state, blocks), "SR-UNet")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return network
+    return state
 
 
 def _shape_of(state: dict[str, Tensor]) -> dict[str, object]:

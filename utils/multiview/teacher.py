@@ -26,18 +26,36 @@ MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
 
 
 @dataclass(frozen=True)
-class MultiViewSettings(Settings):
-    """The teacher, the pairs and the loss."""
+class TeacherSettings(Settings):
+    """The frozen image network, and which of its maps teaches."""
 
     teacher: str = flag(
         "",
         "random; imagenet, a ResNet that torchvision downloads; imagenet_lite, EfficientNet-Lite0 of a wheel "
-        "(requirements-image.txt); or models/teacher_last.pth of scripts.pretrain_images; not with --eval",
+        "(requirements-image.txt); or models/teacher_last.pth of scripts.pretrain_images",
     )
     teacher_depth: int = flag(50, "ResNet depth of a random or ImageNet teacher", choices=DEPTHS)
     teacher_stem: str = flag("small", "its stem; an ImageNet teacher has the standard one", choices=STEMS)
     map_layer: int = flag(LAYERS[-1], "of the teacher, whose maps teach the points; published: 4", choices=LAYERS)
     teacher_cache: str = flag("", "folder of its features (default: <output_dir>/teacher_cache)", is_free=True)
+
+    def require_teacher(self) -> None:
+        """Raise a ValueError where no teacher is named."""
+        if not self.teacher:
+            raise ValueError(
+                "a training needs a --teacher: random, imagenet, imagenet_lite, or a file of scripts.pretrain_images"
+            )
+
+    def origin(self, digest: str) -> dict[str, str]:
+        """Return what a run records of a teacher with this digest: see Method.origin."""
+        labels = {TEACHER_LABELS: "ImageNet"} if self.teacher in _OF_IMAGENET else {}
+        return {TEACHER_DIGEST: digest, **labels}
+
+
+@dataclass(frozen=True)
+class MultiViewSettings(TeacherSettings):
+    """The teacher, the pairs and the loss."""
+
     views: int = flag(12, "the first so many of each shape", at_least=1)
     pairs: int = flag(512, "of pixels and points that a step contrasts, of each shape", at_least=2)
     selection: str = flag("random", "of the pairs; see docs/multiview.md", choices=SELECTIONS)
@@ -51,7 +69,7 @@ class MultiViewSettings(Settings):
     jitter: float = flag(0.0, "deviation of the noise on coordinates, cut at five times this", at_least=0)
 
 
-def build_teacher(settings: MultiViewSettings, seed_of_run: int) -> MultiViewNetwork:
+def build_teacher(settings: TeacherSettings, seed_of_run: int) -> MultiViewNetwork:
     """Load the teacher, or make a random one that depends on the seed alone.
 
     Raises:
@@ -68,16 +86,19 @@ def build_teacher(settings: MultiViewSettings, seed_of_run: int) -> MultiViewNet
     return MultiViewResNet(settings.teacher_depth, settings.teacher_stem).eval()
 
 
-def _size_warnings(teacher: MultiViewNetwork, settings: MultiViewSettings, image_size: int) -> list[str]:
+def size_warnings(teacher: MultiViewNetwork, layer: int, image_size: int, *, is_local: bool) -> list[str]:
     """Warn where the teacher was trained on images of another size.
 
+    Args:
+        layer: whose maps teach.
+        is_local: whether they teach pixel by pixel.
     Raises:
         ValueError: all pixels of a view would have the same features, so that a local loss teaches nothing.
     """
     with torch.inference_mode():
-        side = teacher.see(torch.zeros(1, 1, 3, image_size, image_size), settings.map_layer)[0].shape[-1]
-    cell = SHRINKING[teacher.stem] >> LAYERS[-1] - settings.map_layer
-    if side == 1 and settings.local_weight:
+        side = teacher.see(torch.zeros(1, 1, 3, image_size, image_size), layer)[0].shape[-1]
+    cell = SHRINKING[teacher.stem] >> LAYERS[-1] - layer
+    if side == 1 and is_local:
         raise ValueError(
             f"--image_size {image_size}: the {teacher.stem} stem of the teacher makes one cell of a whole view, in "
             f"which points find no pixel of their own; pass --image_size {2 * cell} or more, or "
@@ -111,10 +132,7 @@ class TaughtPairs:
             ValueError: damaged data, or settings that do not go together.
         """
         own, pairs, augment, notes = self.settings, common.pairs, common.augment, []
-        if not own.teacher:
-            raise ValueError(
-                "a training needs a --teacher: random, imagenet, imagenet_lite, or a file of scripts.pretrain_images"
-            )
+        own.require_teacher()
         if common.shards.shards is not None:
             raise ValueError("--shards hold one view of each shape a pass: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
@@ -127,7 +145,7 @@ class TaughtPairs:
         if not common.bad_samples.skips:
             source.read_pixel_pairs(0)  # a set without pairs is refused before the teacher works
         teacher = build_teacher(own, common.training.seed)
-        notes += _size_warnings(teacher, own, pairs.image_size)
+        notes += size_warnings(teacher, own.map_layer, pairs.image_size, is_local=bool(own.local_weight))
         folder = Path(own.teacher_cache or Path(common.run.output_dir) / "teacher_cache")
         self.cache = build_cache(
             folder,
@@ -179,7 +197,5 @@ class TaughtPairs:
             masks_same_point=own.mask_same_point,
             k=k,
         )
-        method.origin = {TEACHER_DIGEST: self.cache.teacher}
-        if own.teacher in _OF_IMAGENET:
-            method.origin[TEACHER_LABELS] = "ImageNet"
+        method.origin = own.origin(self.cache.teacher)
         return method

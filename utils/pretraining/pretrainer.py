@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler
+from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler
 
 from models.encoders.registry import encoder_name
 from models.weights.published import export_state, stored_origin
@@ -20,6 +20,7 @@ from utils.training.loop import LoopSettings, Training
 from utils.training.optim import WEIGHT_DECAY, build_optimizer, cosine_schedule, step_schedule
 
 LEAST_LR = 1e-5  # of the schedule in steps
+EXP_FACTOR, EXP_STEPS = 0.99, 1000  # of the exponential schedule
 _AVERAGE = "ema"  # its name in a state
 
 
@@ -31,6 +32,7 @@ def _stepped(optimizer: Optimizer, epochs: int, steps: int) -> LRScheduler:
 SCHEDULES = {
     "cos": lambda optimizer, epochs, steps: cosine_schedule(optimizer, epochs * steps),
     "step": _stepped,
+    "exp": lambda optimizer, epochs, steps: LambdaLR(optimizer, lambda step: EXP_FACTOR ** (step // EXP_STEPS)),
     "none": lambda optimizer, epochs, steps: ConstantLR(optimizer, 1.0),
 }
 
@@ -45,7 +47,8 @@ class PretrainSettings(LoopSettings):
     lr: float = flag(0.001, "initial rate")
     scheduler: str = flag(
         "cos",
-        "cosine to 0 over all steps; step: times 0.7 every 20 epochs, not below 1e-5; none: constant",
+        "cosine to 0 over all steps; step: times 0.7 every 20 epochs, not below 1e-5; exp: times 0.99 every 1,000 "
+        "steps; none: constant",
         choices=tuple(SCHEDULES),
     )
     use_sgd: bool = flag(False, "SGD instead of Adam")

@@ -151,16 +151,19 @@ def pretrain(
     with_images: bool = True,
     open_data: OpenData | None = None,
     finish: Callable[[Report], None] | None = None,
+    has_scores: bool = True,
 ) -> None:
     """Train a method, then score its best model once on the test split; with --eval only score.
 
     Args:
+        common: with `has_scores` False, other settings of the same names will do, without `monitor`.
         own: the method's settings, recorded with the common ones.
         build_method: makes the method; receives a function that reports lines, such as warnings.
         with_images: whether the method uses images.
         open_data: a reader of the method's own in place of that of pairs: given the settings and the device, it returns
             a loader and the augmentation of whole batches on the device, if any. It is called before `build_method`.
         finish: called by the main process at the end of a training, with a function that reports lines.
+        has_scores: whether labelled clouds score the encoder; without, the last model counts as the best.
     Raises:
         FileNotFoundError, OSError: missing data or weights.
         ValueError: settings that do not fit, damaged data, or a loss that became NaN.
@@ -168,7 +171,7 @@ def pretrain(
     with process_group(common.processes) as device:
         if not common.model.eval:
             opener = open_data or partial(_open_pairs, with_images=with_images)
-            _train(common, own, build_method, opener, device, finish)
+            _train(common, own, build_method, opener, device, finish, has_scores)
         elif is_main_process():
             _score(common, common.model.model_path or common.run.folder / BEST_MODEL, device, print)
 
@@ -180,6 +183,7 @@ def _train(
     open_data: OpenData,
     device: torch.device,
     finish: Callable[[Report], None] | None,
+    has_scores: bool,
 ) -> None:
     run, model, training, pairs = common[:4]
     seed.everything(training.seed)
@@ -187,12 +191,15 @@ def _train(
     notes = model.notes + launch_notes(common.processes, pairs.batch_size) + getattr(loader, "notes", [])
     method = build_method(notes.append).to(device)
     # Before anything is written, because the labelled data may be at fault.
-    monitor = find_monitor(common.monitor, pairs.data_root, model.model, model.k, device, notes.append)
+    monitor = None
+    if has_scores:
+        monitor = find_monitor(common.monitor, pairs.data_root, model.model, model.k, device, notes.append)
     recorded = record(*common, own)
     recorded.flags.update(method.origin)
     with open_run(run, recorded, wandb=training.wandb) as opened:
         several = f", {get_world_size()} processes" if get_world_size() > 1 else ""
-        shapes = f"{len(loader.dataset)} shapes, {len(loader)} steps an epoch"
+        unit = getattr(loader, "unit", "shapes")
+        shapes = f"{len(loader.dataset)} {unit}, {len(loader)} steps an epoch"
         for line in [f"{shapes}, {model.model} on {device}{several}", *notes]:
             opened.log.line(line)
         options = {"transform": transform, "max_bad_rate": common.bad_samples.max_bad_rate}

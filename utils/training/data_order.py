@@ -18,6 +18,7 @@ from datasets.pairs.shapenet_render import ShapeNetRender
 from datasets.pairs.source_items import SourceItems
 from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.parts.shuffled_parts import ShuffledParts
+from datasets.scenes.frame_pairs import FramePairItems
 from datasets.scenes.training_rooms import TrainingRooms
 from datasets.shards.shard_pairs import ShardPairs
 
@@ -63,6 +64,13 @@ def _(dataset: ShardPairs) -> Iterator[bytes]:
     for number, shards in enumerate(dataset.index.passes):
         for shard in shards:
             yield _line(number, shard.samples, shard.sha256)
+
+
+@order_parts.register
+def _(dataset: FramePairItems) -> Iterator[bytes]:
+    scenes = dataset.pairs.scenes
+    for scene, first, second in dataset.pairs.rows:
+        yield _line(scenes[scene].folder.name, scenes[scene].numbers[first], scenes[scene].numbers[second])
 
 
 @order_parts.register
