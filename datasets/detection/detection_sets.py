@@ -1,6 +1,6 @@
 """Classes of the published detection sets, mean sizes of their boxes, and whether the boxes are turned."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +20,14 @@ class DetectionSet(NamedTuple):
     num_headings: int
 
 
-def mean_sizes(scenes: Iterable[SceneBoxes], num_classes: int) -> tuple[tuple[float, float, float], ...]:
+def mean_sizes(
+    scenes: Iterable[SceneBoxes], num_classes: int, otherwise: Sequence[tuple[float, float, float]] | None = None
+) -> tuple[tuple[float, float, float], ...]:
     """Compute the mean size of the training boxes of each class, for a set that is not published.
 
     Args:
         scenes: the boxes of every training scene.
+        otherwise: sizes of the classes, for those without a box; None refuses these.
     Raises:
         ValueError: a class without a box.
     """
@@ -32,12 +35,15 @@ def mean_sizes(scenes: Iterable[SceneBoxes], num_classes: int) -> tuple[tuple[fl
     label = np.concatenate([np.zeros(0, np.int64), *(boxes.label for boxes in scenes)])
     size = np.concatenate([np.zeros((0, 3)), *(boxes.size for boxes in scenes)])
     missing = [number for number in range(num_classes) if not (label == number).any()]
-    if missing:
+    if missing and otherwise is None:
         raise ValueError(
             f"no training box of {len(missing)} of {num_classes} classes (first: {missing[0]}), so that they have no "
             "mean size; leave these classes out, or add scenes that hold them"
         )
-    return tuple(tuple(map(float, size[label == number].mean(axis=0))) for number in range(num_classes))
+    return tuple(
+        tuple(otherwise[number]) if number in missing else tuple(map(float, size[label == number].mean(axis=0)))
+        for number in range(num_classes)
+    )
 
 
 # Sizes and order of classes: model_util_sunrgbd.py of facebookresearch/votenet.

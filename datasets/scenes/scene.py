@@ -1,5 +1,6 @@
 """What the readers of rooms return: a cloud with labels and boxes, and a frame of an RGB-D camera."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,15 +84,22 @@ def instance_boxes(points: np.ndarray, labels: np.ndarray, instances: np.ndarray
         instances: (N,), NO_INSTANCE for no instance.
         without: classes that get no box, such as walls; instances that are mostly IGNORED get none either.
     """
-    order = np.argsort(instances, kind="stable")
-    starts = np.flatnonzero(np.diff(instances[order], prepend=np.int64(-1)))
     extents, classes = [], []
-    for rows in np.split(order, starts[1:]) if len(order) else ():
-        label = np.bincount(labels[rows]).argmax()
-        if instances[rows[0]] == NO_INSTANCE or label == IGNORED or label in without:
-            continue
+    for rows, label in boxed_rows(labels, instances, without):
         low, high = points[rows].min(axis=0), points[rows].max(axis=0)
         extents.append([*(low + high) / 2, *(high - low)])
         classes.append(label)
     extents = np.array(extents, dtype=np.float32).reshape(-1, 6)
     return Boxes(extents, np.array(classes, dtype=np.uint8), np.zeros(len(classes), dtype=np.float32))
+
+
+def boxed_rows(
+    labels: np.ndarray, instances: np.ndarray, without: frozenset[int]
+) -> Iterator[tuple[np.ndarray, np.integer]]:
+    """Yield the rows of every instance that `instance_boxes` gives a box, in order of its number, with its class."""
+    order = np.argsort(instances, kind="stable")
+    starts = np.flatnonzero(np.diff(instances[order], prepend=np.int64(-1)))
+    for rows in np.split(order, starts[1:]) if len(order) else ():
+        label = np.bincount(labels[rows]).argmax()
+        if instances[rows[0]] != NO_INSTANCE and label != IGNORED and label not in without:
+            yield rows, label

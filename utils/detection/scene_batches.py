@@ -22,7 +22,7 @@ MOST_BOXES = 64  # of a scene, as published
 
 
 class Scene(NamedTuple):
-    """points (N, 3) float32, the boxes of the scene and what each of its points should vote for."""
+    """points (N, 3 + C) float32, the boxes of the scene and what each of its points should vote for."""
 
     points: np.ndarray
     boxes: SceneBoxes
@@ -41,17 +41,18 @@ def prepare(
 
     Args:
         num_points: of the result; drawn with repetition only where the scene has fewer.
-        use_height: add a fourth column, the height over the floor.
+        use_height: add a last column, the height over the floor.
     Returns:
-        Scene whose points have three columns, or four.
+        Scene with the further columns of its points as they were.
     """
     rows = rng.choice(len(scene.points), num_points, replace=len(scene.points) < num_points)
     points, votes = scene.points[rows], Votes(*(column[rows] for column in scene.votes))
     boxes = scene.boxes
     if augment is not None:
-        points, boxes, votes = augment(points, boxes, votes, rng)
+        moved, boxes, votes = augment(points[:, :3], boxes, votes, rng)
+        points = np.concatenate([moved, points[:, 3:]], axis=1)
     if use_height:
-        height = points[:, 2:] - np.percentile(points[:, 2], FLOOR)
+        height = points[:, 2:3] - np.percentile(points[:, 2], FLOOR)
         points = np.concatenate([points, height.astype(np.float32)], axis=1)
     return Scene(points, boxes, votes)
 

@@ -15,6 +15,7 @@ _LIBRARIES = ("numpy", "scikit-learn")
 _FIGURES = (
     *("miou", "miou_instance", "miou_class", "accuracy", "accuracy_std", "accuracy_ci95", "mean_class_accuracy"),
     *("top5_accuracy", "recall_1", "recall_5", "recall_10", "map", "precision_1", "precision_10", "chance"),
+    "average_recall",
 )
 
 

@@ -67,6 +67,15 @@ def _rooms_setting(record: Record) -> list[str]:
     ]
 
 
+def _detection_setting(record: Record) -> list[str]:
+    words = [f"{record['num_proposals']} proposals", f"{record['epochs']} epochs of {record['batch_size']}"]
+    words += [f"lr {record['lr']:g}", f"points with {record['inputs']}"]
+    words += ["mean sizes of train"] if record["mean_sizes"] == "train" else []
+    words += [f"voxels of {record['voxel_size']:g} m"] if "voxel_size" in record else []
+    words += [f"plan {record['plan']}"] if "plan" in record else []
+    return [*words, f"evaluated with {record['eval_sampling']}"]
+
+
 _ACCURACIES = ("accuracy", "mean_class_accuracy")
 TASKS = {
     "linear_svm": Task(
@@ -139,6 +148,16 @@ TASKS = {
         ("recall_1", "map", "precision_10"),
         _gallery_setting,
     ),
+    "detection": Task(
+        "Detection of objects in rooms",
+        {
+            "iou25": "detection, overlap above 0.25, {setting}",
+            "iou50": "detection, overlap above 0.5, {setting}",
+        },
+        ("map", "average_recall"),
+        ("map", "average_recall"),
+        _detection_setting,
+    ),
     "zero_shot": Task(
         "Zero-shot classification by class names",
         {
@@ -163,6 +182,7 @@ FIGURE_NAMES = {
     "recall_5": "recall@5",
     "recall_10": "recall@10",
     "map": "mAP",
+    "average_recall": "average recall",
     "precision_1": "category precision@1",
     "precision_10": "category precision@10",
 }

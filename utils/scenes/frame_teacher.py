@@ -1,6 +1,6 @@
 """What a frozen image network says of RGB-D frames, computed once and kept on disk: a map and an embedding of each.
 
-    maps.npy    (F, C, h, w) float16, target.npy  (F, D) float32, index.json, as in utils/multiview/cached_arrays.py
+maps.npy    (F, C, h, w) float16, target.npy  (F, D) float32, index.json, as in utils/multiview/cached_arrays.py
 """
 
 import hashlib

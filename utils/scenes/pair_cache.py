@@ -1,6 +1,6 @@
 """The overlapping frames of scenes, found once: a file of each scene in a folder, named by what it was computed from.
 
-    <digest>.npz    pairs (K, 2) int32, places among the frames of the scene; overlaps (K,) float32
+<digest>.npz    pairs (K, 2) int32, places among the frames of the scene; overlaps (K,) float32
 """
 
 import hashlib

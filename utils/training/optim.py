@@ -52,12 +52,14 @@ def step_schedule(optimizer: torch.optim.Optimizer, steps: int, final: float = 0
     return LambdaLR(optimizer, lambda step: max(STEP_FACTOR ** (step // steps // STEP_EPOCHS), final))
 
 
-def set_norm_momentum(module: nn.Module, epoch: int) -> None:
-    """Set the momentum of every BatchNorm for an epoch: 0.1, halved every STEP_EPOCHS epochs, at least 0.01.
+def set_norm_momentum(
+    module: nn.Module, epoch: int, initial: float = NORM_MOMENTUM, least: float = LEAST_NORM_MOMENTUM
+) -> None:
+    """Set the momentum of every BatchNorm for an epoch: `initial`, halved every STEP_EPOCHS epochs, at least `least`.
 
     It is the share of a batch in the running statistics, the complement of TensorFlow's decay.
     """
-    momentum = max(NORM_MOMENTUM * 0.5 ** (epoch // STEP_EPOCHS), LEAST_NORM_MOMENTUM)
+    momentum = max(initial * 0.5 ** (epoch // STEP_EPOCHS), least)
     for norm in module.modules():
         if isinstance(norm, nn.modules.batchnorm._BatchNorm):
             norm.momentum = momentum

@@ -33,6 +33,16 @@ def test_points_keep_their_votes_and_get_their_height_over_the_floor(augment):
     assert (augment is None) == np.array_equal(drawn.boxes.centre, scene.boxes.centre)
 
 
+def test_further_columns_of_points_are_drawn_along_and_not_augmented():
+    scene = cubes(0)
+    numbered = scene._replace(points=np.c_[scene.points, np.arange(len(scene.points), dtype=np.float32)])
+    with_them, without = (
+        prepare(one, np.random.default_rng(1), 200, ALIGNED_AUGMENT, use_height=True) for one in (numbered, scene)
+    )
+    assert np.array_equal(with_them.points[:, [0, 1, 2, 4]], without.points)
+    assert np.array_equal(scene.votes.is_voting[with_them.points[:, 3].astype(int)], with_them.votes.is_voting)
+
+
 def test_a_scene_of_few_points_repeats_them():
     drawn = prepare(cubes(0), np.random.default_rng(1), 500)
     assert len(drawn.points) == 500
