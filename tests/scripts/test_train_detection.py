@@ -9,6 +9,7 @@ from torch import nn
 
 from models.detection.vote_backbone import VoteBackbone
 from models.encoders.scenes.sr_unet import PLANS, Plan, SRUNet
+from models.weights.sr_unet_file import backbone_state
 from models.weights.weight_file import read_weights
 from scripts import train_detection
 from tests.support.entry_programs import call, error_of
@@ -97,10 +98,10 @@ def test_the_defaults_and_schedules_are_the_published_ones(root, tmp_path, monke
 
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch):
-    """A file of a narrow SR-UNet with 32 channels out, as a pre-training leaves it."""
+    """A file of a narrow SR-UNet, as scripts.pretrain_scenes leaves it: without a last layer."""
     monkeypatch.setitem(PLANS, "tiny", Plan((1, 2, 1, 1, 1, 1, 1, 1), (8,) * 8))
     torch.manual_seed(3)
-    torch.save(SRUNet(3, 32, "tiny").state_dict(), tmp_path / "unet.pth")
+    torch.save(backbone_state(SRUNet(3, 32, "tiny"), voxel_size=0.1), tmp_path / "unet.pth")
     return tmp_path / "unet.pth"
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from datasets.scenes.room_sets import TRAIN, choose_rooms, list_split
 from models.encoders.scenes.sr_unet import SRUNet
-from models.weights.sr_unet_file import load_sr_unet
+from models.weights.sr_unet_file import backbone_state, load_sr_unet
 from scripts import train_semseg
 from tests.support.entry_programs import call, error_of
 from tests.support.interruption import interrupted_in
@@ -125,7 +125,8 @@ def write_unet(path, **shape):
 
 
 def test_a_start_of_another_first_kernel_is_resumed_too(root, tmp_path):
-    path = write_unet(tmp_path / "five.pth", plan="14A", conv1_size=5, out_channels=32)
+    path = tmp_path / "five.pth"  # as scripts.pretrain_scenes leaves it, without a last layer
+    torch.save(backbone_state(SRUNet(plan="14A", conv1_size=5, out_channels=32), voxel_size=0.2), path)
     with interrupted_in(1):
         train(root, tmp_path, "--model_path", path, steps=2)
     train(root, tmp_path, "--model_path", path, "--resume", steps=2)

@@ -18,7 +18,7 @@ from models.detection.vote_network import VoteNet
 from models.encoders.scenes.sr_unet import PLANS, SRUNet
 from models.encoders.scenes.sr_unet_seeds import SRUNetSeeds
 from models.methods.detection import Detection
-from models.weights.sr_unet_file import ORDERS, load_sr_unet
+from models.weights.sr_unet_file import ORDERS, load_backbone
 from utils.detection.detection_data import INPUTS
 from utils.settings import Settings, flag
 from utils.training.loop import LoopSettings, Training
@@ -117,7 +117,7 @@ def _build_backbone(settings: DetectorSettings, inputs: str) -> SeedBackbone:
     wanted = max(channels, 1)
     if not settings.model_path:
         return SRUNetSeeds(SRUNet(wanted, plan=settings.plan), voxel_size=settings.voxel_size)
-    unet = load_sr_unet(settings.model_path, settings.kernel_order)
+    unet = load_backbone(settings.model_path, 1, settings.kernel_order)  # SRUNetSeeds replaces its last layer
     found = unet.conv0p1s1.kernel.shape[1]
     if found != wanted:
         raise ValueError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from models.encoders.scenes.sr_unet import SRUNet
 from models.weights.published import export_state, stored_origin
-from models.weights.sr_unet_file import load_sr_unet
+from models.weights.sr_unet_file import load_backbone, load_sr_unet
 from models.weights.weight_file import read_weights
 from utils import seed
 from utils.semseg.semseg_settings import NORM_MOMENTUM, SemsegSettings
@@ -19,7 +19,8 @@ def start_network(path: str, num_classes: int, settings: SemsegSettings) -> SRUN
     """Build the network that training starts from: for one seed with the same last layer, whatever lies before it.
 
     Args:
-        path: weights whose every tensor is taken but those of the last layer, which is new; "" draws all.
+        path: weights, such as those of scripts.pretrain_scenes: all tensors are taken but those of a last layer, which is
+            new; "" draws all.
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, no SR-UNet, of another plan, or of other inputs than colours.
@@ -28,7 +29,7 @@ def start_network(path: str, num_classes: int, settings: SemsegSettings) -> SRUN
     network = SRUNet(COLOURS, num_classes, settings.plan, momentum=NORM_MOMENTUM)
     if not path:
         return network
-    loaded = load_sr_unet(path, settings.kernel_order, NORM_MOMENTUM)
+    loaded = load_backbone(path, num_classes, settings.kernel_order, NORM_MOMENTUM)
     if loaded.plan != settings.plan:
         raise ValueError(f"{path} is an SR-UNet {loaded.plan}, got --plan {settings.plan}; pass --plan {loaded.plan}")
     channels = loaded.conv0p1s1.kernel.shape[1]
