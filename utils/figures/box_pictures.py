@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from datasets.detection.scene_boxes import SceneBoxes, box_corners
 from utils.figures.plot_style import COLOURS
 
-COLUMNS, MOST_POINTS = 3, 6000
+COLUMNS, MOST_POINTS = 3, 12_000
 _CUT_M = 1.9  # above the floor: what is higher, such as the ceiling, hides what is to be seen
 _TRUE, _FOUND = COLOURS[2], COLOURS[4]
 
@@ -37,10 +37,10 @@ def box_panel(rooms: Sequence[BoxedPicture], classes: Sequence[str]) -> Figure:
         axes.set_title(f"{room.name}: {len(room.true.label)} true, {len(room.found.label)} found", fontsize="small")
         points = room.points[:: max(1, len(room.points) // MOST_POINTS)]
         points = points[points[:, 2] < np.quantile(points[:, 2], 0.01) + _CUT_M]
-        axes.scatter(points[:, 0], points[:, 1], s=0.6, c="0.7", linewidths=0, rasterized=True)
+        axes.scatter(points[:, 0], points[:, 1], s=1.5, c="0.65", linewidths=0, rasterized=True)
         _draw(axes, room.true, classes, _TRUE, "-")
         _draw(axes, room.found, classes, _FOUND, "--")
-    figure.supxlabel("seen from above; green: true boxes, dashed in red: found, objectness above 0.5", fontsize="small")
+    figure.supxlabel("from above; green: true boxes, dashed orange: found, objectness above 0.5", fontsize="small")
     return figure
 
 
