@@ -96,6 +96,15 @@ def test_entry_programs_do_not_import_each_other():
     assert [f"{a} -> {b}" for a, b in sorted(arrows) if a.split(".")[0] != b.split(".")[0]] == []
 
 
+def test_every_entry_program_can_be_started():
+    texts = {name: path.read_text() for name, path in modules_of("data", "scripts", "benchmarks", ".").items()}
+    programs = {name: text for name, text in texts.items() if "\ndef parse_args(" in text}
+    assert len(programs) > 50
+    assert [
+        name for name, text in programs.items() if "run_main(" not in text.split('\nif __name__ == "__main__":')[-1]
+    ] == []
+
+
 def test_no_files_import_each_other():
     modules = modules_of(*LAYERS, ".")
     graph = {name: imports_of(path.read_text(), modules) - {name} for name, path in modules.items()}

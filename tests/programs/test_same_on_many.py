@@ -206,10 +206,15 @@ def ranks(request, embeddings, tmp_path_factory):
     return run_in_processes(figures, request.param, tmp_path_factory.mktemp("ranks"), *embeddings)
 
 
-def test_losses_gradients_and_statistics_are_those_of_one_process(ranks):
-    expected = one_step(0)
+@pytest.fixture(scope="module")
+def alone():
+    """What this process computes alone."""
+    return {"step": one_step(0), "float64": twenty_steps(*STEPS["float64"])}
+
+
+def test_losses_gradients_and_statistics_are_those_of_one_process(ranks, alone):
     for found in ranks:
-        check_equal(found["step"], expected)
+        check_equal(found["step"], alone["step"])
 
 
 @pytest.mark.parametrize("ranks", [2], indirect=True)
@@ -272,8 +277,8 @@ def test_sparse_networks_are_those_of_one_process_whose_clouds_have_other_number
         check_equal(found["sparse"][1], figures)
 
 
-def test_a_training_is_that_of_one_process(ranks):
-    losses, weights = twenty_steps(*STEPS["float64"])
+def test_a_training_is_that_of_one_process(ranks, alone):
+    losses, weights = alone["float64"]
     for found in ranks:
         found_losses, found_weights = found["float64"]
         assert_close(found_losses, losses, rtol=1e-9, atol=0)
