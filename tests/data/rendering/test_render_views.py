@@ -1,9 +1,10 @@
 """data.render_views: the whole program on tiny folders of meshes."""
 
-import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import sys
 import tarfile
 import time
 from dataclasses import replace
@@ -102,27 +103,21 @@ def test_finished_shapes_are_skipped_and_missing_ones_made_the_same(tmp_path, ca
     assert _contents(out) == first
 
 
-def _run_in_a_group_of_its_own(*arguments):
-    os.setpgid(0, 0)
-    _run(*arguments)
-
-
-def test_a_killed_run_goes_on_and_leaves_nothing_partial(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("in_process")
+def test_a_killed_run_goes_on_and_leaves_nothing_partial(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     for index in range(6):
         trimesh.creation.icosphere(subdivisions=1 + index % 2).export(folder / f"ball{index}.off")
     out = tmp_path / "out"
-    forks = multiprocessing.get_context("fork")
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method: forks)  # its workers too: it saves their imports
-    process = forks.Process(target=_run_in_a_group_of_its_own, args=(folder, "--out", out))
-    process.start()
+    command = [sys.executable, "-m", "data.render_views", folder, "--out", out, *FLAGS]
+    root, quiet = Path(render_views.__file__).parents[1], {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=root, start_new_session=True, **quiet)
     deadline = time.monotonic() + 30
     while not list(out.rglob("*.png")) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)  # the worker too: nothing can tidy up
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    process.wait()
     assert _run(folder, "--out", out) == 0
     assert len(list((out / "ShapeNet/meshes").iterdir())) == 6
     assert len(list(out.glob("ShapeNetRendering/meshes/*/rendering/*.png"))) == 12
