@@ -11,6 +11,7 @@ from benchmarks import micro_batch
 from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
+from tests.support.light_runs import light
 from tests.support.program_calls import recorded, run
 
 
@@ -35,12 +36,13 @@ class Kept:
 def most_kept():
     """Return most_kept(batch, micro_batch): the peak of bytes saved for backward passes during one step."""
     torch.manual_seed(0)
-    method = CrossPoint(DGCNN(4, emb_dims=32), ImageResNet(18))
+    with light():
+        method = CrossPoint(DGCNN(4, emb_dims=32), ImageResNet(18))
     Kept.weights = frozenset(parameter.data_ptr() for parameter in method.parameters())
 
     def measure(size, micro):
         batch = {"aug_a": torch.randn(size, 24, 3), "aug_b": torch.randn(size, 24, 3)}
-        batch["image"] = torch.randn(size, 3, 64, 64)
+        batch["image"] = torch.randn(size, 3, 32, 32)
         Kept.now = Kept.most = 0
         with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
             micro_batch.step(method, batch, micro)
@@ -83,7 +85,8 @@ def test_each_combination_is_measured_and_kept(tmp_path, monkeypatch, capsys):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_a_process_prints_what_one_step_needs(monkeypatch, capsys):
     monkeypatch.setattr(micro_batch, "ends_when_full", nullcontext)  # its limit would outlive the test
-    run(micro_batch, "--batch_size", 4, "--micro_batch", 2, "--points", 16, "--device", "cpu", "--alone")
+    with light():
+        run(micro_batch, "--batch_size", 4, "--micro_batch", 2, "--points", 16, "--device", "cpu", "--alone")
     usage = json.loads(capsys.readouterr().out)
     assert usage.keys() == {"mib", "seconds"}
     assert usage["seconds"] > 0

@@ -98,11 +98,17 @@ def build(root, out, *flags):
     return built_by(lambda: run_partseg(root, out, *flags))
 
 
+@pytest.fixture(scope="module")
+def unchanged(root, tmp_path_factory, light_training):
+    """The training of the command as it is, before its first step."""
+    return build(root, tmp_path_factory.mktemp("unchanged"))
+
+
 @pytest.mark.parametrize("flags", list(EFFECTS))
-def test_each_flag_changes_what_is_built(root, tmp_path, flags):
+def test_each_flag_changes_what_is_built(root, unchanged, tmp_path, flags):
     read, expected = EFFECTS[flags]
-    assert read(build(root, tmp_path / "plain")) != expected
-    assert read(build(root, tmp_path / "flags", *flags.split())) == expected
+    assert read(unchanged) != expected
+    assert read(build(root, tmp_path, *flags.split())) == expected
 
 
 def test_the_seed_decides_the_first_weights_and_the_order(root, tmp_path):
