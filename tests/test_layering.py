@@ -99,10 +99,10 @@ def test_entry_programs_do_not_import_each_other():
 def test_every_entry_program_can_be_started():
     texts = {name: path.read_text() for name, path in modules_of("data", "scripts", "benchmarks", ".").items()}
     programs = {name: text for name, text in texts.items() if "\ndef parse_args(" in text}
+    starts = {name: text.partition('\nif __name__ == "__main__":')[2] for name, text in programs.items()}
     assert len(programs) > 50
-    assert [
-        name for name, text in programs.items() if "run_main(" not in text.split('\nif __name__ == "__main__":')[-1]
-    ] == []
+    by_their_room = ["benchmarks.sparse_conv.comparison"]  # its __main__.py starts it
+    assert [name for name, start in starts.items() if "run_main(" not in start] == by_their_room
 
 
 def test_no_files_import_each_other():

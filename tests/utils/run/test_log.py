@@ -19,7 +19,7 @@ def hold(folder, is_open):
 def test_a_folder_belongs_to_one_training_at_a_time(tmp_path, monkeypatch):
     processes = get_context(START_METHOD)
     is_open = processes.Event()
-    other = processes.Process(target=hold, args=(tmp_path, is_open))
+    other = processes.Process(target=hold, args=(tmp_path, is_open), daemon=True)
     other.start()
     assert is_open.wait(60)
     monkeypatch.setattr(log, "CLAIM_S", 1)
