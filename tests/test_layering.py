@@ -6,6 +6,7 @@ A file imports only files of its own room, if it has one here, and of rooms on l
 import ast
 import importlib
 from collections import Counter
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -53,13 +54,18 @@ def modules_of(*folders: str) -> dict[str, Path]:
     return {".".join(path.relative_to(REPO).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
+@cache
+def imports_in(source: str) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
 def imports_of(source: str, known: dict[str, Path]) -> set[str]:
     """Modules out of `known` that a file imports, at any depth, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in imports_in(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"line {node.lineno}: write imports in full, not relative"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= inner & known.keys() if inner <= known.keys() else {node.module, *inner}
