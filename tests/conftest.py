@@ -7,9 +7,10 @@ import pytest
 
 REPO = Path(__file__).resolve().parent.parent
 LONGEST = (
-    *("test_programs_on_many.py", "test_kill_resume.py", "test_kernels.py", "test_same_on_many.py"),
-    *("test_log_wandb.py", "test_export_program.py", "test_step.py", "test_slurm_pretrain.py", "test_notebook.py"),
-    *("test_read_only_data.py", "test_train_partseg.py", "test_make_shapes.py", "test_fuzz.py"),
+    *("test_kernels.py", "test_same_on_many.py", "test_kill_resume.py", "test_programs_on_many.py"),
+    *("test_slurm_pretrain.py", "test_log_wandb.py", "test_make_rooms.py", "test_export_formats.py"),
+    *("test_notebook.py", "test_export_program.py", "test_train_crosspoint.py", "test_train_partseg.py"),
+    *("test_make_shapes.py", "test_train_crossmost.py", "test_fuzz.py", "test_step.py"),
 )
 
 

@@ -6,6 +6,7 @@ A file imports only files of its own room, if it has one here, and of rooms on l
 import ast
 import importlib
 from collections import Counter
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -54,13 +55,18 @@ def modules_of(*folders: str) -> dict[str, Path]:
     return {".".join(path.relative_to(REPO).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
+@cache
+def imports_in(source: str) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
 def imports_of(source: str, known: dict[str, Path]) -> set[str]:
     """Modules out of `known` that a file imports, at any depth, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in imports_in(source):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"line {node.lineno}: write imports in full, not relative"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= inner & known.keys() if inner <= known.keys() else {node.module, *inner}
@@ -95,6 +101,15 @@ def test_entry_programs_do_not_import_each_other():
     modules = modules_of("data", "scripts", "benchmarks", ".")
     arrows = {(a, b) for a, path in modules.items() for b in imports_of(path.read_text(), modules)}
     assert [f"{a} -> {b}" for a, b in sorted(arrows) if a.split(".")[0] != b.split(".")[0]] == []
+
+
+def test_every_entry_program_can_be_started():
+    texts = {name: path.read_text() for name, path in modules_of("data", "scripts", "benchmarks", ".").items()}
+    programs = {name: text for name, text in texts.items() if "\ndef parse_args(" in text}
+    starts = {name: text.partition('\nif __name__ == "__main__":')[2] for name, text in programs.items()}
+    assert len(programs) > 50
+    by_their_room = ["benchmarks.sparse_conv.comparison"]  # its __main__.py starts it
+    assert [name for name, start in starts.items() if "run_main(" not in start] == by_their_room
 
 
 def test_no_files_import_each_other():

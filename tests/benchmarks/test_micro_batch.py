@@ -11,6 +11,7 @@ from benchmarks import micro_batch
 from models.encoders.dgcnn import DGCNN
 from models.encoders.image_resnet import ImageResNet
 from models.methods.crosspoint import CrossPoint
+from tests.support.light_runs import light
 from tests.support.program_calls import recorded, run
 
 
@@ -83,7 +84,8 @@ def test_each_combination_is_measured_and_kept(tmp_path, monkeypatch, capsys):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_a_process_prints_what_one_step_needs(monkeypatch, capsys):
     monkeypatch.setattr(micro_batch, "ends_when_full", nullcontext)  # its limit would outlive the test
-    run(micro_batch, "--batch_size", 4, "--micro_batch", 2, "--points", 16, "--device", "cpu", "--alone")
+    with light():
+        run(micro_batch, "--batch_size", 4, "--micro_batch", 2, "--points", 16, "--device", "cpu", "--alone")
     usage = json.loads(capsys.readouterr().out)
     assert usage.keys() == {"mib", "seconds"}
     assert usage["seconds"] > 0

@@ -45,10 +45,10 @@ def same_process(monkeypatch, capsys):
 
 @LINUX
 def test_figures_of_both_sides_are_printed_and_kept(same_process, tmp_path, capsys):
-    rows = recorded(tmp_path, step, "--device", "cpu", "--sizes", "8x256", "--k", 4, "--rounds", 1)
+    rows = recorded(tmp_path, step, "--device", "cpu", "--sizes", "4x64", "--k", 4, "--rounds", 1)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[1] for line in lines] == ["training step:", "inference:", "training memory:"]
-    assert {row["setting"] for row in rows} == {"B=8 N=256 k=4 clouds=distinct"}
+    assert {row["setting"] for row in rows} == {"B=4 N=64 k=4 clouds=distinct"}
     assert [(row["figure"], row["side"]) for row in rows] == [
         (figure, side) for figure in ("training step", "inference", "training memory") for side in step.SIDES
     ]

@@ -1,13 +1,15 @@
 """data/download_data.sh with a stand-in for curl, so without a network."""
 
 import os
+import shutil
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from data import check_data, unpack
+from tests.support.program_calls import run
 from tests.support.tiny_trees import write_modelnet40, write_scanobjectnn
 
 REPO = Path(__file__).resolve().parents[2]
@@ -31,8 +33,10 @@ have=$(cat "$output" 2>/dev/null | wc -c)
 tail -c +$((have + 1)) "$here/links/$id" >>"$output"
 """
 
-# Unpacks any archive and notes its origin as data.unpack does, and finds all data sound.
+# Notes its arguments; unpacks any archive and notes its origin as data.unpack does, and finds all data sound.
 PYTHON = """#!/usr/bin/env bash
+printf '%s\\t' "$@" >>"$0.calls"
+echo >>"$0.calls"
 if [ "$2" = data.unpack ]; then
   tar -xzf "$3" -C "$5"
   echo "digest  $(basename "$3")" >"$5/$(tar -tzf "$3" | sed 's|/.*||;q')/.unpacked_from"
@@ -50,10 +54,10 @@ def links(tmp_path):
     return tmp_path / "bin" / "links"
 
 
-def download(tmp_path, *names, python=None, status=0):
+def download(tmp_path, *names, status=0):
     """Fetch data sets to tmp_path / "out"; return what the script wrote."""
     env = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    env["PYTHON"] = python or str(tmp_path / "bin" / "python")
+    env["PYTHON"] = str(tmp_path / "bin" / "python")
     command = ["bash", str(REPO / "data" / "download_data.sh"), "--out", "out", *names]
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == status, done.stderr
@@ -66,11 +70,19 @@ def pack(path, folder):
 
 
 def test_an_archive_is_fetched_unpacked_removed_and_its_data_checked(tmp_path, links):
-    pack(links / LINKS["modelnet40"], write_modelnet40(tmp_path / "tree"))
-    done = download(tmp_path, "modelnet40", python=sys.executable)
-    assert "ModelNet40 layout in" in done.stdout
-    assert "no faults; next: python -m scripts.eval_svm" in done.stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"SHA256SUMS.local", "modelnet40_ply_hdf5_2048"}
+    archive, out = links / LINKS["modelnet40"], tmp_path / "out"
+    pack(archive, write_modelnet40(tmp_path / "tree"))
+    download(tmp_path, "modelnet40")
+    (folder,) = out.iterdir()
+    assert folder.name == "modelnet40_ply_hdf5_2048"
+    unpacking, checking = (line.split("\t")[:-1] for line in (tmp_path / "bin/python.calls").read_text().splitlines())
+    assert (unpacking[:2], checking[:2]) == (["-m", "data.unpack"], ["-m", "data.check_data"])
+    stood_in = (folder / unpack.ORIGIN).read_text()  # the programs themselves understand the commands and do the same
+    shutil.rmtree(folder)
+    shutil.copy(archive, unpacking[2])
+    run(unpack, *unpacking[2:])
+    assert (folder / unpack.ORIGIN).read_text().split()[1:] == stood_in.split()[1:] == ["modelnet40.tar.gz"]
+    assert run(check_data, *checking[2:], "--workers", 1) == 0
 
 
 def test_a_broken_transfer_keeps_its_part_and_the_next_run_continues(tmp_path, links):

@@ -32,6 +32,12 @@ def teacher(tmp_path_factory):
     return write_teacher(tmp_path_factory.mktemp("teacher") / "t.pth")
 
 
+@pytest.fixture(scope="module")
+def images(root, tmp_path_factory):
+    """Run folder of the first stage."""
+    return train_images(root, tmp_path_factory.mktemp("images"))
+
+
 def state_of(run_dir):
     return torch.load(run_dir / "last.pt", weights_only=False)["method"]
 
@@ -43,8 +49,7 @@ def check_equal(run_dir, other):
     assert metrics(run_dir) == metrics(other)
 
 
-def test_views_teach_points(root, tmp_path):
-    images = train_images(root, tmp_path / "images")
+def test_views_teach_points(root, images, tmp_path):
     assert len(metrics(images, "loss/views")) == 2
     teacher = images / "models/teacher_last.pth"
     before = teacher.read_bytes()
@@ -68,8 +73,8 @@ def test_the_teacher_takes_no_part_in_the_training(root, teacher, tmp_path):
 
 
 @pytest.mark.parametrize("train", [train_images, train_points])
-def test_a_stopped_run_goes_on_exactly(root, tmp_path, train):
-    whole = train(root, tmp_path / "whole")
+def test_a_stopped_run_goes_on_exactly(root, images, tmp_path, train):
+    whole = images if train is train_images else train(root, tmp_path / "whole")
     with stopped_after(1):
         train(root, tmp_path / "stopped")
     check_equal(train(root, tmp_path / "stopped", "--resume"), whole)

@@ -3,23 +3,26 @@
 import contextlib
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import train_crosspoint
 import train_partseg
 from scripts import finetune_cls
-from tests.conftest import REPO
 from tests.support.entry_programs import call
 from tests.support.light_runs import light, log_of, results
 from tests.support.pretraining_runs import write_pairs_and_classes
-from tests.support.several_processes import run_in_processes
+from tests.support.several_processes import (
+    START_METHOD,
+    be_as_started_anew,
+    run_in_own_process,
+    run_in_processes,
+)
 from tests.support.tiny_trees import write_shapenet_part
 from utils.cli import run_main
 
@@ -144,14 +147,24 @@ def test_a_batch_that_processes_cannot_share_is_one_message_each(root, tmp_path)
     assert not out.exists()
 
 
-def test_torchrun_trains_with_a_resnet_and_reports_once(root, tmp_path):
-    flags = ["--data_root", str(root), "--output_dir", str(tmp_path), "--eval_freq", "0", "--epochs", "1"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "train_crosspoint.py", *PRETRAIN, *flags],
-        cwd=REPO, capture_output=True, text=True, timeout=300, env=environment,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("pointnet on cpu, 2 processes") == 1
+def train_as_started_by_torchrun(root, out):
+    be_as_started_anew()
+    run_program("train_crosspoint", root, out, "--eval_freq", "0", "--epochs", "1")
+
+
+def start_by_torchrun(root, out, logs):
+    """Do what `torchrun --standalone --nproc_per_node=2` does, with a function in place of a program."""
+    place = {"run_id": "tiny", "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "monitor_interval": 0.1}
+    logging = DefaultLogsSpecs(log_dir=str(logs), redirects=Std.ALL)
+    config = LaunchConfig(1, 1, 2, start_method=START_METHOD, logs_specs=logging, **place)
+    elastic_launch(config, train_as_started_by_torchrun)(root, out)
+
+
+def test_processes_of_torchrun_train_and_report_once(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    run_in_own_process(start_by_torchrun, root, tmp_path, logs)
+    printed = [path.read_text() for path in logs.rglob("stdout.log")]
+    assert sorted(text.count("pointnet on cpu, 2 processes") for text in printed) == [0, 1]
     assert np.isfinite([line["loss/total"] for line in metrics(tmp_path / "run")]).all()

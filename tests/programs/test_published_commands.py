@@ -61,7 +61,8 @@ def root(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", list(PRE_TRAINING))
 def test_pre_training(root, name):
     argv = [*PRE_TRAINING[name].split(), *SHORT, "--image_size", "32", "--image_depth", "18", "--eval_freq", "0"]
-    call(train_crosspoint, *argv, "--num_workers", "0", *FEW_NEIGHBOURS)
+    argv += ["--num_workers", "0", "--emb_dims", "32", *FEW_NEIGHBOURS]
+    call(train_crosspoint, *argv)
     assert (root / "checkpoints" / argv[argv.index("--exp_name") + 1] / "models" / "best_model.pth").is_file()
 
 

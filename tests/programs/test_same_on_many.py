@@ -29,6 +29,7 @@ from utils.training.engine import Precision, Stepper
 
 B, N, S = 8, 24, 32
 CPU = torch.device("cpu")
+RESNET = partial(ImageResNet, 18)
 
 
 class SmallImageNet(light_runs.SmallImageNet):
@@ -69,9 +70,9 @@ def make_stepper(method, micro_batch=0, lr=0.1, optimizer=torch.optim.SGD):
     return Stepper(method, optimizer, schedule, device=CPU, precision=precision, micro_batch=micro_batch)
 
 
-def one_step(micro_batch, order=None):
+def one_step(micro_batch, order=None, image_encoder=SmallImageNet):
     """Return loss terms, gradients and running statistics of a step in float64."""
-    method = make_method(torch.float64, partial(ImageResNet, 18))
+    method = make_method(torch.float64, image_encoder)
     stepper = make_stepper(method.train(), micro_batch)
     batch = make_batch(0, torch.float64)
     if order is not None:
@@ -186,7 +187,12 @@ def figures(a, b):
     """Return all that this file compares, for one rank."""
     found = {"step": one_step(0), "float64": twenty_steps(*STEPS["float64"]), "distances": distances(a, b)}
     if get_world_size() == 2:
-        found |= {"class": class_step(), "micro": one_step(2), "float32": twenty_steps(*STEPS["float32"])}
+        found |= {
+            "resnet": one_step(0, image_encoder=RESNET),
+            "class": class_step(),
+            "micro": one_step(2),
+            "float32": twenty_steps(*STEPS["float32"]),
+        }
         found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
         found |= {"multi-crop": multi_crop_step(), "multi-crop micro": multi_crop_step(2)}
         found |= {"sparse": sparse_step()}
@@ -206,10 +212,22 @@ def ranks(request, embeddings, tmp_path_factory):
     return run_in_processes(figures, request.param, tmp_path_factory.mktemp("ranks"), *embeddings)
 
 
-def test_losses_gradients_and_statistics_are_those_of_one_process(ranks):
-    expected = one_step(0)
+@pytest.fixture(scope="module")
+def alone():
+    """What this process computes alone."""
+    return {"step": one_step(0), "float64": twenty_steps(*STEPS["float64"])}
+
+
+def test_losses_gradients_and_statistics_are_those_of_one_process(ranks, alone):
     for found in ranks:
-        check_equal(found["step"], expected)
+        check_equal(found["step"], alone["step"])
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+def test_a_step_with_a_resnet_is_that_of_one_process(ranks):
+    expected = one_step(0, image_encoder=RESNET)
+    for found in ranks:
+        check_equal(found["resnet"], expected)
 
 
 @pytest.mark.parametrize("ranks", [2], indirect=True)
@@ -272,8 +290,8 @@ def test_sparse_networks_are_those_of_one_process_whose_clouds_have_other_number
         check_equal(found["sparse"][1], figures)
 
 
-def test_a_training_is_that_of_one_process(ranks):
-    losses, weights = twenty_steps(*STEPS["float64"])
+def test_a_training_is_that_of_one_process(ranks, alone):
+    losses, weights = alone["float64"]
     for found in ranks:
         found_losses, found_weights = found["float64"]
         assert_close(found_losses, losses, rtol=1e-9, atol=0)

@@ -79,6 +79,12 @@ def test_a_resumed_training_with_workers_ends_as_without_bit_for_bit(root, plain
     assert same(*(read_weights(run / "models" / "best_model.pth") for run in (plain, run_dir)))
 
 
+@pytest.fixture(scope="module")
+def unchanged(root, tmp_path_factory, light_training):
+    """The training of the command as it is, before its first step."""
+    return build(root, tmp_path_factory.mktemp("unchanged"))
+
+
 def norms(training):
     return [part for part in training.method.modules() if isinstance(part, nn.BatchNorm1d)]
 
@@ -112,10 +118,10 @@ EFFECTS = {
 
 
 @pytest.mark.parametrize("flags", list(EFFECTS))
-def test_each_flag_changes_what_is_built(root, tmp_path, flags):
+def test_each_flag_changes_what_is_built(root, unchanged, tmp_path, flags):
     read, expected = EFFECTS[flags]
-    assert read(build(root, tmp_path / "plain")) != expected
-    assert read(build(root, tmp_path / "flags", *flags.split())) == expected
+    assert read(unchanged) != expected
+    assert read(build(root, tmp_path, *flags.split())) == expected
 
 
 def test_the_seed_decides_the_first_weights_and_the_order(root, tmp_path):

@@ -45,13 +45,6 @@ printf '%s\n' "$@" >"$NOTES/words$RANK"
 if [ -n "${STATE:-}" ]; then mkdir -p checkpoints/exp && echo >checkpoints/exp/last.pt; fi
 exit "$STATUS"
 """
-LIGHT_TRAINING = """
-import sys, train_crosspoint
-from tests.support.light_runs import light
-from utils.cli import run_main
-with light():
-    run_main(lambda: train_crosspoint.main(train_crosspoint.parse_args(sys.argv[2:])))
-"""
 FLAGS = (
     "--model pointnet --epochs 1000 --batch_size 4 --print_freq 1 --num_points 64 --image_depth 18 --image_size 32 "
     "--num_workers 0 --device cpu --eval_freq 0 --exp_name=run"
@@ -156,16 +149,17 @@ def test_outside_a_checkout_it_says_where_to_call_sbatch(checkout):
 
 
 def test_two_tasks_stop_before_the_time_limit_and_the_next_start_resumes_them(checkout):
-    write_program(checkout, "python", f"#!/usr/bin/env bash\nexec {sys.executable} -c '{LIGHT_TRAINING}' \"$@\"\n")
+    write_program(checkout, "python", f'#!/usr/bin/env bash\nexec {sys.executable} "$@"\n')
     root = write_shapenet(checkout / "data", [f"02/{i:02d}" for i in range(12)], num_points=80, size=40)
     run_dir = checkout / "checkpoints" / "run"
     flags = [*FLAGS, "--data_root", str(root)]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         job = {"SLURM_JOB_ID": str(free.getsockname()[1] % 10000)}
-    job |= {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    job |= {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     stopped = submit(checkout, *flags, tasks=2, LOG=str(run_dir / "run.log"), **job)
     assert stopped.returncode == STOPPED, stopped.stderr
+    assert stopped.stdout.count("pointnet on cpu, 2 processes") == 1
     assert note(checkout, "scontrol") == [f"requeue {job['SLURM_JOB_ID']}"]
     progress = torch.load(run_dir / "last.pt", weights_only=True)["progress"]
     assert 0 < 3 * progress["epoch"] + progress["step"] < 3000

@@ -1,5 +1,6 @@
 """A short version of `python -m tests.stress.fuzz`, and what it counts as a breach."""
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -17,9 +18,8 @@ from tests.stress.mutations import MUTATIONS, mutate, mutate_png
 
 @pytest.fixture(autouse=True)
 def _forked(monkeypatch):
-    """Fork the reading processes from a server that has imported everything once, which saves their imports."""
-    multiprocessing.set_forkserver_preload(["tests.stress.test_fuzz"])
-    context = multiprocessing.get_context("forkserver")
+    """Fork the reading processes from this one, which saves their imports."""
+    context = multiprocessing.get_context("fork")
     monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
 
 
@@ -31,6 +31,7 @@ def test_damaged_checkpoints_and_inputs_are_refused_by_name_or_read_as_what_they
 
 
 def ends_in_a_crash(path):
+    faulthandler.disable()  # pytest's would print where
     os.abort()
 
 

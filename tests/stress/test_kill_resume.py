@@ -19,6 +19,7 @@ from tests.stress import kill_launch, kill_resume
 from tests.stress.kill_compare import differences, num_tensors
 from tests.stress.kill_trial import DAMAGES, SAVE, START, STEP, STOPS, damage
 from tests.support.light_runs import light
+from tests.support.several_processes import START_METHOD, be_as_started_anew
 from tests.support.tiny_trees import write_shapenet
 from utils.cli import run_main
 
@@ -27,20 +28,19 @@ def train(words, output):
     """Train as `python train_crosspoint.py` does with these words."""
     stream = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(stream, 1), os.dup2(stream, 2)
-    torch.set_num_threads(1)
+    be_as_started_anew()
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process would leave behind
     with light(), patch("os.fsync", lambda descriptor: time.sleep(0.05)):  # long enough to be killed in
         run_main(lambda: train_crosspoint.main(train_crosspoint.parse_args(words)))
 
 
 class Forked:
-    """A training process like subprocess.Popen's, forked from a server that has imported everything once."""
+    """A training process like subprocess.Popen's, forked from this one, which has imported everything."""
 
     def __init__(self, words, *, stdout, **options):
-        multiprocessing.set_forkserver_preload(["train_crosspoint", "tests.support.several_processes"])
         _, program, *flags = words
         assert Path(program).name == "train_crosspoint.py"
-        self._process = multiprocessing.get_context("forkserver").Process(target=train, args=(flags, stdout.name))
+        self._process = multiprocessing.get_context(START_METHOD).Process(target=train, args=(flags, stdout.name))
         self._process.start()
         self.pid, self.kill = self._process.pid, self._process.kill
 

@@ -1,10 +1,10 @@
-import subprocess
+import importlib
 import sys
 
 import pytest
 
-from tests.conftest import REPO
 from tests.support.run_folders import write_metrics
+from tests.support.several_processes import run_in_own_process
 from utils.figures.run_curves import draw_curves, try_draw_curves
 from utils.run.epoch_metrics import read_metrics
 
@@ -32,6 +32,16 @@ def test_curves_that_cannot_be_drawn_are_a_warning_that_names_the_file(tmp_path,
     assert line.startswith(f"warning: no {tmp_path / 'loss_curve.png'}: ")
 
 
+def needs_matplotlib(*names):
+    """Import modules of ours anew; return whether that imports matplotlib."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("datasets", "matplotlib", "models", "utils"):
+            del sys.modules[name]
+    for name in names:
+        importlib.import_module(name)
+    return "matplotlib" in sys.modules
+
+
 def test_training_imports_matplotlib_only_when_it_draws():
-    program = "import sys, utils.training.loop, utils.run.epoch_metrics; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=REPO).returncode == 0
+    assert not run_in_own_process(needs_matplotlib, "utils.training.loop", "utils.run.epoch_metrics")
+    assert run_in_own_process(needs_matplotlib, "utils.figures.curve_plots")

@@ -1,18 +1,15 @@
 """Files written where there is no room: on a real small file system, and under the kernel's limit of a file's size."""
 
-import json
-import os
 import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import REPO
+from tests.support.own_mounts import CannotMount, mount_here
+from tests.support.several_processes import run_in_own_process
 from utils.files import write_npz, write_text
 from utils.run.state import save_atomically
 
@@ -48,14 +45,13 @@ def refusals(folder: Path, is_limited: bool = False) -> list[str]:
     return messages
 
 
-PROGRAM = """
-import json, sys
-from pathlib import Path
-from tests.utils.run.test_full_disk import refusals
-print(json.dumps(refusals(Path(sys.argv[1]))))
-"""
+def refusals_of_a_full_disk(folder: Path) -> list[str]:
+    """Do it on a file system of 200 kB."""
+    mount_here("-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder))
+    return refusals(folder)
+
+
 MESSAGE = "; make room or choose another folder, then run again. Of the old file nothing is lost: "
-MOUNT = 'mount -t tmpfs -o size=200k tmpfs "$1" && exec "$2" -c "$3" "$1"'
 
 
 def expected(reason, folder):
@@ -67,12 +63,9 @@ def test_a_file_that_grows_too_large_leaves_the_old_one_and_no_other(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path):
-    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     try:
-        subprocess.run([*unshare, "mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no file system can be mounted here: {error}")
-    command = [*unshare, "bash", "-c", MOUNT, "bash", str(tmp_path), sys.executable, PROGRAM]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == expected("[Errno 28] No space left on device", tmp_path)
+        messages = run_in_own_process(refusals_of_a_full_disk, tmp_path)
+    except CannotMount as error:
+        pytest.skip(str(error))
+    assert messages == expected("[Errno 28] No space left on device", tmp_path)
+    assert list(tmp_path.iterdir()) == []  # the file system was the process's own

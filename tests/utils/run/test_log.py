@@ -1,22 +1,32 @@
-import subprocess
-import sys
+import time
+from multiprocessing import get_context
 
 import pytest
 
+from tests.support.several_processes import START_METHOD
 from utils.run import log
 from utils.run.epoch_metrics import read_metrics
 
-HOLD = "import sys, pathlib; from utils.run import log; it = log.RunLog(pathlib.Path(sys.argv[1])); print(1); input()"
+
+def hold(folder, is_open):
+    """Log into a folder until this process is killed."""
+    held = log.RunLog(folder)
+    is_open.set()
+    time.sleep(600)
+    held.close()
 
 
 def test_a_folder_belongs_to_one_training_at_a_time(tmp_path, monkeypatch):
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == b"1\n"
-        monkeypatch.setattr(log, "CLAIM_S", 1)
-        with pytest.raises(ValueError, match=r"run\.log is in use by another training"):
-            log.RunLog(tmp_path)
-        other.kill()
+    processes = get_context(START_METHOD)
+    is_open = processes.Event()
+    other = processes.Process(target=hold, args=(tmp_path, is_open), daemon=True)
+    other.start()
+    assert is_open.wait(60)
+    monkeypatch.setattr(log, "CLAIM_S", 1)
+    with pytest.raises(ValueError, match=r"run\.log is in use by another training"):
+        log.RunLog(tmp_path)
+    other.kill()
+    other.join()
     log.RunLog(tmp_path).close()
 
 
