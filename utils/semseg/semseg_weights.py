@@ -19,8 +19,8 @@ def start_network(path: str, num_classes: int, settings: SemsegSettings) -> SRUN
     """Build the network that training starts from: for one seed with the same last layer, whatever lies before it.
 
     Args:
-        path: weights, such as those of scripts.pretrain_scenes: all tensors are taken but those of a last layer, which is
-            new; "" draws all.
+        path: weights, such as those of scripts.pretrain_scenes: all tensors are taken but those of a last layer, which
+            is new; "" draws all.
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, no SR-UNet, of another plan, or of other inputs than colours.
