@@ -1,10 +1,5 @@
 """Memory against steps: both sides take all their steps in turns, one with numbers of rows rounded to a few."""
 
-import os
-import sys
-from subprocess import PIPE
-from types import SimpleNamespace
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,45 +7,9 @@ from torch.testing import assert_close
 
 from benchmarks import memory_growth
 from benchmarks.harness.records import read_csv
-from tests.support.several_processes import START_METHOD
 
 
-class Forked:
-    """A process like subprocess.Popen's with pipes for its input and output, forked from this one."""
-
-    def __init__(self, words, **options):
-        assert words[1:3] == ["-m", "benchmarks.memory_growth"]
-        assert options == {"stdin": PIPE, "stdout": PIPE, "text": True}
-        questions, self._ask = os.pipe()
-        self._listen, answers = os.pipe()
-        arguments = (words[3:], questions, answers)
-        self._process = torch.multiprocessing.get_context("fork").Process(target=self._run, args=arguments)
-        self._process.start()
-        os.close(questions), os.close(answers)
-        self.stdin, self.stdout = os.fdopen(self._ask, "w"), os.fdopen(self._listen)
-
-    def _run(self, words, questions, answers):
-        os.close(self._ask), os.close(self._listen)
-        with os.fdopen(questions) as sys.stdin, os.fdopen(answers, "w") as sys.stdout:
-            memory_growth.main(memory_growth.parse_args(words))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stdin.close()
-        self._process.join()
-        self.stdout.close()
-
-
-@pytest.fixture
-def forked(monkeypatch):
-    """Fork both sides, which saves their imports."""
-    if START_METHOD == "fork":
-        monkeypatch.setattr(memory_growth, "subprocess", SimpleNamespace(Popen=Forked, PIPE=PIPE))
-
-
-def test_both_sides_take_turns_and_are_kept(forked, tmp_path, capfd):
+def test_both_sides_take_turns_and_are_kept(tmp_path, capfd):
     flags = ["--size", "2x16", "--k", "4", "--steps", "3", "--turn", "2", "--record", str(tmp_path / "r.csv")]
     memory_growth.main(memory_growth.parse_args(flags))
     rows = read_csv(tmp_path / "r.csv")

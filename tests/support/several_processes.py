@@ -1,6 +1,7 @@
 """Run functions in processes of their own: one alone, or several that talk through gloo as in a distributed training.
 
-Processes are forked from this one, which saves their imports, several seconds each.
+Processes are forked from a server that has imported torch and the programs once, which saves several seconds each. They
+are not forked from this one: torch may refuse gradients in the fork of a process that has computed some.
 """
 
 import os
@@ -14,8 +15,9 @@ from pathlib import Path
 import torch
 from torch import distributed, multiprocessing
 
-# Where there is a GPU, torch does not train in a fork of a process that has trained; a server without threads forks.
-START_METHOD = "forkserver" if torch.cuda.is_available() else "fork"
+START_METHOD = "forkserver"
+_PROGRAMS = ("train_crosspoint", "train_partseg", "scripts.finetune_cls")
+multiprocessing.set_forkserver_preload(["torch", "torchvision", "pytest", *_PROGRAMS, "tests.support.light_runs"])
 
 
 def run_in_own_process(function: Callable[..., object], *args: object) -> object:
@@ -46,7 +48,7 @@ def run_in_processes(
 
 
 def be_as_started_anew() -> None:
-    """Undo what a fork has of the tests: captured output, warnings as errors, more than one thread."""
+    """Undo what a process has of the tests: captured output, warnings as errors, more than one thread."""
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     warnings.resetwarnings()
     torch.set_num_threads(1)

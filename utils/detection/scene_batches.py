@@ -67,7 +67,7 @@ def collate(scenes: Sequence[Scene], most_boxes: int = MOST_BOXES) -> dict[str, 
     if max(numbers) > most_boxes:
         raise ValueError(
             f"scene {int(np.argmax(numbers))} of the batch has {max(numbers)} boxes, expected at most {most_boxes}; "
-            "raise most_boxes"
+            "take it out of its split"
         )
     batch = {}
     for name in SceneBoxes._fields:
