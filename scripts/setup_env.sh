@@ -59,7 +59,7 @@ _install() {
 _install_by_uv() {
   local index=${PIP_INDEX_URL:-$(python -m pip config get global.index-url 2>/dev/null || true)}
   python -m pip install --quiet --disable-pip-version-check uv || return 1
-  python -m uv pip install --no-cache --python .venv/bin/python ${index:+--default-index "$index"} "$@"
+  python -m uv pip install --no-cache --compile-bytecode --python .venv/bin/python ${index:+--default-index "$index"} "$@"
 }
 
 _setup_env() {
