@@ -12,7 +12,7 @@ from datasets.detection.detection_sets import SCANNET, SUN_RGBD, DetectionSet
 from datasets.detection.scene_boxes import SceneBoxes
 from datasets.detection.votes import Votes, no_votes, votes_of_instances
 from datasets.scenes.scannet_scans import list_scans, read_scan
-from datasets.scenes.scene import Boxes, Scene, boxed_rows
+from datasets.scenes.scene import Boxes, Scene, boxed_rows, colour_features
 from datasets.scenes.scene_classes import SCANNET_UNBOXED
 from datasets.scenes.sunrgbd_scenes import list_prepared, prepared_folder, read_prepared, read_votes
 from datasets.transforms.scene_augment import ALIGNED_AUGMENT, ORIENTED_AUGMENT, SceneAugment
@@ -136,4 +136,4 @@ def _columns(scene: Scene, place: Path, with_colours: bool) -> np.ndarray:
         return scene.points
     if scene.colours is None:
         raise ValueError(f"{place} has no colours; train without them: --inputs height or --inputs none")
-    return np.concatenate([scene.points, scene.colours.astype(np.float32) / 255 - 0.5], axis=1)
+    return np.concatenate([scene.points, colour_features(scene.colours)], axis=1)

@@ -18,7 +18,7 @@ from datasets.epoch_counter import EpochCounter
 from datasets.pairs.pair_selection import select_pairs
 from datasets.scenes.frame_overlap import see
 from datasets.scenes.scannet_frames import SceneFrames
-from datasets.scenes.scene import Frame
+from datasets.scenes.scene import Frame, colour_features
 from datasets.shapes.cameras import unproject
 from datasets.transforms.point_transforms import rotate_so3
 
@@ -139,11 +139,6 @@ class FramePairItems(EpochCounter, Dataset, ABC):
         return rng.choice(num_rows, count, replace=count > num_rows)
 
 
-def scaled_colours(colours: np.ndarray) -> np.ndarray:
-    """Scale bytes to -0.5 to 0.5, float32."""
-    return colours.astype(np.float32) / 255 - np.float32(0.5)
-
-
 class MatchedFrames(FramePairItems):
     """Items are dicts of points and colours (2, N, 3) of both frames, num_matches, and index.
 
@@ -174,7 +169,7 @@ class MatchedFrames(FramePairItems):
         for cloud, places, side in zip(clouds, turned, matches.T):
             rows = np.concatenate([side, self.fill(len(places), self.num_points - len(side), rng)])
             points.append(places[rows])
-            colours.append(scaled_colours(cloud.colours[rows]))
+            colours.append(colour_features(cloud.colours[rows]))
         return {
             "points": torch.from_numpy(np.stack(points)),
             "colours": torch.from_numpy(np.stack(colours)),
@@ -240,7 +235,7 @@ class TaughtFrames(FramePairItems):
         (first, target), (second, _) = (self.features.features(scene, place) for place in places)
         return {
             "points": torch.from_numpy(self.turned(cloud.points[drawn], rng)),
-            "colours": torch.from_numpy(scaled_colours(cloud.colours[drawn])),
+            "colours": torch.from_numpy(colour_features(cloud.colours[drawn])),
             "pairs": torch.from_numpy(select_pairs(rows, self.num_pairs, "random", rng)),
             "maps": torch.from_numpy(np.stack([first, second])),
             "target": torch.from_numpy(target),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.detection.scene_boxes import SceneBoxes, points_inside
 from datasets.shapes.cameras import Camera
 
 IGNORED = 255  # the label of a point that belongs to no class of the benchmark
@@ -25,10 +26,7 @@ class Boxes(NamedTuple):
 
     def contain(self, points: np.ndarray) -> np.ndarray:
         """Test which points lie in which box. Shape: (N, 3) -> (K, N) bool."""
-        cos, sin = np.cos(self.heading)[:, None], np.sin(self.heading)[:, None]
-        x, y, z = np.moveaxis(points[None] - self.extents[:, None, :3], 2, 0)  # (K, N) each
-        along = np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=2)  # the rotation by -heading undone
-        return (np.abs(along) <= self.extents[:, None, 3:] / 2).all(axis=2)
+        return points_inside(points, SceneBoxes(self.extents[:, :3], self.extents[:, 3:], self.heading, self.classes))
 
 
 class Scene(NamedTuple):
@@ -73,6 +71,11 @@ class Frame(NamedTuple):
         """The camera of the depth map under the convention of `datasets.shapes.cameras`, half a pixel further on."""
         half_pixel = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         return Camera(half_pixel @ self.intrinsics, np.linalg.inv(self.pose), self.depth.shape)
+
+
+def colour_features(colours: np.ndarray) -> np.ndarray:
+    """Turn colours from 0 to 255 into those that SR-UNet takes, from -0.5 to 0.5. Shape: (N, 3) -> (N, 3) float32."""
+    return (colours / 255 - 0.5).astype(np.float32)
 
 
 def instance_boxes(points: np.ndarray, labels: np.ndarray, instances: np.ndarray, without: frozenset[int]) -> Boxes:

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets.epoch_counter import EpochCounter
-from datasets.scenes.scene import Scene
+from datasets.scenes.scene import Scene, colour_features
 from datasets.transforms.colour_augment import ColourAugment
 from datasets.transforms.scene_augment import SceneAugment, moved
 
@@ -23,11 +23,6 @@ def centred(points: np.ndarray) -> np.ndarray:
     """Move the middle of the bounding box to the origin. Shape: (N, 3) -> (N, 3) float32."""
     wide = points.astype(np.float64)
     return (wide - (wide.min(axis=0) + wide.max(axis=0)) / 2).astype(np.float32)
-
-
-def colour_features(colours: np.ndarray) -> np.ndarray:
-    """Turn colours from 0 to 255 into those that SR-UNet takes, from -0.5 to 0.5. Shape: (N, 3) -> (N, 3) float32."""
-    return (colours / 255 - 0.5).astype(np.float32)
 
 
 class TrainingRooms(EpochCounter, Dataset):

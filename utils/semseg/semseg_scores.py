@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.scenes.scene import IGNORED, Scene
-from datasets.scenes.training_rooms import centred, colour_features
+from datasets.scenes.scene import IGNORED, Scene, colour_features
+from datasets.scenes.training_rooms import centred
 from models.sparse.voxelise import voxelise
 from utils.evaluation.features import eval_mode
 from utils.evaluation.json_report import result_line, write_report

@@ -7,7 +7,8 @@ import numpy as np
 from data.procedural.rooms.furnishing import Room
 from data.procedural.rooms.room_classes import sunrgbd_label
 from data.procedural.rooms.room_scan import ScannedFrame
-from datasets.scenes.scene import Boxes
+from datasets.detection.scene_boxes import SceneBoxes
+from datasets.detection.votes import votes_of_boxes
 from utils.files import write_atomically, write_npz
 
 NUM_POINTS = 50_000
@@ -57,15 +58,5 @@ def point_votes(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
     Shape: (N, 3), (K, 8) -> (N, 10) float32.
     """
-    extents = np.concatenate([boxes[:, :3], 2 * boxes[:, 3:6]], axis=1)
-    inside = Boxes(extents, boxes[:, 7], boxes[:, 6]).contain(points)
-    votes, place = np.zeros((len(points), 10), dtype=np.float32), np.zeros(len(points), dtype=np.int64)
-    for box, member in zip(boxes, inside):
-        rows = np.flatnonzero(member)
-        steps = box[:3] - points[rows]
-        votes[rows, 0] = 1
-        for slot in range(3):
-            fills = (place[rows] == slot) | (place[rows] == 0)
-            votes[rows[fills], 1 + 3 * slot : 4 + 3 * slot] = steps[fills]
-        place[rows] = np.minimum(place[rows] + 1, 2)
-    return votes
+    found = votes_of_boxes(points, SceneBoxes(boxes[:, :3], 2 * boxes[:, 3:6], boxes[:, 6], boxes[:, 7]))
+    return np.concatenate([found.is_voting[:, None], found.offset.reshape(-1, 9)], axis=1).astype(np.float32)
