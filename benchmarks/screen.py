@@ -49,13 +49,13 @@ def main(args: argparse.Namespace) -> None:
     rounds = range(max(len(setting.seeds) for setting in screen.settings))
     records, table = [], ""
     with locked(folder / TABLE):
-        for setting in screen.settings:  # before any training, so that the machine is equally busy for all of them
-            num_epochs(screen, setting, folder, say)
+        # Before any training, so that the machine is equally busy for all of them.
+        epochs = {setting.name: num_epochs(screen, setting, folder, say) for setting in screen.settings}
         for number in rounds:
             for setting in screen.settings:
                 for seed in setting.seeds[number : number + 1]:
                     say(f"== {setting.name}, seed {seed}")
-                    records += run_setting(scorer, setting, seed)
+                    records += run_setting(scorer, setting, seed, epochs[setting.name])
                     write_text(folder / TABLE, table := screen_table(records))
     say(table)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.screening.screen_config import Screen, Setting
-from benchmarks.screening.screen_runs import Record, Report, num_epochs, read_kept, run_folder, train
+from benchmarks.screening.screen_runs import Record, Report, read_kept, run_folder, train
 from datasets.labelled.labelled_clouds import LabelledClouds
 from utils.evaluation.encoder_scores import extract_splits
 from utils.evaluation.frozen_encoder import EncoderSettings, load_frozen_encoder
@@ -71,8 +71,8 @@ class Scorer(NamedTuple):
         write_report(path, records)
 
 
-def run_setting(scorer: Scorer, setting: Setting, seed: int) -> list[Record]:
-    """Train and score a setting with one seed, or read what is kept of that; return all records of it.
+def run_setting(scorer: Scorer, setting: Setting, seed: int, epochs: int) -> list[Record]:
+    """Train for `epochs` and score a setting with one seed, or read what is kept of that; return all records of it.
 
     These are of its last weights, of its EMA weights if it has any, and of random weights of the same network.
 
@@ -85,7 +85,7 @@ def run_setting(scorer: Scorer, setting: Setting, seed: int) -> list[Record]:
     asked = {"program": setting.program, "flags": setting.flags, "minutes": screen.minutes, "clock": screen.clock}
     asked |= {"evaluation": scorer.evaluation}
     if read_kept(last, asked) is None:
-        noted = {"asked": asked, **train(setting, seed, num_epochs(screen, setting, folder, scorer.report), folder)}
+        noted = {"asked": asked, **train(setting, seed, epochs, folder)}
         models = run_folder(folder, setting, seed) / MODELS_FOLDER
         if (models / EMA_WEIGHTS).is_file():
             weights = EncoderSettings(model_path=str(models / EMA_WEIGHTS), seed=seed)

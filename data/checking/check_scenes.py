@@ -182,5 +182,5 @@ def _of_scene(read: Callable[[], Scene]) -> _Result:
     except (ValueError, OSError) as error:
         return _Result(faults=(str(error),))
     counts = None if scene.labels is None else np.bincount(scene.labels, minlength=256)
-    num_boxes = 0 if scene.boxes is None else len(scene.boxes.classes)
+    num_boxes = 0 if scene.boxes is None else len(scene.boxes.label)
     return _Result(len(scene.points), counts, num_boxes, notes=scene.notes)

@@ -12,7 +12,7 @@ from datasets.detection.detection_sets import SCANNET, SUN_RGBD, DetectionSet
 from datasets.detection.scene_boxes import SceneBoxes
 from datasets.detection.votes import Votes, no_votes, votes_of_instances
 from datasets.scenes.scannet_scans import list_scans, read_scan
-from datasets.scenes.scene import Boxes, Scene, boxed_rows, colour_features
+from datasets.scenes.scene import Scene, boxed_rows, colour_features
 from datasets.scenes.scene_classes import SCANNET_UNBOXED
 from datasets.scenes.sunrgbd_scenes import list_prepared, prepared_folder, read_prepared, read_votes
 from datasets.transforms.scene_augment import ALIGNED_AUGMENT, ORIENTED_AUGMENT, SceneAugment
@@ -70,7 +70,7 @@ class ScanNetRooms:
                 f"{folder.name}_vh_clean_2.labels.ply, .aggregation.json and .segs.json, or take it off the list"
             )
         first = len(SCANNET_UNBOXED)  # wall and floor come before the 18 classes
-        boxes = _scene_boxes(scene.boxes, first)
+        boxes = scene.boxes._replace(label=scene.boxes.label - first)
         votes = no_votes(len(scene.points))
         if with_votes:
             instance = np.full(len(scene.points), -1)
@@ -105,7 +105,7 @@ class SunRgbdRooms:
             is_voting, offset = read_votes(self.place, name)
             votes = Votes(offset, is_voting)
         points = _columns(scene, self.place / f"{name}_pc.npz", with_colours)
-        return BoxedRoom(points, _scene_boxes(scene.boxes, 0), votes)
+        return BoxedRoom(points, scene.boxes, votes)
 
 
 BOXED_ROOMS: dict[str, type[ScanNetRooms] | type[SunRgbdRooms]] = {"scannet": ScanNetRooms, "sunrgbd": SunRgbdRooms}
@@ -123,12 +123,6 @@ def require_boxes(rooms: BoxedRooms, split: str) -> None:
             f"{rooms.place}: none of the {len(rooms)} scenes of {split} has a box of one of {classes}; there is "
             "nothing to detect: add scenes that hold such objects"
         )
-
-
-def _scene_boxes(boxes: Boxes, first: int) -> SceneBoxes:
-    """Return boxes of a reader with classes counted from `first` on."""
-    label = boxes.classes.astype(np.int64) - first
-    return SceneBoxes(boxes.extents[:, :3], boxes.extents[:, 3:], boxes.heading, label)
 
 
 def _columns(scene: Scene, place: Path, with_colours: bool) -> np.ndarray:

@@ -6,27 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.detection.scene_boxes import SceneBoxes, points_inside
+from datasets.detection.scene_boxes import SceneBoxes
 from datasets.shapes.cameras import Camera
 
 IGNORED = 255  # the label of a point that belongs to no class of the benchmark
 NO_INSTANCE = 0
-
-
-class Boxes(NamedTuple):
-    """Boxes of objects: `extents` (K, 6) float32, centre and full edge lengths in metres along x, y, z before turning.
-
-    `classes` (K,) uint8. `heading` (K,) float32 radians about the vertical axis, from +x towards -y (clockwise seen
-    from above), as VoteNet has it; 0 for axis-aligned boxes.
-    """
-
-    extents: np.ndarray
-    classes: np.ndarray
-    heading: np.ndarray
-
-    def contain(self, points: np.ndarray) -> np.ndarray:
-        """Test which points lie in which box. Shape: (N, 3) -> (K, N) bool."""
-        return points_inside(points, SceneBoxes(self.extents[:, :3], self.extents[:, 3:], self.heading, self.classes))
 
 
 class Scene(NamedTuple):
@@ -38,7 +22,7 @@ class Scene(NamedTuple):
         colours: (N, 3) uint8; None where the files have none.
         labels: (N,) uint8, classes of the data set or IGNORED; None for a scene without labels.
         instances: (N,) int32, from 1, NO_INSTANCE elsewhere; None where the files name none.
-        boxes: of its objects; None where the files have neither boxes nor instances.
+        boxes: of its objects, labelled as its points; None where the files have neither boxes nor instances.
         notes: what was repaired or left out while reading, a sentence each.
     """
 
@@ -47,7 +31,7 @@ class Scene(NamedTuple):
     colours: np.ndarray | None = None
     labels: np.ndarray | None = None
     instances: np.ndarray | None = None
-    boxes: Boxes | None = None
+    boxes: SceneBoxes | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -78,7 +62,9 @@ def colour_features(colours: np.ndarray) -> np.ndarray:
     return (colours / 255 - 0.5).astype(np.float32)
 
 
-def instance_boxes(points: np.ndarray, labels: np.ndarray, instances: np.ndarray, without: frozenset[int]) -> Boxes:
+def instance_boxes(
+    points: np.ndarray, labels: np.ndarray, instances: np.ndarray, without: frozenset[int]
+) -> SceneBoxes:
     """Bound every instance by an axis-aligned box; its class is the most frequent label of its points.
 
     Args:
@@ -87,13 +73,11 @@ def instance_boxes(points: np.ndarray, labels: np.ndarray, instances: np.ndarray
         instances: (N,), NO_INSTANCE for no instance.
         without: classes that get no box, such as walls; instances that are mostly IGNORED get none either.
     """
-    extents, classes = [], []
-    for rows, label in boxed_rows(labels, instances, without):
-        low, high = points[rows].min(axis=0), points[rows].max(axis=0)
-        extents.append([*(low + high) / 2, *(high - low)])
-        classes.append(label)
-    extents = np.array(extents, dtype=np.float32).reshape(-1, 6)
-    return Boxes(extents, np.array(classes, dtype=np.uint8), np.zeros(len(classes), dtype=np.float32))
+    found = list(boxed_rows(labels, instances, without))
+    ends = [(points[rows].min(axis=0), points[rows].max(axis=0)) for rows, _ in found]
+    low, high = np.array(ends, dtype=np.float32).reshape(-1, 2, 3).swapaxes(0, 1)
+    label = np.array([label for _, label in found], dtype=np.int64)
+    return SceneBoxes((low + high) / 2, high - low, np.zeros(len(found), dtype=np.float32), label)
 
 
 def boxed_rows(

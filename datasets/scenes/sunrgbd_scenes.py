@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.scenes.scene import Boxes, Scene
+from datasets.detection.scene_boxes import SceneBoxes
+from datasets.scenes.scene import Scene
 from datasets.scenes.scene_classes import SUNRGBD_CLASSES
 
 _FOLDER = "sunrgbd_pc_bbox_votes_50k_{version}_{split}"
@@ -70,7 +71,7 @@ def read_votes(folder: Path, scene_id: str) -> tuple[np.ndarray, np.ndarray]:
     return votes[:, 0] > 0, votes[:, 1:].reshape(-1, 3, 3).astype(np.float32)
 
 
-def _read_boxes(path: Path) -> Boxes:
+def _read_boxes(path: Path) -> SceneBoxes:
     """Read rows of centre, half sizes along l, w, h, heading and class."""
     rows = _load(path)
     if rows.ndim != 2 or rows.shape[1] != 8 or not np.isfinite(rows).all() or (rows[:, 3:6] <= 0).any():
@@ -78,8 +79,8 @@ def _read_boxes(path: Path) -> Boxes:
     classes = rows[:, 7]
     if (classes % 1 != 0).any() or classes.min(initial=0) < 0 or classes.max(initial=0) >= len(SUNRGBD_CLASSES):
         raise ValueError(f"{path}: a class is none of 0 .. {len(SUNRGBD_CLASSES) - 1}; {_REMEDY}")
-    extents = np.concatenate([rows[:, :3], 2 * rows[:, 3:6]], axis=1).astype(np.float32)
-    return Boxes(extents, classes.astype(np.uint8), rows[:, 6].astype(np.float32))
+    centre, half, heading = np.split(rows[:, :7].astype(np.float32), (3, 6), axis=1)
+    return SceneBoxes(centre, 2 * half, heading[:, 0], classes.astype(np.int64))
 
 
 def _load(path: Path, name: str | None = None) -> np.ndarray:

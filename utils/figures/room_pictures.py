@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
+from datasets.detection.scene_boxes import points_inside
 from datasets.scenes.scannet_frames import SceneFrames
 from datasets.scenes.scene import IGNORED, Scene
 from utils.figures.contact_sheet import Cell
@@ -50,10 +51,8 @@ def room_cells(scene: Scene, frames: SceneFrames | None, num_frames: int, class_
             Cell("objects", top_view(scene.points, label_colours((scene.instances * 7 % 20).astype(np.uint8))))
         )
     elif scene.boxes is not None:
-        inside = scene.boxes.contain(scene.points)
-        label = (
-            np.where(inside.any(axis=0), scene.boxes.classes[inside.argmax(axis=0)], IGNORED) if len(inside) else None
-        )
+        inside = points_inside(scene.points, scene.boxes)
+        label = np.where(inside.any(axis=0), scene.boxes.label[inside.argmax(axis=0)], IGNORED) if len(inside) else None
         if label is not None:
             cells.append(Cell(f"{len(inside)} boxes", top_view(scene.points, label_colours(label.astype(np.uint8)))))
     for index in np.linspace(0, len(frames) - 1, num_frames).astype(int) if frames else ():

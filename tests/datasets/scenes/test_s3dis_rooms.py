@@ -20,8 +20,9 @@ def test_a_room_is_its_annotated_objects_whatever_ends_its_lines(tmp_path):
     assert room.colours.tolist()[2:5] == [[1, 2, 3], [0, 255, 7], [103, 99, 98]]
     assert [S3DIS_CLASSES[label] for label in room.labels] == ["ceiling"] * 3 + ["chair"] * 2 + ["clutter"]
     assert room.instances.tolist() == [1, 1, 1, 2, 2, 3]
-    np.testing.assert_allclose(room.boxes.extents[0], [0.75, -4.425, 0.25, 1.5, 9.35, 0.5], rtol=1e-6)
-    assert [S3DIS_CLASSES[label] for label in room.boxes.classes] == ["chair", "clutter"]
+    np.testing.assert_allclose(room.boxes.centre[0], [0.75, -4.425, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(room.boxes.size[0], [1.5, 9.35, 0.5], rtol=1e-6)
+    assert [S3DIS_CLASSES[label] for label in room.boxes.label] == ["chair", "clutter"]
     copy, stairs = room.notes
     assert "chair_2 (1).txt: a copy of chair_2.txt, left out" in copy
     assert "stairs_1.txt: stairs counts as clutter" in stairs

@@ -20,8 +20,9 @@ def test_a_scene_has_its_points_on_the_axes_and_the_benchmarks_labels(tmp_path):
     names = [SCANNET_CLASSES[label] if label != IGNORED else None for label in scene.labels]
     assert names == ["wall", "chair", "chair", "otherfurniture", None, None]
     assert scene.instances.tolist() == [1, 2, 2, 3, 3, 0]
-    assert [SCANNET_CLASSES[label] for label in scene.boxes.classes] == ["chair", "otherfurniture"]
-    np.testing.assert_allclose(scene.boxes.extents, [[4.5, 8, 7.25, 1, 0, 0.5], [4, 6.5, 8.25, 0, 1, 0.5]])
+    assert [SCANNET_CLASSES[label] for label in scene.boxes.label] == ["chair", "otherfurniture"]
+    np.testing.assert_allclose(scene.boxes.centre, [[4.5, 8, 7.25], [4, 6.5, 8.25]])
+    np.testing.assert_allclose(scene.boxes.size, [[1, 0, 0.5], [0, 1, 0.5]])
     assert scene.points.dtype == np.float32
     assert scene.name == "scene0000_00"
 

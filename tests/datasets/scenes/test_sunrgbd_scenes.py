@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from datasets.detection.scene_boxes import points_inside
 from datasets.scenes.scene_classes import SUNRGBD_CLASSES
 from datasets.scenes.sunrgbd_scenes import list_prepared, prepared_folder, read_prepared, read_votes
 from tests.support.damage import cut
@@ -22,10 +23,11 @@ def test_boxes_are_whole_sizes_and_hold_the_points_that_vote_for_their_centres(f
     assert list_prepared(folder) == ["000001", "000002"]
     scene = read_prepared(folder, "000001")
     assert (scene.points.dtype, scene.colours.dtype, scene.labels) == (np.float32, np.uint8, None)
-    np.testing.assert_allclose(scene.boxes.extents[0], [0, 3, -1, 0.8, 0.4, 0.6])
-    assert [SUNRGBD_CLASSES[label] for label in scene.boxes.classes] == ["chair", "bed"]
+    np.testing.assert_allclose(scene.boxes.centre[0], [0, 3, -1])
+    np.testing.assert_allclose(scene.boxes.size[0], [0.8, 0.4, 0.6])
+    assert [SUNRGBD_CLASSES[label] for label in scene.boxes.label] == ["chair", "bed"]
     voting, steps = read_votes(folder, "000001")
-    np.testing.assert_array_equal(scene.boxes.contain(scene.points)[0], voting)  # only if turned the right way
+    np.testing.assert_array_equal(points_inside(scene.points, scene.boxes)[0], voting)  # only if turned the right way
     assert voting.sum() == 10
     np.testing.assert_allclose(
         scene.points[voting][:, None] + steps[voting], np.full((10, 3, 3), (0, 3, -1)), atol=1e-6
@@ -39,14 +41,14 @@ def test_a_turn_goes_from_x_towards_minus_y(folder):
     scene = read_prepared(folder, "000001")
     far = np.array([0, 3, -1]) + 0.39 * np.array([np.cos(np.pi / 6), -np.sin(np.pi / 6), 0])
     mirrored = np.array([0, 3, -1]) + 0.39 * np.array([np.cos(np.pi / 6), np.sin(np.pi / 6), 0])
-    assert scene.boxes.contain(np.array([far, mirrored]))[0].tolist() == [True, False]
+    assert points_inside(np.array([far, mirrored]), scene.boxes)[0].tolist() == [True, False]
 
 
 def test_a_scene_without_objects_or_colours_is_read(folder):
     np.save(folder / "000001_bbox.npy", np.zeros((0, 8)))
     np.savez(folder / "000001_pc.npz", pc=np.zeros((5, 3)))
     scene = read_prepared(folder, "000001")
-    assert (len(scene.boxes.classes), scene.colours) == (0, None)
+    assert (len(scene.boxes.label), scene.colours) == (0, None)
 
 
 def _saved(array):

@@ -12,6 +12,7 @@ from data.procedural.rooms.camera_path import camera_path
 from data.procedural.rooms.furnishing import make_room, room_rng
 from data.procedural.rooms.room_classes import KINDS, s3dis_label, sunrgbd_label
 from data.procedural.rooms.sunrgbd_writer import point_votes
+from datasets.detection.scene_boxes import points_inside
 from datasets.scenes.s3dis_rooms import list_rooms, read_room
 from datasets.scenes.scannet_frames import SceneFrames
 from datasets.scenes.scannet_scans import list_scans, read_scan
@@ -99,15 +100,15 @@ def test_scenes_of_sun_rgbd_are_upright_with_boxes_around_their_objects(tree):
         assert -2.2 < np.quantile(scene.points[:, 2], 0.02) < -1  # the floor below the camera
         assert (scene.points[:, 1] > 0).all()
         voting, steps = read_votes(folder, scene_id)
-        inside = scene.boxes.contain(scene.points)
+        inside = points_inside(scene.points, scene.boxes)
         np.testing.assert_array_equal(voting, inside.any(axis=0))
         np.testing.assert_allclose(
             (scene.points + steps[:, 0])[inside[0]],
-            np.broadcast_to(scene.boxes.extents[0, :3], (inside[0].sum(), 3)),
+            np.broadcast_to(scene.boxes.centre[0], (inside[0].sum(), 3)),
             atol=1e-5,
         )
         shares += inside.mean(axis=1).tolist()
-        assert {SUNRGBD_CLASSES[label] for label in scene.boxes.classes} & {"chair", "table", "desk", "bookshelf"}
+        assert {SUNRGBD_CLASSES[label] for label in scene.boxes.label} & {"chair", "table", "desk", "bookshelf"}
         assert (scene.boxes.heading != 0).all()
     assert min(shares) > 0.001
 
@@ -119,12 +120,12 @@ def test_a_box_of_sun_rgbd_is_that_of_the_whole_thing_and_heads_where_it_faces(t
     turn = np.array([[y, -x, 0], [x, y, 0], [0, 0, 1]])  # x right, y forward
     inside = []
     for one in room.things:
-        in_box = boxes.contain((one.vertices - camera.position) @ turn.T).all(axis=1)
+        in_box = points_inside((one.vertices - camera.position) @ turn.T, boxes).all(axis=1)
         front = turn[:2, :2] @ (-np.sin(np.radians(one.yaw)), np.cos(np.radians(one.yaw)))
         heads = np.stack([np.cos(boxes.heading), -np.sin(boxes.heading)], axis=1) @ front > 0.999
-        is_whole = np.abs(boxes.extents[:, 3:] - 0.04 - one.own_box[1][[1, 0, 2]]).max(axis=1) < 1e-4
-        inside.append(in_box & heads & is_whole & (boxes.classes == sunrgbd_label(one.kind)))
-    assert len(boxes.classes) > 1
+        is_whole = np.abs(boxes.size - 0.04 - one.own_box[1][[1, 0, 2]]).max(axis=1) < 1e-4
+        inside.append(in_box & heads & is_whole & (boxes.label == sunrgbd_label(one.kind)))
+    assert len(boxes.label) > 1
     np.testing.assert_array_equal(np.sum(inside, axis=0), 1)
 
 
