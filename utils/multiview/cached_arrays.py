@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import open_memmap
 from torch import nn
+from tqdm import tqdm
 
 from datasets.pairs.render_pairs import RenderPairs
 from utils.files import locked, write_text
-from utils.processes.collectives import barrier, compute_on_main, gather_objects, is_main_process
+from utils.processes.collectives import barrier, compute_on_main, gather_objects, is_main_process, rank_rows
 from utils.training.data_order import order_parts
 
 INDEX = "index.json"
@@ -116,6 +117,40 @@ def open_to_fill(folder: Path, layout: dict[str, tuple[tuple[int, ...], type]]) 
         _reserve(list(paths.values()))
     barrier()  # nobody fills what is not there yet
     return {name: open_memmap(path, "r+") for name, path in paths.items()}
+
+
+def fill_rows(
+    arrays: dict[str, np.ndarray],
+    mark: str,
+    read: Callable[[int], Any],
+    put: Callable[[int, Any], None],
+    *,
+    unit: str,
+    skips_bad: bool,
+) -> list[str]:
+    """Fill this rank's rows of some arrays; return what is wrong with those that could not be read.
+
+    Args:
+        arrays: of `open_to_fill`, all with a row for each thing that a teacher sees.
+        mark: name of the array of numbers whose row is NaN where nothing could be read.
+        read: what the teacher sees of a row; its ValueError or OSError says what is wrong, and with which file.
+        put: lets the teacher see that, and sets the row of every array.
+        unit: the name of what is seen, for the progress bar.
+        skips_bad: leave out what cannot be read, instead of raising.
+    """
+    faults = []
+    own = rank_rows(len(arrays[mark]))
+    for row in tqdm(own, desc="teacher", unit=unit, disable=None if is_main_process() else True):
+        try:
+            seen = read(row)
+        except (ValueError, OSError) as error:
+            if not skips_bad:
+                raise
+            arrays[mark][row] = np.nan
+            faults.append(str(error))
+        else:
+            put(row, seen)
+    return faults
 
 
 def _reserve(paths: list[Path]) -> None:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from datasets.pairs.multiview_items import first_points, require_views
 from datasets.pairs.render_pairs import RenderPairs
@@ -26,10 +25,10 @@ from utils.multiview.cached_arrays import (
     CachedArrays,
     digest_of_network,
     digest_of_shapes,
+    fill_rows,
     find_or_compute,
     open_to_fill,
 )
-from utils.processes.collectives import is_main_process, rank_rows
 
 _ORDERED_TOGETHER = 64  # clouds
 
@@ -144,23 +143,25 @@ def _compute(folder: Path, views: _Views, num_points: int, skips_bad: bool) -> l
             "rank": ((len(source), num_points), np.uint16 if num_points <= 2**16 else np.int32),
         },
     )
-    own = rank_rows(len(source))
     waiting: dict[int, np.ndarray] = {}  # clouds to be ordered together
-    faults = []
-    for index in tqdm(own, desc="teacher", unit="shape", disable=None if is_main_process() else True):
-        try:
-            images, waiting[index] = views.read(index), _read_cloud(source, index, num_points)
-        except (ValueError, OSError) as error:
-            if not skips_bad:
-                raise
-            arrays["target"][index] = np.nan
-            faults.append(f"{source.files(index)}: {error}")
-        else:
-            arrays["maps"][index], arrays["target"][index] = views.see(images)
-        if waiting and (len(waiting) == _ORDERED_TOGETHER or index == own[-1]):
-            order = farthest_order(torch.from_numpy(np.stack(list(waiting.values()))).to(views.device)).cpu()
-            arrays["rank"][list(waiting)] = order.argsort(dim=1).numpy()
-            waiting.clear()
+
+    def read(index: int) -> tuple[torch.Tensor, np.ndarray]:
+        return views.read(index), _read_cloud(source, index, num_points)
+
+    def put(index: int, seen: tuple[torch.Tensor, np.ndarray]) -> None:
+        images, waiting[index] = seen
+        arrays["maps"][index], arrays["target"][index] = views.see(images)
+        if len(waiting) == _ORDERED_TOGETHER:
+            order_waiting()
+
+    def order_waiting() -> None:
+        order = farthest_order(torch.from_numpy(np.stack(list(waiting.values()))).to(views.device)).cpu()
+        arrays["rank"][list(waiting)] = order.argsort(dim=1).numpy()
+        waiting.clear()
+
+    faults = fill_rows(arrays, "target", read, put, unit="shape", skips_bad=skips_bad)
+    if waiting:
+        order_waiting()
     for array in arrays.values():
         array.flush()
     return faults

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from datasets.pairs.render_pairs import RenderPairs
 from datasets.transforms.image_transforms import normalize_, resize_square
@@ -21,10 +20,11 @@ from utils.multiview.cached_arrays import (
     CachedArrays,
     digest_of_network,
     digest_of_shapes,
+    fill_rows,
     find_or_compute,
     open_to_fill,
 )
-from utils.processes.collectives import barrier, is_main_process, rank_rows
+from utils.processes.collectives import barrier, is_main_process
 
 _ROWS_AT_ONCE = 4096  # bounds the memory of the moments
 
@@ -94,14 +94,17 @@ class _Seer:
     def __init__(self, teacher: nn.Module, source: RenderPairs, image_size: int, device: torch.device):
         self.teacher, self.source, self.image_size, self.device = teacher, source, image_size, device
 
-    @torch.inference_mode()
-    def row(self, index: int) -> Tensor:
-        """Compute mean and maximum over the views of a shape, (2D,)."""
+    def read(self, index: int) -> Tensor:
+        """Read all views of a shape, (V, 3, S, S)."""
         num_views = self.source.num_views(index)
         if not num_views:
             raise ValueError(f"{self.source.files(index)}: no views; render them, or delete the shape")
         pixels = [self.source.read_pixels(index, view)[None] for view in range(num_views)]  # sizes may differ
-        images = normalize_(torch.cat([resize_square(view, self.image_size) for view in pixels]).float())
+        return normalize_(torch.cat([resize_square(view, self.image_size) for view in pixels]).float())
+
+    @torch.inference_mode()
+    def row(self, images: Tensor) -> Tensor:
+        """Compute mean and maximum over the views of a shape. Shape: (V, 3, S, S) -> (2D,)."""
         features = self.teacher(images.to(self.device))
         return torch.cat([features.mean(dim=0), features.amax(dim=0)]).cpu()
 
@@ -111,16 +114,11 @@ def _compute(folder: Path, seer: _Seer, skips_bad: bool) -> list[str]:
     source, width = seer.source, 2 * seer.teacher.feature_dim
     layout = {"rows": ((len(source), width), np.float32), "moments": ((2, width), np.float64)}
     arrays = open_to_fill(folder, layout)
-    faults = []
-    own = rank_rows(len(source))
-    for index in tqdm(own, desc="teacher", unit="shape", disable=None if is_main_process() else True):
-        try:
-            arrays["rows"][index] = seer.row(index).numpy()
-        except (ValueError, OSError) as error:
-            if not skips_bad:
-                raise
-            arrays["rows"][index] = np.nan
-            faults.append(f"{source.files(index)}: {error}")
+
+    def put(index: int, images: Tensor) -> None:
+        arrays["rows"][index] = seer.row(images).numpy()
+
+    faults = fill_rows(arrays, "rows", seer.read, put, unit="shape", skips_bad=skips_bad)
     arrays["rows"].flush()
     barrier()
     if is_main_process():

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from datasets.scenes.frame_pairs import FramePairs, read_colours
 from datasets.transforms.image_transforms import normalize_, resize_square, to_pixels
 from models.encoders.multiview_resnet import MultiViewNetwork
-from utils.multiview.cached_arrays import CachedArrays, digest_of_network, find_or_compute, open_to_fill
-from utils.processes.collectives import is_main_process, rank_rows
+from utils.multiview.cached_arrays import CachedArrays, digest_of_network, fill_rows, find_or_compute, open_to_fill
 
 
 class TaughtFeatures:
@@ -77,6 +75,11 @@ def build_features(
     """
     frames = frames_of(pairs)
 
+    def read(row: int) -> torch.Tensor:
+        scene, place = frames[row]
+        pixels = to_pixels(read_colours(pairs.scenes[scene].read(place)))
+        return normalize_(resize_square(pixels[None], image_size).float())[0]
+
     def see(image: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode():
             maps, target = teacher.see(image[None, None].to(device), layer)
@@ -89,20 +92,12 @@ def build_features(
             "maps": ((len(frames), *maps.shape), np.float16),
             "target": ((len(frames), *target.shape), np.float32),
         }
-        arrays, faults = open_to_fill(folder, layout), []
-        own = rank_rows(len(frames))
-        for row in tqdm(own, desc="teacher", unit="frame", disable=None if is_main_process() else True):
-            scene, place = frames[row]
-            try:
-                pixels = to_pixels(read_colours(pairs.scenes[scene].read(place)))
-            except (ValueError, OSError) as error:
-                if not skips_bad:
-                    raise
-                arrays["target"][row] = np.nan
-                faults.append(str(error))
-                continue
-            image = normalize_(resize_square(pixels[None], image_size).float())[0]
+        arrays = open_to_fill(folder, layout)
+
+        def put(row: int, image: torch.Tensor) -> None:
             arrays["maps"][row], arrays["target"][row] = see(image)
+
+        faults = fill_rows(arrays, "target", read, put, unit="frame", skips_bad=skips_bad)
         for array in arrays.values():
             array.flush()
         return faults
