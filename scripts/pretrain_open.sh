@@ -21,10 +21,10 @@ DATA=${DATA:-data/open}
 ALL=$DATA/all
 SHAPES=data/shapes
 RUN=checkpoints/open_${MODEL}_seed$SEED
-ENCODER=(--model "$MODEL" --k 15)
 VIEWS=(--views 6 --size 96)
 read -ra FLAGS <<<"$RECIPE"
-TRAINING=(--exp_name "open_${MODEL}_seed$SEED" --data_root "$ALL" --packed "$ALL/shapenet_render.h5" "${ENCODER[@]}"
+read -ra SCORED <<<"$FEATURES"
+TRAINING=(--exp_name "open_${MODEL}_seed$SEED" --data_root "$ALL" --packed "$ALL/shapenet_render.h5" --model "$MODEL" --k "$K"
   --seed "$SEED" --eval_freq 0 --num_workers 1 "${FLAGS[@]}")
 ROOTS=()    # of the trees of shapes
 SOURCES=()  # the same for the card: --tree ROOT NAME LICENCE
@@ -77,10 +77,10 @@ pack_trees() {
 
 # evaluate SET FLAG...: random weights and those of the run on a labelled set, by SVM and nearest neighbour.
 evaluate() {
-  local set=$1 json=$RUN/svm_$1 flags=(--protocol all --seed "$SEED" --feature_cache "$RUN/features")
+  local set=$1 json=$RUN/svm_$1 flags=(--protocol all --k "$USED_K" "${SCORED[@]}" --seed "$SEED" --feature_cache "$RUN/features")
   shift
   is_current "${json}_random.json" "$SHAPES/make_shapes.json" ||
-    python -m scripts.eval_svm --random_init "${ENCODER[@]}" "$@" "${flags[@]}" --json "${json}_random.json"
+    python -m scripts.eval_svm --random_init --model "$MODEL" "$@" "${flags[@]}" --json "${json}_random.json"
   is_current "${json}_pretrained.json" "$SHAPES/make_shapes.json" "$RUN/models/$WEIGHTS" ||
     python -m scripts.eval_svm --model_path "$RUN/models/$WEIGHTS" "$@" "${flags[@]}" --json "${json}_pretrained.json"
   SETS+=(--scores "$set" "${json}_random.json" "${json}_pretrained.json")
@@ -119,7 +119,7 @@ stage "shapes and views" make_trees "$@"
 stage "one packed file" pack_trees
 ORIGIN=$ALL/shapenet_render.h5 stage "pre-training" pretrain "$RUN" ckpt_epoch_last.pth train_crosspoint.py "${TRAINING[@]}"
 stage "evaluation" evaluate_all
-stage "weights and card" python -m scripts.ship "$RUN" --name "$NAME" --weights "$WEIGHTS" --command "$COMMAND" \
+stage "weights and card" python -m scripts.ship "$RUN" --name "$NAME" --weights "$WEIGHTS" --k "$USED_K" --command "$COMMAND" \
   "${SOURCES[@]}" "${SETS[@]}" ${OVERWRITE:+--overwrite}
 echo "weights: pretrained/$NAME.safetensors   card: pretrained/$NAME.json   table: pretrained/README.md"
 echo "total: $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -40,6 +40,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="SET JSON",
         help="name of a labelled set, reports on it of random weights and of these; once for each set",
     )
+    parser.add_argument(
+        "--k",
+        type=int,
+        help="neighbours per point that the file asks for, as its reports did (default: those of the training; clouds "
+        "of more points than in training want more)",
+    )
     parser.add_argument("--command", default="", help="the command line that made all of this, for the card")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="folder with a README.md (default: pretrained)")
     parser.add_argument("--overwrite", action="store_true", help="replace weights of this name")
@@ -58,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"{card} exists: choose another --name, or pass --overwrite to replace these weights")
     sources = [Source.of_tree(*words) for words in args.tree]
     test_sets = [TestSet(name, [Path(report) for report in reports]) for name, *reports in args.scores]
-    found = ship(args.run, args.weights, args.name, sources, test_sets, args.out, command=args.command)
+    found = ship(args.run, args.weights, args.name, sources, test_sets, args.out, k=args.k, command=args.command)
     print(
         f"wrote {args.out / args.name}.safetensors: {found['model']}, {found['bytes']} bytes, sha256 {found['sha256']}"
     )

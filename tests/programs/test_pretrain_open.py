@@ -50,6 +50,7 @@ def test_all_shapes_become_one_file_one_training_and_one_card(checkout):
     asked = [args.json for args in flags[9:15]]
     assert [report for _, *reports in ship.scores for report in reports] == asked
     assert [args.random_init for args in flags[9:15]] == [True, False] * 3
+    assert {(args.k, args.copies, args.whiten) for args in flags[9:15]} == {(ship.k, 2, 0.003)} == {(30, 2, 0.003)}
 
 
 def test_parts_can_be_left_out_and_the_recipe_replaced(checkout):

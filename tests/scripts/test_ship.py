@@ -99,6 +99,19 @@ def test_what_is_no_fair_comparison_is_refused(words, tmp_path):
         call(ship, *words)
 
 
+def test_the_file_asks_for_the_neighbours_that_were_scored(words, tmp_path):
+    write_finished_run(tmp_path / "run", "dgcnn")
+    weights = tmp_path / "run" / "models" / "ckpt_epoch_last.pth"
+    own = {"weights": "checkpoint", "checkpoint": str(weights), "checkpoint_sha256": file_sha256(weights)}
+    dgcnn = {"model": "dgcnn", "k": 11}
+    reports = [report(tmp_path / f"{i}.json", side | dgcnn, (0.5, 0.2)) for i, side in enumerate((RANDOM, own))]
+    with pytest.raises(ValueError, match="with k 11, the weights ship with k 7"):
+        call(ship, *words[:-3], *reports)
+    call(ship, *words[:-3], *reports, "--k", 11)
+    assert load(tmp_path / "out" / "tiny-open.safetensors").module.k == 11
+    assert json.loads((tmp_path / "out" / "tiny-open.json").read_text())["k"] == 11
+
+
 def test_shapes_need_a_licence_and_weights_must_be_small(words, tmp_path, monkeypatch):
     place = words.index("CC0-1.0")
     with pytest.raises(ValueError, match="under which licence"):

@@ -63,11 +63,12 @@ def example_cloud(num_points: int) -> np.ndarray:
     return np.random.default_rng(0).random((1, num_points, 3)).astype(np.float32) - 0.5
 
 
-def figures_of(test_set: TestSet, digest: str) -> list[dict[str, Any]]:
+def figures_of(test_set: TestSet, digest: str, k: int | None) -> list[dict[str, Any]]:
     """Put the accuracies of reports side by side: those of the weights with this digest, and the mean of random ones.
 
     Raises:
-        FileNotFoundError, ValueError: a report is missing, damaged, of other weights, or without a counterpart.
+        FileNotFoundError, ValueError: a report is missing, damaged, of other weights or neighbours than `k`, or without
+            a counterpart.
     """
     rows = [row for path in test_set.reports for row in read_report(path) if row["metric"] == "accuracy"]
     others = {row["checkpoint"] for row in rows if row["encoder"] == "pretrained" and row["sha256"] != digest}
@@ -75,6 +76,8 @@ def figures_of(test_set: TestSet, digest: str) -> list[dict[str, Any]]:
         raise ValueError(
             f"scores on {test_set.name} are of other weights: {', '.join(sorted(others))}; score these again"
         )
+    if strange := {row["k"] for row in rows} - {"" if k is None else str(k)}:
+        raise ValueError(f"scores on {test_set.name} are with k {sorted(strange)[0]}, the weights ship with k {k}")
     sides: dict[str, dict[tuple[str, ...], list[Row]]] = {"random": {}, "pretrained": {}}
     for row in rows:
         key = tuple(row[name] for name in (*CONDITIONS, "setting"))
@@ -101,6 +104,7 @@ def ship(
     test_sets: Sequence[TestSet],
     out: Path,
     *,
+    k: int | None = None,
     command: str = "",
 ) -> dict[str, Any]:
     """Write <name>.safetensors, <name>.json (the card) and <name>.metrics.jsonl (the log of the run) into `out`.
@@ -108,6 +112,7 @@ def ship(
     Args:
         run: folder of a finished pre-training.
         weights: file in its models/.
+        k: neighbours per point that the file asks for; None takes those of the training.
         command: what made all of it, for the card; "" if there is no such command.
     Returns:
         The card.
@@ -115,7 +120,7 @@ def ship(
         FileNotFoundError, ValueError: a file is missing or damaged, labels have entered, or the weights are too large.
     """
     path, config = run / MODELS_FOLDER / weights, read_config(run / CONFIG_FILE)
-    loaded = load_encoder(path)
+    loaded = load_encoder(path, k=k)
     _check_origin(run, config["flags"])
     sessions, num_points = [config, *config.get("sessions", [])], config["flags"]["num_points"]
     reports = [report for test_set in test_sets for report in test_set.reports]
@@ -137,11 +142,11 @@ def ship(
         "hours": round(read_metrics(run)[-1]["hours"], 3),
         "labels": NO_LABELS,
         "sources": [source._asdict() for source in sources],
-        "figures": [figure for test_set in test_sets for figure in figures_of(test_set, digest)],
+        "figures": [figure for test_set in test_sets for figure in figures_of(test_set, digest, card["k"])],
         "example": [round(float(value), 6) for value in feature[:_NUMBERS]],
     }
     state = export_state(loaded.encoder, loaded.name, k=card["k"], run=loaded.stored.get("run"))
-    content = safe_bytes(state, loaded.stored | {"model": loaded.name}, card)
+    content = safe_bytes(state, loaded.stored | {"model": loaded.name, "k": card["k"]}, card)
     check_same(content, state)
     if len(content) > MOST_BYTES:
         raise ValueError(
@@ -199,7 +204,10 @@ def tables_of(cards: Sequence[dict[str, Any]]) -> str:
         ]
         for card in cards
     ]
-    header = ["name", "encoder", "k", "points", "size", "learned from, without a label", "seed", "hours", "machine"]
+    header = [
+        *("name", "encoder", "k in use", "points in training", "size", "learned from, without a label"),
+        *("seed", "hours", "machine"),
+    ]
     figures = [
         [
             *(f"`{card['name']}`", f"{one['test_set']} ({one['clouds']})", one["protocol"]),
