@@ -27,23 +27,26 @@ make_data() {
   is_current "$DATA/shapenet_render.h5" "$DATA/make_shapes.json" || python -m data.pack "$DATA" --overwrite
 }
 
-# evaluate DATASET NAME --random_init | --model_path FILE: scores into $RUN/svm_DATASET_NAME.json.
+# evaluate DATASET NAME --random_init | --model_path FILE [FLAG...]: scores into $RUN/svm_DATASET_NAME.json.
 evaluate() {
   local dataset=$1 json=$RUN/svm_$1_$2.json
   shift 2
-  is_current "$json" "$RUN/models/best_model.pth" "$DATA/make_shapes.json" ${2:+"$2"} || python -m scripts.eval_svm "$@" \
-    "${ENCODER[@]}" --dataset "$dataset" --data_root "$DATA" --protocol all --seed "$SEED" --json "$json" \
+  is_current "$json" "$RUN/models/best_model.pth" "$DATA/make_shapes.json" ${2:+"$2"} || python -m scripts.eval_svm \
+    "${ENCODER[@]}" "$@" --dataset "$dataset" --data_root "$DATA" --protocol all --seed "$SEED" --json "$json" \
     --feature_cache "$RUN/features"
 }
 
 evaluate_all() {
-  local dataset weights
+  local dataset weights name k
   for dataset in modelnet40 scanobjectnn; do
     evaluate "$dataset" random --random_init
     evaluate "$dataset" pretrained --model_path "$RUN/models/best_model.pth"
   done
   for weights in ${SHIPPED[@]+"${SHIPPED[@]}"}; do
-    evaluate scanobjectnn "$(basename "$weights" .safetensors)" --model_path "$weights"
+    name=$(basename "$weights" .safetensors)
+    k=$(sed -n 's/^  "k": \([0-9]*\),$/\1/p' "${weights%.safetensors}.json")
+    evaluate scanobjectnn "random_for_$name" --random_init --k "$k"
+    evaluate scanobjectnn "$name" --model_path "$weights" --k "$k"
   done
 }
 
@@ -57,7 +60,7 @@ report() {
     name=$(basename "$weights" .safetensors)
     echo
     echo "== weights that come with this repository: $name"
-    python -m scripts.make_results_table "$RUN/svm_scanobjectnn_random.json" "$RUN/svm_scanobjectnn_$name.json" |
+    python -m scripts.make_results_table "$RUN/svm_scanobjectnn_random_for_$name.json" "$RUN/svm_scanobjectnn_$name.json" |
       tee "$RUN/results_$name.md"
   done
 }

@@ -1,6 +1,7 @@
 """The shell scripts, run with a `python` that only records its arguments: every command line must parse."""
 
 import itertools
+import json
 import os
 import shlex
 import shutil
@@ -88,14 +89,19 @@ def test_quickstart_scores_again_only_what_is_older_than_the_encoder_or_the_data
 
 def test_quickstart_shows_shipped_weights_of_its_encoder_beside_random_ones(checkout):
     touch(checkout, "pretrained/dgcnn-open.safetensors", "pretrained/pointnet-open.safetensors")
+    (checkout / "pretrained" / "dgcnn-open.json").write_text(
+        json.dumps({"model": "dgcnn", "k": 30, "seed": 1}, indent=2)
+    )
     calls = asked(checkout, "quickstart.sh")
     scored = [flags for module, flags in calls if module == "scripts.eval_svm"]
-    assert [flags.model_path for flags in scored[4:]] == ["pretrained/dgcnn-open.safetensors"]
+    random, shipped = scored[4:]
+    assert (random.random_init, shipped.model_path) == (True, "pretrained/dgcnn-open.safetensors")
+    assert random.dataset == shipped.dataset
+    assert random.k == shipped.k == 30  # what the file asks for
     tables = [
         [str(path) for path in flags.reports] for module, flags in calls if module == "scripts.make_results_table"
     ]
-    random = next(flags.json for flags in scored if flags.random_init and flags.dataset == scored[4].dataset)
-    assert tables[1:] == [[random, scored[4].json]]
+    assert tables[1:] == [[random.json, shipped.json]]
 
 
 def test_quickstart_stops_at_the_first_step_that_fails(checkout):
