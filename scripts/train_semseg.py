@@ -9,9 +9,9 @@
 Without --model_path training starts from scratch. S3DIS is tested on --test_area and trained on the other areas,
 ScanNet on its lists val and train. The tested rooms are scored once, at the end, at all their points; the last network
 is kept. Writes checkpoints/<exp_name>/: config.json, run.log, metrics.jsonl, last.pt (resume with --resume),
-models/best_model.pth and results.json. With --test_area all there is such a run for each area, area_<k>/, and
-results.json holds the scores of all areas together; --resume takes up what is not finished.
-docs/semseg.md has the protocol.
+models/best_model.pth, results.json and room_clouds.npz, which scripts.report shows. With --test_area all there is such
+a run for each area, area_<k>/, and results.json holds the scores of all areas together; --resume takes up what is not
+finished. docs/semseg.md has the protocol.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from utils.flags import add_flags, default_data_root, program_parser
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, goes_on, open_run
-from utils.run.names import BEST_MODEL, RESULTS_FILE
+from utils.run.names import BEST_MODEL, RESULTS_FILE, ROOM_CLOUDS_FILE
 from utils.run.provenance import weights_origin
 from utils.semseg.folds import finished_records, fold_areas, fold_run, sum_folds
 from utils.semseg.semseg_scores import score_room_network
@@ -195,7 +195,16 @@ def train(settings: ProgramSettings, test: list[Scene], device: torch.device, re
             return []
         path, json_file = run.folder / BEST_MODEL, scoring.json or run.folder / RESULTS_FILE
         data = describe_rooms(room_set)
-        return score_room_network(path, test, data, device, votes=scoring.votes, report=report, json_file=json_file)
+        return score_room_network(
+            path,
+            test,
+            data,
+            device,
+            votes=scoring.votes,
+            report=report,
+            json_file=json_file,
+            clouds_file=run.folder / ROOM_CLOUDS_FILE,
+        )
 
 
 def describe_training(

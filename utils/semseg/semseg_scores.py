@@ -19,6 +19,7 @@ from utils.evaluation.features import eval_mode
 from utils.evaluation.json_report import result_line, write_report
 from utils.run.provenance import file_sha256
 from utils.semseg.confusion import ConfusionMatrix, SegmentationScore
+from utils.semseg.room_clouds import RoomClouds
 from utils.semseg.semseg_weights import load_for_rooms
 
 TASK, PROTOCOL = "semantic_segmentation", "whole_rooms"
@@ -61,9 +62,18 @@ def score_rooms(*args: Any, **options: Any) -> SegmentationScore:
 
 
 def count_rooms(
-    network: nn.Module, rooms: Iterable[Scene], num_classes: int, voxel: float, device: torch.device, votes: int = 1
+    network: nn.Module,
+    rooms: Iterable[Scene],
+    num_classes: int,
+    voxel: float,
+    device: torch.device,
+    votes: int = 1,
+    *,
+    keep: Callable[[Scene, np.ndarray], object] = lambda scene, predicted: None,
 ) -> ConfusionMatrix:
     """Count the points of rooms by true and predicted class; each point of any room counts alike.
+
+    `keep` is shown each room with its predictions (N,).
 
     Raises:
         ValueError: as `room_probabilities`.
@@ -72,6 +82,7 @@ def count_rooms(
     for scene in rooms:
         found = room_probabilities(network, scene, voxel, device, votes=votes).argmax(dim=1).cpu().numpy()
         matrix.add(scene.labels, found)
+        keep(scene, found)
     return matrix
 
 
@@ -84,6 +95,7 @@ def score_room_network(
     votes: int,
     report: Callable[[str], None] = print,
     json_file: str | Path = "",
+    clouds_file: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Score the network at `path`: a line a class, and a record, another one with votes; return the records.
 
@@ -91,6 +103,7 @@ def score_room_network(
         data: dataset, class_names, and test_area and voxel where they were asked for; what the network was trained for
             must agree.
         json_file: of the records; "" writes none.
+        clouds_file: of some rooms with their predictions, without votes, for scripts.report; None writes none.
     Raises:
         FileNotFoundError, ValueError: as `load_for_rooms`; it was trained on other classes, on the rooms tested on, or
             with other voxels.
@@ -102,9 +115,9 @@ def score_room_network(
     digest, names = file_sha256(path), origin.pop("class_names")
     report(f"network: {path}, sha256 {digest}")
     report(f"data: {origin['split']} rooms of {origin['dataset']}, {len(rooms)} with {_num_points(rooms)} points")
-    records = []
+    records, clouds = [], RoomClouds()
     for number in dict.fromkeys((1, votes)):
-        matrix = count_rooms(network.to(device), rooms, len(names), origin["voxel"], device, number)
+        matrix = count_rooms(network.to(device), rooms, len(names), origin["voxel"], device, number, keep=clouds.add)
         report("\n".join(class_table(matrix.scores(), names)))
         records.append(
             describe_scores(matrix, names)
@@ -113,6 +126,8 @@ def score_room_network(
         )
         report(result_line(records[-1]))
     write_report(json_file, records)
+    if clouds_file:
+        clouds.write(clouds_file, names)
     return records
 
 
