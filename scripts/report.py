@@ -5,7 +5,7 @@
 
 Shows what a run's folder holds: config.json, metrics.jsonl, every *.json with results, tsne.npz (scripts.plot_tsne),
 predictions.npz (scripts.finetune_cls), part_clouds.npz (train_partseg.py), pixel_points.npz
-(scripts.pretrain_multiview), retrieval.png (scripts.retrieve).
+(scripts.pretrain_multiview), room_clouds.npz (scripts.train_semseg), retrieval.png (scripts.retrieve).
 """
 
 import argparse

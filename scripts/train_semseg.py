@@ -4,15 +4,20 @@
     python -m scripts.train_semseg --exp_name rooms --data_root data/rooms --dataset scannet --voxel 0.05 --plan 14A \
         --batch_size 2 --steps 300 --lr 0.1 --probe linear --model_path checkpoints/scenes/models/best_model.pth
     python -m scripts.train_semseg --exp_name s3dis --eval --data_root S3DIS --votes 8
+    python -m scripts.train_semseg --exp_name six_folds --data_root S3DIS --test_area all
 
 Without --model_path training starts from scratch. S3DIS is tested on --test_area and trained on the other areas,
 ScanNet on its lists val and train. The tested rooms are scored once, at the end, at all their points; the last network
 is kept. Writes checkpoints/<exp_name>/: config.json, run.log, metrics.jsonl, last.pt (resume with --resume),
-models/best_model.pth and results.json. docs/semseg.md has the protocol.
+models/best_model.pth, results.json and room_clouds.npz, which scripts.report shows. With --test_area all there is such
+a run for each area, area_<k>/, and results.json holds the scores of all areas together; --resume takes up what is not
+finished. docs/semseg.md has the protocol.
 """
 
 import argparse
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,15 +30,18 @@ from datasets.transforms.colour_augment import ColourAugment
 from models.distributed import get_rank, get_world_size
 from models.methods.semantic_segmentation import RoomSegmentation
 from utils.cli import run_main
+from utils.evaluation.json_report import result_line, write_report
 from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, goes_on, open_run
-from utils.run.names import BEST_MODEL, RESULTS_FILE
+from utils.run.names import BEST_MODEL, RESULTS_FILE, ROOM_CLOUDS_FILE
 from utils.run.provenance import weights_origin
+from utils.semseg.folds import finished_records, fold_areas, fold_run, sum_folds
 from utils.semseg.semseg_scores import score_room_network
 from utils.semseg.semseg_settings import (
+    ALL_AREAS,
     ROOM_CONSTANTS,
     ROOM_RECIPES,
     RoomScoreSettings,
@@ -46,6 +54,7 @@ from utils.settings import read_all, record
 from utils.training.epoch_loader import EpochLoader
 from utils.training.finetuning import StartSettings
 
+Reader = Callable[[Path, str], Scene]  # a room's folder and its data set
 TRAINED = {"none": "the whole network", "linear": "its last layer alone", "decoder": "its decoder alone"}
 
 
@@ -75,24 +84,63 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Train, then score the last network once on the held-out rooms; with --eval only score."""
     settings = read_all(ProgramSettings, vars(args))
-    run, start, room_set, training, scoring, processes = settings
-    check_report_path(scoring.json)
-    with process_group(processes) as device:
-        test = read_rooms(room_set, TEST, training.seed)  # before the training, so that a fault in it shows at once
-        if not start.eval:
-            train(settings, test, device)
-        elif is_main_process():
-            path = Path(start.model_path or run.folder / BEST_MODEL)
-            data = describe_rooms(room_set) | {"voxel": training.voxel}
-            score_room_network(path, test, data, device, votes=scoring.votes, json_file=scoring.json)
+    check_report_path(settings.scoring.json)
+    with process_group(settings.processes) as device:
+        if settings.room_set.test_area == ALL_AREAS:
+            run_folds(settings, device)
+        else:
+            run_area(settings, device)
 
 
-def read_rooms(room_set: RoomSetSettings, split: str, seed: int) -> list[Scene]:
+def run_area(settings: ProgramSettings, device: torch.device, read: Reader = read_labelled) -> list[dict[str, Any]]:
+    """Train and score, or only score; return the records, on the main process."""
+    run, start, room_set, training, scoring, _ = settings
+    test = read_rooms(room_set, TEST, training.seed, read)  # before the training, so that a fault in it shows at once
+    if not start.eval:
+        return train(settings, test, device, read)
+    if not is_main_process():
+        return []
+    path = Path(start.model_path or run.folder / BEST_MODEL)
+    data = describe_rooms(room_set) | {"voxel": training.voxel}
+    return score_room_network(path, test, data, device, votes=scoring.votes, json_file=scoring.json)
+
+
+def run_folds(settings: ProgramSettings, device: torch.device) -> None:
+    """Run each area, take over those that are finished, and write the scores of all areas together."""
+    run, start, room_set, training, scoring, _ = settings
+    areas, folds, read = fold_areas(room_set, run), {}, cache(read_labelled)  # every room is needed for every area
+    if start.model_path:
+        raise ValueError(f"--model_path {start.model_path} with --test_area all: {run.folder} holds a network an area")
+    for area in areas:
+        fold = settings._replace(run=fold_run(run, area), room_set=replace(room_set, test_area=area))
+        fold = fold._replace(scoring=replace(scoring, json=""))
+        num_rooms = len(choose_rooms(list_train(fold.room_set), room_set.label_fraction, training.seed))
+        planned = record(*fold._replace(training=training.for_rooms(room_set.dataset, num_rooms)))
+        found = None if start.eval else finished_records(fold.run, planned, scoring.votes)
+        if found and is_main_process():
+            print(f"area {area}: finished before, {fold.run.folder}")
+        folds[area] = found or run_area(fold, device, read)
+    if is_main_process():
+        records = sum_folds(folds)
+        for row in records:
+            for fold in row["areas"]:
+                print(f"area {fold['test_area']}: mIoU {fold['miou']:.4f}, accuracy {fold['accuracy']:.4f}")
+            print(result_line(row))
+        write_report(scoring.json or ("" if start.eval else run.folder / RESULTS_FILE), records)
+
+
+def list_train(room_set: RoomSetSettings) -> list[Path]:
+    """List the folders of all rooms that may be trained on."""
+    return list_split(Path(room_set.data_root), room_set.dataset, TRAIN, room_set.test_area)
+
+
+def read_rooms(room_set: RoomSetSettings, split: str, seed: int, read: Reader) -> list[Scene]:
     """Read the rooms of a split, of those to train on the labelled share."""
-    folders = list_split(Path(room_set.data_root), room_set.dataset, split, room_set.test_area)
     if split == TRAIN:
-        folders = choose_rooms(folders, room_set.label_fraction, seed)
-    return [read_labelled(folder, room_set.dataset) for folder in folders]
+        folders = choose_rooms(list_train(room_set), room_set.label_fraction, seed)
+    else:
+        folders = list_split(Path(room_set.data_root), room_set.dataset, split, room_set.test_area)
+    return [read(folder, room_set.dataset) for folder in folders]
 
 
 def describe_rooms(room_set: RoomSetSettings) -> dict[str, Any]:
@@ -101,10 +149,10 @@ def describe_rooms(room_set: RoomSetSettings) -> dict[str, Any]:
     return {"dataset": room_set.dataset, "test_area": area, "class_names": list(ROOM_CLASSES[room_set.dataset])}
 
 
-def train(settings: ProgramSettings, test: list[Scene], device: torch.device) -> None:
-    """Train, and score the last network on the held-out rooms."""
+def train(settings: ProgramSettings, test: list[Scene], device: torch.device, read: Reader) -> list[dict[str, Any]]:
+    """Train, and score the last network on the held-out rooms; return the records, on the main process."""
     run, start, room_set, training, scoring, processes = settings
-    rooms = read_rooms(room_set, TRAIN, training.seed)
+    rooms = read_rooms(room_set, TRAIN, training.seed, read)
     training = training.for_rooms(room_set.dataset, len(rooms))
     path = start.pretrained_path
     if path and goes_on(run) and not Path(path).is_file():
@@ -143,10 +191,20 @@ def train(settings: ProgramSettings, test: list[Scene], device: torch.device) ->
         if run.resume:
             trainer.resume()
         trainer.fit()
-        if is_main_process():
-            path, json_file = run.folder / BEST_MODEL, scoring.json or run.folder / RESULTS_FILE
-            data = describe_rooms(room_set)
-            score_room_network(path, test, data, device, votes=scoring.votes, report=report, json_file=json_file)
+        if not is_main_process():
+            return []
+        path, json_file = run.folder / BEST_MODEL, scoring.json or run.folder / RESULTS_FILE
+        data = describe_rooms(room_set)
+        return score_room_network(
+            path,
+            test,
+            data,
+            device,
+            votes=scoring.votes,
+            report=report,
+            json_file=json_file,
+            clouds_file=run.folder / ROOM_CLOUDS_FILE,
+        )
 
 
 def describe_training(

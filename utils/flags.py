@@ -74,13 +74,23 @@ def seed_number(text: str) -> int:
     return int(text)
 
 
+def area_number(text: str) -> int:
+    """Parse the value of --test_area: the number of an area from 1, or `all`, which is 0."""
+    if text != "all" and not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be the number of an area, from 1, or all, got {text}")
+    return 0 if text == "all" else int(text)
+
+
 def weights_path(text: str) -> Path:
     """Parse the value of a flag that takes weights: a file, or the name of shipped ones."""
     return Path(find_weights(text))
 
 
 # Of fields that take more than their type says.
-_TYPES = {"seed": seed_number} | dict.fromkeys(("model_path", "pretrained_path"), lambda text: str(find_weights(text)))
+_TYPES = {
+    **{"seed": seed_number, "test_area": area_number},
+    **dict.fromkeys(("model_path", "pretrained_path"), lambda text: str(find_weights(text))),
+}
 
 
 def default_data_root() -> str:

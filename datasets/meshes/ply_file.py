@@ -85,7 +85,7 @@ def read_ply(path: Path) -> Surface:
         flat, counts = _corners(ply["face"], path)
         check_indices(flat, len(vertices), path)
         rows, polygon = triangulate(vertices[flat], counts)
-        triangles, face_colours = flat[rows], _colours(ply["face"])
+        triangles, face_colours = flat[rows], element_colours(ply["face"])
     if "tristrips" in ply and ply["tristrips"].count:
         strips = np.concatenate([np.append(strip, -1) for strip in ply["tristrips"]["vertex_indices"]])
         unrolled = unroll_strips(strips.astype(np.int64))
@@ -94,7 +94,7 @@ def read_ply(path: Path) -> Surface:
     textures = [comment.split(maxsplit=1)[1] for comment in ply.comments if comment.startswith("TextureFile ")]
     if textures:
         notes.append(f"texture {textures[0]} left out: textures of PLY files are not read")
-    vertex_colours = _colours(ply["vertex"]) if "vertex" in ply else None
+    vertex_colours = element_colours(ply["vertex"]) if "vertex" in ply else None
     if vertex_colours is None and face_colours is not None:
         look = Look(face_colours=face_colours[polygon])
     else:
@@ -123,7 +123,8 @@ def _corners(face: PlyElement, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return lists.astype(np.int64).ravel(), np.full(len(lists), lists.shape[1])
 
 
-def _colours(element: PlyElement) -> np.ndarray | None:
+def element_colours(element: PlyElement) -> np.ndarray | None:
+    """Return the colours of vertices or faces, (N, 3) float32 from 0 to 255; None where they have none."""
     for names in (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue")):
         if all(name in element for name in names):
             return to_bytes(np.stack([element[name] for name in names], axis=1))

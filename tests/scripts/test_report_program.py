@@ -82,7 +82,7 @@ def test_the_page_shows_every_section_and_draws_every_canvas(chromium, page, vie
     chromium.faults.clear()
     chromium.open(page, **view)
     ids = chromium.run("[...document.querySelectorAll('section')].map((section) => section.id)")
-    assert ids == ["runs", "results", "curves", "tsne", "confusion", "parts", "pixels", "sheet"]
+    assert ids == ["runs", "results", "curves", "tsne", "confusion", "parts", "pixels", "rooms", "sheet"]
     colours = ask(chromium, COLOURS_IN, "main canvas:not(details canvas)")
     assert len(colours) > 10
     assert min(colours) > 1, "a blank canvas"

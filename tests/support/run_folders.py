@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.scenes.scene import IGNORED, Scene
 from utils.files import write_npz
+from utils.semseg.room_clouds import RoomClouds
 
 CLASSES = ("cone", "</script><b>cube</b>", "$ball & <!-- co")
+ROOM_CLASSES = ["floor", "wall", "ceiling"]
 FIGURES = {"accuracy": 0.5, "mean_class_accuracy": 0.25}
 ORIGIN = {"commit": "abc1234", "machine": "toaster, 2 cores", "command": "python -m scripts.eval_svm --seed 1"}
 
@@ -87,6 +90,19 @@ def write_run(folder: Path) -> Path:
     write_tsne(folder)
     write_parts(folder)
     write_pixel_points(folder)
+    write_room_clouds(folder)
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
     (folder / "retrieval.png").write_bytes(base64.b64decode(png))
+    return folder
+
+
+def write_room_clouds(folder: Path, num_points: int = 60, most: int = 50) -> Path:
+    """Write the first two of three rooms, whose ceilings are all that is above 2 m."""
+    clouds, rng = RoomClouds(2, most), np.random.default_rng(0)
+    for name in ("Area_1/a", "Area_1/b", "Area_1/a", "Area_1/c"):
+        points = rng.uniform(0, 3, (num_points, 3)).astype(np.float32)
+        labels = np.where(points[:, 2] > 2, 2, 0).astype(np.uint8)
+        labels[:20] = IGNORED
+        clouds.add(Scene(name, points, rng.integers(0, 256, (num_points, 3)).astype(np.uint8), labels), labels % 3)
+    clouds.write(folder / "room_clouds.npz", ROOM_CLASSES)
     return folder

@@ -27,6 +27,7 @@ addBlocks("tsne", "Feature map", "t-SNE of the test features: each mark is a clo
 addBlocks("confusion", "Confusion matrix", "Each row is a true class, each column what was predicted; the stronger the colour, the larger the share of the row.", page.confusion, confusionMatrix);
 addBlocks("parts", "Part segmentation", "Drag either cloud, or use the arrow keys: both turn together.", page.parts, partClouds);
 addBlocks("pixels", "Pixels and points", "What the contrast of pixels and points has learned: within a shape, equal colours are equal features, of points as of pixels. Drag the cloud, or use the arrow keys, to turn it.", page.pixels, pixelPoints);
+addBlocks("rooms", "Rooms", "True and predicted classes of rooms that were tested on. Drag either cloud, or use the arrow keys: both turn together. What lies above the cut is left out, so that one sees into the room.", page.rooms, roomClouds);
 addBlocks("sheet", "Retrieval", "Queries and what they found.", page.sheet, (source, run) => [
   el("div", { class: "scroll" }, el("img", { src: source, alt: `Retrieval contact sheet of ${page.runs[run].name}` })),
 ]);

@@ -16,7 +16,7 @@ from utils.page.page_tables import results_tables
 # The scripts share one scope, in this order.
 SCRIPTS = (
     *("base.js", "chart.js", "results.js", "curves.js", "tsne.js"),
-    *("confusion.js", "parts.js", "pixels.js", "main.js"),
+    *("confusion.js", "parts.js", "pixels.js", "rooms.js", "main.js"),
 )
 
 
@@ -55,7 +55,7 @@ def page_data(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         ],
         "results": results_tables(reports),
     }
-    for section in ("curves", "tsne", "confusion", "parts", "pixels", "sheet"):
+    for section in ("curves", "tsne", "confusion", "parts", "pixels", "rooms", "sheet"):
         found = [(number, run[section]) for number, run in enumerate(runs.values()) if section in run]
         data[section] = [{"run": number, "content": content} for number, content in found]
     return data

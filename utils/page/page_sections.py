@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from utils.page.page_arrays import check_range, encode, encode_labels, read_npz
+from utils.page.page_arrays import check_range, encode, encode_labels, read_npz, to_int16
+from utils.page.room_section import read_room_clouds
 from utils.run.epoch_metrics import read_metrics
 from utils.run.folder import read_config
-from utils.run.names import CONFIG_FILE, METRICS_FILE, PIXEL_POINTS_FILE, RESULTS_FILE
+from utils.run.names import CONFIG_FILE, METRICS_FILE, PIXEL_POINTS_FILE, RESULTS_FILE, ROOM_CLOUDS_FILE
 
 MAX_POINTS = 64 * 2048  # of all part-segmentation clouds of a run; 16 bytes of page each at most
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -104,7 +105,7 @@ def read_parts(run_dir: Path) -> dict[str, Any]:
             {
                 "number": int(row),
                 "category": str(category[row]),
-                "xyz": encode(_to_int16(points[row]), "i2"),
+                "xyz": encode(to_int16(points[row]), "i2"),
                 "label": encode_labels(arrays["label"][row]),
                 "predicted": encode_labels(arrays["predicted"][row]),
             }
@@ -125,13 +126,6 @@ def choose_shapes(category: np.ndarray, room: int) -> list[int]:
     return sorted(rows.tolist(), key=lambda row: (str(category[row]), row))
 
 
-def _to_int16(points: np.ndarray) -> np.ndarray:
-    """Centre, and scale the farthest point to 32767: finer than a screen shows, in half the size of float32."""
-    points = points.astype(np.float64)
-    centred = points - (points.min(axis=0) + points.max(axis=0)) / 2
-    return np.rint(centred * (32767 / max(np.linalg.norm(centred, axis=1).max(), 1e-12)))
-
-
 def read_pixels(run_dir: Path) -> list[dict[str, Any]]:
     """Read the shapes of pixel_points.npz: clouds to turn, and pictures of each view."""
     path = run_dir / PIXEL_POINTS_FILE
@@ -148,7 +142,7 @@ def read_pixels(run_dir: Path) -> list[dict[str, Any]]:
     return [
         {
             "name": str(arrays["name"][row]),
-            "xyz": encode(_to_int16(arrays["points"][row]), "i2"),
+            "xyz": encode(to_int16(arrays["points"][row]), "i2"),
             "rgb": encode(arrays["colours"][row], "u1"),
             "found": round_figure(arrays["found"][row]),
             "chance": round_figure(arrays["chance"][row]),
@@ -209,6 +203,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "confusion": ("predictions.npz", read_confusion),
     "parts": ("part_clouds.npz", read_parts),
     "pixels": (PIXEL_POINTS_FILE, read_pixels),
+    "rooms": (ROOM_CLOUDS_FILE, read_room_clouds),
     "sheet": ("retrieval.png", read_sheet),
 }
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -104,6 +105,12 @@ def part_colours(labels: np.ndarray, part_labels: range) -> np.ndarray:
     place = labels - part_labels.start
     is_own = (place >= 0) & (place < len(part_labels))
     return np.where(is_own, np.array(COLOURS)[place % len(COLOURS)], FOREIGN)
+
+
+def rgb_bytes(colours: np.ndarray) -> np.ndarray:
+    """Turn names of colours that matplotlib knows into red, green and blue. Shape: (N,) -> (N, 3) uint8."""
+    kinds, place = np.unique(colours, return_inverse=True)
+    return np.round(255 * np.array([to_rgb(kind) for kind in kinds])).astype(np.uint8)[place]
 
 
 def _name_parts(axes: Axes, parts: tuple[str, ...]) -> None:

@@ -15,10 +15,12 @@ CURVE_FILE = "loss_curve.png"
 PREDICTIONS_FILE = "predictions.npz"
 TSNE_FILE = "tsne.npz"
 PART_CLOUDS_FILE, PART_PICTURE_FILE = "part_clouds.npz", "parts.png"
+ROOM_CLOUDS_FILE = "room_clouds.npz"
 PIXEL_POINTS_FILE, PIXEL_PICTURE_FILE = "pixel_points.npz", "pixel_points.png"
 RETRIEVAL_SHEET_FILE = "retrieval.png"
 BOX_PICTURE_FILE = "boxes.png"
 PICTURES = (
     *(CURVE_FILE, PREDICTIONS_FILE, TSNE_FILE, PART_CLOUDS_FILE, PART_PICTURE_FILE),
     *(PIXEL_POINTS_FILE, PIXEL_PICTURE_FILE, RETRIEVAL_SHEET_FILE, BOX_PICTURE_FILE),
+    ROOM_CLOUDS_FILE,
 )

@@ -19,6 +19,7 @@ from utils.evaluation.features import eval_mode
 from utils.evaluation.json_report import result_line, write_report
 from utils.run.provenance import file_sha256
 from utils.semseg.confusion import ConfusionMatrix, SegmentationScore
+from utils.semseg.room_clouds import RoomClouds
 from utils.semseg.semseg_weights import load_for_rooms
 
 TASK, PROTOCOL = "semantic_segmentation", "whole_rooms"
@@ -55,19 +56,34 @@ def _turned(points: Tensor, angle: float) -> Tensor:
     return points @ points.new_tensor([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]) if angle else points
 
 
-def score_rooms(
-    network: nn.Module, rooms: Iterable[Scene], num_classes: int, voxel: float, device: torch.device, votes: int = 1
-) -> SegmentationScore:
-    """Score a network at the points of rooms; each point of any room counts alike, those without a class not.
+def score_rooms(*args: Any, **options: Any) -> SegmentationScore:
+    """Score what `count_rooms` counts; a ValueError says that no point has a class."""
+    return count_rooms(*args, **options).scores()
+
+
+def count_rooms(
+    network: nn.Module,
+    rooms: Iterable[Scene],
+    num_classes: int,
+    voxel: float,
+    device: torch.device,
+    votes: int = 1,
+    *,
+    keep: Callable[[Scene, np.ndarray], object] = lambda scene, predicted: None,
+) -> ConfusionMatrix:
+    """Count the points of rooms by true and predicted class; each point of any room counts alike.
+
+    `keep` is shown each room with its predictions (N,).
 
     Raises:
-        ValueError: no point has a class, or as `room_probabilities`.
+        ValueError: as `room_probabilities`.
     """
     matrix = ConfusionMatrix(num_classes, IGNORED)
     for scene in rooms:
         found = room_probabilities(network, scene, voxel, device, votes=votes).argmax(dim=1).cpu().numpy()
         matrix.add(scene.labels, found)
-    return matrix.scores()
+        keep(scene, found)
+    return matrix
 
 
 def score_room_network(
@@ -79,13 +95,15 @@ def score_room_network(
     votes: int,
     report: Callable[[str], None] = print,
     json_file: str | Path = "",
-) -> None:
-    """Score the network at `path`: a line a class, and a record, another one with votes.
+    clouds_file: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Score the network at `path`: a line a class, and a record, another one with votes; return the records.
 
     Args:
         data: dataset, class_names, and test_area and voxel where they were asked for; what the network was trained for
             must agree.
         json_file: of the records; "" writes none.
+        clouds_file: of some rooms with their predictions, without votes, for scripts.report; None writes none.
     Raises:
         FileNotFoundError, ValueError: as `load_for_rooms`; it was trained on other classes, on the rooms tested on, or
             with other voxels.
@@ -97,19 +115,30 @@ def score_room_network(
     digest, names = file_sha256(path), origin.pop("class_names")
     report(f"network: {path}, sha256 {digest}")
     report(f"data: {origin['split']} rooms of {origin['dataset']}, {len(rooms)} with {_num_points(rooms)} points")
-    records = []
+    records, clouds = [], RoomClouds()
     for number in dict.fromkeys((1, votes)):
-        score = score_rooms(network.to(device), rooms, len(names), origin["voxel"], device, number)
-        table = class_table(score, names)
-        report("\n".join(table))
+        matrix = count_rooms(network.to(device), rooms, len(names), origin["voxel"], device, number, keep=clouds.add)
+        report("\n".join(class_table(matrix.scores(), names)))
         records.append(
-            {"task": TASK, "protocol": PROTOCOL, "miou": score.miou, "accuracy": score.accuracy}
-            | {"mean_class_accuracy": score.macc, "iou_by_class": _by_class(score.iou, names)}
+            describe_scores(matrix, names)
             | {**origin, "voting": number if number > 1 else False, "num_test": len(rooms), "num_classes": len(names)}
             | {"network": str(path), "network_sha256": digest}
         )
         report(result_line(records[-1]))
     write_report(json_file, records)
+    if clouds_file:
+        clouds.write(clouds_file, names)
+    return records
+
+
+def describe_scores(matrix: ConfusionMatrix, names: list[str]) -> dict[str, Any]:
+    """Describe the figures of a record; `confusion` holds the counts, so that those of several tests can be added."""
+    score = matrix.scores()
+    return {
+        **{"task": TASK, "protocol": PROTOCOL, "miou": score.miou, "accuracy": score.accuracy},
+        **{"mean_class_accuracy": score.macc, "iou_by_class": _by_class(score.iou, names)},
+        **{"class_names": names, "confusion": matrix.counts.tolist()},
+    }
 
 
 def class_table(score: SegmentationScore, names: Iterable[str]) -> list[str]:

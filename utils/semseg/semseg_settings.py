@@ -11,6 +11,7 @@ from utils.settings import Settings, flag
 from utils.training.engine import AMP_DTYPES
 from utils.training.loop import LoopSettings
 
+ALL_AREAS = 0  # as --test_area
 MIN_EPOCH_STEPS = 100  # each epoch writes a state
 NORM_MOMENTUM, POLY_POWER, DAMPENING = 0.02, 0.9, 0.1
 
@@ -41,7 +42,9 @@ class RoomSetSettings(Settings):
 
     data_root: str = flag("data", "folder with Area_<k>/, or with scans/ and scannetv2_{train,val}.txt", is_free=True)
     dataset: str = flag("s3dis", "layout and classes", choices=tuple(ROOM_CLASSES))
-    test_area: int = flag(5, "of S3DIS: tested on, all others are trained on", at_least=1)
+    test_area: int = flag(
+        5, "of S3DIS: tested on, all others are trained on; all: a training for each, scored together", at_least=0
+    )
     label_fraction: float = flag(
         1.0, "share of the training rooms that is used, at least one, drawn by --seed", above=0, at_most=1
     )

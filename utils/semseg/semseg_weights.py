@@ -12,6 +12,7 @@ from utils import seed
 from utils.semseg.semseg_settings import NORM_MOMENTUM, SemsegSettings
 
 MODEL = "sr_unet"
+ROOMS = "rooms"  # what a run recorded, among what its file says of itself
 COLOURS = 3
 
 
@@ -41,7 +42,7 @@ def start_network(path: str, num_classes: int, settings: SemsegSettings) -> SRUN
 
 def network_state(network: SRUNet, origin: dict[str, Any]) -> OrderedDict:
     """Return what `load_for_rooms` reads back: the tensors under their published names, and `origin`, JSON values."""
-    return export_state(network, MODEL, rooms=origin)
+    return export_state(network, MODEL, **{ROOMS: origin})
 
 
 def load_for_rooms(path: str | Path) -> tuple[SRUNet, dict[str, Any]]:
@@ -51,7 +52,7 @@ def load_for_rooms(path: str | Path) -> tuple[SRUNet, dict[str, Any]]:
         FileNotFoundError: no such file.
         ValueError: damaged, or no network of scripts.train_semseg.
     """
-    origin = stored_origin(read_weights(path)).get("rooms")
+    origin = stored_origin(read_weights(path)).get(ROOMS)
     if origin is None:
         raise ValueError(
             f"{path} holds no network of scripts.train_semseg; expected models/best_model.pth of a run. To train one "
