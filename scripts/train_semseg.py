@@ -46,7 +46,12 @@ from utils.settings import read_all, record
 from utils.training.epoch_loader import EpochLoader
 from utils.training.finetuning import StartSettings
 
-TRAINED = {"none": "the whole network", "linear": "its last layer alone", "decoder": "its decoder alone"}
+TRAINED = {
+    "none": "the whole network",
+    "linear": "its last layer alone",
+    "linear_bn": "its last layer alone, on standardised features",
+    "decoder": "its decoder alone",
+}
 
 
 class ProgramSettings(NamedTuple):
