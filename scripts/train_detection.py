@@ -109,6 +109,8 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
         if is_main_process():
             scenes = scored_scenes(val_rooms, rooms.num_points, inputs)
             constants = describe_training(rooms, training, len(train_rooms)) | {"mean_sizes_m": sizes}
+            if training.backbone == "sr_unet":
+                constants["plan"] = network.backbone_net.unet.plan  # of --model_path its own
             files = {"json_file": Path(scoring.json or run.folder / RESULTS_FILE), "folder": run.folder}
             score_detector(network, val_rooms, scenes, scoring, device, report=report, **files, **constants)
 
@@ -117,7 +119,7 @@ def describe_training(rooms: RoomSettings, training: DetectorSettings, num_train
     """Describe how the network comes about, for the records."""
     is_sparse = training.backbone == "sr_unet"
     names = ("epochs", "batch_size", "lr", "num_proposals", "mean_sizes", "seed")
-    names += ("voxel_size", *(() if training.model_path else ("plan",))) if is_sparse else ()
+    names += ("voxel_size",) if is_sparse else ()
     return {
         "dataset": rooms.dataset,
         "model": training.backbone,

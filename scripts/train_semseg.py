@@ -55,7 +55,12 @@ from utils.training.epoch_loader import EpochLoader
 from utils.training.finetuning import StartSettings
 
 Reader = Callable[[Path, str], Scene]  # a room's folder and its data set
-TRAINED = {"none": "the whole network", "linear": "its last layer alone", "decoder": "its decoder alone"}
+TRAINED = {
+    "none": "the whole network",
+    "linear": "its last layer alone",
+    "linear_bn": "its last layer alone, on standardised features",
+    "decoder": "its decoder alone",
+}
 
 
 class ProgramSettings(NamedTuple):

@@ -3,6 +3,7 @@
 Letters: B rooms, N points and M voxels of all rooms together.
 """
 
+import copy
 from collections.abc import Iterable
 
 import torch
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from models.distributed import all_reduce_sum, get_world_size
 from models.encoders.scenes.sr_unet import SRUNet
 from models.methods.method import Batch, Method, Terms
+from models.sparse.sparse_conv import VoxelNorm
+from models.sparse.sparse_tensor import SparseTensor
 from models.sparse.voxelise import voxelise
 
-PROBES = ("none", "linear", "decoder")
+PROBES = ("none", "linear", "linear_bn", "decoder")
 IGNORED = 255
 
 
@@ -27,7 +30,10 @@ class RoomSegmentation(Method):
         network: colours of voxels (M, 3) -> logits (M, Y).
         voxel: edge of a voxel in metres.
         probe: what is trained: "none" the network, "linear" its last layer, "decoder" all behind its coarsest voxels.
-            The rest gets no gradient and stays in eval mode, so that its BatchNorm buffers do not move.
+            The rest gets no gradient and stays in eval mode, so that its BatchNorm buffers do not move. "linear_bn"
+            is "linear" with every feature standardised before the last layer, by a BatchNorm without affine map, so
+            that features of any scale are probed alike (He et
+            al. 2022, arXiv:2111.06377, appendix A.1).
     Raises:
         ValueError: another probe.
     """
@@ -40,6 +46,9 @@ class RoomSegmentation(Method):
         self._frozen = [part for name, part in network.named_children() if not _is_trained(name, probe)]
         for part in self._frozen:
             part.requires_grad_(False).eval()
+        self.norm = None
+        if probe == "linear_bn":  # weights stay 1 and biases 0
+            self.norm = VoxelNorm(network.point_dim).requires_grad_(False)
 
     def frozen_parts(self) -> Iterable[nn.Module]:
         return self._frozen
@@ -52,13 +61,30 @@ class RoomSegmentation(Method):
         """
         voxels = voxelise(batch["points"], batch["colours"], self.voxel, batch["lengths"])
         label = voxel_labels(batch["label"], voxels.inverse, len(voxels.tensor.level))
-        logits = self.network(voxels.tensor).features
+        logits = self._logits(voxels.tensor)
         total = F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), label, reduction="sum",
                                 ignore_index=IGNORED)  # fmt: skip
         count = (label != IGNORED).sum().to(total)
         if get_world_size() > 1:  # processes have different numbers of voxels, and their gradients are averaged
             count = all_reduce_sum(count) / get_world_size()
         return {"loss/class": total / count.clamp_min(1 / get_world_size())}
+
+    def _logits(self, voxels: SparseTensor) -> Tensor:
+        if self.norm is None:
+            return self.network(voxels).features
+        features = self.norm(self.network.features(voxels).voxels, relu=False)
+        return self.network.final(features).features
+
+    def trained_network(self) -> SRUNet:
+        """Return the network that scores rooms: of "linear_bn" a copy whose last layer standardises by itself."""
+        if self.norm is None:
+            return self.network
+        network, norm = copy.deepcopy(self.network), self.norm.bn
+        final, scale = network.final, torch.rsqrt(norm.running_var + norm.eps)
+        with torch.no_grad():
+            final.kernel.mul_(scale[:, None])
+            final.bias.sub_(norm.running_mean @ final.kernel)
+        return network
 
 
 def voxel_labels(label: Tensor, inverse: Tensor, num_voxels: int) -> Tensor:

@@ -117,6 +117,7 @@ def test_a_pre_trained_sr_unet_is_taken_without_its_last_layer_and_trained(root,
 
     record = results(run(root, tmp_path, *flags, "--mean_sizes", "train", **options))[0]
     assert (record["weights"], record["checkpoint"], record["inputs"]) == ("checkpoint", str(pretrained), "colour")
+    assert record["plan"] == "tiny"  # the file's; one table line with a training of this size from scratch
     np.testing.assert_allclose(record["mean_sizes_m"][3], (0.8, 0.4, 0.6), rtol=1e-6)  # of the chairs of train
 
     message = error_of(lambda: run(root, tmp_path, *flags, "--inputs", "height", "--overwrite", **options), capsys)

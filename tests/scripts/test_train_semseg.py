@@ -5,12 +5,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from datasets.scenes.room_sets import TRAIN, choose_rooms, list_split
 from models.encoders.scenes.sr_unet import SRUNet
 from models.weights.sr_unet_file import backbone_state, load_sr_unet
-from scripts import train_semseg
+from scripts import plot_semseg, train_semseg
 from tests.support.entry_programs import call, error_of
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, metrics, results, same, weights
@@ -84,7 +85,12 @@ def test_the_file_of_a_run_is_tested_again_with_the_same_figures(root, plain, tm
         call(train_semseg, *again, "--voxel", 0.1)
 
 
-@pytest.mark.parametrize(("probe", "still"), [("linear", ("block1.", "convtr4", "block8.")), ("decoder", ("block1.",))])
+LINEAR_STILL = ("block1.", "convtr4", "block8.")
+
+
+@pytest.mark.parametrize(
+    ("probe", "still"), [("linear", LINEAR_STILL), ("linear_bn", LINEAR_STILL), ("decoder", ("block1.",))]
+)
 def test_a_probe_leaves_what_is_before_it_untouched(root, plain, tmp_path, probe, still):
     path = plain / "models" / "best_model.pth"
     start = load_sr_unet(path, "cube").state_dict()
@@ -163,3 +169,21 @@ def test_scannet_is_trained_on_its_list_and_scored_on_val(tmp_path):
     (found,) = results(run_dir)
     assert (found["split"], found["num_train"], found["num_test"], found["num_classes"]) == ("val", 2, 1, 20)
     assert np.isfinite(found["miou"])
+
+
+def test_rooms_are_drawn_with_truth_and_prediction_of_the_run(root, plain, tmp_path, monkeypatch):
+    drawn = []
+    panel = plot_semseg.segmentation_panel
+    monkeypatch.setattr(plot_semseg, "segmentation_panel", lambda *given: drawn.append(given) or panel(*given))
+    out = tmp_path / "rooms.png"
+    call(plot_semseg, plain, "--data_root", root, "--out", out, "--device", "cpu")
+    ((rooms, class_names),) = drawn
+    with Image.open(out) as picture:
+        assert picture.width > 300
+    (room,) = rooms  # Area 5 has one
+    right = (room.predicted == room.scene.labels)[room.scene.labels != 255]
+    assert right.mean() == pytest.approx(results(plain)[0]["accuracy"])
+    legend = [text.get_text() for text in panel(rooms, class_names).legends[0].get_texts()]
+    assert "floor" in legend
+    with pytest.raises(ValueError, match=r"--first 1, but .* has 1 rooms that .*tiny scores"):
+        call(plot_semseg, plain, "--data_root", root, "--out", out, "--device", "cpu", "--first", 1)

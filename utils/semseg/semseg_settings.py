@@ -59,7 +59,9 @@ class SemsegSettings(LoopSettings):
     kernel_order: str = flag(
         "cube", "order of kernels in --model_path: cube for our files, hybrid for PointContrast's", choices=ORDERS
     )
-    probe: str = flag("none", "train the last layer alone, or all behind the coarsest voxels", choices=PROBES)
+    probe: str = flag(
+        "none", "train the last layer alone, on standardised features, or all behind the coarsest", choices=PROBES
+    )
     steps: int = flag(20000, "length, rounded up to whole epochs", at_least=1)
     epochs: int | None = flag(None, "parts of --steps, a state after each (default: of 100 steps or more)", at_least=1)
     voxel: float | None = flag(None, "edge of a voxel in metres (s3dis 0.05, scannet 0.02)", above=0)

@@ -47,5 +47,5 @@ class RoomTraining(Training):
     def after_epoch(self, epoch: int) -> dict[str, float]:
         """Write the network after the last epoch."""
         if epoch + 1 == self.settings.epochs:
-            self.save_weights(network_state(self.method.network, self.origin), BEST_MODEL.rpartition("/")[2])
+            self.save_weights(network_state(self.method.trained_network(), self.origin), BEST_MODEL.rpartition("/")[2])
         return {}

@@ -8,6 +8,7 @@ from torch import nn
 from models.encoders.scenes.sr_unet import SRUNet
 from models.methods import semantic_segmentation
 from models.methods.semantic_segmentation import IGNORED, RoomSegmentation
+from models.sparse.voxelise import voxelise
 from tests.support.tiny_rooms import tiny_plan
 
 
@@ -59,6 +60,7 @@ def test_processes_with_other_numbers_of_voxels_together_have_the_loss_of_one(mo
     ("probe", "trained"),
     [
         ("linear", {"final"}),
+        ("linear_bn", {"final"}),
         ("decoder", {"final", *(f"{kind}{stage}" for stage in range(4, 8) for kind in ("bntr", "up"))}),
     ],
 )
@@ -70,9 +72,56 @@ def test_a_probe_trains_what_lies_behind_and_keeps_the_statistics_of_the_rest(pr
     ups = {f"convtr{stage}p{2 ** (8 - stage)}s2": f"up{stage}" for stage in range(4, 8)}
     assert {ups.get(name, name) for name in free if not name.startswith("block")} == trained
     assert {name for name in free if name.startswith("block")} == (
-        set() if probe == "linear" else {"block5", "block6", "block7", "block8"}
+        set() if probe.startswith("linear") else {"block5", "block6", "block7", "block8"}
     )
     assert {name for name, part in network.named_children() if part.training} == free
-    with pytest.raises(ValueError, match="probe 'all', expected one of none, linear, decoder"):
+    with pytest.raises(ValueError, match="probe 'all', expected one of none, linear, linear_bn, decoder"):
         RoomSegmentation(network, 0.1, "all")
     assert method.training
+
+
+def shifted_network():
+    """Return an SR-UNet in eval mode whose features are far from standardised."""
+    torch.manual_seed(3)
+    with tiny_plan():
+        network = SRUNet(plan="14A").double()
+    for part in network.block8.modules():
+        if isinstance(part, nn.BatchNorm1d):
+            part.running_mean.fill_(-3)
+            part.running_var.fill_(0.01)
+    return network
+
+
+def test_a_probe_on_standardised_features_does_not_see_their_scale():
+    losses = []
+    for scale in (1.0, 1e3):
+        network = shifted_network()
+        features = network.features
+        network.features = lambda x, scale=scale, features=features: features(x)._replace(
+            voxels=x.with_features(scale * features(x).voxels.features)
+        )
+        losses.append(
+            RoomSegmentation(network, 0.1, "linear_bn").double().train()(batch(torch.arange(6)))["loss/class"]
+        )
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-3, rtol=0)  # eps of BatchNorm
+
+
+def test_the_network_of_such_a_probe_standardises_by_itself():
+    method = RoomSegmentation(shifted_network(), 0.1, "linear_bn").double().train()
+    for _ in range(5):
+        method(batch(torch.arange(6)))
+    assert method.norm.bn.running_mean.abs().max() > 1
+    method.eval()
+    voxels = voxelise(POINTS, COLOURS, 0.1).tensor
+    seen = method.norm.bn
+    features = method.network.features(voxels).voxels.features
+    expected = method.network.final(
+        voxels.with_features((features - seen.running_mean) / (seen.running_var + seen.eps).sqrt())
+    )
+    trained = method.trained_network()
+    torch.testing.assert_close(trained(voxels).features, expected.features)
+    assert trained is not method.network
+    assert {name for name, weight in method.named_parameters() if weight.requires_grad} == {
+        "network.final.kernel",
+        "network.final.bias",
+    }
