@@ -92,10 +92,11 @@ def test_several_seeds_become_their_mean_and_sample_deviation_whatever_c_the_fai
     "other",
     [{"dataset": "scanobjectnn"}, {"num_points": 512}, {"normalize": True}, {"c": 0.01}, {"k": 5}, {"model": "x"}],
 )
-def test_figures_under_different_conditions_are_never_averaged(report, capsys, other):
+def test_figures_under_different_conditions_are_never_averaged_and_lines_say_what_differs(report, capsys, other):
     one = {"published": 0.5}
     run(report("a", accuracies=one), report("b", seed=2, accuracies=one, **other))
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    first, second = capsys.readouterr().out.splitlines()[2:]
+    assert cells(first)[:4] != cells(second)[:4]
 
 
 def test_runs_in_which_labels_have_entered_stand_apart_beside_the_same_random_encoders(report, readme, tmp_path):

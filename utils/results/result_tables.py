@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from utils import markdown
 from utils.csv_rows import Row
+from utils.evaluation.frozen_encoder import PUBLISHED_K
 from utils.results.result_records import group_of, percent_of, random_group
 from utils.results.seed_means import OF_EVALUATION, SeedFigure, SeedMean, gain_error, seed_mean
 from utils.results.tasks import FIGURE_NAMES, TASKS, protocol_name
@@ -20,7 +21,7 @@ def results_table(rows: Sequence[Row]) -> str:
     for group in _groups(rows):
         row = group[0]
         cells = [row["run"], row["data"]] if named else []
-        cells += [_test_set(row), row["model"] + (f", {row['num_points']} points" if row["num_points"] else "")]
+        cells += [_test_set(row), _encoder(row)]
         lines.append([*cells, protocol_name(row), FIGURE_NAMES[row["metric"]], *_figures(group)])
     return markdown.table([*header, *_FIGURES], lines)
 
@@ -60,6 +61,13 @@ def _place(row: Row) -> tuple[str | int, ...]:
 
 def _test_set(row: Row) -> str:
     return f"{row['dataset']} {row['variant']}".strip() + (", normalised" if row["normalize"] == "True" else "")
+
+
+def _encoder(row: Row) -> str:
+    """Name the encoder of a row; neighbours only where others than the usual ones were asked for."""
+    points = [f"{row['num_points']} points"] if row["num_points"] else []
+    neighbours = [f"k {row['k']}"] if row["k"] not in ("", str(PUBLISHED_K)) else []
+    return ", ".join([row["model"], *neighbours, *points])
 
 
 def _figures(group: Sequence[Row]) -> list[str]:

@@ -1,5 +1,6 @@
 """Folders and URLs of shards: what is read, and what is refused before any program starts."""
 
+import gc
 import os
 import shutil
 import signal
@@ -143,6 +144,7 @@ def test_a_server_that_says_nothing_is_no_hang(folder, monkeypatch):
 
 @needs_curl
 def test_closing_early_ends_the_program(folder):
+    gc.collect()  # what tests before this one have left open
     before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else set()
     shard = ShardSource(folder).load_index().shards[0]
     with serving(folder, stalled=(shard.name,)) as url:
@@ -152,7 +154,7 @@ def test_closing_early_ends_the_program(folder):
         stream.close()
         assert program.poll() == -signal.SIGKILL  # not when the server lets go
     if before:
-        assert set(os.listdir("/proc/self/fd")) == before
+        assert set(os.listdir("/proc/self/fd")) <= before
 
 
 @needs_curl
