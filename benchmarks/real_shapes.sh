@@ -84,13 +84,17 @@ score() {
     start=(--pretrained_path "$weights")
   fi
   json=$run/scores
-  local kept=(--feature_cache "$run/features")
-  is_current "$json/svm.json" ${weights:+"$weights"} || python -m scripts.eval_svm "${encoder[@]}" --k "$K" \
-    "${labelled[@]}" "${kept[@]}" --protocol all --json "$json/svm.json"
-  is_current "$json/svm_chosen.json" ${weights:+"$weights"} || python -m scripts.eval_svm "${encoder[@]}" --k "$USED_K" \
-    ${SCORED[@]+"${SCORED[@]}"} "${labelled[@]}" "${kept[@]}" --protocol all --json "$json/svm_chosen.json"
-  is_current "$json/few_shot.json" ${weights:+"$weights"} || python -m scripts.eval_fewshot "${encoder[@]}" --k "$USED_K" \
-    ${SCORED[@]+"${SCORED[@]}"} "${labelled[@]}" "${kept[@]}" --json "$json/few_shot.json"
+  # report NAME PROGRAM FLAG...: into $json/NAME.json, unless it is there and not older than the weights.
+  report() {
+    local name=$1 program=$2
+    shift 2
+    is_current "$json/$name.json" ${weights:+"$weights"} || python -m "$program" "${encoder[@]}" "$@" "${labelled[@]}" \
+      --feature_cache "$run/features" --json "$json/$name.json"
+  }
+  local chosen=(--k "$USED_K" ${SCORED[@]+"${SCORED[@]}"})
+  report svm scripts.eval_svm --k "$K" --protocol all
+  report svm_chosen scripts.eval_svm "${chosen[@]}" --protocol all
+  report few_shot scripts.eval_fewshot "${chosen[@]}"
   ORIGIN=$weights pretrain "$run/cls" ../results.json scripts.finetune_cls --output_dir "$run" --exp_name cls "${start[@]}" \
     "${labelled[@]}" --recipe published --k "$K" --num_points 512 --batch_size 16 --label_fraction 0.1 --steps "$STEPS" \
     --num_workers 0

@@ -43,6 +43,15 @@ def light_training():
         yield
 
 
+@pytest.fixture(scope="module")
+def light_rooms(light_training):
+    """Trainings of the module on rooms use a small SR-UNet, too."""
+    from tests.support.tiny_rooms import tiny_plan  # late, as above
+
+    with tiny_plan():
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of reference material beside the checkout; skip where it is absent."""

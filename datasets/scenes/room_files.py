@@ -10,7 +10,7 @@ from datasets.scenes.point_text import read_coloured_points
 from datasets.scenes.s3dis_rooms import ANNOTATIONS, read_room
 from datasets.scenes.scannet_scans import read_scan
 from datasets.scenes.scene import Scene
-from datasets.shapes.ply_clouds import read_points
+from datasets.shapes.ply_clouds import points_of
 
 EXPECTED = "expected a PLY file, a file .txt of lines x y z r g b, or a folder of a scene of ScanNet or room of S3DIS"
 
@@ -50,5 +50,6 @@ def _read(path: Path) -> Scene:
         return Scene(path.stem, to_float32(rows.points), rows.colours, notes=rows.notes)
     if path.suffix.lower() != ".ply":
         raise ValueError(f"{path}: not read as a room; {EXPECTED}")
-    points, found = read_points(path), element_colours(open_ply(path)["vertex"])
+    ply = open_ply(path)
+    points, found = points_of(ply, path), element_colours(ply["vertex"])
     return Scene(path.stem, points, None if found is None else np.rint(found).astype(np.uint8))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from plyfile import PlyData
 
 from datasets.meshes.ply_file import open_ply, positions
 from datasets.precision import to_float32
@@ -18,7 +19,12 @@ def read_points(path: Path) -> np.ndarray:
         FileNotFoundError: there is no such file.
         ValueError: not a PLY file, truncated, without vertices, or with non-finite coordinates.
     """
-    points = positions(open_ply(path), path)
+    return points_of(open_ply(path), path)
+
+
+def points_of(ply: PlyData, path: Path) -> np.ndarray:
+    """Return the vertices of a parsed PLY file as `read_points` does, which names the errors; `path` is for these."""
+    points = positions(ply, path)
     if len(points) == 0:
         raise ValueError(f"{path} is a PLY file without vertices; make it again or delete it and its renders")
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))

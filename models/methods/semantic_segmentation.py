@@ -32,8 +32,7 @@ class RoomSegmentation(Method):
         probe: what is trained: "none" the network, "linear" its last layer, "decoder" all behind its coarsest voxels.
             The rest gets no gradient and stays in eval mode, so that its BatchNorm buffers do not move. "linear_bn"
             is "linear" with every feature standardised before the last layer, by a BatchNorm without affine map, so
-            that features of any scale are probed alike (He et
-            al. 2022, arXiv:2111.06377, appendix A.1).
+            that features of any scale are probed alike (He et al. 2022, arXiv:2111.06377).
     Raises:
         ValueError: another probe.
     """

@@ -10,19 +10,16 @@ from scripts import train_semseg
 from tests.support.entry_programs import call, error_of
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import results, same, weights
-from tests.support.tiny_rooms import tiny_plan, write_box_rooms
+from tests.support.tiny_rooms import COMMAND, write_box_rooms
 from utils.results.result_records import read_report
 from utils.semseg.folds import sum_folds
 from utils.semseg.semseg_training import RoomTraining
 
 AREAS = (1, 2, 5)
-COMMAND = "--exp_name folds --test_area all --voxel 0.2 --plan 14A --batch_size 2 --num_workers 0 --device cpu --lr 0.3"
+FOLDS = f"--exp_name folds --test_area all {COMMAND}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small(light_training):
-    with tiny_plan():
-        yield
+pytestmark = pytest.mark.usefixtures("light_rooms")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +28,7 @@ def root(tmp_path_factory):
 
 
 def train(root, out, *extra):
-    call(train_semseg, *COMMAND.split(), "--steps", 2, "--epochs", 2, "--data_root", root, "--output_dir", out, *extra)
+    call(train_semseg, *FOLDS.split(), "--steps", 2, "--epochs", 2, "--data_root", root, "--output_dir", out, *extra)
     return out / "folds"
 
 

@@ -16,17 +16,14 @@ from tests.support.entry_programs import call, error_of
 from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, metrics, results, same, weights
 from tests.support.real_scenes import write_scan
-from tests.support.tiny_rooms import tiny_plan, write_box_rooms
+from tests.support.tiny_rooms import COMMAND, write_box_rooms
 from utils.results.result_records import read_report
 from utils.results.result_tables import results_table
 
-COMMAND = "--exp_name tiny --voxel 0.2 --plan 14A --batch_size 2 --num_workers 0 --device cpu --lr 0.3"
+TINY = f"--exp_name tiny {COMMAND}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small(light_training):
-    with tiny_plan():
-        yield
+pytestmark = pytest.mark.usefixtures("light_rooms")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +33,7 @@ def root(tmp_path_factory):
 
 def train(root, out, *extra, steps=4, epochs=2):
     length = ("--steps", steps, "--epochs", epochs)
-    call(train_semseg, *COMMAND.split(), *length, "--data_root", root, "--output_dir", out, *extra)
+    call(train_semseg, *TINY.split(), *length, "--data_root", root, "--output_dir", out, *extra)
     return out / "tiny"
 
 

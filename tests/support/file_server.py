@@ -55,6 +55,7 @@ def serving(folder, **behaviour):
     """Serve a folder; yield its URL."""
     handler = type("Behaving", (Handler,), behaviour | {"release": threading.Event(), "asked": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    server.daemon_threads = False  # server_close waits for them, so that no connection outlives the server
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

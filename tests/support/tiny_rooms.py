@@ -28,6 +28,9 @@ def _lines(rng: np.random.Generator, points: np.ndarray, colour: object) -> byte
     return "".join(f"{x:.3f} {y:.3f} {z:.3f} {r} {g} {b}\n" for (x, y, z), (r, g, b) in rows).encode()
 
 
+COMMAND = "--voxel 0.2 --plan 14A --batch_size 2 --num_workers 0 --device cpu --lr 0.3"  # of scripts.train_semseg
+
+
 @contextmanager
 def tiny_plan() -> Iterator[None]:
     """Give SR-UNet 14A eight channels a stage in this block."""

@@ -56,11 +56,6 @@ def _turned(points: Tensor, angle: float) -> Tensor:
     return points @ points.new_tensor([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]) if angle else points
 
 
-def score_rooms(*args: Any, **options: Any) -> SegmentationScore:
-    """Score what `count_rooms` counts; a ValueError says that no point has a class."""
-    return count_rooms(*args, **options).scores()
-
-
 def count_rooms(
     network: nn.Module,
     rooms: Iterable[Scene],
