@@ -18,7 +18,7 @@ SEEDS=${SEEDS:-1 2 3}
 ROWS=${ROWS:-random label_free image_teacher programs}
 EPOCHS=${EPOCHS:-20}
 PROGRAMS=${PROGRAMS:-4000}
-STEPS=${STEPS:-150}  # of fine-tuning
+STEPS=${STEPS:-600}  # of fine-tuning
 MODEL=dgcnn
 DATA=data/real_shapes
 OUT=checkpoints/real_shapes
@@ -94,10 +94,10 @@ score() {
   local chosen=(--k "$USED_K" ${SCORED[@]+"${SCORED[@]}"})
   report svm scripts.eval_svm --k "$K" --protocol all
   report svm_chosen scripts.eval_svm "${chosen[@]}" --protocol all
-  report few_shot scripts.eval_fewshot "${chosen[@]}"
+  report few_shot scripts.eval_fewshot "${chosen[@]}" --num_points 1024  # as many as the SVMs have
   ORIGIN=$weights pretrain "$run/cls" ../results.json scripts.finetune_cls --output_dir "$run" --exp_name cls "${start[@]}" \
     "${labelled[@]}" --recipe published --k "$K" --num_points 512 --batch_size 16 --label_fraction 0.1 --steps "$STEPS" \
-    --num_workers 0
+    --amp bf16 --num_workers 0
   [ -z "${RECORD:-}" ] || [ "$1" = random ] || python -m scripts.make_results_table \
     "$json"/*.json "$run/cls/results.json" \
     "$OUT/random_seed$2"/scores/*.json "$OUT/random_seed$2/cls/results.json" --csv benchmarks/accuracies.csv --append \
