@@ -24,7 +24,6 @@ from models.methods.text_alignment import AlignedTowers, TextAlignment
 from tests.support import light_runs
 from tests.support.random_norms import randomise_norms
 from tests.support.several_processes import run_in_processes
-from tests.support.sparse_steps import sparse_step
 from utils.training.engine import Precision, Stepper
 
 B, N, S = 8, 24, 32
@@ -195,7 +194,6 @@ def figures(a, b):
         }
         found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
         found |= {"multi-crop": multi_crop_step(), "multi-crop micro": multi_crop_step(2)}
-        found |= {"sparse": sparse_step()}
         found |= {"alignment": alignment_step(), "alignment micro": alignment_step(2)}
         found |= {name: alignment_step(encoder=name, width=width) for name, width in TOWERS.items()}
     return found
@@ -279,15 +277,6 @@ def test_steps_of_towers_with_groups_are_those_of_one_process(ranks, name):
     whole = alignment_step(encoder=name, width=TOWERS[name])
     for found in ranks:
         check_equal(found[name], whole)
-
-
-@pytest.mark.parametrize("ranks", [2], indirect=True)
-def test_sparse_networks_are_those_of_one_process_whose_clouds_have_other_numbers_of_voxels(ranks):
-    out, figures = sparse_step()
-    assert_close(torch.cat([found["sparse"][0] for found in ranks]), out, rtol=1e-9, atol=1e-9)
-    assert figures["norm.bn.running_mean"].abs().max() > 1e-2
-    for found in ranks:
-        check_equal(found["sparse"][1], figures)
 
 
 def test_a_training_is_that_of_one_process(ranks, alone):

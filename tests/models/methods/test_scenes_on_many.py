@@ -1,8 +1,9 @@
-"""A step of each method for scenes on two processes is that of one with all scenes, in float64."""
+"""A step of a sparse network, and of each method for scenes, on two processes is that of one with all scenes."""
 
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
 
 from datasets.detection.votes import votes_of_boxes
 from models.distributed import get_rank, get_world_size
@@ -13,6 +14,7 @@ from models.methods.scene_pixels import ScenePixels
 from models.methods.semantic_segmentation import IGNORED, RoomSegmentation
 from tests.support.random_norms import randomise_norms
 from tests.support.several_processes import run_in_processes
+from tests.support.sparse_steps import sparse_step
 from tests.support.tiny_detection import cube_scene, tiny_votenet
 from tests.support.tiny_rooms import tiny_plan
 from utils.training.engine import Precision, Stepper
@@ -92,7 +94,7 @@ def step(name):
 
 
 def steps():
-    return {name: step(name) for name in METHODS}
+    return {name: step(name) for name in METHODS} | {"sparse": sparse_step()}
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +102,27 @@ def ranks(tmp_path_factory):
     return run_in_processes(steps, 2, tmp_path_factory.mktemp("ranks"))
 
 
+def check_equal(found, whole):
+    """Compare figures in float64; a gradient that one has not, the other has not."""
+    assert found.keys() == whole.keys()
+    for name, value in whole.items():
+        assert (value is None) == (found[name] is None), name
+        if value is not None:
+            value, mine = torch.as_tensor(value).double(), torch.as_tensor(found[name]).double()
+            assert (mine - value).norm() <= 1e-9 * max(value.norm().item(), 1e-3), name
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_gradients_and_statistics_are_those_of_one_process(name, ranks):
     whole = step(name)
     assert sum(value is not None and torch.as_tensor(value).abs().sum() > 0 for value in whole.values()) > 3
     for found in ranks:
-        for key, value in whole.items():
-            assert (value is None) == (found[name][key] is None), key
-            if value is not None:
-                value, mine = (torch.as_tensor(figure).double() for figure in (value, found[name][key]))
-                assert (mine - value).norm() <= 1e-9 * max(value.norm().item(), 1e-3), key
+        check_equal(found[name], whole)
+
+
+def test_sparse_networks_are_those_of_one_process_whose_clouds_have_other_numbers_of_voxels(ranks):
+    out, whole = sparse_step()
+    assert_close(torch.cat([found["sparse"][0] for found in ranks]), out, rtol=1e-9, atol=1e-9)
+    assert whole["norm.bn.running_mean"].abs().max() > 1e-2
+    for found in ranks:
+        check_equal(found["sparse"][1], whole)
