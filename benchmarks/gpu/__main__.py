@@ -71,6 +71,12 @@ def parts(args: argparse.Namespace, device: torch.device) -> Iterator[Part]:
     yield Part(
         "point towers", "benchmarks.point_towers", ["--quick", "--towers=pointnext"] if small else ["--rounds=3"]
     )
+    yield Part(
+        "scenes check",
+        "benchmarks.gpu.gpu_scenes",
+        "--voxels 300 --clouds 2 --points 128".split() if small else [],
+    )
+    yield Part("sparse conv", "benchmarks.sparse_conv", ["--quick", "--rounds=1"] if small else [])
     for form in compiled:
         for batch in args.batches:
             yield Part(

@@ -148,12 +148,11 @@ def check_knn(args: argparse.Namespace, device: torch.device) -> list[Check]:
     return checks
 
 
-def main(args: argparse.Namespace) -> int:
-    device = get_device(args.device)
-    checks = [*check_layers(args, device), *check_network(args, device), *check_knn(args, device)]
-    if args.json:
+def judge(checks: list[Check], device: torch.device, json_file: Path | None) -> int:
+    """Print and write the errors; return the exit status, 1 if one exceeds its bound."""
+    if json_file:
         rows = [check._asdict() | {"is_right": check.is_right} for check in checks]
-        write_text(args.json, json.dumps(rows, indent=1) + "\n")
+        write_text(json_file, json.dumps(rows, indent=1) + "\n")
     wrong = [check for check in checks if not check.is_right]
     for check in wrong:
         print(f"WRONG {check.name} {check.dtype} {check.quantity}: error {check.error:.1e}, bound {check.bound:.0e}")
@@ -162,6 +161,12 @@ def main(args: argparse.Namespace) -> int:
         print(f"{dtype}: nearest to its bound is {worst.name} {worst.quantity}, {worst.error:.1e} of {worst.bound:.0e}")
     print(f"{len(checks) - len(wrong)} of {len(checks)} within bounds on {device}")
     return 1 if wrong else 0
+
+
+def main(args: argparse.Namespace) -> int:
+    device = get_device(args.device)
+    checks = [*check_layers(args, device), *check_network(args, device), *check_knn(args, device)]
+    return judge(checks, device, args.json)
 
 
 if __name__ == "__main__":

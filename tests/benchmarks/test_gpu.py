@@ -9,11 +9,13 @@ import torch
 
 from benchmarks import multiview_step, point_towers
 from benchmarks.gpu import __main__ as gpu
-from benchmarks.gpu import gpu_check, gpu_kernels, gpu_step
+from benchmarks.gpu import gpu_check, gpu_kernels, gpu_scenes, gpu_step
+from benchmarks.sparse_conv import comparison
 from models.kernels import knn
 from tests.conftest import REPO
 from tests.support.light_runs import light
 from tests.support.program_calls import run
+from tests.support.tiny_rooms import tiny_plan
 
 TINY_STEP = "--batch 3 --points 24 --k 4 --image_size 32 --image_depth 18 --steps 1 --device cpu".split()
 TINY_CHECK = "--clouds 2 --points 24 --k 4 --device cpu".split()
@@ -65,6 +67,19 @@ def test_the_check_passes_and_fails(tmp_path, monkeypatch, capsys):
     assert "WRONG edge_conv 3->8 train" in capsys.readouterr().out
 
 
+def test_the_check_of_scenes_passes_and_fails(monkeypatch, capsys):
+    flags = "--voxels 60 --points 64 --device cpu".split()
+    with tiny_plan():
+        assert run(gpu_scenes, *flags) == 0
+        scales = iter([1.0, 1.0, 1.0, 1.001])  # of network and detector, on the CPU and on the device
+        whole = gpu_scenes.gradients
+        monkeypatch.setattr(gpu_scenes, "gradients", lambda network, out: whole(network, out * next(scales)))
+        assert run(gpu_scenes, *flags) == 1
+    said = capsys.readouterr().out
+    assert "WRONG votenet torch.float64 output" in said
+    assert "WRONG sr_unet" not in said
+
+
 def test_every_form_of_the_search_is_timed(tmp_path):
     path = tmp_path / "kernels.json"
     flags = "--clouds 2 --points 64 --channels 3 --k 2 4 --rounds 1 --device cpu --json".split()
@@ -110,10 +125,11 @@ def test_a_part_without_time_is_not_started():
 
 
 def test_every_part_asks_its_program_for_what_it_understands():
-    programs = {module.__name__: module for module in (gpu_check, gpu_kernels, gpu_step, multiview_step, point_towers)}
+    modules = (gpu_check, gpu_kernels, gpu_scenes, gpu_step, multiview_step, point_towers)
+    programs = {module.__name__: module for module in modules} | {"benchmarks.sparse_conv": comparison}
     for device in (CPU, torch.device("cuda")):
         names = [part.name for part in gpu.parts(gpu.parse_args([]), device)]
-        assert len(names) == len(set(names)) == 4 + 2 * len(gpu_step.FORMS)
+        assert len(names) == len(set(names)) == 6 + 2 * len(gpu_step.FORMS)
         for part in gpu.parts(gpu.parse_args([]), device):
             programs[part.module].parse_args([*part.flags, "--device=cpu", "--json=a.json"])
 
