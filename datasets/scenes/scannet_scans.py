@@ -18,7 +18,7 @@ SCAN_FOLDERS = ("scans", "scans_test")
 SPLITS = ("train", "val", "test")
 _CLOUD, _LABELS = "_vh_clean_2.ply", "_vh_clean_2.labels.ply"
 _SEGMENTS = "_vh_clean_2.0.010000.segs.json"
-_GROUPS = (".aggregation.json", "_vh_clean.aggregation.json")
+_GROUPS = ".aggregation.json"  # that of _vh_clean.aggregation.json numbers the segments of the finer mesh _vh_clean.ply
 
 
 def has_scans(root: Path) -> bool:
@@ -127,14 +127,12 @@ def _read_labels(folder: Path, num_points: int) -> np.ndarray | None:
 
 def _read_instances(folder: Path, num_points: int) -> np.ndarray | None:
     """Read the segments of the points and the objects that they make up."""
-    segments_path = folder / f"{folder.name}{_SEGMENTS}"
-    places = [folder / f"{folder.name}{ending}" for ending in _GROUPS]
-    groups_path = next((path for path in places if path.is_file()), None)
-    if groups_path is None and not segments_path.is_file():
+    segments_path, groups_path = folder / f"{folder.name}{_SEGMENTS}", folder / f"{folder.name}{_GROUPS}"
+    if not groups_path.is_file() and not segments_path.is_file():
         return None
-    if groups_path is None or not segments_path.is_file():
-        lacking = places[0] if groups_path is None else segments_path
-        raise FileNotFoundError(f"no {lacking}; instances need it and {groups_path or segments_path}")
+    for path, other in ((groups_path, segments_path), (segments_path, groups_path)):
+        if not path.is_file():
+            raise FileNotFoundError(f"no {path}; instances need it and {other}")
     try:
         segments = np.array(json.loads(segments_path.read_bytes())["segIndices"], dtype=np.int64)
     except (ValueError, KeyError, TypeError) as error:

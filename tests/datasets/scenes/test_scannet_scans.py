@@ -27,10 +27,16 @@ def test_a_scene_has_its_points_on_the_axes_and_the_benchmarks_labels(tmp_path):
     assert scene.name == "scene0000_00"
 
 
-def test_coordinates_of_the_files_are_kept_on_request_and_the_other_name_of_the_groups_is_known(tmp_path):
+def test_groups_of_the_finer_mesh_are_not_taken_for_those_of_the_cloud(tmp_path):
+    folder = write_scan(tmp_path, "scene0000_00")
+    (folder / "scene0000_00.aggregation.json").rename(folder / "scene0000_00_vh_clean.aggregation.json")
+    with pytest.raises(FileNotFoundError, match=r"no .*scene0000_00\.aggregation\.json; instances need"):
+        read_scan(folder)
+
+
+def test_coordinates_of_the_files_are_kept_on_request(tmp_path):
     folder = write_scan(tmp_path, "scene0000_00")
     (folder / "scene0000_00.txt").unlink()
-    (folder / "scene0000_00.aggregation.json").rename(folder / "scene0000_00_vh_clean.aggregation.json")
     scene = read_scan(folder, align=False)
     np.testing.assert_array_equal(scene.points, np.array(POINTS, dtype=np.float32))
     assert scene.instances.tolist() == [1, 2, 2, 3, 3, 0]
