@@ -11,7 +11,7 @@ import numpy as np
 from datasets.meshes.ply_file import open_ply
 from datasets.scenes.scene import NO_INSTANCE, Scene, instance_boxes
 from datasets.scenes.scene_classes import SCANNET_UNBOXED, scannet_labels
-from datasets.shapes.ply_clouds import read_points
+from datasets.shapes.ply_clouds import colours_of, points_of
 from datasets.text_files import decode_text
 
 SCAN_FOLDERS = ("scans", "scans_test")
@@ -70,13 +70,11 @@ def read_scan(folder: Path, *, align: bool = True) -> Scene:
         ValueError: a damaged file, or files of different numbers of points; it is named.
     """
     path = folder / f"{folder.name}{_CLOUD}"
-    points, ply = read_points(path), open_ply(path)
+    ply = open_ply(path)
+    points, colours = points_of(ply, path), colours_of(ply, path)
     if align:
         matrix = read_alignment(folder)
         points = (points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
-    names = ("red", "green", "blue")
-    has_colours = all(name in ply["vertex"] for name in names)
-    colours = np.stack([ply["vertex"][name] for name in names], axis=1).astype(np.uint8) if has_colours else None
     labels, instances = _read_labels(folder, len(points)), _read_instances(folder, len(points))
     boxes = None
     if labels is not None and instances is not None:

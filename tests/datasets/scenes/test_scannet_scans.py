@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from plyfile import PlyData, PlyElement
 
 from datasets.scenes.scannet_scans import list_scans, read_scan
 from datasets.scenes.scene import IGNORED
@@ -54,6 +55,24 @@ def test_a_test_scene_has_no_labels_and_no_colours_where_the_file_has_none(tmp_p
     cloud.write_text(f"ply\nformat ascii 1.0\nelement vertex 1\n{axes}end_header\n1 2 3\n")
     assert read_scan(folder).colours is None
     assert list_scans(tmp_path) == [folder]
+
+
+@pytest.mark.parametrize(("kind", "largest"), [("f4", 1), ("f8", 255), ("u2", 65535)])
+def test_colours_of_any_type_are_bytes_and_those_that_are_no_numbers_are_refused(tmp_path, kind, largest):
+    folder = write_scan(tmp_path, "scene0000_00")
+    cloud, scale = folder / "scene0000_00_vh_clean_2.ply", largest / 255
+
+    def write(colours):
+        names = [*((axis, "f4") for axis in "xyz"), *((name, kind) for name in ("red", "green", "blue"))]
+        rows = np.array([(*point, *colour) for point, colour in zip(POINTS, colours)], names)
+        PlyData([PlyElement.describe(rows, "vertex")], byte_order=">").write(str(cloud))
+
+    write(np.array(COLOURS) * scale)
+    np.testing.assert_array_equal(read_scan(folder).colours, COLOURS)
+    if kind != "u2":
+        write(np.array(COLOURS) * scale * [1, np.nan, 1])
+        with pytest.raises(ValueError, match=r"_vh_clean_2\.ply has colours that are not finite"):
+            read_scan(folder)
 
 
 def test_splits_are_listed_in_their_order_and_a_missing_scene_is_named(tmp_path):
