@@ -18,6 +18,7 @@ SCAN_FOLDERS = ("scans", "scans_test")
 SPLITS = ("train", "val", "test")
 _CLOUD, _LABELS = "_vh_clean_2.ply", "_vh_clean_2.labels.ply"
 _SEGMENTS = "_vh_clean_2.0.010000.segs.json"
+_MOST = 2**31 - 1  # numbers of segments and objects lie below it
 _GROUPS = ".aggregation.json"  # that of _vh_clean.aggregation.json numbers the segments of the finer mesh _vh_clean.ply
 
 
@@ -117,9 +118,9 @@ def _read_labels(folder: Path, num_points: int) -> np.ndarray | None:
     if "vertex" not in ply or "label" not in ply["vertex"]:
         raise ValueError(f"{path}: its vertices have no property label; get the file again")
     labels = np.asarray(ply["vertex"]["label"])
-    if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
-        raise ValueError(f"{path}: labels are {labels.dtype}, down to {labels.min()}; expected whole numbers >= 0")
     _check_length(path, "labels", len(labels), num_points)
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise ValueError(f"{path}: labels are {labels.dtype}, down to {labels.min()}; expected whole numbers >= 0")
     return scannet_labels(labels)
 
 
@@ -132,7 +133,7 @@ def _read_instances(folder: Path, num_points: int) -> np.ndarray | None:
         if not path.is_file():
             raise FileNotFoundError(f"no {path}; instances need it and {other}")
     try:
-        segments = np.array(json.loads(segments_path.read_bytes())["segIndices"], dtype=np.int64)
+        segments = _whole_numbers(json.loads(segments_path.read_bytes())["segIndices"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{segments_path} is damaged ({error!r}), expected segIndices; get it again") from error
     _check_length(segments_path, "segment numbers", len(segments), num_points)
@@ -140,7 +141,7 @@ def _read_instances(folder: Path, num_points: int) -> np.ndarray | None:
     instance_of_segment = np.full(len(known), NO_INSTANCE, dtype=np.int32)
     try:
         groups = [
-            (int(group["objectId"]), np.array(group["segments"], dtype=np.int64))
+            (_whole_numbers([group["objectId"]])[0], _whole_numbers(group["segments"]))
             for group in json.loads(groups_path.read_bytes())["segGroups"]
         ]
     except (ValueError, KeyError, TypeError) as error:
@@ -148,6 +149,16 @@ def _read_instances(folder: Path, num_points: int) -> np.ndarray | None:
     for number, members in groups:
         instance_of_segment[np.isin(known, members)] = number + 1
     return instance_of_segment[segment_of_point]
+
+
+def _whole_numbers(values: list[int]) -> np.ndarray:
+    """Return a list of whole numbers of a JSON file as int64; a ValueError says what it holds instead."""
+    numbers = np.array(values)
+    if numbers.ndim != 1 or (len(numbers) and numbers.dtype.kind != "i"):
+        raise ValueError(f"{numbers.dtype} of shape {numbers.shape} in place of whole numbers")
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < _MOST:
+        raise ValueError(f"numbers from {numbers.min()} to {numbers.max()}")
+    return numbers.astype(np.int64)
 
 
 def _check_length(path: Path, what: str, found: int, num_points: int) -> None:

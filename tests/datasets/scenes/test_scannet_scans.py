@@ -1,6 +1,7 @@
 """Scenes of ScanNet are read from files written by the data set's definition."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -99,7 +100,12 @@ def _other_segments(path):
         ("_vh_clean_2.labels.ply", replace_bytes(b"ushort label", b"ushort labil"), "no property label"),
         ("_vh_clean_2.0.010000.segs.json", _other_segments, "segs.json has 2 segment numbers, .* 6 points"),
         ("_vh_clean_2.0.010000.segs.json", cut(20), "segs.json is damaged"),
+        ("_vh_clean_2.0.010000.segs.json", replace_bytes(b"[3,", b"[3.5,"), "segs.json is damaged .*float64"),
+        ("_vh_clean_2.0.010000.segs.json", replace_bytes(b"[3,", b"[-3,"), "segs.json is damaged .*from -3 to 9"),
+        ("_vh_clean_2.0.010000.segs.json", replace_bytes(b"[3,", b"[1%s," % (b"0" * 30)), "segs.json is damaged"),
         (".aggregation.json", cut(20), "aggregation.json is damaged"),
+        (".aggregation.json", replace_bytes(b'"objectId": 1', b'"objectId": -1'), "aggregation.json is damaged .*-1"),
+        (".aggregation.json", replace_bytes(b'"objectId": 1', b'"objectId": 9999999999'), "aggregation.json is damag"),
         (".aggregation.json", lambda path: path.unlink(), "no .*aggregation.json; instances need it"),
         (".txt", replace_bytes(b"axisAlignment = 0 -1", b"axisAlignment = 0-1"), "has 15 words, expected 16 numbers"),
     ],
@@ -108,6 +114,25 @@ def test_a_damaged_scene_is_refused_by_name(tmp_path, file, damage, said):
     folder = write_scan(tmp_path, "scene0000_00")
     damage(folder / f"scene0000_00{file}")
     with pytest.raises((ValueError, FileNotFoundError), match=said):
+        read_scan(folder)
+
+
+def test_labels_of_any_size_belong_to_no_class_without_a_table_as_large(tmp_path):
+    folder = write_scan(tmp_path, "scene0000_00")
+    labels = folder / "scene0000_00_vh_clean_2.labels.ply"
+    head = "ply\nformat ascii 1.0\nelement vertex 6\nproperty uint label\nend_header\n"
+    labels.write_text(head + "1\n2\n39\n41\n65535\n4294967295\n")
+    tracemalloc.start()
+    found = read_scan(folder).labels.tolist()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [0, 1, 19, IGNORED, IGNORED, IGNORED]
+    assert most < 2**24
+    labels.write_text(head.replace("uint", "float") + "1\n2\n39\n41\n-2\n1\n")
+    with pytest.raises(ValueError, match=r"labels\.ply: labels are float32, down to -2.0; expected whole numbers"):
+        read_scan(folder)
+    labels.write_text(head.replace("uint", "float").replace("vertex 6", "vertex 0"))
+    with pytest.raises(ValueError, match=r"labels\.ply has 0 labels"):
         read_scan(folder)
 
 
