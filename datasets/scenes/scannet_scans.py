@@ -100,13 +100,15 @@ def read_alignment(folder: Path) -> np.ndarray:
 
 
 def parse_matrix(words: list[str], path: Path, what: str) -> np.ndarray:
-    """Parse 16 numbers into a matrix (4, 4); a ValueError names a file with anything else."""
+    """Parse 16 numbers into a matrix (4, 4) that can be inverted; a ValueError names a file with anything else."""
     try:
         matrix = np.array(words, dtype=np.float64).reshape(4, 4)
     except ValueError as error:
         raise ValueError(f"{path}: {what} has {len(words)} words, expected 16 numbers; get the file again") from error
     if not np.isfinite(matrix).all():
         raise ValueError(f"{path}: {what} is not finite; get the file again")
+    if not 1e-9 < abs(np.linalg.det(matrix)) < np.inf:
+        raise ValueError(f"{path}: {what} cannot be inverted, as where it is of zeros; get the file again")
     return matrix
 
 
