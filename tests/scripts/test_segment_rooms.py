@@ -93,6 +93,16 @@ def test_what_is_no_coloured_room_is_refused_by_name(model, tmp_path, capsys):
     assert not (tmp_path / "out.ply").exists()
 
 
+def test_files_of_the_room_itself_are_not_replaced(model, tmp_path, capsys):
+    scene = write_scan(tmp_path, "scene0000_00")
+    cloud = scene / "scene0000_00_vh_clean_2.ply"
+    before = cloud.read_bytes()
+    flags = ("--model_path", model[0], "--out", cloud, "--device", "cpu")
+    for source in (scene, cloud):
+        assert "name another" in error_of(lambda source=source: call(segment, source, *flags), capsys)
+    assert cloud.read_bytes() == before
+
+
 def test_files_of_other_programs_are_refused_by_name(model, tmp_path, capsys):
     room = write_room_ply(tmp_path / "my room.ply", np.array(POINTS, float), np.array(COLOURS))
     pretrained, state = tmp_path / "pretrained.pth", tmp_path / "last.pt"
