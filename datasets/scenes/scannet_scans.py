@@ -71,6 +71,8 @@ def read_scan(folder: Path, *, align: bool = True) -> Scene:
         ValueError: a damaged file, or files of different numbers of points; it is named.
     """
     path = folder / f"{folder.name}{_CLOUD}"
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}, the cloud of the scene; get it from ScanNet, or take the scene out")
     ply = open_ply(path)
     points, colours = points_of(ply, path), colours_of(ply, path)
     if align:
@@ -91,7 +93,7 @@ def read_alignment(folder: Path) -> np.ndarray:
     """
     path = folder / f"{folder.name}.txt"
     if not path.is_file():
-        raise FileNotFoundError(f"no {path}, which has the axisAlignment of the scene; read it with align=False")
+        raise FileNotFoundError(f"no {path}, which has the axisAlignment of the scene; get it from ScanNet")
     for line in decode_text(path.read_bytes(), path).split("\n"):
         name, _, value = line.partition("=")
         if name.strip() == "axisAlignment":
