@@ -143,6 +143,15 @@ def test_data_may_move_between_sessions_but_not_change(root, tmp_path):
     assert results(run(moved, tmp_path, "--num_pictures", 0, "--resume"))[0]["data"] == str(moved)
 
 
+def test_val_without_colours_is_refused_before_a_run_begins(root, tmp_path, capsys):
+    rooms = shutil.copytree(root, tmp_path / "rooms")
+    cloud = rooms / "sunrgbd_pc_bbox_votes_50k_v1_val" / "000003_pc.npz"
+    np.savez(cloud, pc=np.load(cloud)["pc"][:, :3])
+    message = error_of(lambda: run(rooms, tmp_path, "--inputs", "colour", dataset="sunrgbd"), capsys)
+    assert f"{cloud} has no colours; train without them: --inputs height" in message
+    assert not (tmp_path / "tiny").exists()
+
+
 def test_flat_boxes_have_no_mean_size(root, tmp_path, capsys):
     message = error_of(lambda: run(root, tmp_path, "--mean_sizes", "train"), capsys)  # of two or three points each
     assert f"{root}: all boxes of chair, garbagebin to train on are flat" in message
