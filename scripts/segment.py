@@ -66,6 +66,8 @@ def main(args: argparse.Namespace) -> None:
     picture = args.out.with_suffix(".png")
     if args.out.resolve() == args.file.resolve():
         raise ValueError(f"--out {args.out} is the input itself; name another file")
+    if args.file.is_dir() and args.out.resolve().is_relative_to(args.file.resolve()):
+        raise ValueError(f"--out {args.out} lies in {args.file}, among the files of the input; name another folder")
     if picture.exists() and not args.out.exists():
         raise ValueError(f"--out {args.out}: its picture would replace {picture}; name another file")
     stored = stored_origin(read_weights(args.model_path))

@@ -82,7 +82,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     rooms = replace(rooms, num_points=rooms.num_points or PUBLISHED_POINTS[rooms.dataset], inputs=inputs)
     train_rooms, val_rooms = rooms.rooms("train"), rooms.rooms("val")
     for found, split in ((train_rooms, "train"), (val_rooms, "val")):  # now, not after hours of training
-        require_boxes(found, split)
+        require_boxes(found, split, with_colours=inputs == "colour")
     loader = EpochLoader(
         AugmentedRooms(train_rooms, rooms.num_points, inputs, training.seed),
         training.batch_size,

@@ -23,7 +23,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from datasets.scenes.room_sets import ROOM_CLASSES, TEST, TRAIN, choose_rooms, list_split, read_labelled, scored_split
+from datasets.scenes.room_sets import (
+    ROOM_CLASSES,
+    TEST,
+    TRAIN,
+    choose_rooms,
+    list_split,
+    read_labelled,
+    require_labels,
+    scored_split,
+)
 from datasets.scenes.scene import Scene
 from datasets.scenes.training_rooms import ROOM_AUGMENT, TrainingRooms, collate_rooms
 from datasets.transforms.colour_augment import ColourAugment
@@ -145,7 +154,9 @@ def read_rooms(room_set: RoomSetSettings, split: str, seed: int, read: Reader) -
         folders = choose_rooms(list_train(room_set), room_set.label_fraction, seed)
     else:
         folders = list_split(Path(room_set.data_root), room_set.dataset, split, room_set.test_area)
-    return [read(folder, room_set.dataset) for folder in folders]
+    rooms = [read(folder, room_set.dataset) for folder in folders]
+    require_labels(rooms, Path(room_set.data_root), split)
+    return rooms
 
 
 def describe_rooms(room_set: RoomSetSettings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ class _Result(NamedTuple):
     """What one scene holds: `label_counts` (256,) points of each label, `frame_sizes` "WxH" of depth maps."""
 
     num_points: int = 0
+    has_colours: bool = True
     label_counts: np.ndarray | None = None
     num_boxes: int = 0
     num_frames: int = 0
@@ -59,17 +61,25 @@ def check_scenes(root: Path, run: Map) -> list[Report]:
 
 
 def _check_scannet(root: Path, run: Map) -> Report:
-    counts, faults = [], []
+    counts, faults, listed = [], [], {}
     for split in SPLITS:
         if split_list(root, split) is None:
             continue
         try:
-            counts.append(f"{split} {len(list_scans(root, split))}")
+            listed[split] = [folder.name for folder in list_scans(root, split)]
+            counts.append(f"{split} {len(listed[split])}")
         except FileNotFoundError as error:
             faults.append(str(error))
-    listed = partial(list_scans, root)
+    for one, other in combinations(listed, 2):
+        if shared := sorted({*listed[one]} & {*listed[other]}):
+            names = f"scannetv2_{one}.txt and scannetv2_{other}.txt"
+            faults.append(f"{root}: {names} both name {len(shared)} scenes, first {shared[0]}: take them off one list")
+    for split, names in listed.items():
+        if len(names) > len({*names}):
+            faults.append(f"{split_list(root, split)} names scenes twice, first {max(names, key=names.count)}")
+    every = partial(list_scans, root)
     in_lists = f"in lists: {', '.join(counts) or 'none'}"
-    report = _check("ScanNet", "scannet", root, root, listed, _check_scan, SCANNET_CLASSES, run, in_lists)
+    report = _check("ScanNet", "scannet", root, root, every, _check_scan, SCANNET_CLASSES, run, in_lists)
     report.faults += faults
     return report
 
@@ -102,6 +112,8 @@ def _check(
         + (f"{min(points)} .. {max(points)}" if points else "none")
         + f"; boxes of objects: {sum(result.num_boxes for result in results)}"
     )
+    without = sum(not result.has_colours for result in results)
+    report.notes += [f"{without} of {len(scenes)} scenes have no colours, which networks of rooms take"] * (without > 0)
     report.facts += _label_facts(results, classes) + _frame_facts(results)
     return report
 
@@ -183,4 +195,4 @@ def _of_scene(read: Callable[[], Scene]) -> _Result:
         return _Result(faults=(str(error),))
     counts = None if scene.labels is None else np.bincount(scene.labels, minlength=256)
     num_boxes = 0 if scene.boxes is None else len(scene.boxes.label)
-    return _Result(len(scene.points), counts, num_boxes, notes=scene.notes)
+    return _Result(len(scene.points), scene.colours is not None, counts, num_boxes, notes=scene.notes)

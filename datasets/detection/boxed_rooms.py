@@ -111,13 +111,14 @@ class SunRgbdRooms:
 BOXED_ROOMS: dict[str, type[ScanNetRooms] | type[SunRgbdRooms]] = {"scannet": ScanNetRooms, "sunrgbd": SunRgbdRooms}
 
 
-def require_boxes(rooms: BoxedRooms, split: str) -> None:
+def require_boxes(rooms: BoxedRooms, split: str, *, with_colours: bool = False) -> None:
     """Refuse rooms none of which has a box; reads as many as it takes to find one.
 
     Raises:
-        ValueError: names the folder.
+        ValueError: names the folder; or a room that was read has no colours, though they are asked for.
     """
-    if not any(len(rooms.read(index, with_votes=False).boxes.label) for index in range(len(rooms))):
+    options = {"with_colours": with_colours, "with_votes": False}
+    if not any(len(rooms.read(index, **options).boxes.label) for index in range(len(rooms))):
         classes = ", ".join(rooms.kind.classes)
         raise ValueError(
             f"{rooms.place}: none of the {len(rooms)} scenes of {split} has a box of one of {classes}; there is "

@@ -6,6 +6,7 @@ Single bytes of S3DIS 1.2 are damaged. In the three that users have reported, a 
 neighbours at -9.160). Setting the bit again repairs them.
 """
 
+import codecs
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -29,14 +30,15 @@ class PointRows(NamedTuple):
 def read_coloured_points(path: Path) -> PointRows:
     """Read a file of points with or without colours.
 
-    Lines may end in \\n, \\r\\n or \\r and be blank; bytes of the damage described above are repaired and noted.
+    Lines may end in \\n, \\r\\n or \\r and be blank, UTF-8 may begin with its mark; bytes of the damage described
+    above are repaired and noted.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: names file and line: not 6 numbers, or 3 in every line; a number that is not finite; a colour
-            outside 0..255; no line at all.
+            outside 0..255; no line at all. Or all colours are shares of 1.
     """
-    raw = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    raw = path.read_bytes().removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     data = raw.translate(_TO_REPAIRED)
     notes = () if data == raw else tuple(_describe(path, raw))
     if not data.strip():
@@ -48,6 +50,8 @@ def read_coloured_points(path: Path) -> PointRows:
     is_sound = np.isfinite(rows).all(axis=1) & ((rows[:, 3:] >= 0) & (rows[:, 3:] <= 255)).all(axis=1)
     if rows.shape[1] not in (3, 6) or not is_sound.all():
         raise ValueError(_first_fault(path, data))
+    if rows[:, 3:].max(initial=0) <= 1 and (rows[:, 3:] % 1 != 0).any():
+        raise ValueError(f"{path}: its colours are shares from 0 to 1, expected 0 to 255; multiply them by 255")
     colours = rows[:, 3:].astype(np.uint8) if rows.shape[1] == 6 else None
     return PointRows(rows[:, :3], colours, notes)
 

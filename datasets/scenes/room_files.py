@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from datasets.meshes.ply_file import element_colours, open_ply
+from datasets.meshes.ply_file import open_ply
 from datasets.precision import to_float32
 from datasets.scenes.point_text import read_coloured_points
 from datasets.scenes.s3dis_rooms import ANNOTATIONS, read_room
 from datasets.scenes.scannet_scans import read_scan
 from datasets.scenes.scene import Scene
-from datasets.shapes.ply_clouds import points_of
+from datasets.shapes.ply_clouds import colours_of, points_of
 
 EXPECTED = "expected a PLY file, a file .txt of lines x y z r g b, or a folder of a scene of ScanNet or room of S3DIS"
 
@@ -51,5 +49,4 @@ def _read(path: Path) -> Scene:
     if path.suffix.lower() != ".ply":
         raise ValueError(f"{path}: not read as a room; {EXPECTED}")
     ply = open_ply(path)
-    points, found = points_of(ply, path), element_colours(ply["vertex"])
-    return Scene(path.stem, points, None if found is None else np.rint(found).astype(np.uint8))
+    return Scene(path.stem, points_of(ply, path), colours_of(ply, path))

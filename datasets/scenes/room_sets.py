@@ -1,12 +1,13 @@
 """Labelled rooms of S3DIS and ScanNet: which are trained on, which are tested on, and what a training reads of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from datasets.scenes.s3dis_rooms import list_areas, list_rooms, read_room
 from datasets.scenes.scannet_scans import list_scans, read_scan
-from datasets.scenes.scene import Scene
+from datasets.scenes.scene import IGNORED, Scene
 from datasets.scenes.scene_classes import S3DIS_CLASSES, SCANNET_CLASSES
 
 ROOM_CLASSES = {"s3dis": S3DIS_CLASSES, "scannet": SCANNET_CLASSES}
@@ -27,9 +28,13 @@ def list_split(root: Path, dataset: str, split: str, test_area: int = 5) -> list
         test_area: of S3DIS: tested on, all others are trained on.
     Raises:
         FileNotFoundError: no such area, no area beside it, no list, or a room that is not there.
+        ValueError: the list is empty.
     """
     if dataset == "scannet":
-        return list_scans(root, "train" if split == TRAIN else "val")
+        name = "train" if split == TRAIN else "val"
+        if scans := list_scans(root, name):
+            return scans
+        raise ValueError(f"{root}: scannetv2_{name}.txt names no scene; expected one a line")
     areas = list_areas(root)
     if split == TEST and test_area not in areas and areas:
         found = ", ".join(map(str, areas))
@@ -44,6 +49,20 @@ def choose_rooms(rooms: list[Path], fraction: float, seed: int) -> list[Path]:
     """Draw a share of some rooms, at least one, in their order; for a seed a smaller share is part of a larger one."""
     order = np.random.default_rng(seed).permutation(len(rooms))
     return [rooms[row] for row in sorted(order[: max(round(len(rooms) * fraction), 1)])]
+
+
+def require_labels(rooms: Sequence[Scene], root: Path, split: str) -> None:
+    """Refuse rooms of a split, such as TRAIN, in which no point belongs to any class.
+
+    Raises:
+        ValueError: names them.
+    """
+    names = [room.name for room in rooms if (room.labels == IGNORED).all()]
+    if len(names) == len(rooms):
+        raise ValueError(
+            f"{root}: no point of the rooms to {split} on has a label of a class, {len(names)} rooms, first "
+            f"{names[0]}; check their files of labels, or add rooms"
+        )
 
 
 def read_labelled(folder: Path, dataset: str) -> Scene:

@@ -39,7 +39,10 @@ class SceneFrames:
         to_axes = read_alignment(folder) if align else np.eye(4)
         self._poses: dict[int, np.ndarray] = {}
         self.lost: list[int] = []
-        for number in sorted(int(path.stem) for path in (folder / "depth").glob("*.png") if path.stem.isdecimal()):
+        names = [path.stem for path in (folder / "depth").glob("*.png") if path.stem.isdecimal()]
+        if padded := next((name for name in sorted(names) if name != str(int(name))), None):
+            raise ValueError(f"{folder}: frame {padded} is not called {int(padded)} as SensReader does; export again")
+        for number in sorted(map(int, names)):
             path = folder / "pose" / f"{number}.txt"
             words = _words(path)
             if len(words) == 16 and not _are_finite(words, path):

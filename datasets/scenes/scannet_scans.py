@@ -11,14 +11,15 @@ import numpy as np
 from datasets.meshes.ply_file import open_ply
 from datasets.scenes.scene import NO_INSTANCE, Scene, instance_boxes
 from datasets.scenes.scene_classes import SCANNET_UNBOXED, scannet_labels
-from datasets.shapes.ply_clouds import read_points
+from datasets.shapes.ply_clouds import colours_of, points_of
 from datasets.text_files import decode_text
 
 SCAN_FOLDERS = ("scans", "scans_test")
 SPLITS = ("train", "val", "test")
 _CLOUD, _LABELS = "_vh_clean_2.ply", "_vh_clean_2.labels.ply"
 _SEGMENTS = "_vh_clean_2.0.010000.segs.json"
-_GROUPS = (".aggregation.json", "_vh_clean.aggregation.json")
+_MOST = 2**31 - 1  # numbers of segments and objects lie below it
+_GROUPS = ".aggregation.json"  # that of _vh_clean.aggregation.json numbers the segments of the finer mesh _vh_clean.ply
 
 
 def has_scans(root: Path) -> bool:
@@ -70,13 +71,13 @@ def read_scan(folder: Path, *, align: bool = True) -> Scene:
         ValueError: a damaged file, or files of different numbers of points; it is named.
     """
     path = folder / f"{folder.name}{_CLOUD}"
-    points, ply = read_points(path), open_ply(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}, the cloud of the scene; get it from ScanNet, or take the scene out")
+    ply = open_ply(path)
+    points, colours = points_of(ply, path), colours_of(ply, path)
     if align:
         matrix = read_alignment(folder)
         points = (points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
-    names = ("red", "green", "blue")
-    has_colours = all(name in ply["vertex"] for name in names)
-    colours = np.stack([ply["vertex"][name] for name in names], axis=1).astype(np.uint8) if has_colours else None
     labels, instances = _read_labels(folder, len(points)), _read_instances(folder, len(points))
     boxes = None
     if labels is not None and instances is not None:
@@ -92,7 +93,7 @@ def read_alignment(folder: Path) -> np.ndarray:
     """
     path = folder / f"{folder.name}.txt"
     if not path.is_file():
-        raise FileNotFoundError(f"no {path}, which has the axisAlignment of the scene; read it with align=False")
+        raise FileNotFoundError(f"no {path}, which has the axisAlignment of the scene; get it from ScanNet")
     for line in decode_text(path.read_bytes(), path).split("\n"):
         name, _, value = line.partition("=")
         if name.strip() == "axisAlignment":
@@ -101,13 +102,15 @@ def read_alignment(folder: Path) -> np.ndarray:
 
 
 def parse_matrix(words: list[str], path: Path, what: str) -> np.ndarray:
-    """Parse 16 numbers into a matrix (4, 4); a ValueError names a file with anything else."""
+    """Parse 16 numbers into a matrix (4, 4) that can be inverted; a ValueError names a file with anything else."""
     try:
         matrix = np.array(words, dtype=np.float64).reshape(4, 4)
     except ValueError as error:
         raise ValueError(f"{path}: {what} has {len(words)} words, expected 16 numbers; get the file again") from error
     if not np.isfinite(matrix).all():
         raise ValueError(f"{path}: {what} is not finite; get the file again")
+    if not 1e-9 < abs(np.linalg.det(matrix)) < np.inf:
+        raise ValueError(f"{path}: {what} cannot be inverted, as where it is of zeros; get the file again")
     return matrix
 
 
@@ -119,24 +122,22 @@ def _read_labels(folder: Path, num_points: int) -> np.ndarray | None:
     if "vertex" not in ply or "label" not in ply["vertex"]:
         raise ValueError(f"{path}: its vertices have no property label; get the file again")
     labels = np.asarray(ply["vertex"]["label"])
-    if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
-        raise ValueError(f"{path}: labels are {labels.dtype}, down to {labels.min()}; expected whole numbers >= 0")
     _check_length(path, "labels", len(labels), num_points)
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise ValueError(f"{path}: labels are {labels.dtype}, down to {labels.min()}; expected whole numbers >= 0")
     return scannet_labels(labels)
 
 
 def _read_instances(folder: Path, num_points: int) -> np.ndarray | None:
     """Read the segments of the points and the objects that they make up."""
-    segments_path = folder / f"{folder.name}{_SEGMENTS}"
-    places = [folder / f"{folder.name}{ending}" for ending in _GROUPS]
-    groups_path = next((path for path in places if path.is_file()), None)
-    if groups_path is None and not segments_path.is_file():
+    segments_path, groups_path = folder / f"{folder.name}{_SEGMENTS}", folder / f"{folder.name}{_GROUPS}"
+    if not groups_path.is_file() and not segments_path.is_file():
         return None
-    if groups_path is None or not segments_path.is_file():
-        lacking = places[0] if groups_path is None else segments_path
-        raise FileNotFoundError(f"no {lacking}; instances need it and {groups_path or segments_path}")
+    for path, other in ((groups_path, segments_path), (segments_path, groups_path)):
+        if not path.is_file():
+            raise FileNotFoundError(f"no {path}; instances need it and {other}")
     try:
-        segments = np.array(json.loads(segments_path.read_bytes())["segIndices"], dtype=np.int64)
+        segments = _whole_numbers(json.loads(segments_path.read_bytes())["segIndices"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{segments_path} is damaged ({error!r}), expected segIndices; get it again") from error
     _check_length(segments_path, "segment numbers", len(segments), num_points)
@@ -144,7 +145,7 @@ def _read_instances(folder: Path, num_points: int) -> np.ndarray | None:
     instance_of_segment = np.full(len(known), NO_INSTANCE, dtype=np.int32)
     try:
         groups = [
-            (int(group["objectId"]), np.array(group["segments"], dtype=np.int64))
+            (_whole_numbers([group["objectId"]])[0], _whole_numbers(group["segments"]))
             for group in json.loads(groups_path.read_bytes())["segGroups"]
         ]
     except (ValueError, KeyError, TypeError) as error:
@@ -152,6 +153,16 @@ def _read_instances(folder: Path, num_points: int) -> np.ndarray | None:
     for number, members in groups:
         instance_of_segment[np.isin(known, members)] = number + 1
     return instance_of_segment[segment_of_point]
+
+
+def _whole_numbers(values: list[int]) -> np.ndarray:
+    """Return a list of whole numbers of a JSON file as int64; a ValueError says what it holds instead."""
+    numbers = np.array(values)
+    if numbers.ndim != 1 or (len(numbers) and numbers.dtype.kind != "i"):
+        raise ValueError(f"{numbers.dtype} of shape {numbers.shape} in place of whole numbers")
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < _MOST:
+        raise ValueError(f"numbers from {numbers.min()} to {numbers.max()}")
+    return numbers.astype(np.int64)
 
 
 def _check_length(path: Path, what: str, found: int, num_points: int) -> None:

@@ -30,6 +30,6 @@ def scannet_labels(nyu40: np.ndarray) -> np.ndarray:
 
     Shape: (N,) int >= 0 -> (N,) uint8.
     """
-    table = np.full(max(int(nyu40.max(initial=0)), 40) + 1, IGNORED, dtype=np.uint8)
+    table = np.full(42, IGNORED, dtype=np.uint8)
     table[list(SCANNET_NYU40.values())] = np.arange(len(SCANNET_NYU40))
-    return table[nyu40]
+    return table[np.minimum(nyu40, 41)]

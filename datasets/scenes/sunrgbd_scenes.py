@@ -93,6 +93,7 @@ def _load(path: Path, name: str | None = None) -> np.ndarray:
         raise FileNotFoundError(f"no {path}; {_REMEDY}") from None
     except Exception as error:  # numpy, zipfile and zlib raise a dozen types for damaged bytes
         raise ValueError(f"{path} is damaged ({error}); {_REMEDY}") from error
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{path} holds {array.dtype}, expected numbers; {_REMEDY}")
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not array.ndim:
+        found = f"{array.shape} {array.dtype}" if isinstance(array, np.ndarray) else "arrays with names"
+        raise ValueError(f"{path} holds {found}, expected rows of numbers; {_REMEDY}")
     return array

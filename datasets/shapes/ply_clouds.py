@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from plyfile import PlyData
 
-from datasets.meshes.ply_file import open_ply, positions
+from datasets.meshes.ply_file import element_colours, open_ply, positions
 from datasets.precision import to_float32
 
 
@@ -34,3 +34,17 @@ def points_of(ply: PlyData, path: Path) -> np.ndarray:
             "make it again or delete it and its renders"
         )
     return to_float32(points)
+
+
+def colours_of(ply: PlyData, path: Path) -> np.ndarray | None:
+    """Return the colours of the vertices of a parsed PLY file, (N, 3) uint8, whatever their type; None without any.
+
+    Raises:
+        ValueError: one is not finite; `path` is for the message.
+    """
+    colours = element_colours(ply["vertex"])
+    if colours is None:
+        return None
+    if not np.isfinite(colours).all():
+        raise ValueError(f"{path} has colours that are not finite; expected red, green and blue: write it again")
+    return np.rint(colours).astype(np.uint8)

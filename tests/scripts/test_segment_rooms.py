@@ -8,6 +8,7 @@ from plyfile import PlyData, PlyElement
 
 from datasets.scenes.room_files import read_coloured_room
 from models.encoders.scenes.sr_unet import SRUNet
+from models.weights.sr_unet_file import backbone_state
 from scripts import segment
 from tests.support.entry_programs import call, error_of
 from tests.support.real_scenes import COLOURS, POINTS, write_scan
@@ -90,6 +91,31 @@ def test_what_is_no_coloured_room_is_refused_by_name(model, tmp_path, capsys):
     assert "room.obj: not read as a room; expected a PLY file" in message(tmp_path / "room.obj")
     assert "--category is for shapes" in message(bare, "--category", "chair")
     assert not (tmp_path / "out.ply").exists()
+
+
+def test_files_of_the_room_itself_are_not_replaced(model, tmp_path, capsys):
+    scene = write_scan(tmp_path, "scene0000_00")
+    cloud = scene / "scene0000_00_vh_clean_2.ply"
+    before = cloud.read_bytes()
+    flags = ("--model_path", model[0], "--out", cloud, "--device", "cpu")
+    for source in (scene, cloud):
+        assert "name another" in error_of(lambda source=source: call(segment, source, *flags), capsys)
+    assert cloud.read_bytes() == before
+
+
+def test_files_of_other_programs_are_refused_by_name(model, tmp_path, capsys):
+    room = write_room_ply(tmp_path / "my room.ply", np.array(POINTS, float), np.array(COLOURS))
+    pretrained, state = tmp_path / "pretrained.pth", tmp_path / "last.pt"
+    torch.save(backbone_state(model[1], voxel_size=0.2), pretrained)
+    torch.save({"method": model[1].state_dict(), "progress": {"epoch": 1}}, state)
+
+    def message(path):
+        out = ("--model_path", path, "--out", tmp_path / "out.ply", "--device", "cpu")
+        return error_of(lambda: call(segment, room, *out), capsys)
+
+    assert f"{pretrained} holds a sr_unet, which segments nothing yet; expected models/best_" in message(pretrained)
+    assert f"{state} is no fine-tuned part segmentation" in (said := message(state))
+    assert "it holds a OrderedDict under 'method'" in said
 
 
 def test_a_room_in_millimetres_or_of_one_colour_is_said_to_be_unusual(model, tmp_path, capsys):

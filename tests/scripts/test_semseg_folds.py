@@ -74,6 +74,14 @@ def test_finished_areas_are_taken_over_and_the_rest_ends_as_without_a_stop(root,
     assert results(tmp_path / "folds")[0]["confusion"] == results(plain)[0]["confusion"]
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"results": [1]}'])
+def test_damaged_scores_of_an_area_are_named(root, plain, tmp_path, text):
+    damaged = shutil.copytree(plain, tmp_path / "folds") / "area_2" / "results.json"
+    damaged.write_text(text)
+    with pytest.raises(ValueError, match=r"area_2/results\.json is damaged .* delete it, and the run is scored again"):
+        train(root, tmp_path, "--resume")
+
+
 def test_the_networks_of_all_areas_are_scored_again_with_the_same_figures(root, plain, tmp_path):
     table = tmp_path / "again.json"
     train(root, plain.parent, "--eval", "--json", table)

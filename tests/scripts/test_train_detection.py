@@ -1,5 +1,6 @@
 """scripts.train_detection end to end on rooms written by hand: results, picture, resuming, SR-UNet, refusals."""
 
+import shutil
 from functools import partial
 
 import numpy as np
@@ -128,6 +129,32 @@ def test_a_pre_trained_sr_unet_is_taken_without_its_last_layer_and_trained(root,
     message = error_of(lambda: run(root, tmp_path, *flags, "--overwrite", **options), capsys)
     assert str(pretrained) in message
     assert "bn0.bn.bias" in message
+
+
+def test_data_may_move_between_sessions_but_not_change(root, tmp_path):
+    with interrupted_in(1):
+        run(root, tmp_path, "--num_pictures", 0)
+    moved = shutil.copytree(root, tmp_path / "moved rooms")
+    names = (root / "scannetv2_train.txt").read_text().split()
+    (moved / "scannetv2_train.txt").write_text("\n".join(names[:2]))
+    with pytest.raises(ValueError, match="was trained on 3 samples, --data_root .*moved rooms holds 2"):
+        run(moved, tmp_path, "--num_pictures", 0, "--resume")
+    (moved / "scannetv2_train.txt").write_text("\n".join(names))
+    assert results(run(moved, tmp_path, "--num_pictures", 0, "--resume"))[0]["data"] == str(moved)
+
+
+def test_val_without_colours_is_refused_before_a_run_begins(root, tmp_path, capsys):
+    rooms = shutil.copytree(root, tmp_path / "rooms")
+    cloud = rooms / "sunrgbd_pc_bbox_votes_50k_v1_val" / "000003_pc.npz"
+    np.savez(cloud, pc=np.load(cloud)["pc"][:, :3])
+    message = error_of(lambda: run(rooms, tmp_path, "--inputs", "colour", dataset="sunrgbd"), capsys)
+    assert f"{cloud} has no colours; train without them: --inputs height" in message
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_flat_boxes_have_no_mean_size(root, tmp_path, capsys):
+    message = error_of(lambda: run(root, tmp_path, "--mean_sizes", "train"), capsys)  # of two or three points each
+    assert f"{root}: all boxes of chair, garbagebin to train on are flat" in message
 
 
 def test_a_folder_without_boxes_is_refused_before_a_run_begins(root, tmp_path, capsys):

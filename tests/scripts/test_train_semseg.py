@@ -168,6 +168,29 @@ def test_scannet_is_trained_on_its_list_and_scored_on_val(tmp_path):
     assert np.isfinite(found["miou"])
 
 
+def test_lists_without_a_scene_and_rooms_without_a_class_are_refused_before_a_run_begins(tmp_path, capsys):
+    names = ("scene0000_00", "scene0001_00")
+    labels = [write_scan(tmp_path, name) / f"{name}_vh_clean_2.labels.ply" for name in names]
+    lists = [tmp_path / f"scannetv2_{split}.txt" for split in ("train", "val")]
+
+    def message():
+        said = error_of(lambda: train(tmp_path, tmp_path / "out", "--dataset", "scannet", steps=1, epochs=1), capsys)
+        assert not (tmp_path / "out").exists()
+        return said
+
+    for empty in lists:
+        for path, name in zip(lists, names):
+            path.write_text("" if path == empty else name)
+        assert f"{empty.name} names no scene; expected one a line" in message()
+    for path, name in zip(lists, names):
+        path.write_text(name)
+    for path, split in zip(labels, ("train", "test")):
+        sound = path.read_bytes()
+        path.write_text("ply\nformat ascii 1.0\nelement vertex 6\nproperty ushort label\nend_header\n" + "40\n" * 6)
+        assert f"no point of the rooms to {split} on has a label of a class, 1 rooms, first scene000" in message()
+        path.write_bytes(sound)
+
+
 def test_rooms_are_drawn_with_truth_and_prediction_of_the_run(root, plain, tmp_path, monkeypatch):
     drawn = []
     panel = plot_semseg.segmentation_panel

@@ -35,7 +35,9 @@ class RoomSettings(Settings):
     """Which rooms are read, and what of their points."""
 
     dataset: str = flag(help="scannet, or sunrgbd as VoteNet prepares it", choices=tuple(BOXED_ROOMS))
-    data_root: str = flag("data", "folder of scans/ and scannetv2_*.txt, or of sunrgbd_pc_bbox_votes_50k_v1_*/")
+    data_root: str = flag(
+        "data", "folder of scans/ and scannetv2_*.txt, or of sunrgbd_pc_bbox_votes_50k_v1_*/", is_free=True
+    )
     num_points: int | None = flag(None, "points of a scene (default: 40000 of ScanNet, 20000 of SUN RGB-D)", at_least=1)
     inputs: str | None = flag(
         None, "of a point beside its place (default: pointnet2 height, sr_unet colour)", choices=tuple(INPUTS)
@@ -88,12 +90,21 @@ def sizes_of(rooms: BoxedRooms, settings: DetectorSettings, report: Callable[[st
     """Return the mean size of each class, published or of the training boxes, for which all rooms are read.
 
     Classes without a training box keep the published size.
+
+    Raises:
+        ValueError: a class whose boxes are all flat, as of instances of one point.
     """
     published = rooms.kind.mean_sizes
     if settings.mean_sizes == "published":
         return published
     boxes = [rooms.read(index, with_votes=False).boxes for index in range(len(rooms))]
     sizes = mean_sizes(boxes, len(published), published)
+    flat = [name for name, size in zip(rooms.kind.classes, sizes) if min(size) <= 0]
+    if flat:
+        raise ValueError(
+            f"{rooms.place}: all boxes of {', '.join(flat)} to train on are flat, and a mean size of 0 m fits no box; "
+            "pass --mean_sizes published"
+        )
     kept = [name for name, own, other in zip(rooms.kind.classes, sizes, published) if own == other]
     number = sum(len(one.label) for one in boxes)
     report(f"mean sizes are those of {number} training boxes; classes without one: {', '.join(kept) or 'none'}")

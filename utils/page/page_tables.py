@@ -62,7 +62,8 @@ def results_tables(runs: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
 
 
 def _setting(record: Record) -> tuple:
-    return (*(record.get(name) for name in _SETTING), fixed_c(record), *encoder_words(record), *changes(record))
+    words = _words(record) or [*encoder_words(record), *changes(record)]
+    return (*(record.get(name) for name in _SETTING), fixed_c(record), *words)
 
 
 def _place(item: tuple[tuple, list[Measurement]]) -> list[tuple[bool, bool, Any]]:

@@ -7,11 +7,11 @@ from torch import nn
 
 from datasets.parts.part_table import PartTable, count_parts, part_names, part_table
 from datasets.parts.part_task import PartTask
-from models.encoders.part_networks import build_part_network
+from models.encoders.part_networks import PART_NETWORKS, build_part_network
 from models.encoders.pointnet_seg import PointNetSeg
 from models.encoders.registry import EMB_DIMS
 from models.weights.published import PretrainedEncoder, embedding_width, import_state, load_encoder, stored_origin
-from models.weights.weight_file import read_weights
+from models.weights.weight_file import check_tensors, read_weights
 
 
 class TrainedNetwork(NamedTuple):
@@ -83,6 +83,11 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
     """
     state = read_weights(path)
     stored = stored_origin(state)
+    if (found := stored.get("model", name)) not in PART_NETWORKS:
+        raise ValueError(
+            f"{path} holds a {found}, which segments nothing yet; expected models/best_model.pth of "
+            "train_partseg.py, or for rooms of scripts.train_semseg"
+        )
     if stored.get("model", name) != name:
         raise ValueError(
             f"{path} holds a {stored['model']} network, got --model {name}; pass --model {stored['model']}"
@@ -96,6 +101,7 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
                 f"{_difference(task.table, asked.table)}; without --parts it is tested on its own"
             )
     try:
+        check_tensors(state)
         network = build_for(task, name, k, embedding_width(state, name))
         import_state(state, network, name)
     except ValueError as error:

@@ -114,6 +114,7 @@ def _digest(pairs: FramePairs, frames: list[tuple[int, int]]) -> str:
     stamps = []
     for number, place in frames:
         scene = pairs.scenes[number]
-        stat = (scene.folder / "color" / f"{scene.numbers[place]}.jpg").stat()
-        stamps.append((scene.folder.name, scene.numbers[place], stat.st_size, stat.st_mtime_ns))
+        path = scene.folder / "color" / f"{scene.numbers[place]}.jpg"
+        stat = path.stat() if path.is_file() else None  # a missing one is named, or skipped, where it is read
+        stamps.append((scene.folder.name, scene.numbers[place], *((stat.st_size, stat.st_mtime_ns) if stat else ())))
     return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()

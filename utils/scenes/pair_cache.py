@@ -14,6 +14,7 @@ from tqdm import tqdm
 from datasets.scenes.frame_overlap import list_pairs
 from datasets.scenes.frame_pairs import FramePairs
 from datasets.scenes.scannet_frames import SceneFrames
+from datasets.scenes.scene import Frame
 from utils.files import read_npz, write_npz
 from utils.processes.collectives import gather_objects, is_main_process, rank_rows
 
@@ -27,6 +28,7 @@ def find_pairs(
     tolerance: float,
     stride: int,
     report: Callable[[str], None],
+    skips_bad: bool = False,
 ) -> FramePairs:
     """Find the pairs of frames of the scenes, each rank its share of those of which the folder holds none.
 
@@ -34,31 +36,53 @@ def find_pairs(
         folder: of the files.
         step: frames whose number is a multiple of this take part.
         least, tolerance, stride: see `list_pairs`.
-        report: called with a line for people.
+        report: called with lines for people.
+        skips_bad: leave out frames that cannot be read, and name them; the pairs of their scene are not kept.
     Raises:
         FileNotFoundError, ValueError: a frame is missing or damaged, or no two frames overlap.
     """
     settings = {"step": step, "least": least, "tolerance": tolerance, "stride": stride}
-    own, rows, num_computed = rank_rows(len(scenes)), [], 0
+    own, rows, num_computed, faults = rank_rows(len(scenes)), [], 0, []
     for number in tqdm(own, desc="overlaps", unit="scene", disable=None if is_main_process() else True):
         scene = scenes[number]
         chosen = [place for place, frame in enumerate(scene.numbers) if frame % step == 0]
         path = folder / f"{_digest(scene, settings)}.npz"
-        if not path.is_file():
-            pairs, overlaps = list_pairs([scene.read(place) for place in chosen], least, tolerance, stride)
-            write_npz(path, pairs=np.array(chosen, dtype=np.int32)[pairs], overlaps=overlaps)
+        if path.is_file():
+            pairs = _read(path)
+        else:
+            frames, unread = _read_frames(scene, chosen, skips_bad)
+            places, overlaps = list_pairs(list(frames.values()), least, tolerance, stride)
+            pairs = np.array(list(frames), dtype=np.int32)[places]
+            if not unread:
+                write_npz(path, pairs=pairs, overlaps=overlaps)
+            faults += unread
             num_computed += 1
-        rows.append(np.insert(_read(path), 0, number, axis=1))
-    parts = gather_objects((rows, num_computed))
-    found = np.concatenate([part for of_rank, _ in parts for part in of_rank])
+        rows.append(np.insert(pairs, 0, number, axis=1))
+    parts = gather_objects((rows, num_computed, faults))
+    for fault in (fault for *_, of_rank in parts for fault in of_rank):
+        report(f"warning: skipped {fault}")
+    found = np.concatenate([part for of_rank, *_ in parts for part in of_rank])
     if not len(found):
         raise ValueError(
             f"no two frames of {len(scenes)} scenes in {scenes[0].folder.parent} show {least:.0%} of each other; pass "
             f"a --frame_step below {step}, or a lower --least_overlap"
         )
-    computed = sum(number for _, number in parts)
+    computed = sum(number for _, number, _ in parts)
     report(f"{len(found)} pairs of frames in {len(scenes)} scenes, overlaps of {computed} computed into {folder}")
     return FramePairs(scenes, found)
+
+
+def _read_frames(scene: SceneFrames, places: Sequence[int], skips_bad: bool) -> tuple[dict[int, Frame], list[str]]:
+    """Read frames by their places; return also what is wrong with those that are left out."""
+    frames, faults = {}, []
+    for place in places:
+        try:
+            frames[place] = scene.read(place)
+        except (ValueError, OSError) as error:
+            if not skips_bad:
+                raise
+            faults.append(str(error))
+    return frames, faults
 
 
 def _read(path: Path) -> np.ndarray:

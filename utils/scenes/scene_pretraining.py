@@ -189,4 +189,5 @@ def open_pairs(common: ScenePretrainingSettings, report: Callable[[str], None]) 
         tolerance=pairs.depth_tolerance,
         stride=pairs.overlap_stride,
         report=report,
+        skips_bad=common.bad_samples.skips,
     )

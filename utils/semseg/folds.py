@@ -65,7 +65,7 @@ def finished_records(fold: RunSettings, record: Record, votes: int) -> Records |
 
 def _read(path: Path) -> Records:
     try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["results"])
+        return [dict(row) for row in json.loads(path.read_text(encoding="utf-8"))["results"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); delete it, and the run is scored again") from error
 

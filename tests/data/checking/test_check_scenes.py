@@ -65,3 +65,18 @@ def test_each_fault_is_named(root, capsys):
         "SUN RGB-D v1 train: 2 faults",
     ):
         assert text in said
+
+
+def test_a_scene_of_two_lists_or_without_colours_is_named(tmp_path, capsys):
+    for number in range(3):
+        write_scan(tmp_path, f"scene000{number}_00")
+    (tmp_path / "scannetv2_train.txt").write_text("scene0000_00\nscene0001_00\n")
+    (tmp_path / "scannetv2_val.txt").write_text("scene0001_00\nscene0002_00\nscene0002_00\n")
+    write_room(tmp_path, 1, "office_1", {"chair_1.txt": b"0 0 0\n1 1 1\n"})
+    status, said = check(tmp_path, capsys)
+    assert status == 1
+    said = " ".join(said.split())
+    assert "scannetv2_train.txt and scannetv2_val.txt both name 1 scenes, first scene0001_00: take them off one" in said
+    assert "scannetv2_val.txt names scenes twice, first scene0002_00" in said
+    assert "ScanNet: 2 faults" in said
+    assert "1 of 1 scenes have no colours, which networks of rooms take" in said

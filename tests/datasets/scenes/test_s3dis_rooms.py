@@ -54,6 +54,17 @@ def test_a_line_that_cannot_be_repaired_is_named(tmp_path, line):
         read_room(folder)
 
 
+def test_the_mark_of_utf_8_is_no_number_and_colours_from_0_to_1_are_refused(tmp_path):
+    folder = write_room(tmp_path, 1, "office_1", {"chair_1.txt": b"\xef\xbb\xbf" + CHAIR})
+    np.testing.assert_allclose(read_room(folder).points[0], [0, 0.25, 0.5])
+    chair = folder / "Annotations" / "chair_1.txt"
+    chair.write_bytes(b"0 0 0 0.5 0.25 1\n1 1 1 0 1 0\n")
+    with pytest.raises(ValueError, match=r"chair_1\.txt: its colours are shares from 0 to 1, expected 0 to 255"):
+        read_room(folder)
+    chair.write_bytes(b"0 0 0 0 1 1\n1 1 1 0.0 1.0 0\n")  # nearly black
+    assert read_room(folder).colours.tolist() == [[0, 1, 1], [0, 1, 0]]
+
+
 def test_colours_may_be_missing_in_all_files_and_not_in_some(tmp_path):
     files = {"floor_1.txt": b"0 0 0\n1 1 0\n", "wall_1.txt": b"0 0 1\n"}
     assert read_room(write_room(tmp_path, 1, "office_1", files)).colours is None

@@ -54,3 +54,21 @@ def test_a_scene_of_lost_frames_alone_is_refused(scene):
         (scene / f"pose/{number}.txt").write_text("inf " * 16)
     with pytest.raises(ValueError, match="no frame with a pose .3 of lost tracking"):
         SceneFrames(scene)
+
+
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [("pose/10.txt", "the pose"), ("intrinsic/intrinsic_depth.txt", "the matrix"), ("scene0000_00.txt", "axisAlig")],
+)
+@pytest.mark.parametrize("words", ["0 " * 16, "1e300 " * 16])
+def test_a_matrix_that_cannot_be_inverted_is_named(scene, file, what, words):
+    (scene / file).write_text(f"axisAlignment = {words}\n" if file.startswith("scene") else words)
+    with pytest.raises(ValueError, match=rf"{file}: {what}\w* cannot be inverted"):
+        SceneFrames(scene)
+
+
+def test_frames_with_zeros_before_their_numbers_are_refused(scene):
+    for file in ("depth/10.png", "pose/10.txt", "color/10.jpg"):
+        (scene / file).rename((scene / file).with_stem("000010"))
+    with pytest.raises(ValueError, match="scene0000_00: frame 000010 is not called 10 as SensReader does"):
+        SceneFrames(scene)

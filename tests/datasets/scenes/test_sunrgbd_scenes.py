@@ -55,6 +55,11 @@ def _saved(array):
     return lambda path: np.savez(path, pc=array) if path.suffix == ".npz" else np.save(path, array)
 
 
+def _named(path):
+    with path.open("wb") as stream:
+        np.savez(stream, boxes=np.zeros((0, 8)))
+
+
 @pytest.mark.parametrize(
     "file, damage, said",
     [
@@ -66,12 +71,20 @@ def _saved(array):
         ("bbox.npy", _saved(np.ones((2, 7))), r"boxes are \(2, 7\)"),
         ("bbox.npy", _saved(np.full((2, 8), 10.0)), "a class is none of 0 .. 9"),
         ("bbox.npy", lambda path: path.unlink(), "no .*000001_bbox.npy"),
+        ("bbox.npy", _named, r"bbox\.npy holds arrays with names, expected rows of numbers"),
+        ("bbox.npy", _saved(np.array(["a"])), r"bbox\.npy holds \(1,\) <U1, expected rows of numbers"),
     ],
 )
 def test_a_damaged_scene_is_refused_by_name(folder, file, damage, said):
     damage(folder / f"000001_{file}")
     with pytest.raises((ValueError, FileNotFoundError), match=said):
         read_prepared(folder, "000001")
+
+
+def test_votes_beside_a_single_number_are_refused(folder):
+    np.savez(folder / "000001_pc.npz", pc=np.array(3.0))
+    with pytest.raises(ValueError, match=r"000001_pc\.npz holds \(\) float64, expected rows"):
+        read_votes(folder, "000001")
 
 
 def test_votes_of_another_number_of_points_are_refused(folder):

@@ -2,6 +2,7 @@ import pytest
 
 from tests.support.run_folders import record
 from utils.page.page_tables import detail, results_tables, title
+from utils.semseg.semseg_settings import ROOM_CONSTANTS, ROOM_RECIPES
 
 
 def tables(**runs):
@@ -33,6 +34,17 @@ def test_runs_have_a_column_each_and_a_gap_where_one_was_not_measured():
 )  # fmt: skip
 def test_figures_of_different_settings_never_share_a_row(changed):
     assert len(tables(a=[record(), record(**changed)])["tasks"][0]["rows"]) == 2
+
+
+def test_probes_of_rooms_and_schedules_of_detectors_have_rows_of_their_own_that_name_them():
+    rooms = {"task": "semantic_segmentation", "dataset": "scannet", "label_fraction": 0.2, "voting": False}
+    rooms |= {**vars(ROOM_RECIPES["scannet"]), **ROOM_CONSTANTS, "miou": 0.5}
+    found = {"task": "detection", "num_proposals": 8, "batch_size": 2, "epochs": 9, "inputs": "height", "map": 0.5}
+    found |= {"mean_sizes": "published", "eval_sampling": "seed_fps"}
+    records = [record(**rooms, probe=probe) for probe in ("none", "linear_bn")]
+    segmented, detected = tables(a=[*records, *(record(**found, lr=lr) for lr in (0.1, 0.2))])["tasks"]
+    assert ["linear_bn probe" in row["detail"] for row in segmented["rows"]] == [False, True]
+    assert ["lr 0.1" in row["detail"] for row in detected["rows"]] == [True, False]
 
 
 def test_the_fair_protocol_shares_a_row_whatever_c_it_chose():

@@ -96,6 +96,29 @@ def test_a_teacher_of_frames_teaches_pixels_and_clouds(rooms, tmp_path):
     assert flags_of(run)["teacher_sha256"] == json.loads((folder / "index.json").read_text())["teacher"]
 
 
+def test_frames_that_cannot_be_read_are_named_or_left_out_with_a_teacher_too(tmp_path):
+    scenes = [write_wall_frames(tmp_path / "rooms", f"scene000{number}_00") for number in range(2)]
+    missing, damaged, late = scenes[0] / "color/25.jpg", scenes[1] / "depth/50.png", scenes[1] / "color/0.jpg"
+    missing.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    taught = ("--teacher", write_teacher(tmp_path / "teacher.pth"), "--image_size", "16", "--pairs", "32")
+    taught += ("--map_size", "8", "--epochs", "1")
+    with pytest.raises(FileNotFoundError, match=f"no {missing}, the colours of frame 25; export it again"):
+        train(tmp_path / "rooms", tmp_path / "out", *taught)
+    skips = (*taught, "--on_bad_sample", "skip")
+    log = log_of(train(tmp_path / "rooms", tmp_path / "out", *skips))
+    assert f"warning: skipped no {missing}" in log
+    assert f"warning: skipped {damaged} is not" in log
+    assert "2 pairs of frames in 2 scenes, overlaps of 2 computed" in log
+    assert not list((tmp_path / "out/pair_cache").glob("*.npz"))  # the files may be repaired
+    for path, number in ((missing, 50), (damaged, 25)):
+        path.write_bytes(path.with_stem(str(number)).read_bytes())
+    train(tmp_path / "rooms", tmp_path / "out", *taught, "--overwrite")
+    late.unlink()  # after the pairs are known
+    log = log_of(train(tmp_path / "rooms", tmp_path / "out", *skips, "--overwrite"))
+    assert f"no {late}, the colours of frame 0; export it again" in log
+
+
 def test_the_published_settings_are_the_defaults():
     args = vars(pretrain_scenes.parse_args([]))
     published = {"plan": "34C", "out_channels": 32, "lr": 0.1, "use_sgd": True, "momentum": 0.9}
