@@ -15,11 +15,13 @@ from models.encoders.image_resnet import ImageResNet
 from models.encoders.pointbert import Block
 from models.encoders.pointnet_tnet import PointNetTNet
 from models.encoders.registry import build_encoder
+from models.encoders.scenes.block_networks import build_block_network
 from models.encoders.tnet import TNet
 from models.losses.nt_xent import nt_xent
 from models.methods.classification import Classification, CloudClassifier
 from models.methods.crosspoint import CrossPoint
 from models.methods.multiview import MultiView
+from models.methods.semantic_segmentation import IGNORED, BlockSegmentation
 from models.methods.text_alignment import AlignedTowers, TextAlignment
 from tests.support import light_runs
 from tests.support.random_norms import randomise_norms
@@ -179,6 +181,20 @@ def alignment_step(micro_batch=0, order=None, *, encoder="pointnet", width=16):
     return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
 
 
+def block_step(name):
+    """Return what `one_step` does, of a network of blocks; more labels are missing in the later blocks."""
+    torch.manual_seed(0)
+    method = BlockSegmentation(build_block_network(name, 5, dropout=0.0), 0.2)
+    method = randomise_norms(method.double()).train()
+    points = torch.cat([make_batch(step, torch.float64)["aug_a"] for step in range(3)], dim=2)
+    label = torch.randint(5, (B, N), generator=torch.Generator().manual_seed(0))
+    is_missing = torch.arange(N) < 2 * torch.arange(B)[:, None]
+    batch = {"points": points, "label": label.masked_fill(is_missing, IGNORED), "index": torch.arange(B)}
+    terms = step_of(make_stepper(method), batch, 0)
+    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+
+
+BLOCKS = ("dgcnn", "pointnet")
 TOWERS = {"pointnet2": 16, "pointbert": 24}  # name and width
 STEPS = {"float64": (torch.float64, 1e-3), "float32": (torch.float32, 1e-5)}
 
@@ -196,6 +212,7 @@ def figures(a, b):
         found |= {"multiview": multiview_step(), "multiview micro": multiview_step(2)}
         found |= {"multi-crop": multi_crop_step(), "multi-crop micro": multi_crop_step(2)}
         found |= {"sparse": sparse_step()}
+        found |= {f"blocks {name}": block_step(name) for name in BLOCKS}
         found |= {"alignment": alignment_step(), "alignment micro": alignment_step(2)}
         found |= {name: alignment_step(encoder=name, width=width) for name, width in TOWERS.items()}
     return found
@@ -288,6 +305,14 @@ def test_sparse_networks_are_those_of_one_process_whose_clouds_have_other_number
     assert figures["norm.bn.running_mean"].abs().max() > 1e-2
     for found in ranks:
         check_equal(found["sparse"][1], figures)
+
+
+@pytest.mark.parametrize("ranks", [2], indirect=True)
+@pytest.mark.parametrize("name", BLOCKS)
+def test_steps_of_blocks_are_those_of_one_process_that_has_more_labels_in_some(ranks, name):
+    whole = block_step(name)
+    for found in ranks:
+        check_equal(found[f"blocks {name}"], whole)
 
 
 def test_a_training_is_that_of_one_process(ranks, alone):
