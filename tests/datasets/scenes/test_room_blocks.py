@@ -131,7 +131,11 @@ def test_an_epoch_draws_every_place_of_the_rooms_once_moved_by_half_a_step_at_mo
     for number, (index, corner) in enumerate(draws.places):
         item, extent = draws[number], draws.extents[index]
         assert item["index"] == index
-        assert (item["points"].shape, item["points"].dtype, item["label"].dtype) == ((64, 9), torch.float32, torch.int64)
+        assert (item["points"].shape, item["points"].dtype, item["label"].dtype) == (
+            (64, 9),
+            torch.float32,
+            torch.int64,
+        )
         places = item["points"][:, 6:8].numpy() * extent[:2]
         assert (places >= corner - 0.5 - 1e-5).all()
         assert (places <= corner + 1.5 + 1e-5).all()

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.encoders.scenes.sr_unet import SRUNet
-from models.methods import semantic_segmentation
 from models.losses.smoothed_ce import smoothed_cross_entropy
+from models.methods import semantic_segmentation
 from models.methods.semantic_segmentation import IGNORED, BlockSegmentation, RoomSegmentation
 from models.sparse.voxelise import voxelise
 from tests.support.tiny_rooms import tiny_plan
