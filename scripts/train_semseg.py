@@ -1,11 +1,14 @@
-"""Train SR-UNet for semantic segmentation of rooms, from scratch or pre-trained, or score a trained network.
+"""Train a network for semantic segmentation of rooms, from scratch or pre-trained, or score a trained one.
 
     python -m scripts.train_semseg --exp_name s3dis --data_root S3DIS --dataset s3dis --test_area 5
     python -m scripts.train_semseg --exp_name rooms --data_root data/rooms --dataset scannet --voxel 0.05 --plan 14A \
         --batch_size 2 --steps 300 --lr 0.1 --probe linear --model_path checkpoints/scenes/models/best_model.pth
     python -m scripts.train_semseg --exp_name s3dis --eval --data_root S3DIS --votes 8
     python -m scripts.train_semseg --exp_name six_folds --data_root S3DIS --test_area all
+    python -m scripts.train_semseg --exp_name blocks --data_root S3DIS --model dgcnn --test_area 5
 
+SR-UNet sees rooms as voxels, dgcnn and pointnet see blocks of 1 m, 4,096 points of each, and are scored over blocks,
+as published, and over whole rooms.
 Without --model_path training starts from scratch. S3DIS is tested on --test_area and trained on the other areas,
 ScanNet on its lists val and train. The tested rooms are scored once, at the end, at all their points; the last network
 is kept. Writes checkpoints/<exp_name>/: config.json, run.log, metrics.jsonl, last.pt (resume with --resume),

@@ -19,10 +19,11 @@ from datasets.epoch_counter import EpochCounter
 from datasets.scenes.scene import Scene
 
 FEWEST = 100  # points of a block; one with fewer is left out, as published
+TRAINING_STEP = 0.5  # of the grid that is trained on, as a share of a block's edge: published
 
 
 class BlockForm(NamedTuple):
-    """How rooms are cut: edge of a block and step of the grid in metres, and the points drawn of a block, P."""
+    """How rooms are cut: edge of a block and step of the scored grid in metres, and the points drawn of a block, P."""
 
     size: float = 1.0
     stride: float = 1.0
@@ -131,16 +132,16 @@ def list_places(rooms: Sequence[Scene], folder: Path, form: BlockForm) -> list[t
 
 
 class TrainingBlocks(EpochCounter, Dataset):
-    """Draws blocks of rooms: of every place of the grid over all rooms in turn, moved by up to half its step.
+    """Draws blocks of rooms: of every place of a grid over all rooms in turn, moved by up to half its step.
 
-    So all parts of all rooms are drawn alike, and no block twice. Items: points (P, 9) float32, label (P,) int64 and
-    `index`, the number of the room.
+    Its step is half a block, so that an epoch has as many draws as the published one. Items: points (P, 9) float32,
+    label (P,) int64 and `index`, the number of the room.
 
     Args:
         rooms: with colours and labels.
         folder: that they were read from, for messages.
         seed: of the run, >= 0.
-        form: of the blocks.
+        form: of the blocks; its step is not that of a training.
     Raises:
         ValueError: as `list_places`.
 
@@ -150,9 +151,10 @@ class TrainingBlocks(EpochCounter, Dataset):
 
     def __init__(self, rooms: Sequence[Scene], folder: Path, *, seed: int, form: BlockForm):
         super().__init__(seed)
-        self.rooms, self.folder, self.form = [placed(room) for room in rooms], folder, form
+        self.rooms, self.folder = [placed(room) for room in rooms], folder
+        self.form = form._replace(stride=TRAINING_STEP * form.size)
         self.extents = [room.points.max(axis=0) for room in self.rooms]
-        found = list_places(self.rooms, folder, form)
+        found = list_places(self.rooms, folder, self.form)
         self.places = [found[place] for place in np.random.default_rng(seed).permutation(len(found))]
         self.length = len(self.places)
 

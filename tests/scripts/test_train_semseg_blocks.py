@@ -1,5 +1,7 @@
 """scripts.train_semseg by blocks of points, end to end on rooms of a floor and a box."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,11 @@ def test_the_file_of_a_run_is_tested_again_with_the_same_figures(root, plain, tm
     call(train_semseg, *again, "--json", tmp_path / "again.json")
     rows = [row for row in read_report(tmp_path / "again.json") if row["metric"] == "miou"]
     assert [row["value"] for row in rows] == [f"{results(plain)[place]['miou']:.6f}" for place in (0, 1)]
+    call(train_semseg, *again, "--block_stride", 0.5, "--json", tmp_path / "finer.json")
+    finer = json.loads((tmp_path / "finer.json").read_text())["results"]
+    assert (np.sum(finer[0]["confusion"]), finer[0]["block_stride"]) == (9 * 64, 0.5)
+    with pytest.raises(ValueError, match="--block_stride 2 is above --block_size 1"):
+        call(train_semseg, *again, "--block_stride", 2)
     with pytest.raises(ValueError, match="was trained with num_points 64, got 32"):
         call(train_semseg, *again, "--num_points", 32)
     with pytest.raises(ValueError, match="was trained with model pointnet, got dgcnn"):
@@ -106,8 +113,8 @@ def test_the_defaults_are_the_published_ones(root, tmp_path):
     group, settings = training.optimizer.param_groups[0], training.settings
     assert type(training.optimizer).__name__ == "Adam"
     assert (training.schedule.base_lrs, group["weight_decay"], settings.epochs) == ([0.001], 1e-4, 100)
-    assert len(training.loader) == 3  # of 12 places
-    assert [training.schedule.lr_lambdas[0](step) for step in (59, 60, 120)] == [1, 0.5, 0.25]
+    assert len(training.loader) == 6  # of 27 places
+    assert [training.schedule.lr_lambdas[0](step) for step in (119, 120, 240)] == [1, 0.5, 0.25]
     assert training.method.label_smoothing == 0
     training.before_epoch(20)
     assert {norm.momentum for norm in training.method.modules() if hasattr(norm, "momentum")} == {0.25}

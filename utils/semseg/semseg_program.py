@@ -28,7 +28,7 @@ from utils.semseg.semseg_training import (
 from utils.settings import record
 from utils.training.finetuning import StartSettings
 
-FORM = ("voxel", "num_points", "block_size", "block_stride", "k")  # what a test has to share with the training
+FORM = ("voxel", "num_points", "block_size", "k")  # what a test has to share with the training
 
 
 class ProgramSettings(NamedTuple):
@@ -61,7 +61,8 @@ def run_area(settings: ProgramSettings, device: torch.device, read: Reader | Non
     path = Path(start.model_path or run.folder / BEST_MODEL)
     data = describe_rooms(room_set) | {name: getattr(training, name) for name in FORM}
     data["model"] = training.model if training.is_by_blocks else None
-    return score_room_network(path, test, data, device, votes=scoring.votes, json_file=scoring.json)
+    options = {"block_stride": training.block_stride, "votes": scoring.votes, "json_file": scoring.json}
+    return score_room_network(path, test, data, device, **options)
 
 
 def train(settings: ProgramSettings, test: list[Scene], device: torch.device, read: Reader) -> list[dict[str, Any]]:
@@ -136,4 +137,4 @@ def form_words(training: SemsegSettings) -> str:
     if not training.is_by_blocks:
         return f"voxels of {training.voxel:g} m"
     size, stride, num_points = training.block_form
-    return f"{num_points} points of blocks of {size:g} m every {stride:g} m"
+    return f"{num_points} points of blocks of {size:g} m, scored every {stride:g} m"

@@ -18,6 +18,7 @@ from utils.run.provenance import file_sha256
 from utils.semseg.block_rooms import BlockRooms
 from utils.semseg.confusion import ConfusionMatrix, SegmentationScore
 from utils.semseg.room_clouds import RoomClouds
+from utils.semseg.semseg_settings import check_stride
 from utils.semseg.semseg_weights import load_for_rooms
 from utils.semseg.voxel_rooms import VoxelRooms
 
@@ -25,14 +26,22 @@ TASK, WHOLE_ROOMS, BLOCKS = "semantic_segmentation", "whole_rooms", "blocks"  # 
 RoomNetwork = VoxelRooms | BlockRooms
 
 
-def load_room_network(path: str | Path) -> RoomNetwork:
+def load_room_network(path: str | Path, block_stride: float | None = None) -> RoomNetwork:
     """Load a trained network as what gives the points of rooms their classes.
 
+    Args:
+        block_stride: step of the grid of blocks in metres; None takes that of the run.
     Raises:
-        FileNotFoundError, ValueError: as `load_for_rooms`.
+        FileNotFoundError, ValueError: as `load_for_rooms`; a step for a network of voxels, or above the blocks' size.
     """
     network, origin = load_for_rooms(path)
-    return (BlockRooms if origin["model"] in BLOCK_NETWORKS else VoxelRooms)(network, origin)
+    if origin["model"] in BLOCK_NETWORKS:
+        stride = block_stride or origin["block_stride"]
+        check_stride(stride, origin["block_size"])
+        return BlockRooms(network, origin | {"block_stride": stride})
+    if block_stride is not None:
+        raise ValueError(f"--block_stride means nothing to {path}, a network of voxels: leave it out")
+    return VoxelRooms(network, origin)
 
 
 def count_rooms(
@@ -80,6 +89,7 @@ def score_room_network(
     device: torch.device,
     *,
     votes: int,
+    block_stride: float | None = None,
     report: Callable[[str], None] = print,
     json_file: str | Path = "",
     clouds_file: Path | None = None,
@@ -89,13 +99,14 @@ def score_room_network(
     Args:
         data: dataset, class_names, and of test_area, model and form what was asked for, None elsewhere; what the
             network was trained for must agree.
+        block_stride: see `load_room_network`.
         json_file: of the records; "" writes none.
         clouds_file: of some rooms with their predictions, without votes, for scripts.report; None writes none.
     Raises:
-        FileNotFoundError, ValueError: as `load_for_rooms`; it was trained on other classes, on the rooms tested on, or
-            with other voxels or blocks.
+        FileNotFoundError, ValueError: as `load_room_network`; it was trained on other classes, on the rooms tested on,
+            or with other voxels or blocks.
     """
-    trained = load_room_network(path)
+    trained = load_room_network(path, block_stride)
     origin = dict(trained.origin)
     for name, asked in data.items():
         if asked is not None and origin.get(name) != asked:

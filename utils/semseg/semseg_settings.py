@@ -134,7 +134,7 @@ class SemsegSettings(LoopSettings):
     augment: bool | None = flag(None, "of sr_unet: mirror, turn about z and scale rooms, and change their colours (on)")
     num_points: int | None = flag(None, "points drawn of a block (4096)", at_least=1)
     block_size: float | None = flag(None, "edge of a block in metres, seen from above (1)", above=0)
-    block_stride: float | None = flag(None, "step of the grid of blocks in metres, at most their size (1)", above=0)
+    block_stride: float | None = flag(None, "step of the scored grid in metres, at most --block_size (1)", above=0)
     k: int | None = flag(None, "neighbours per point in the graphs of dgcnn (20)", at_least=1)
     dropout: float | None = flag(None, "before the last layer (dgcnn 0.5, pointnet 0.3)", at_least=0, below=1)
     amp: str = flag("none", "precision of the network", choices=tuple(AMP_DTYPES))
@@ -174,11 +174,7 @@ class SemsegSettings(LoopSettings):
         return usual
 
     def _check_blocks(self) -> None:
-        if self.block_stride > self.block_size:
-            raise ValueError(
-                f"--block_stride {self.block_stride:g} is above --block_size {self.block_size:g}: points between "
-                "blocks would never be seen"
-            )
+        check_stride(self.block_stride, self.block_size)
         if self.k is not None and self.k > self.num_points:
             raise ValueError(f"--k {self.k} is above --num_points {self.num_points}: a block has too few neighbours")
 
@@ -196,11 +192,23 @@ class SemsegSettings(LoopSettings):
         """Return how many rooms or blocks an epoch draws, in whole batches; only of settings `for_rooms`.
 
         Args:
-            num_places: of blocks in all rooms; an epoch without --steps draws as many.
+            num_places: of blocks to train on; an epoch without --steps draws as many.
         """
         if self.steps is None:
             return max(num_places // self.batch_size, 1) * self.batch_size
         return math.ceil(self.steps / self.epochs) * self.batch_size
+
+
+def check_stride(stride: float, size: float) -> None:
+    """Refuse a step of the grid of blocks above their size.
+
+    Raises:
+        ValueError: names both flags.
+    """
+    if stride > size:
+        raise ValueError(
+            f"--block_stride {stride:g} is above --block_size {size:g}: points between blocks would never be seen"
+        )
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def blocks(rooms=ROOMS, seed=3, form=FORM):
 
 def test_an_epoch_draws_every_place_of_the_rooms_once_moved_by_half_a_step_at_most():
     draws = blocks()
-    expected = list_places([placed(scene) for scene in ROOMS], Path("root"), FORM)
+    expected = list_places([placed(scene) for scene in ROOMS], Path("root"), FORM._replace(stride=0.5))
     assert sorted((number, *corner) for number, corner in draws.places) == [(n, *corner) for n, corner in expected]
     assert {number for number, _ in draws.places} == {0, 1}  # the last room has too few points
     assert len(draws) == len(expected)
@@ -137,8 +137,8 @@ def test_an_epoch_draws_every_place_of_the_rooms_once_moved_by_half_a_step_at_mo
             torch.int64,
         )
         places = item["points"][:, 6:8].numpy() * extent[:2]
-        assert (places >= corner - 0.5 - 1e-5).all()
-        assert (places <= corner + 1.5 + 1e-5).all()
+        assert (places >= corner - 0.25 - 1e-5).all()
+        assert (places <= corner + 1.25 + 1e-5).all()
 
 
 def test_labels_stand_at_their_points():
@@ -164,14 +164,14 @@ def test_a_draw_depends_on_seed_and_epoch_alone_and_places_take_turns():
 
 
 def test_a_moved_block_with_too_few_points_gives_way_to_that_of_the_grid():
-    """All points lie in the corner of a block that is moved away from half of them, or from all."""
+    """The one block has just enough points; moved, it lacks the first or some of the others."""
     rng = np.random.default_rng(0)
-    points = np.concatenate([[[0, 0, 0]], rng.uniform(0.9, 1, (FEWEST, 3))]).astype(np.float32)
-    scene = Scene("corner", points, np.zeros((FEWEST + 1, 3), np.uint8), np.ones(FEWEST + 1, np.uint8))
-    draws = blocks([scene])
-    for epoch in range(30):
+    points = np.concatenate([[[0, 0, 0]], rng.uniform(0.9, 1, (FEWEST - 1, 3))]).astype(np.float32)
+    scene = Scene("corner", points, np.zeros((FEWEST, 3), np.uint8), np.ones(FEWEST, np.uint8))
+    draws = blocks([scene], form=BlockForm(1.0, 1.0, FEWEST))
+    for epoch in range(9):
         draws.set_epoch(epoch)
-        assert len(draws[0]["points"].unique(dim=0)) == 64
+        assert len(draws[0]["points"].unique(dim=0)) == FEWEST
 
 
 def test_rooms_without_a_block_of_enough_points_are_refused():
