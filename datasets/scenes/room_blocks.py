@@ -43,12 +43,6 @@ def placed(room: Scene) -> Scene:
     return room._replace(points=(room.points - low.astype(np.float64)).astype(np.float32)) if low.any() else room
 
 
-def block_rows(points: np.ndarray, corner: np.ndarray, size: float) -> np.ndarray:
-    """Return the rows of the points (N, 3) of a `placed` room in a block, edges included."""
-    low, high = np.float64(corner), np.float64(corner) + size
-    return np.flatnonzero(((points[:, :2] >= low) & (points[:, :2] <= high)).all(axis=1))
-
-
 def grid_blocks(points: np.ndarray, size: float, stride: float, start: float = 0.0) -> Iterator[Block]:
     """Yield the blocks of a grid over a `placed` room, x by x and y by y; every point lies in one or more.
 
@@ -152,6 +146,8 @@ class TrainingBlocks(EpochCounter, Dataset):
     def __init__(self, rooms: Sequence[Scene], folder: Path, *, seed: int, form: BlockForm):
         super().__init__(seed)
         self.rooms, self.folder = [placed(room) for room in rooms], folder
+        self.by_x = [np.argsort(room.points[:, 0], kind="stable").astype(np.int32) for room in self.rooms]
+        self.x = [room.points[order, 0] for room, order in zip(self.rooms, self.by_x)]
         self.form = form._replace(stride=TRAINING_STEP * form.size)
         self.extents = [room.points.max(axis=0) for room in self.rooms]
         found = list_places(self.rooms, folder, self.form)
@@ -168,12 +164,20 @@ class TrainingBlocks(EpochCounter, Dataset):
     def __getitem__(self, number: int) -> dict[str, Any]:
         index, corner = self.places[(self.epoch * self.length + number) % len(self.places)]
         room, rng, form = self.rooms[index], self.item_rng(number), self.form
-        rows = block_rows(room.points, corner + rng.uniform(-form.stride / 2, form.stride / 2, 2), form.size)
+        rows = self._rows(index, corner + rng.uniform(-form.stride / 2, form.stride / 2, 2))
         if len(rows) < FEWEST:
-            rows = block_rows(room.points, corner, form.size)
+            rows = self._rows(index, corner)
         rows = draw_rows(rows, form.num_points, rng)
         return {
             "points": torch.from_numpy(block_channels(room, self.extents[index], rows, form.size)),
             "label": torch.from_numpy(room.labels[rows].astype(np.int64)),
             "index": index,
         }
+
+    def _rows(self, index: int, corner: np.ndarray) -> np.ndarray:
+        """Return the rows of the points of a room in the block at a corner (2,), edges included."""
+        low, high = corner, corner + self.form.size
+        ends = np.searchsorted(self.x[index], low[0], "left"), np.searchsorted(self.x[index], high[0], "right")
+        strip = self.by_x[index][slice(*ends)]
+        y = self.rooms[index].points[strip, 1]
+        return strip[(y >= low[1]) & (y <= high[1])]

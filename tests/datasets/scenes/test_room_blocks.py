@@ -141,6 +141,14 @@ def test_an_epoch_draws_every_place_of_the_rooms_once_moved_by_half_a_step_at_mo
         assert (places <= corner + 1.25 + 1e-5).all()
 
 
+def test_a_block_of_a_training_holds_the_points_of_a_comparison_with_all():
+    draws, corner = blocks(), np.array([0.7, 0.3])
+    points = draws.rooms[0].points
+    is_inside = (points[:, :2] >= corner).all(axis=1) & (points[:, :2] <= corner + 1).all(axis=1)
+    assert sorted(draws._rows(0, corner)) == np.flatnonzero(is_inside).tolist()
+    assert 100 < is_inside.sum() < 1000
+
+
 def test_labels_stand_at_their_points():
     draws, item = blocks(), blocks()[1]
     scene, extent = draws.rooms[item["index"]], draws.extents[item["index"]]
