@@ -80,6 +80,12 @@ def test_every_point_lies_in_a_block(start):
         assert set(seen.tolist()) == set(range(60))
 
 
+def test_rounding_loses_no_point_at_the_far_end():
+    assert 24 * 0.3 + 0.3 < 7.5  # where the last of 25 blocks of 0.3 m ends by rounding
+    points = np.array([[0, 0, 0], [7.5, 7.5, 0]], np.float32)
+    assert [block.rows.tolist() for block in grid_blocks(points, 0.3, 0.3)] == [[0], [1]]
+
+
 def test_the_nine_numbers_are_those_of_the_published_preparation():
     scene, rows = room(1, 300), [7, 3, 120, 3, 44]
     moved = placed(scene)
@@ -147,6 +153,14 @@ def test_a_block_of_a_training_holds_the_points_of_a_comparison_with_all():
     is_inside = (points[:, :2] >= corner).all(axis=1) & (points[:, :2] <= corner + 1).all(axis=1)
     assert sorted(draws._rows(0, corner)) == np.flatnonzero(is_inside).tolist()
     assert 100 < is_inside.sum() < 1000
+    lattice = np.stack([*np.meshgrid([0, 1, 2], [0, 1, 2], [0] * 30)], axis=-1).reshape(-1, 3).astype(np.float32)
+    draws = blocks([Scene("lattice", lattice, np.zeros((270, 3), np.uint8), np.zeros(270, np.uint8))])
+    assert set(map(tuple, lattice[draws._rows(0, np.array([1.0, 0.0]))])) == {
+        (1, 0, 0),
+        (2, 0, 0),
+        (1, 1, 0),
+        (2, 1, 0),
+    }
 
 
 def test_labels_stand_at_their_points():
