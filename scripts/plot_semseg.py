@@ -17,8 +17,7 @@ from utils.files import check_png_path
 from utils.flags import add_device_arg, default_data_root, program_parser, require_at_least
 from utils.processes.device import get_device
 from utils.run.names import BEST_MODEL
-from utils.semseg.semseg_scores import room_probabilities
-from utils.semseg.semseg_weights import load_for_rooms
+from utils.semseg.semseg_scores import load_room_network
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -28,7 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data_root", type=Path, default=default_data_root(), help="folder of the rooms")
     parser.add_argument("--first", type=int, default=0, help="number of the first room in the list of scored ones")
     parser.add_argument("--rooms", type=int, default=3, help="how many, from the first on")
-    parser.add_argument("--votes", type=int, default=1, help="copies of a room, turned evenly about z")
+    parser.add_argument("--votes", type=int, default=1, help="looks at a room, see scripts.train_semseg")
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     add_device_arg(parser)
     return parser.parse_args(argv)
@@ -40,16 +39,16 @@ def main(args: argparse.Namespace) -> None:
     require_at_least(0, args, "first")
     require_at_least(1, args, "rooms", "votes")
     device = get_device(args.device)
-    network, origin = load_for_rooms(args.run / BEST_MODEL)
+    trained = load_room_network(args.run / BEST_MODEL)
+    origin = trained.origin
     folders = list_split(args.data_root, origin["dataset"], TEST, origin["test_area"])
     chosen = folders[args.first : args.first + args.rooms]
     if not chosen:
         raise ValueError(f"--first {args.first}, but {args.data_root} has {len(folders)} rooms that {args.run} scores")
-    network.to(device)
     drawn = []
     for folder in chosen:
         scene = read_labelled(folder, origin["dataset"])
-        found = room_probabilities(network, scene, origin["voxel"], device, votes=args.votes)
+        found = trained.probabilities(scene, device, votes=args.votes)
         drawn.append(SegmentedRoom(scene, found.argmax(dim=1).cpu().numpy()))
     save_png(segmentation_panel(drawn, origin["class_names"]), args.out, dpi=110)
     print(f"wrote {args.out}")

@@ -48,7 +48,45 @@ def _max_over_edges(conv: PointwiseConv, edges: Tensor) -> Tensor:
     return conv(edges.flatten(0, 1)).unflatten(0, edges.shape[:2]).max(dim=1).values
 
 
-class DGCNNSegEncoder(nn.Module):
+class SegTrunk(nn.Module):
+    """What DGCNN's networks for parts and for rooms share: three edge-convolution blocks, a projection, a maximum.
+
+    Args:
+        k: neighbours per point in every graph, itself included.
+        emb_dims: width of the global feature.
+    """
+
+    def __init__(self, k: int, emb_dims: int):
+        super().__init__()
+        self.k = k
+        self.emb_dims = self.feature_dim = emb_dims
+
+    def add_layers(self, in_channels: int) -> None:
+        """Make the layers, for points of `in_channels` numbers; the order in which layers are made decides weights."""
+        self.conv1 = FirstEdgeConv(in_channels, 64)
+        self.conv2 = PointwiseConv(64, 64, dims=2)
+        self.conv3 = FirstEdgeConv(64, 64)
+        self.conv4 = PointwiseConv(64, 64, dims=2)
+        self.conv5 = EdgeConv(64, 64)
+        self.conv6 = PooledConv(64 + 64 + 64, self.emb_dims)
+
+    def edge_levels(self, rows: Tensor, index: Tensor, clouds: CloudRows) -> list[Tensor]:
+        """Return the features of rows after each block, three (M, 64); `index` (M, K) is the graph of the first."""
+        x1 = _max_over_edges(self.conv2, self.conv1(rows, index, clouds))
+        x2 = _max_over_edges(self.conv4, self.conv3(x1, self._graph(x1, clouds), clouds))
+        x3 = self.conv5(x2, self._graph(x2, clouds), clouds)
+        return [x1, x2, x3]
+
+    def _graph(self, rows: Tensor, clouds: CloudRows) -> Tensor:
+        return knn_rows(rows, clouds, self.k)
+
+    def _pool(self, levels: list[Tensor], batch: int) -> Tensor:
+        rows = torch.cat(levels, dim=-1)
+        largest, _ = self.conv6(rows, CloudRows([len(rows) // batch] * batch))  # (B, E)
+        return largest
+
+
+class DGCNNSegEncoder(SegTrunk):
     """Alignment network, three edge-convolution blocks, per-point projection, global maximum.
 
     Shape: points (B, N, 3) -> feature (B, emb_dims).
@@ -61,16 +99,9 @@ class DGCNNSegEncoder(nn.Module):
     """
 
     def __init__(self, k: int = 40, emb_dims: int = 1024):
-        super().__init__()
-        self.k = k
-        self.emb_dims = self.feature_dim = emb_dims
+        super().__init__(k, emb_dims)
         self.transform_net = TransformNet()
-        self.conv1 = FirstEdgeConv(3, 64)
-        self.conv2 = PointwiseConv(64, 64, dims=2)
-        self.conv3 = FirstEdgeConv(64, 64)
-        self.conv4 = PointwiseConv(64, 64, dims=2)
-        self.conv5 = EdgeConv(64, 64)
-        self.conv6 = PooledConv(64 + 64 + 64, emb_dims)
+        self.add_layers(3)
 
     def forward(self, points: Tensor) -> Tensor:
         return self._pool(self._levels(points), len(points))
@@ -93,18 +124,7 @@ class DGCNNSegEncoder(nn.Module):
         matrix = self.transform_net(rows, self._graph(rows, clouds), clouds)
         with torch.autocast(points.device.type, enabled=False):  # which would round coordinates before the search
             rows = (points @ matrix.to(points.dtype)).flatten(0, 1)
-        x1 = _max_over_edges(self.conv2, self.conv1(rows, self._graph(rows, clouds), clouds))
-        x2 = _max_over_edges(self.conv4, self.conv3(x1, self._graph(x1, clouds), clouds))
-        x3 = self.conv5(x2, self._graph(x2, clouds), clouds)
-        return [x1, x2, x3]
-
-    def _graph(self, rows: Tensor, clouds: CloudRows) -> Tensor:
-        return knn_rows(rows, clouds, self.k)
-
-    def _pool(self, levels: list[Tensor], batch: int) -> Tensor:
-        rows = torch.cat(levels, dim=-1)
-        largest, _ = self.conv6(rows, CloudRows([len(rows) // batch] * batch))  # (B, E)
-        return largest
+        return self.edge_levels(rows, self._graph(rows, clouds), clouds)
 
 
 class DGCNNPartSeg(DGCNNSegEncoder):

@@ -45,11 +45,7 @@ class PartHead(nn.Module):
         rows = torch.cat(levels, dim=-1)
         one_hot = F.one_hot(category, self.num_categories).to(feature.dtype)
         context = torch.cat([feature, self.category(one_hot)], dim=-1)
-        own, shared = self.conv1[0].weight.flatten(1).split([rows.shape[1], context.shape[1]], dim=1)
-        # The context that a cloud's points share is multiplied once per cloud.
-        x = F.linear(rows, own).unflatten(0, (len(context), -1)) + F.linear(context, shared)[:, None]
-        x = self.conv1.normalise(x.flatten(0, 1).to(torch.promote_types(x.dtype, torch.float32)))
-        x = self.conv2(self.dropout(x))
+        x = self.conv2(self.dropout(self.conv1.with_context(rows, context)))
         x = self.conv3(self.dropout(x))
         return F.linear(x, self.conv4.weight.flatten(1), self.conv4.bias)
 

@@ -15,12 +15,13 @@ class PointNet(nn.Module):
 
     Args:
         emb_dims: width of the last layer and of the feature.
+        in_channels: numbers of a point.
     """
 
-    def __init__(self, emb_dims: int = 1024):
+    def __init__(self, emb_dims: int = 1024, in_channels: int = 3):
         super().__init__()
         self.emb_dims = self.feature_dim = emb_dims
-        widths = (3, 64, 64, 64, 128, emb_dims)
+        widths = (in_channels, 64, 64, 64, 128, emb_dims)
         self.point_dim = sum(widths[1:])
         for i in range(5):
             conv = nn.Conv1d(widths[i], widths[i + 1], 1, bias=False)

@@ -162,6 +162,22 @@ class PointwiseConv(nn.Sequential):
         """
         return self._normalise(linear(x, self[0].weight.flatten(1)), clouds)
 
+    def with_context(self, x: Tensor, context: Tensor, *, is_first: bool = False) -> Tensor:
+        """Return what the layer gives for rows joined with what all rows of their cloud share.
+
+        The context is multiplied once per cloud, not once per row.
+
+        Shape: x (B * N, C), context (B, E) -> (B * N, D), of clouds of equal size.
+
+        Args:
+            is_first: whether the weights of the context come before those of the row.
+        """
+        sizes = [x.shape[1], context.shape[1]]
+        parts = self[0].weight.flatten(1).split(sizes[::-1] if is_first else sizes, dim=1)
+        own, shared = parts[::-1] if is_first else parts
+        joined = F.linear(x, own).unflatten(0, (len(context), -1)) + F.linear(context, shared)[:, None]
+        return self.normalise(joined.flatten(0, 1).to(torch.promote_types(joined.dtype, torch.float32)))
+
     def normalise(self, x: Tensor) -> Tensor:
         """Apply BatchNorm and LeakyReLU to what was already convolved. Shape: (M, D) -> (M, D)."""
         return self._normalise(x, None)[0]

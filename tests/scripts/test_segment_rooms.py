@@ -13,8 +13,8 @@ from scripts import segment
 from tests.support.entry_programs import call, error_of
 from tests.support.real_scenes import COLOURS, POINTS, write_scan
 from tests.support.tiny_rooms import tiny_plan, write_box_rooms
-from utils.semseg.semseg_scores import room_probabilities
 from utils.semseg.semseg_weights import network_state
+from utils.semseg.voxel_rooms import room_probabilities
 
 NAMES = ["floor", "table", "wall"]
 

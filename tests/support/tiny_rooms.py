@@ -11,12 +11,15 @@ from models.encoders.scenes.sr_unet import PLANS, Plan
 from tests.support.real_scenes import write_room
 
 
-def write_box_rooms(root: Path, areas: tuple[int, ...] = (1, 1, 2, 5)) -> Path:
-    """Write a room for each area named, far from the origin, with the box at another place."""
+def write_box_rooms(root: Path, areas: tuple[int, ...] = (1, 1, 2, 5), density: int = 1) -> Path:
+    """Write a room for each area named, far from the origin, with the box at another place.
+
+    A room has 370 points times `density`; of 3 each block of 1 m has enough of them.
+    """
     for number, area in enumerate(areas):
         rng = np.random.default_rng(number)
-        floor = rng.uniform(0, 1.8, (250, 3)) * (1, 1, 0)
-        box = rng.uniform(0, 0.5, (120, 3)) + (*rng.uniform(0, 1.2, 2), 0.1)
+        floor = rng.uniform(0, 1.8, (250 * density, 3)) * (1, 1, 0)
+        box = rng.uniform(0, 0.5, (120 * density, 3)) + (*rng.uniform(0, 1.2, 2), 0.1)
         files = {"floor_1.txt": _lines(rng, floor, 90), "table_1.txt": _lines(rng, box, (200, 60, 60))}
         write_room(root, area, f"office_{number}", files)
     return root

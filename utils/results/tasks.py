@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from models.encoders.registry import EMB_DIMS, ENCODERS, published_width
 from utils.classification.recipes import RECIPES, changes
-from utils.semseg.semseg_settings import ROOM_CONSTANTS, ROOM_RECIPES
+from utils.semseg.semseg_settings import BLOCK_EPOCHS, published
 
 Record = Mapping[str, Any]
 
@@ -57,8 +57,10 @@ def _names_setting(record: Record) -> list[str]:
 
 
 def _rooms_setting(record: Record) -> list[str]:
-    usual = {**vars(ROOM_RECIPES[record["dataset"]]), **ROOM_CONSTANTS}
-    changed = {name: record[name] for name, value in usual.items() if record[name] != value}
+    usual = dict(published(record.get("model", "sr_unet").split()[0], record["dataset"]))
+    if usual["steps"] == record["steps"] is None:
+        usual["epochs"] = BLOCK_EPOCHS
+    changed = {name: record[name] for name, value in usual.items() if name not in CONDITIONS and record[name] != value}
     return [
         f"{100 * record['label_fraction']:g} % of the rooms",
         *([f"{record['probe']} probe"] if record["probe"] != "none" else []),
@@ -130,7 +132,10 @@ TASKS = {
     ),
     "semantic_segmentation": Task(
         "Semantic segmentation of rooms",
-        {"whole_rooms": "semantic segmentation, points of whole rooms, {setting}"},
+        {
+            "blocks": "semantic segmentation, points drawn of blocks, {setting}",
+            "whole_rooms": "semantic segmentation, points of whole rooms, {setting}",
+        },
         ("miou", *_ACCURACIES),
         ("miou", "mean_class_accuracy"),
         _rooms_setting,

@@ -3,22 +3,58 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from datasets.scenes.s3dis_rooms import list_areas
+from models.encoders.scenes.block_networks import BLOCK_NETWORKS
+from utils.evaluation.json_report import result_line, write_report
+from utils.processes.collectives import is_main_process
 from utils.run.folder import RunSettings, check_same, read_config
 from utils.run.names import BEST_MODEL, CONFIG_FILE, RESULTS_FILE
 from utils.run.provenance import file_sha256
 from utils.run.state import has_state
 from utils.semseg.confusion import ConfusionMatrix
-from utils.semseg.semseg_scores import describe_scores
+from utils.semseg.semseg_program import ProgramSettings, run_area
+from utils.semseg.semseg_rooms import count_train, reader_for
+from utils.semseg.semseg_scores import BLOCKS, WHOLE_ROOMS, describe_scores
 from utils.semseg.semseg_settings import RoomSetSettings
-from utils.settings import Record
+from utils.settings import Record, record
 
 Records = list[dict[str, Any]]
+
+
+def run_folds(settings: ProgramSettings, device: torch.device) -> None:
+    """Run each area, take over those that are finished, and write the scores of all areas together."""
+    run, start, room_set, training, scoring, _ = settings
+    areas, folds, read = (
+        fold_areas(room_set, run),
+        {},
+        cache(reader_for(training)),
+    )  # every room is needed for every area
+    if start.model_path:
+        raise ValueError(f"--model_path {start.model_path} with --test_area all: {run.folder} holds a network an area")
+    for area in areas:
+        fold = settings._replace(run=fold_run(run, area), room_set=replace(room_set, test_area=area))
+        fold = fold._replace(scoring=replace(scoring, json=""))
+        num_rooms = count_train(fold.room_set, training.seed)
+        planned = record(*fold._replace(training=training.for_rooms(room_set.dataset, num_rooms)))
+        found = None if start.eval else finished_records(fold.run, planned, scoring.votes)
+        if found and is_main_process():
+            print(f"area {area}: finished before, {fold.run.folder}")
+        folds[area] = found or run_area(fold, device, read)
+    if is_main_process():
+        records = sum_folds(folds)
+        for row in records:
+            for fold in row["areas"]:
+                figures = f"mIoU {fold['miou']:.4f}, accuracy {fold['accuracy']:.4f}"
+                print(f"area {fold['test_area']}, {row['protocol']}: {figures}")
+            print(result_line(row))
+        write_report(scoring.json or ("" if start.eval else run.folder / RESULTS_FILE), records)
 
 
 def fold_areas(room_set: RoomSetSettings, run: RunSettings) -> list[int]:
@@ -58,9 +94,11 @@ def finished_records(fold: RunSettings, record: Record, votes: int) -> Records |
         return None
     check_same(read_config(config)["flags"], record, config)
     records, digest = _read(results), file_sha256(model)
-    wanted = {False, votes if votes > 1 else False}
-    found = {row.get("voting"): row for row in records if row.get("network_sha256") == digest and "confusion" in row}
-    return [found[voting] for voting in sorted(wanted)] if wanted <= found.keys() else None
+    found = [row for row in records if row.get("network_sha256") == digest and "confusion" in row]
+    by_name = {(row.get("protocol"), row.get("voting")): row for row in found}
+    wanted = [(BLOCKS, False)] if record.flags["model"] in BLOCK_NETWORKS else []
+    wanted += [(WHOLE_ROOMS, number if number > 1 else False) for number in dict.fromkeys((1, votes))]
+    return [by_name[name] for name in wanted] if by_name.keys() >= set(wanted) else None
 
 
 def _read(path: Path) -> Records:

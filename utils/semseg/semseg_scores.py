@@ -1,84 +1,85 @@
-"""Scores of a semantic segmentation over whole rooms, at their points.
+"""Scores of a semantic segmentation over whole rooms, at their points, and of networks of blocks over blocks.
 
 Letters: N points, Y classes.
 """
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from datasets.scenes.scene import IGNORED, Scene, colour_features
-from datasets.scenes.training_rooms import centred
-from models.sparse.voxelise import voxelise
-from utils.evaluation.features import eval_mode
+from datasets.scenes.scene import IGNORED, Scene
+from models.encoders.scenes.block_networks import BLOCK_NETWORKS
 from utils.evaluation.json_report import result_line, write_report
 from utils.run.provenance import file_sha256
+from utils.semseg.block_rooms import BlockRooms
 from utils.semseg.confusion import ConfusionMatrix, SegmentationScore
 from utils.semseg.room_clouds import RoomClouds
+from utils.semseg.semseg_settings import check_stride
 from utils.semseg.semseg_weights import load_for_rooms
+from utils.semseg.voxel_rooms import VoxelRooms
 
-TASK, PROTOCOL = "semantic_segmentation", "whole_rooms"
+TASK, WHOLE_ROOMS, BLOCKS = "semantic_segmentation", "whole_rooms", "blocks"  # task, protocols
+RoomNetwork = VoxelRooms | BlockRooms
 
 
-def room_probabilities(
-    network: nn.Module, scene: Scene, voxel: float, device: torch.device, *, votes: int = 1
-) -> Tensor:
-    """Return the probabilities (N, Y) of the classes at every point of a room, those of its voxel.
+def load_room_network(path: str | Path, block_stride: float | None = None) -> RoomNetwork:
+    """Load a trained network as what gives the points of rooms their classes.
 
     Args:
-        network: on `device`.
-        voxel: edge in metres.
-        votes: V; the mean over copies turned about z by 0, 1 / V, 2 / V ... of a full turn.
+        block_stride: step of the grid of blocks in metres; None takes that of the run.
     Raises:
-        ValueError: a logit is not finite.
+        FileNotFoundError, ValueError: as `load_for_rooms`; a step for a network of voxels, or above the blocks' size.
     """
-    points = torch.from_numpy(centred(scene.points)).to(device)
-    colours = torch.from_numpy(colour_features(scene.colours)).to(device)
-    total = 0
-    with eval_mode(network), torch.inference_mode():
-        for vote in range(votes):
-            voxels = voxelise(_turned(points, 2 * math.pi * vote / votes), colours, voxel)
-            logits = network(voxels.tensor).features.float()
-            if not logits.isfinite().all():
-                raise ValueError(f"{scene.name}: logits that are not finite; the network has diverged")
-            total = total + voxels.to_points(logits.softmax(dim=1))
-    return total / votes
-
-
-def _turned(points: Tensor, angle: float) -> Tensor:
-    """Turn points about z; by 0 they stay as they are, bit for bit. Shape: (N, 3) -> (N, 3)."""
-    cos, sin = math.cos(angle), math.sin(angle)
-    return points @ points.new_tensor([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]) if angle else points
+    network, origin = load_for_rooms(path)
+    if origin["model"] in BLOCK_NETWORKS:
+        stride = block_stride or origin["block_stride"]
+        check_stride(stride, origin["block_size"])
+        return BlockRooms(network, origin | {"block_stride": stride})
+    if block_stride is not None:
+        raise ValueError(f"--block_stride means nothing to {path}, a network of voxels: leave it out")
+    return VoxelRooms(network, origin)
 
 
 def count_rooms(
-    network: nn.Module,
+    probabilities: Callable[[Scene], Tensor],
     rooms: Iterable[Scene],
     num_classes: int,
-    voxel: float,
-    device: torch.device,
-    votes: int = 1,
     *,
     keep: Callable[[Scene, np.ndarray], object] = lambda scene, predicted: None,
 ) -> ConfusionMatrix:
     """Count the points of rooms by true and predicted class; each point of any room counts alike.
 
-    `keep` is shown each room with its predictions (N,).
-
-    Raises:
-        ValueError: as `room_probabilities`.
+    Args:
+        probabilities: of the classes at every point of a room (N, Y).
+        keep: is shown each room with its predictions (N,).
     """
     matrix = ConfusionMatrix(num_classes, IGNORED)
     for scene in rooms:
-        found = room_probabilities(network, scene, voxel, device, votes=votes).argmax(dim=1).cpu().numpy()
+        found = probabilities(scene).argmax(dim=1).cpu().numpy()
         matrix.add(scene.labels, found)
         keep(scene, found)
     return matrix
+
+
+def _counts(
+    trained: RoomNetwork, rooms: list[Scene], device: torch.device, votes: int, clouds: RoomClouds
+) -> Iterator[tuple[dict[str, Any], ConfusionMatrix]]:
+    """Yield what names each count in a record, and the count: of blocks, of rooms, of rooms with votes."""
+    if isinstance(trained, BlockRooms):
+        yield {"protocol": BLOCKS, "voting": False}, trained.count_blocks(rooms, device)
+    num_classes = len(trained.origin["class_names"])
+    for number in dict.fromkeys((1, votes)):
+        matrix = count_rooms(
+            lambda scene, number=number: trained.probabilities(scene, device, votes=number),
+            rooms,
+            num_classes,
+            keep=clouds.add,
+        )
+        yield {"protocol": WHOLE_ROOMS, "voting": number if number > 1 else False}, matrix
 
 
 def score_room_network(
@@ -88,6 +89,7 @@ def score_room_network(
     device: torch.device,
     *,
     votes: int,
+    block_stride: float | None = None,
     report: Callable[[str], None] = print,
     json_file: str | Path = "",
     clouds_file: Path | None = None,
@@ -95,28 +97,31 @@ def score_room_network(
     """Score the network at `path`: a line a class, and a record, another one with votes; return the records.
 
     Args:
-        data: dataset, class_names, and test_area and voxel where they were asked for; what the network was trained for
-            must agree.
+        data: dataset, class_names, and of test_area, model and form what was asked for, None elsewhere; what the
+            network was trained for must agree.
+        block_stride: see `load_room_network`.
         json_file: of the records; "" writes none.
         clouds_file: of some rooms with their predictions, without votes, for scripts.report; None writes none.
     Raises:
-        FileNotFoundError, ValueError: as `load_for_rooms`; it was trained on other classes, on the rooms tested on, or
-            with other voxels.
+        FileNotFoundError, ValueError: as `load_room_network`; it was trained on other classes, on the rooms tested on,
+            or with other voxels or blocks.
     """
-    network, origin = load_for_rooms(path)
+    trained = load_room_network(path, block_stride)
+    origin = dict(trained.origin)
     for name, asked in data.items():
-        if asked is not None and origin[name] != asked:
-            raise ValueError(f"{path} was trained with {name} {origin[name]}, got {asked}; test it as it was trained")
+        if asked is not None and origin.get(name) != asked:
+            raise ValueError(
+                f"{path} was trained with {name} {origin.get(name)}, got {asked}; test it as it was trained"
+            )
     digest, names = file_sha256(path), origin.pop("class_names")
     report(f"network: {path}, sha256 {digest}")
     report(f"data: {origin['split']} rooms of {origin['dataset']}, {len(rooms)} with {_num_points(rooms)} points")
     records, clouds = [], RoomClouds()
-    for number in dict.fromkeys((1, votes)):
-        matrix = count_rooms(network.to(device), rooms, len(names), origin["voxel"], device, number, keep=clouds.add)
+    for named, matrix in _counts(trained, rooms, device, votes, clouds):
         report("\n".join(class_table(matrix.scores(), names)))
         records.append(
             describe_scores(matrix, names)
-            | {**origin, "voting": number if number > 1 else False, "num_test": len(rooms), "num_classes": len(names)}
+            | {**origin, **named, "num_test": len(rooms), "num_classes": len(names)}
             | {"network": str(path), "network_sha256": digest}
         )
         report(result_line(records[-1]))
@@ -130,7 +135,7 @@ def describe_scores(matrix: ConfusionMatrix, names: list[str]) -> dict[str, Any]
     """Describe the figures of a record; `confusion` holds the counts, so that those of several tests can be added."""
     score = matrix.scores()
     return {
-        **{"task": TASK, "protocol": PROTOCOL, "miou": score.miou, "accuracy": score.accuracy},
+        **{"task": TASK, "miou": score.miou, "accuracy": score.accuracy},
         **{"mean_class_accuracy": score.macc, "iou_by_class": _by_class(score.iou, names)},
         **{"class_names": names, "confusion": matrix.counts.tolist()},
     }

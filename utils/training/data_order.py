@@ -19,6 +19,7 @@ from datasets.pairs.source_items import SourceItems
 from datasets.pairs.tolerant_pairs import TolerantPairs
 from datasets.parts.shuffled_parts import ShuffledParts
 from datasets.scenes.frame_pairs import FramePairItems
+from datasets.scenes.room_blocks import TrainingBlocks
 from datasets.scenes.training_rooms import TrainingRooms
 from datasets.shards.shard_pairs import ShardPairs
 
@@ -88,7 +89,7 @@ def _(dataset: TrainingClouds) -> Iterator[bytes]:
 
 
 @order_parts.register
-def _(dataset: TrainingRooms) -> Iterator[bytes]:
+def _(dataset: TrainingRooms | TrainingBlocks) -> Iterator[bytes]:
     for room in dataset.rooms:
         yield _line(room.name, len(room.points))
 

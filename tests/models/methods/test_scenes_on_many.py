@@ -1,5 +1,7 @@
 """A step of a sparse network, and of each method for scenes, on two processes is that of one with all scenes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,12 @@ from torch.testing import assert_close
 
 from datasets.detection.votes import votes_of_boxes
 from models.distributed import get_rank, get_world_size
+from models.encoders.scenes.block_networks import BLOCK_NETWORKS, build_block_network
 from models.encoders.scenes.sr_unet import SRUNet
 from models.methods.detection import Detection
 from models.methods.scene_contrast import SceneContrast
 from models.methods.scene_pixels import ScenePixels
-from models.methods.semantic_segmentation import IGNORED, RoomSegmentation
+from models.methods.semantic_segmentation import IGNORED, BlockSegmentation, RoomSegmentation
 from tests.support.random_norms import randomise_norms
 from tests.support.several_processes import run_in_processes
 from tests.support.sparse_steps import sparse_step
@@ -71,7 +74,16 @@ def detection():
     return Detection(tiny_votenet()), {**batch, "is_box": is_box}
 
 
+def blocks(name):
+    """Make blocks of nine numbers a point; more labels are missing in the later ones."""
+    label = torch.arange(B * N).view(B, N) % 5
+    is_missing = torch.arange(N) < 9 * torch.arange(B)[:, None]
+    batch = {"points": torch.cat([scenes(N), draw(B, N, 6)], dim=2), "label": label.masked_fill(is_missing, IGNORED)}
+    return BlockSegmentation(build_block_network(name, 5, dropout=0.0), 0.2), batch
+
+
 METHODS = {found.__name__: found for found in (segmentation, linear_probe, contrast, pixels, detection)}
+METHODS |= {f"{name} of blocks": partial(blocks, name) for name in BLOCK_NETWORKS}
 
 
 def step(name):
@@ -82,7 +94,7 @@ def step(name):
     method = randomise_norms(method.double()).train()
     share = B // get_world_size()
     batch = {key: rows[get_rank() * share :][:share] for key, rows in batch.items()}
-    if "label" in batch and name != "detection":  # rooms have numbers of points of their own
+    if name in ("segmentation", "linear_probe"):  # rooms have numbers of points of their own
         batch["lengths"] = [N] * share
         batch |= {key: batch[key].flatten(0, 1) for key in ("points", "colours", "label")}
     batch["index"] = torch.arange(share)

@@ -1,4 +1,4 @@
-"""The loss of a semantic segmentation by voxels, and what its probes train."""
+"""The losses of a semantic segmentation by voxels and by blocks, and what probes train."""
 
 import pytest
 import torch
@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.encoders.scenes.sr_unet import SRUNet
+from models.losses.smoothed_ce import smoothed_cross_entropy
 from models.methods import semantic_segmentation
-from models.methods.semantic_segmentation import IGNORED, RoomSegmentation
+from models.methods.semantic_segmentation import IGNORED, BlockSegmentation, RoomSegmentation
 from models.sparse.voxelise import voxelise
 from tests.support.tiny_rooms import tiny_plan
 
@@ -54,6 +55,23 @@ def test_processes_with_other_numbers_of_voxels_together_have_the_loss_of_one(mo
     monkeypatch.setattr(semantic_segmentation, "all_reduce_sum", lambda count: torch.full_like(count, 3))
     shares = [method(batch(rows))["loss/class"] for rows in (far[:1], far[1:])]
     torch.testing.assert_close(sum(shares) / 2, whole)
+
+
+BLOCKS = {
+    "points": torch.rand(2, 3, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1)),
+    "label": torch.tensor([[1, IGNORED, 0], [3, 3, IGNORED]]),
+}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_blocks_is_the_mean_over_points_with_a_label(smoothing):
+    network = nn.Linear(9, 4, dtype=torch.float64)
+    is_labelled = BLOCKS["label"] != IGNORED
+    expected = smoothed_cross_entropy(network(BLOCKS["points"])[is_labelled], BLOCKS["label"][is_labelled], smoothing)
+    (found,) = BlockSegmentation(network, smoothing)(BLOCKS).values()
+    torch.testing.assert_close(found, expected)
+    (found,) = BlockSegmentation(network)(BLOCKS | {"label": torch.full((2, 3), IGNORED)}).values()
+    assert found == 0
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from utils.classification.recipes import RECIPES
 from utils.page.page_tables import results_tables
 from utils.results.tasks import figures_of, setting_of
-from utils.semseg.semseg_settings import ROOM_CONSTANTS, ROOM_RECIPES
+from utils.semseg.semseg_settings import ROOM_CONSTANTS, ROOM_RECIPES, published
 
 CLASSIFICATION = {
     **{"task": "finetune_cls", "protocol": "published", "label_fraction": 1.0, "selected_on": "val", "amp": "none"},
@@ -70,3 +70,13 @@ def test_a_segmentation_of_rooms_as_published_needs_few_words_and_figures_stand_
     changed = record | {"voxel": 0.05, "steps": 300, "voting": 4, "augment": False}
     assert setting_of(changed) == "20 % of the rooms, linear probe, 4 votes, voxel 0.05, steps 300, augment False"
     assert figures_of(record | {"miou": 0.5, "accuracy": 0.75}) == {"miou": 0.5, "accuracy": 0.75}
+
+
+@pytest.mark.parametrize("model", ["dgcnn", "pointnet"])
+def test_a_segmentation_by_blocks_as_published_needs_few_words(model):
+    record = {"task": "semantic_segmentation", "protocol": "blocks", "dataset": "s3dis", "label_fraction": 1.0}
+    record |= {"model": model, "probe": "none", "voting": False, "epochs": 100, **published(model, "s3dis")}
+    assert setting_of(record) == "100 % of the rooms"
+    assert setting_of(record | {"epochs": 50, "k": 5}) == "100 % of the rooms, epochs 50"  # k has a column of its own
+    short = record | {"epochs": 3, "steps": 300, "block_stride": 0.5, "dropout": 0.1}
+    assert setting_of(short) == "100 % of the rooms, dropout 0.1, steps 300, block_stride 0.5"

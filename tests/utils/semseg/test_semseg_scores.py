@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from datasets.scenes.scene import IGNORED, Scene
-from utils.semseg.semseg_scores import class_table, count_rooms, room_probabilities
+from utils.semseg.semseg_scores import class_table, count_rooms
+from utils.semseg.voxel_rooms import room_probabilities
 
 CPU = torch.device("cpu")
 
@@ -38,7 +39,7 @@ OTHER = scene([(0, 0, 0), (3, 0, 0)], [1, 1], [1, IGNORED])
 
 
 def test_scores_are_those_of_the_points_of_all_rooms_together():
-    found = count_rooms(ByColour(), [ROOM, OTHER], 3, 1.0, CPU).scores()
+    found = count_rooms(lambda room: room_probabilities(ByColour(), room, 1.0, CPU), [ROOM, OTHER], 3).scores()
     # Predicted 0 0 0 2 2 and 1, true 0 0 1 2 0 and 1: IoU 2/4, 1/2, 1/2; recall 2/3, 1/2, 1.
     assert found.iou.tolist() == [2 / 4, 1 / 2, 1 / 2]
     assert found.miou == pytest.approx(1 / 2)
