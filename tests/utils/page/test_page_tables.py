@@ -2,7 +2,7 @@ import pytest
 
 from tests.support.run_folders import record
 from utils.page.page_tables import detail, results_tables, title
-from utils.semseg.semseg_settings import ROOM_CONSTANTS, ROOM_RECIPES
+from utils.semseg.semseg_settings import published
 
 
 def tables(**runs):
@@ -38,7 +38,7 @@ def test_figures_of_different_settings_never_share_a_row(changed):
 
 def test_probes_of_rooms_and_schedules_of_detectors_have_rows_of_their_own_that_name_them():
     rooms = {"task": "semantic_segmentation", "dataset": "scannet", "label_fraction": 0.2, "voting": False}
-    rooms |= {**vars(ROOM_RECIPES["scannet"]), **ROOM_CONSTANTS, "miou": 0.5}
+    rooms |= {**published("sr_unet", "scannet"), "model": "sr_unet 14A", "miou": 0.5}
     found = {"task": "detection", "num_proposals": 8, "batch_size": 2, "epochs": 9, "inputs": "height", "map": 0.5}
     found |= {"mean_sizes": "published", "eval_sampling": "seed_fps"}
     records = [record(**rooms, probe=probe) for probe in ("none", "linear_bn")]
