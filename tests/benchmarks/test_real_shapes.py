@@ -48,7 +48,10 @@ def test_each_row_is_trained_on_its_shapes_and_scored_as_random_weights_are(chec
     assert [args.run for args in records] == [
         f"real shapes: {row}" for row in ("label_free", "image_teacher", "programs")
     ]
-    assert all(any("random_seed2" in str(path) for path in args.reports) for args in records)
+    tables = [args for name, args in asked if name == "scripts.make_results_table" and not args.append]
+    for args, row in zip([*records, *tables], 2 * ("label_free", "image_teacher", "programs"), strict=True):
+        folders = {path.parts[2].rpartition("_")[0] for path in args.reports}
+        assert folders == {row, "random"}  # rows have the same seeds
 
 
 @pytest.mark.parametrize(
