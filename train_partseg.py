@@ -24,7 +24,6 @@ import torch
 from datasets.parts.part_table import part_names
 from datasets.parts.part_task import PartTask
 from datasets.parts.shuffled_parts import ShuffledParts
-from models.distributed import get_rank, get_world_size
 from models.methods.part_segmentation import PartSegmentation
 from utils import seed
 from utils.classification.recipes import PUBLISHED_PARTS
@@ -111,15 +110,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
             text = f"--k {training.k}, but {start.pretrained_path} was trained with k {loaded.stored_k}"
             started.append(f"warning: {text}")
     clouds, val = read_training_clouds(task, part_set, training.seed)
-    loader = EpochLoader(
-        ShuffledParts(clouds, training.seed),
-        training.batch_size,
-        seed=training.seed,
-        num_workers=training.num_workers,
-        pin_memory=device.type == "cuda",
-        rank=get_rank(),
-        world_size=get_world_size(),
-    )
+    loader = EpochLoader.of_rank(ShuffledParts(clouds, training.seed), training, device)
     if training.steps:
         training = replace(training, epochs=math.ceil(training.steps / len(loader)))
     method = PartSegmentation(network, training.transform_weight).to(device)

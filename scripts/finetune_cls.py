@@ -104,7 +104,7 @@ def train(settings: ProgramSettings, test: LabelledClouds, device: torch.device)
     method = Classification(network, training.label_smoothing, training.transform_weight).to(device)
     epochs, length = plan_epochs(len(rows.fit), training)
     training = replace(training, model=encoder.constants["model"], epochs=epochs)
-    loader = build_loader(clouds, rows.fit, length, training, pin_memory=device.type == "cuda")
+    loader = build_loader(clouds, rows.fit, length, training, device)
     lines = opening_lines(clouds, rows, loader, encoder, training, normalize=labelled.normalize)
     with open_run(run, record(*settings._replace(run=run, training=training))) as opened:
         for line in [*lines, *launch_notes(processes, training.batch_size)]:

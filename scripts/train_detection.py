@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import torch
 
 from datasets.detection.boxed_rooms import require_boxes
-from models.distributed import get_rank, get_world_size
 from models.methods.detection import Detection
 from utils import seed
 from utils.cli import run_main
@@ -83,15 +82,8 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     train_rooms, val_rooms = rooms.rooms("train"), rooms.rooms("val")
     for found, split in ((train_rooms, "train"), (val_rooms, "val")):  # now, not after hours of training
         require_boxes(found, split, with_colours=inputs == "colour")
-    loader = EpochLoader(
-        AugmentedRooms(train_rooms, rooms.num_points, inputs, training.seed),
-        training.batch_size,
-        seed=training.seed,
-        num_workers=training.num_workers,
-        pin_memory=device.type == "cuda",
-        rank=get_rank(),
-        world_size=get_world_size(),
-    )
+    draws = AugmentedRooms(train_rooms, rooms.num_points, inputs, training.seed)
+    loader = EpochLoader.of_rank(draws, training, device)
     if training.steps:
         training = replace(training, epochs=math.ceil(training.steps / len(loader)))
     with open_run(run, record(*settings._replace(rooms=rooms, training=training))) as opened:

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.gpu.gpu_check import Check, judge, relative
+from benchmarks.gpu.gpu_check import Check, gradients, judge, relative
 from benchmarks.sparse_conv.room_surface import VOXEL, room_voxels
 from models.detection.vote_backbone import VoteBackbone
 from models.detection.vote_network import VoteNet
@@ -68,13 +68,6 @@ def detector_step(args: argparse.Namespace) -> Callable[[torch.device], dict[str
     return step
 
 
-def gradients(network: nn.Module, out: Tensor) -> dict[str, Tensor]:
-    """Return an output and the gradients of its mean square, on the CPU."""
-    out.square().mean().backward()
-    found = {"output": out.detach()} | {name: p.grad for name, p in network.named_parameters()}
-    return {name: value.cpu() for name, value in found.items() if value is not None and value.norm() > 0}
-
-
 def compare(name: str, step: Callable[[torch.device], dict[str, Tensor]], device: torch.device) -> list[Check]:
     """Run a step on the CPU and on the device.
 
@@ -83,7 +76,7 @@ def compare(name: str, step: Callable[[torch.device], dict[str, Tensor]], device
     exact, found = step(torch.device("cpu")), step(device)
     least = 1e-6 * max(value.norm() for value in exact.values())
     return [
-        Check(name, "torch.float64", key, relative(found[key], value), BOUND)
+        Check(name, "torch.float64", key, relative(found[key].cpu(), value), BOUND)
         for key, value in exact.items()
         if value.norm() > least
     ]

@@ -6,7 +6,6 @@ import pytest
 import torch
 from lightly.loss import NTXentLoss
 from torch import nn
-from torch.optim.lr_scheduler import ConstantLR
 from torch.testing import assert_close
 
 from models.distributed import get_rank, get_world_size
@@ -24,10 +23,9 @@ from models.methods.text_alignment import AlignedTowers, TextAlignment
 from tests.support import light_runs
 from tests.support.random_norms import randomise_norms
 from tests.support.several_processes import run_in_processes
-from utils.training.engine import Precision, Stepper
+from tests.support.training_steps import after_step, check_equal, make_stepper
 
 B, N, S = 8, 24, 32
-CPU = torch.device("cpu")
 RESNET = partial(ImageResNet, 18)
 
 
@@ -62,13 +60,6 @@ def step_of(stepper, batch, number):
     return stepper.step({name: own(rows) for name, rows in batch.items()}, number).terms
 
 
-def make_stepper(method, micro_batch=0, lr=0.1, optimizer=torch.optim.SGD):
-    optimizer = optimizer(method.parameters(), lr=lr)
-    schedule = ConstantLR(optimizer, factor=1)
-    precision = Precision.from_name("none", CPU)
-    return Stepper(method, optimizer, schedule, device=CPU, precision=precision, micro_batch=micro_batch)
-
-
 def one_step(micro_batch, order=None, image_encoder=SmallImageNet):
     """Return loss terms, gradients and running statistics of a step in float64."""
     method = make_method(torch.float64, image_encoder)
@@ -77,7 +68,7 @@ def one_step(micro_batch, order=None, image_encoder=SmallImageNet):
     if order is not None:
         batch = {name: rows[order] for name, rows in batch.items()}
     terms = step_of(stepper, batch, 0)
-    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+    return after_step(method, terms)
 
 
 def class_step():
@@ -90,15 +81,7 @@ def class_step():
     clouds = make_batch(0, torch.float64)["aug_a"]
     batch = {"points": clouds, "label": torch.arange(B) % 5, "index": torch.arange(B)}
     terms = step_of(make_stepper(method.train()), batch, 0)
-    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
-
-
-def check_equal(found, expected):
-    assert found.keys() == expected.keys()
-    largest = max(value.norm().item() for name, value in expected.items() if name.endswith("weight"))
-    for name, value in expected.items():
-        value, mine = torch.as_tensor(value).double(), torch.as_tensor(found[name]).double()
-        assert (mine - value).norm() <= 1e-9 * max(value.norm().item(), 1e-3 * largest), name
+    return after_step(method, terms)
 
 
 def twenty_steps(dtype, lr):
@@ -140,7 +123,7 @@ def multiview_step(micro_batch=0, order=None):
     if order is not None:
         batch = {name: rows[order] for name, rows in batch.items()}
     terms = step_of(make_stepper(method, micro_batch), batch, 0)
-    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+    return after_step(method, terms)
 
 
 def multi_crop_step(micro_batch=0, order=None):
@@ -154,7 +137,7 @@ def multi_crop_step(micro_batch=0, order=None):
     if order is not None:
         batch = {name: rows[order] for name, rows in batch.items()}
     terms = step_of(make_stepper(method, micro_batch), batch, 0)
-    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+    return after_step(method, terms)
 
 
 def alignment_step(micro_batch=0, order=None, *, encoder="pointnet", width=16):
@@ -175,7 +158,7 @@ def alignment_step(micro_batch=0, order=None, *, encoder="pointnet", width=16):
     if order is not None:
         batch = {name: values[order] for name, values in batch.items()}
     terms = step_of(make_stepper(method, micro_batch), batch, 0)
-    return {**terms, **{name: p.grad for name, p in method.named_parameters()}, **dict(method.named_buffers())}
+    return after_step(method, terms)
 
 
 TOWERS = {"pointnet2": 16, "pointbert": 24}  # name and width

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from datasets.labelled.labelled_clouds import LabelledClouds
 from datasets.labelled.training_clouds import TrainingClouds
-from models.distributed import get_rank, get_world_size
+from models.distributed import get_world_size
 from models.methods.classification import Classification, CloudClassifier
 from utils import seed
 from utils.classification.classifier_weights import classifier_state
@@ -69,20 +69,12 @@ def plan_epochs(num_clouds: int, settings: ClassifierSettings) -> tuple[int, int
 
 
 def build_loader(
-    clouds: LabelledClouds, rows: np.ndarray, length: int, settings: ClassifierSettings, *, pin_memory: bool
+    clouds: LabelledClouds, rows: np.ndarray, length: int, settings: ClassifierSettings, device: torch.device
 ) -> EpochLoader:
     """Build shuffled batches of `length` draws from some rows of a split; a batch holds at most all of them."""
     augmentation = {"augment": settings.augment, "kind": settings.augment_kind}
     draws = TrainingClouds(clouds, rows, seed=settings.seed, length=length, **augmentation)
-    return EpochLoader(
-        draws,
-        fitting_batch(settings.batch_size, len(rows)),
-        seed=settings.seed,
-        num_workers=settings.num_workers,
-        pin_memory=pin_memory,
-        rank=get_rank(),
-        world_size=get_world_size(),
-    )
+    return EpochLoader.of_rank(draws, settings, device, batch_size=fitting_batch(settings.batch_size, len(rows)))
 
 
 def fitting_batch(batch_size: int, num_clouds: int) -> int:

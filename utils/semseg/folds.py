@@ -31,11 +31,8 @@ Records = list[dict[str, Any]]
 def run_folds(settings: ProgramSettings, device: torch.device) -> None:
     """Run each area, take over those that are finished, and write the scores of all areas together."""
     run, start, room_set, training, scoring, _ = settings
-    areas, folds, read = (
-        fold_areas(room_set, run),
-        {},
-        cache(reader_for(training)),
-    )  # every room is needed for every area
+    areas, folds = fold_areas(room_set, run), {}
+    read = cache(reader_for(training))  # every room is needed for every area
     if start.model_path:
         raise ValueError(f"--model_path {start.model_path} with --test_area all: {run.folder} holds a network an area")
     for area in areas:

@@ -1,6 +1,5 @@
 """The training run of a semantic segmentation: published optimisers and schedules; the last network is kept."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from datasets.scenes.room_blocks import TrainingBlocks
 from datasets.scenes.scene import Scene
 from datasets.scenes.training_rooms import ROOM_AUGMENT, TrainingRooms, collate_rooms
 from datasets.transforms.colour_augment import ColourAugment
-from models.distributed import get_rank, get_world_size
 from models.methods.semantic_segmentation import BlockSegmentation, RoomSegmentation
 from utils.run.names import BEST_MODEL
 from utils.semseg.semseg_settings import DAMPENING, POLY_POWER, SemsegSettings
@@ -132,14 +130,6 @@ def build_block_training(
 
 def build_loader(draws: TrainingRooms | TrainingBlocks, training: SemsegSettings, device: torch.device) -> EpochLoader:
     """Build the loader of this process's share of every batch."""
-    collate: Callable[[list], dict] | None = collate_rooms if isinstance(draws, TrainingRooms) else None
-    return EpochLoader(
-        draws,
-        training.batch_size,
-        seed=training.seed,
-        num_workers=training.num_workers,
-        pin_memory=device.type == "cuda",
-        rank=get_rank(),
-        world_size=get_world_size(),
-        collate=collate,
+    return EpochLoader.of_rank(
+        draws, training, device, collate=collate_rooms if isinstance(draws, TrainingRooms) else None
     )

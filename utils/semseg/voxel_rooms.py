@@ -51,10 +51,11 @@ def room_probabilities(
     Raises:
         ValueError: a logit is not finite.
     """
-    total = 0
+    (points, colours), total = _inputs(scene, device), 0
     with eval_mode(network), torch.inference_mode():
         for vote in range(votes):
-            voxels, logits, _ = _logits(network, scene, voxel, device, angle=2 * math.pi * vote / votes)
+            voxels = voxelise(_turned(points, 2 * math.pi * vote / votes), colours, voxel)
+            logits, _ = _logits(network, scene, voxels)
             total = total + voxels.to_points(logits.float().softmax(dim=1))
     return total / votes
 
@@ -66,23 +67,24 @@ def classify_points(network: nn.Module, scene: Scene, voxel: float, device: torc
         ValueError: a logit is not finite.
     """
     with eval_mode(network), torch.inference_mode():
-        voxels, logits, num_tiles = _logits(network, scene, voxel, device, most=MOST_VOXELS)
+        voxels = voxelise(*_inputs(scene, device), voxel)
+        logits, num_tiles = _logits(network, scene, voxels, MOST_VOXELS)
         return logits.argmax(dim=1)[voxels.inverse].to(torch.uint8).cpu().numpy(), num_tiles
 
 
-def _logits(
-    network: nn.Module, scene: Scene, voxel: float, device: torch.device, *, angle: float = 0.0, most: int | None = None
-) -> tuple[Voxels, Tensor, int]:
-    """Return the voxels of a room turned by `angle` about z, their logits (M, Y), and the number of tiles.
+def _inputs(scene: Scene, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the points of a room about its middle, and their colours as the network takes them. Shape: two (N, 3)."""
+    arrays = (centred(scene.points), colour_features(scene.colours))
+    points, colours = (torch.from_numpy(array).to(device) for array in arrays)
+    return points, colours
 
-    A room is seen whole unless it has more voxels than `most`.
-    """
-    points = _turned(torch.from_numpy(centred(scene.points)).to(device), angle)
-    voxels = voxelise(points, torch.from_numpy(colour_features(scene.colours)).to(device), voxel)
-    logits, num_tiles = tiled_logits(network, voxels.tensor, len(points) if most is None else most)
+
+def _logits(network: nn.Module, scene: Scene, voxels: Voxels, most: int | None = None) -> tuple[Tensor, int]:
+    """Return the logits (M, Y) of the voxels of a room, and the number of tiles: 1 for at most `most`."""
+    logits, num_tiles = tiled_logits(network, voxels.tensor, len(voxels.inverse) if most is None else most)
     if not logits.isfinite().all():
         raise ValueError(f"{scene.name}: logits that are not finite; the network has diverged")
-    return voxels, logits, num_tiles
+    return logits, num_tiles
 
 
 def _turned(points: Tensor, angle: float) -> Tensor:

@@ -4,12 +4,23 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
+from typing import Protocol, Self
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from models.distributed import get_rank, get_world_size
+
 TIMEOUT_S = 900  # without a batch: a hanging file system must not hang the run
 _READING = re.compile(r"pid(?:\(s\))? ([\d, ]+)")
+
+
+class LoaderSettings(Protocol):
+    """What settings of a training say of its loader."""
+
+    batch_size: int
+    seed: int
+    num_workers: int
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -86,6 +97,32 @@ class EpochLoader:
             worker_init_fn=leave_signal_group,
             # Each new iterator draws a seed for its workers, by default from the generator that dropout uses.
             generator=torch.Generator(),
+        )
+
+    @classmethod
+    def of_rank(
+        cls,
+        dataset: Dataset,
+        settings: LoaderSettings,
+        device: torch.device,
+        *,
+        batch_size: int | None = None,
+        collate: Callable[[list], dict] | None = None,
+    ) -> Self:
+        """Build the loader of this rank's share of every batch, for a training on `device`.
+
+        Args:
+            batch_size: None takes that of the settings.
+        """
+        return cls(
+            dataset,
+            settings.batch_size if batch_size is None else batch_size,
+            seed=settings.seed,
+            num_workers=settings.num_workers,
+            pin_memory=device.type == "cuda",
+            rank=get_rank(),
+            world_size=get_world_size(),
+            collate=collate,
         )
 
     def __len__(self) -> int:

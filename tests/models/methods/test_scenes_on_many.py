@@ -20,9 +20,9 @@ from tests.support.several_processes import run_in_processes
 from tests.support.sparse_steps import sparse_step
 from tests.support.tiny_detection import cube_scene, tiny_votenet
 from tests.support.tiny_rooms import tiny_plan
-from utils.training.engine import Precision, Stepper
+from tests.support.training_steps import after_step, check_equal, make_stepper
 
-CPU = torch.device("cpu")
+LEAST = 1e-3  # norm of figures to which an error is relative
 B, N, P = 4, 60, 20
 VOXEL = 0.25
 
@@ -98,11 +98,7 @@ def step(name):
         batch["lengths"] = [N] * share
         batch |= {key: batch[key].flatten(0, 1) for key in ("points", "colours", "label")}
     batch["index"] = torch.arange(share)
-    optimizer = torch.optim.SGD((p for p in method.parameters() if p.requires_grad), lr=0.0)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
-    stepper = Stepper(method, optimizer, schedule, device=CPU, precision=Precision.from_name("none", CPU))
-    terms = stepper.step(batch, 0).terms
-    return {**terms, **{key: p.grad for key, p in method.named_parameters()}, **dict(method.named_buffers())}
+    return after_step(method, make_stepper(method).step(batch, 0).terms)
 
 
 def steps():
@@ -114,22 +110,12 @@ def ranks(tmp_path_factory):
     return run_in_processes(steps, 2, tmp_path_factory.mktemp("ranks"))
 
 
-def check_equal(found, whole):
-    """Compare figures in float64; a gradient that one has not, the other has not."""
-    assert found.keys() == whole.keys()
-    for name, value in whole.items():
-        assert (value is None) == (found[name] is None), name
-        if value is not None:
-            value, mine = torch.as_tensor(value).double(), torch.as_tensor(found[name]).double()
-            assert (mine - value).norm() <= 1e-9 * max(value.norm().item(), 1e-3), name
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_gradients_and_statistics_are_those_of_one_process(name, ranks):
     whole = step(name)
     assert sum(value is not None and torch.as_tensor(value).abs().sum() > 0 for value in whole.values()) > 3
     for found in ranks:
-        check_equal(found[name], whole)
+        check_equal(found[name], whole, LEAST)
 
 
 def test_sparse_networks_are_those_of_one_process_whose_clouds_have_other_numbers_of_voxels(ranks):
@@ -137,4 +123,4 @@ def test_sparse_networks_are_those_of_one_process_whose_clouds_have_other_number
     assert_close(torch.cat([found["sparse"][0] for found in ranks]), out, rtol=1e-9, atol=1e-9)
     assert whole["norm.bn.running_mean"].abs().max() > 1e-2
     for found in ranks:
-        check_equal(found["sparse"][1], whole)
+        check_equal(found["sparse"][1], whole, LEAST)
