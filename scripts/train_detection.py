@@ -81,7 +81,8 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     rooms = replace(rooms, num_points=rooms.num_points or PUBLISHED_POINTS[rooms.dataset], inputs=inputs)
     train_rooms, val_rooms = rooms.rooms("train"), rooms.rooms("val")
     for found, split in ((train_rooms, "train"), (val_rooms, "val")):  # now, not after hours of training
-        require_boxes(found, split, with_colours=inputs == "colour")
+        reads_all = split == "val" and not run.resume
+        require_boxes(found, split, with_colours=inputs == "colour", read_all=reads_all)
     draws = AugmentedRooms(train_rooms, rooms.num_points, inputs, training.seed)
     loader = EpochLoader.of_rank(draws, training, device)
     if training.steps:
@@ -110,7 +111,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
 def describe_training(rooms: RoomSettings, training: DetectorSettings, num_train: int) -> dict[str, Any]:
     """Describe how the network comes about, for the records."""
     is_sparse = training.backbone == "sr_unet"
-    names = ("epochs", "batch_size", "lr", "num_proposals", "mean_sizes", "seed")
+    names = ("epochs", "batch_size", "lr", "num_proposals", "detach_votes", "mean_sizes", "seed")
     names += ("voxel_size",) if is_sparse else ()
     return {
         "dataset": rooms.dataset,

@@ -111,14 +111,18 @@ class SunRgbdRooms:
 BOXED_ROOMS: dict[str, type[ScanNetRooms] | type[SunRgbdRooms]] = {"scannet": ScanNetRooms, "sunrgbd": SunRgbdRooms}
 
 
-def require_boxes(rooms: BoxedRooms, split: str, *, with_colours: bool = False) -> None:
+def require_boxes(rooms: BoxedRooms, split: str, *, with_colours: bool = False, read_all: bool = False) -> None:
     """Refuse rooms none of which has a box; reads as many as it takes to find one.
 
+    Args:
+        read_all: read every room, so that a damaged one is found now.
     Raises:
         ValueError: names the folder; or a room that was read has no colours, though they are asked for.
+        ValueError, OSError: a room that was read is damaged; names the file.
     """
     options = {"with_colours": with_colours, "with_votes": False}
-    if not any(len(rooms.read(index, **options).boxes.label) for index in range(len(rooms))):
+    numbers = (len(rooms.read(index, **options).boxes.label) for index in range(len(rooms)))
+    if not any(list(numbers) if read_all else numbers):
         classes = ", ".join(rooms.kind.classes)
         raise ValueError(
             f"{rooms.place}: none of the {len(rooms)} scenes of {split} has a box of one of {classes}; there is "

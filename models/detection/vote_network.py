@@ -35,6 +35,8 @@ class VoteNet(nn.Module):
         backbone: a module, see `SeedBackbone`.
         mean_sizes, num_headings: see `BoxCode`; one size for each class.
         vote_factor: votes of each seed.
+        detach_votes: the places of votes learn from the votes' own term alone. As published, those of the boxes reach
+            them too, and outweigh it as long as boxes are wrong.
         heads: arguments of `ProposalModule`, such as num_proposals.
     """
 
@@ -45,10 +47,12 @@ class VoteNet(nn.Module):
         num_headings: int,
         *,
         vote_factor: int = 1,
+        detach_votes: bool = False,
         **heads: Any,
     ):
         super().__init__()
         self.code = BoxCode(mean_sizes, num_headings)
+        self.detach_votes = detach_votes
         self.backbone_net = backbone
         self.vgen = VotingModule(backbone.feature_dim, vote_factor)
         self.pnet = ProposalModule(backbone.feature_dim, self.code.num_classes, num_headings, **heads)
@@ -56,7 +60,8 @@ class VoteNet(nn.Module):
     def forward(self, points: Tensor) -> Proposals:
         seeds = self.backbone_net(points)
         votes, features = self.vgen(seeds.position, seeds.features.transpose(1, 2))
-        return Proposals(seeds, votes, self.pnet(votes, features, seeds.position))
+        places = votes.detach() if self.detach_votes else votes
+        return Proposals(seeds, votes, self.pnet(places, features, seeds.position))
 
 
 def load_votenet(path: str | Path, network: VoteNet) -> None:

@@ -152,6 +152,16 @@ def test_val_without_colours_is_refused_before_a_run_begins(root, tmp_path, caps
     assert not (tmp_path / "tiny").exists()
 
 
+def test_any_damaged_scene_of_val_is_refused_before_a_run_begins(root, tmp_path, capsys):
+    rooms = shutil.copytree(root, tmp_path / "rooms")
+    write_scan(rooms, "scene0004_00")
+    (rooms / "scannetv2_val.txt").write_text("scene0003_00\nscene0004_00")
+    mesh = rooms / "scans" / "scene0004_00" / "scene0004_00_vh_clean_2.ply"
+    mesh.write_bytes(mesh.read_bytes()[:-5])
+    assert str(mesh) in error_of(lambda: run(rooms, tmp_path), capsys)
+    assert not (tmp_path / "tiny").exists()
+
+
 def test_flat_boxes_have_no_mean_size(root, tmp_path, capsys):
     message = error_of(lambda: run(root, tmp_path, "--mean_sizes", "train"), capsys)  # of two or three points each
     assert f"{root}: all boxes of chair, garbagebin to train on are flat" in message

@@ -59,6 +59,7 @@ class DetectorSettings(LoopSettings):
     num_workers: int = flag(4, "loader processes; 0 loads in this one", at_least=0, is_free=True)
     backbone: str = flag("pointnet2", "what gives the seeds", choices=BACKBONES)
     num_proposals: int = flag(256, "boxes proposed in a scene", at_least=1)
+    detach_votes: bool = flag(False, "places of votes learn from the votes' own term alone, not from the boxes' too")
     mean_sizes: str = flag("published", "of each class, or of the training boxes", choices=("published", "train"))
     voxel_size: float = flag(0.025, "of sr_unet: edge of a voxel in metres", above=0)
     plan: str = flag("34C", "of sr_unet without --model_path", choices=tuple(PLANS))
@@ -117,7 +118,7 @@ def build_detector(kind: DetectionSet, sizes: Sequence, settings: DetectorSettin
     Raises:
         ValueError: these are damaged, or of a network that takes other inputs.
     """
-    options = {"num_proposals": settings.num_proposals, "sampling": "vote_fps"}
+    options = {"num_proposals": settings.num_proposals, "sampling": "vote_fps", "detach_votes": settings.detach_votes}
     return VoteNet(_build_backbone(settings, inputs), sizes, kind.num_headings, **options)
 
 

@@ -72,6 +72,7 @@ def _rooms_setting(record: Record) -> list[str]:
 def _detection_setting(record: Record) -> list[str]:
     words = [f"{record['num_proposals']} proposals", f"{record['epochs']} epochs of {record['batch_size']}"]
     words += [f"lr {record['lr']:g}", f"points with {record['inputs']}"]
+    words += ["votes learn alone"] if record.get("detach_votes") else []
     words += ["mean sizes of train"] if record["mean_sizes"] == "train" else []
     words += [f"voxels of {record['voxel_size']:g} m"] if "voxel_size" in record else []
     words += [f"plan {record['plan']}"] if "plan" in record else []

@@ -120,6 +120,11 @@ class SceneData:
             raise ValueError("--ema_decay and --micro_batch are for encoders of single shapes: leave them out")
         if own.loss == PIXELS:
             own.require_teacher()
+            if own.global_weight and pairs.batch_size == 1:
+                raise ValueError(
+                    "--batch_size 1 leaves BatchNorm before the distillation one row a step: pass 2 or more, or "
+                    "--global_weight 0"
+                )
         elif own.matches > pairs.num_points:
             raise ValueError(f"--matches {own.matches} is more than --num_points {pairs.num_points}; pass fewer")
         items = self._items(common, open_pairs(common, notes.append), device, notes)

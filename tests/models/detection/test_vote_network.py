@@ -202,6 +202,19 @@ def test_any_backbone_that_returns_seeds_is_trained():
     assert network.backbone_net.map.weight.grad.any()
 
 
+def test_places_of_detached_votes_learn_from_their_own_term_alone():
+    for detach_votes in (False, True):
+        options = {"num_proposals": 5, "members": 4, "width": 8, "detach_votes": detach_votes}
+        network = VoteNet(EveryThird(), SIZES, 4, **options).double()
+        found = network(clouds())
+        sum(part.square().sum() for part in found.boxes).backward(retain_graph=True)
+        of_place, of_feature = network.vgen.conv3.weight.grad.split([3, 6])
+        assert of_feature.any()
+        assert of_place.any() == (not detach_votes)
+        found.votes.square().sum().backward()
+        assert network.vgen.conv3.weight.grad[:3].any()
+
+
 def test_a_scene_of_few_points_takes_them_all():
     found = tiny_votenet().double().eval()(clouds(num_points=9))
     assert found.seeds.position.shape == (2, 9, 3)

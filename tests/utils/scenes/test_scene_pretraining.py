@@ -161,4 +161,7 @@ def test_what_does_not_go_together_is_refused(rooms, tmp_path):
         train(rooms, tmp_path)
     with pytest.raises(ValueError, match="--ema_decay"):
         train(rooms, tmp_path, "--ema_decay", "0.9")
+    taught = ("--teacher", write_teacher(tmp_path / "teacher.pth"), "--batch_size", "1")
+    with pytest.raises(ValueError, match="--batch_size 1 leaves BatchNorm .* pass 2 or more, or --global_weight 0"):
+        train(rooms, tmp_path, *taught)
     assert not (tmp_path / "tiny").exists()
