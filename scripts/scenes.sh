@@ -26,8 +26,8 @@ ROOM_FLAGS=(--data_root "$DATA" --dataset scannet --seed "$SEED" --plan 14A --nu
 SEGMENT=(scripts.train_semseg "${ROOM_FLAGS[@]}" --voxel "$VOXEL" --batch_size 2)
 PROBE=("${SEGMENT[@]}" --probe linear_bn --lr 0.3 --steps "${PROBE_STEPS:-60}")
 FIFTH=("${SEGMENT[@]}" --label_fraction 0.2 --lr 0.1 --steps "${SEGMENT_STEPS:-150}")
-DETECT=(scripts.train_detection "${ROOM_FLAGS[@]}" --backbone sr_unet --voxel_size "$VOXEL" --num_points 4000
-  --batch_size 4 --num_proposals 64 --mean_sizes train --steps "${DETECT_STEPS:-200}")
+DETECT=(scripts.train_detection "${ROOM_FLAGS[@]}" --backbone sr_unet --voxel_size "$VOXEL" --num_points 20000
+  --batch_size 2 --lr 0.003 --detach_votes --mean_sizes train --steps "${DETECT_STEPS:-240}")
 
 make_data() {
   python -m data.make_rooms --out "$DATA" --layout scannet --count "${ROOMS:-24}"
