@@ -37,7 +37,7 @@ class CrossPointSettings(LocalSettings, ImageTeacherSettings):
     )
     temperature: float = flag(0.1, "of all NT-Xent losses")
     image_depth: int = flag(50, "ResNet depth", choices=DEPTHS)
-    image_weights: str = flag("none", "none (as published), imagenet, or a torchvision file")
+    image_weights: str = flag("none", "none (as published), imagenet, a torchvision file, or img_model_*.pth of a run")
 
     def __post_init__(self) -> None:
         super().__post_init__()

