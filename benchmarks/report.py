@@ -29,6 +29,7 @@ _TITLES = {
     "multiview_step": "One step of multi-view pre-training, items read: our point encoder alone, ours, as published",
     "point_towers": "Groups of points, and a training step of each point tower, published formulation against ours",
     "sparse_conv": "Sparse convolution, 3^3, of a room's voxels: a plain gather and scatter against ours",
+    "busy_cores": "Training step on idle and on busy cores: threads wait awake by default, or for a bounded time",
     "memory_growth": "Memory of a long training on the CPU: numbers of rows as they come against few",
     "loader": "Loading of training samples",
     "scaling": "Training step on one process and two, the global batch being the same (processes x threads)",
