@@ -77,7 +77,7 @@ _setup_env() {
   # bin/activate would name the folder in which .venv was made, which may have moved.
   export VIRTUAL_ENV="$PWD/.venv" PATH="$PWD/.venv/bin:$PATH"
   unset PYTHONHOME
-  # PyTorch's threads wait for one another awake, on cores that others may need: not for long (benchmarks/busy_cores.py).
+  # PyTorch's threads wait for one another awake, on cores that others may need: not for long (benchmarks/machine/busy_cores.py).
   export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
   _install "$1"
 }

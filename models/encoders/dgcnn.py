@@ -12,7 +12,7 @@ from models.layers.pooled_conv import PooledConv
 from models.rows import CloudRows, dense_rows, merge_copies
 
 # Under autocast oneDNN computes the products. It compiles a kernel for every number of rows that it meets and keeps it
-# somewhere in the heap, so that memory would grow by each batch of a new size: benchmarks.memory_growth.
+# somewhere in the heap, so that memory would grow by each batch of a new size: benchmarks.machine.memory_growth.
 AUTOCAST_SIZES = 64
 
 

@@ -1,4 +1,4 @@
-"""benchmarks.busy_cores: what is set for each side, the load beside it, and a step of either network."""
+"""benchmarks.machine.busy_cores: what is set for each side, the load beside it, and a step of either network."""
 
 import os
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from benchmarks import busy_cores
+from benchmarks.machine import busy_cores
 from tests.support.program_calls import recorded, run
 
 
@@ -55,7 +55,7 @@ def test_a_side_gets_its_variable_and_a_failure_its_message():
                 assert busy_cores.measure("dgcnn", 1, spin) == 0.5
             environment = started.call_args.kwargs["env"]
             assert (environment.get("GOMP_SPINCOUNT"), environment.get("OMP_WAIT_POLICY")) == (wanted, None)
-    with pytest.raises(OSError, match=r"(?s)benchmarks.busy_cores .* failed: .*invalid choice: 'other'"):
+    with pytest.raises(OSError, match=r"(?s)benchmarks.machine.busy_cores .* failed: .*invalid choice: 'other'"):
         busy_cores.measure("other", 1, None)
 
 

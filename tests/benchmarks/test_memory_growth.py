@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from benchmarks import memory_growth
 from benchmarks.harness.records import read_csv
+from benchmarks.machine import memory_growth
 
 
 def test_both_sides_take_turns_and_are_kept(tmp_path, capfd):

@@ -1,6 +1,6 @@
 """Time of a training step on idle and on busy cores, with and without a bound on how long threads wait awake.
 
-    python -m benchmarks.busy_cores --record
+    python -m benchmarks.machine.busy_cores --record
 
 The threads of PyTorch wait for one another many times a step. One that arrives first turns in a loop, by the default of
 GNU's OpenMP up to 300,000 times, on a core that the other may need to arrive at all; GOMP_SPINCOUNT bounds that. Busy:
@@ -79,7 +79,8 @@ def measure(model: str, steps: int, spin: str | None) -> float:
     """Return the seconds of a step in a process with GOMP_SPINCOUNT, or without."""
     environment = {key: value for key, value in os.environ.items() if key not in (NAME, "OMP_WAIT_POLICY")}
     environment |= {NAME: spin} if spin else {}
-    command = [sys.executable, "-m", "benchmarks.busy_cores", "--models", model, "--steps", str(steps), "--alone"]
+    flags = ["--models", model, "--steps", str(steps), "--alone"]
+    command = [sys.executable, "-m", "benchmarks.machine.busy_cores", *flags]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise OSError(f"{' '.join(command)} failed: {done.stderr.strip()}")

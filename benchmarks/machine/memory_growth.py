@@ -1,6 +1,6 @@
 """Peak memory of a training on the CPU against its steps: numbers of rows as they come, or rounded to a few.
 
-    python -m benchmarks.memory_growth --record
+    python -m benchmarks.machine.memory_growth --record
 
 Both sides train our DGCNN with Adam on freshly augmented clouds, in processes of their own that step in turns, A B A B.
 Peaks are resident memory after the first turn and after the last. oneDNN computes the products of points and weights
@@ -125,7 +125,7 @@ def ask(process: subprocess.Popen, steps: int) -> dict:
 def measure(args: argparse.Namespace) -> dict[str, list[dict]]:
     """Return what each side answered, turn by turn."""
     flags = ["--size", args.size, "--k", str(args.k), "--products", args.products]
-    command = [sys.executable, "-m", "benchmarks.memory_growth", *flags, "--alone"]
+    command = [sys.executable, "-m", "benchmarks.machine.memory_growth", *flags, "--alone"]
     with ExitStack() as stack:
         sides = {}
         for side in SIDES:
