@@ -13,7 +13,7 @@ from models.detection.box_code import BoxCode
 from models.detection.proposals import ProposalModule, ProposedBoxes
 from models.detection.vote_backbone import SeedBackbone, Seeds
 from models.detection.voting import VotingModule
-from models.weights.weight_file import check_tensors, read_weights, unwrap
+from models.weights.weight_file import check_tensors, load_exactly, read_weights, unwrap
 
 
 class Proposals(NamedTuple):
@@ -75,7 +75,7 @@ def load_votenet(path: str | Path, network: VoteNet) -> None:
     try:
         state = unwrap(state)
         check_tensors(state)
-        network.load_state_dict(state)
+        load_exactly(network, state)
     except (ValueError, RuntimeError) as error:
         raise ValueError(
             f"{path}: {error}; expected the weights of a VoteNet of {network.code.num_classes} classes and "

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from models.weights.weight_file import check_tensors, read_weights, unwrap
+from models.weights.weight_file import check_tensors, load_exactly, read_weights, unwrap
 
 DEPTHS = (18, 34, 50)
 _OF_BRANCH = "resnet."  # before the names of an image branch, ours or CrossPoint's authors'
@@ -64,8 +64,10 @@ def torchvision_resnet(depth: int, weights: str, left_out: tuple[str, ...] = ())
         if any(key.startswith(_OF_BRANCH) for key in state):
             state = {key.removeprefix(_OF_BRANCH): value for key, value in state.items() if key.startswith(_OF_BRANCH)}
             left_out = (*left_out, "fc.")
-        own = {key: value for key, value in resnet.state_dict().items() if key.startswith(left_out)}
-        resnet.load_state_dict(state | own)
+        fresh = resnet.state_dict()
+        own = {key: value for key, value in fresh.items() if key.startswith(left_out)}
+        counts = {key: value for key, value in fresh.items() if key.endswith("num_batches_tracked")}
+        load_exactly(resnet, counts | state | own)  # files of 2018 and before have no counts
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} does not hold torchvision weights of this ResNet: {error}") from error
     return resnet

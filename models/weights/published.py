@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder, published_width
 from models.layers.heads import point_head
 from models.weights.tower_names import LABELLED_HEADS, same_weights, split_tower
-from models.weights.weight_file import check_tensors, read_weights, unwrap
+from models.weights.weight_file import check_tensors, load_exactly, read_weights, unwrap
 
 # Second names of BatchNorms in the published networks. The part-seg T-Net reassigned its `bn3`, so that name is the
 # 512-d BatchNorm after `linear1` and not an alias of the one inside `conv3`.
@@ -153,18 +153,10 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], what: str) -> Non
     Raises:
         ValueError: names the tensors that are missing, unexpected or of another shape.
     """
-    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in state.items()}
-    missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
-    reshaped = sorted(key for key in expected.keys() & found if expected[key] != found[key])
-    if missing or unexpected or reshaped:
-        groups = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
-        names = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in groups if keys)
-        raise ValueError(
-            f"weights do not fit the {what}: {len(missing)} tensors missing, {len(unexpected)} unexpected, "
-            f"{len(reshaped)} of another shape; is --model the one that was trained? {names}"
-        )
-    module.load_state_dict(state)
+    try:
+        load_exactly(module, state)
+    except ValueError as error:
+        raise ValueError(f"weights do not fit the {what}: {error}; is --model the one that was trained?") from error
 
 
 def export_state(

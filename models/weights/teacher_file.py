@@ -4,7 +4,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from models.encoders.multiview_resnet import MultiViewResNet
-from models.weights.weight_file import check_tensors, read_kind
+from models.weights.weight_file import check_tensors, load_exactly, read_kind
 
 _KIND = "multiview_resnet"
 
@@ -35,7 +35,7 @@ def load_teacher(path: str | Path) -> MultiViewResNet:
     encoder.image_size = stored.get("image_size")
     try:
         check_tensors(state)
-        encoder.load_state_dict(state)
+        load_exactly(encoder, state)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} does not hold the teacher it names: {error}") from error
     return encoder.eval()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.weights.safe_file import SUFFIX as SAFE_SUFFIX
 from models.weights.safe_file import read_safe_file
@@ -20,6 +20,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "base_model")
 _PREFIXES = ("module.", "_orig_mod.")
 _FOREIGN_NAME = re.compile(r"GLOBAL ([\w.]+)")
 _CHUNK = 2**20
+_NAMED = 6  # tensors that do not fit, of each kind
 _IS_FOLDER = 0x10  # attribute of a record; torch would leave the memory of its tensor uninitialised
 
 
@@ -78,6 +79,32 @@ def read_kind(path: str | Path, kind: str, wanted: str) -> tuple[dict, dict]:
         found = f"weights of {stored['model']}" if "model" in stored else "weights that do not say of what"
         raise ValueError(f"{path} {wanted}, found {found}")
     return state, stored
+
+
+def load_exactly(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load a state dict that has exactly the tensors of a module.
+
+    Raises:
+        ValueError: says how many tensors are missing, unexpected or of another shape, and names the first of them.
+    """
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    groups = {
+        "missing": sorted(expected.keys() - found),
+        "unexpected": sorted(found.keys() - expected),
+        "of another shape": sorted(key for key in expected.keys() & found if expected[key] != found[key]),
+    }
+    if any(groups.values()):
+        (first, missing), *others = groups.items()
+        counts = [f"{len(missing)} tensors {first}", *(f"{len(keys)} {kind}" for kind, keys in others)]
+        names = [f"{kind}: {_first_of(keys)}" for kind, keys in groups.items() if keys]
+        raise ValueError(f"{', '.join(counts)}; {'; '.join(names)}")
+    module.load_state_dict(state)
+
+
+def _first_of(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_tensors(state: dict) -> None:

