@@ -78,7 +78,7 @@ _setup_env() {
   export VIRTUAL_ENV="$PWD/.venv" PATH="$PWD/.venv/bin:$PATH"
   unset PYTHONHOME
   # PyTorch's threads wait for one another awake, on cores that others may need: not for long (benchmarks/machine/busy_cores.py).
-  export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
+  [ -n "${OMP_WAIT_POLICY:-}" ] || export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}"
   _install "$1"
 }
 
