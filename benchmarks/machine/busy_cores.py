@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.harness.inputs import make_clouds
 from benchmarks.harness.records import Recorder, add_output_args, figures_of, setting_text
-from benchmarks.harness.timing import seconds
+from benchmarks.harness.timing import in_turns
 from models.encoders.registry import build_encoder
 from models.encoders.scenes.sr_unet import SRUNet
 from models.sparse.voxelise import voxelise
@@ -58,9 +58,7 @@ def make_step(model: str) -> Callable[[], None]:
 
 def print_seconds(model: str, steps: int) -> None:
     """Print the median time of a step in this process, which `main` started."""
-    step = make_step(model)
-    step()
-    print(median(seconds(step, CPU) for _ in range(steps)))
+    print(in_turns({model: make_step(model)}, steps, CPU)[model])
 
 
 @contextmanager
