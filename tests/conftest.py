@@ -1,5 +1,7 @@
 """Fixtures shared by all tests."""
 
+import shutil
+import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -12,6 +14,22 @@ LONGEST = (
     *("test_notebook.py", "test_export_program.py", "test_train_crosspoint.py", "test_train_partseg.py"),
     *("test_make_shapes.py", "test_train_crossmost.py", "test_fuzz.py", "test_step.py"),
 )
+ROOM = 2e9  # bytes; files of the whole suite take up to 1.6 GB at a time, by two processes
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop before the whole suite fills the disk, which would show as hundreds of failures of other kinds."""
+    is_worker = hasattr(session.config, "workerinput")
+    if is_worker or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        pytest.exit(
+            f"{folder} has {free / 1e9:.1f} GB free, files of the tests take up to {ROOM / 1e9:.0f} GB: make room, or name "
+            "another folder by TMPDIR",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
