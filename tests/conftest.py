@@ -26,8 +26,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     free = shutil.disk_usage(folder).free
     if free < ROOM:
         pytest.exit(
-            f"{folder} has {free / 1e9:.1f} GB free, files of the tests take up to {ROOM / 1e9:.0f} GB: make room, or name "
-            "another folder by TMPDIR",
+            f"{folder} has {free / 1e9:.1f} GB free, files of the tests take up to {ROOM / 1e9:.0f} GB: make room, or "
+            "name another folder by TMPDIR",
             returncode=pytest.ExitCode.USAGE_ERROR,
         )
 
