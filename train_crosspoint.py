@@ -84,7 +84,8 @@ def build_method(
     if taught:
         method: CrossPoint = taught.build_method(encoder, **options)
     else:
-        method = CrossPoint(encoder, ImageResNet(settings.image_depth, settings.image_weights), **options)
+        images = ImageResNet(settings.image_depth, settings.image_weights) if settings.cmid_weight else None
+        method = CrossPoint(encoder, images, **options)
     start = load_start(common, report)
     if start is not None:
         method.point_encoder = start.encoder

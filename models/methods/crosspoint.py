@@ -28,20 +28,21 @@ class CrossPoint(Method):
 
     Args:
         point_encoder: points (B, N, 3) -> feature (B, point_encoder.feature_dim).
-        image_encoder: images (B, 3, H, W) -> feature (B, image_encoder.feature_dim).
+        image_encoder: images (B, 3, H, W) -> feature (B, image_encoder.feature_dim); None where cmid_weight is 0.
         imid_weight, cmid_weight: factors of the two terms, >= 0 and not both 0; published: 1 and 1.
         temperature: of all NT-Xent losses; published: 0.1.
         local_clouds: L, of each shape; published: 0.
         local_weight: factor of their term, > 0.
         k: recorded with the weights as neighbours per point; None takes the encoder's, if it has a graph.
     Raises:
-        ValueError: a weight that is negative or no number, both weights 0, or a temperature that is not positive.
+        ValueError: a weight that is negative or no number, both weights 0, a temperature that is not positive, or an
+            image encoder where the cross-modal term is left out, or none where it is not.
     """
 
     def __init__(
         self,
         point_encoder: nn.Module,
-        image_encoder: nn.Module,
+        image_encoder: nn.Module | None,
         *,
         imid_weight: float = 1.0,
         cmid_weight: float = 1.0,
@@ -57,13 +58,12 @@ class CrossPoint(Method):
             )
         if not 0 < temperature < math.inf:
             raise ValueError(f"--temperature must be > 0, got {temperature}")
+        if (image_encoder is not None) != (cmid_weight > 0):
+            raise ValueError(f"--cmid_weight {cmid_weight} with image encoder {type(image_encoder).__name__}")
         self.point_encoder = point_encoder
         self.point_head = point_head(point_encoder.feature_dim)
         self.image_encoder = image_encoder
-        self.image_head = image_head(image_encoder.feature_dim)
-        if not cmid_weight:
-            for branch in (self.image_encoder, self.image_head):
-                branch.requires_grad_(False)
+        self.image_head = None if image_encoder is None else image_head(image_encoder.feature_dim)
         self.imid_weight = imid_weight
         self.cmid_weight = cmid_weight
         self.temperature = temperature
@@ -131,9 +131,11 @@ class CrossPoint(Method):
         return torch.stack([nt_xent(mean, rows, self.temperature) for rows in each]).mean()
 
     def weights(self) -> dict[str, Mapping[str, Any]]:
-        """Return the point branch under CrossPoint's published names, and the image branch as "img_model"."""
+        """Return the point branch under CrossPoint's published names, and an image branch as "img_model"."""
         encoder = self.point_encoder
         point = export_state(encoder, encoder_name(encoder), self.point_head, k=self.k)
+        if self.image_encoder is None:
+            return {"point": point}
         head = {f"inv_head.{key}": value for key, value in self.image_head.state_dict().items()}
         return {"point": point, "img_model": self.image_encoder.state_dict() | head}
 

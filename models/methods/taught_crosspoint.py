@@ -31,9 +31,9 @@ class TaughtCrossPoint(CrossPoint):
     """
 
     def __init__(self, point_encoder: nn.Module, teacher_dim: int, **options: Any):
-        super().__init__(point_encoder, _Seen(teacher_dim), **options)
-        if not self.cmid_weight:
+        if options.get("cmid_weight") == 0:
             raise ValueError("--cmid_weight 0 leaves the teacher out: leave --image_teacher out too")
+        super().__init__(point_encoder, _Seen(teacher_dim), **options)
 
     def embed_views(self, batch: Batch) -> Tensor:
         """Project the teacher's rows of the shapes, "teacher" (B, D) of a batch. Shape: -> (B, E)."""

@@ -218,4 +218,6 @@ def test_eval_scores_a_checkpoint_on_normalised_clouds_without_training(root, pl
 def test_images_are_not_needed_without_the_cross_modal_term(root, tmp_path):
     folder = shutil.copytree(root, tmp_path / "data")
     shutil.rmtree(folder / "ShapeNetRendering")
-    train(folder, tmp_path / "out", "--cmid_weight", "0", "--epochs", "1")
+    models = train(folder, tmp_path / "out", "--cmid_weight", "0", "--epochs", "1") / "models"
+    assert (models / "best_model.pth").exists()
+    assert not list(models.glob("img_model*"))

@@ -137,7 +137,7 @@ def load_cross_modal(
         path: written by train_crosspoint.py.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, without an image branch, or with an untrained one.
+        ValueError: damaged, or without an image branch.
     """
     state = read_weights(path)
     flags, weights = state.get("config"), state.get("method")
@@ -150,7 +150,7 @@ def load_cross_modal(
     if missing:
         raise ValueError(f"{path} is no state of train_crosspoint.py: its flags lack {', '.join(missing)}")
     if flags["cmid_weight"] == 0:
-        raise ValueError(f"{path} was trained with --cmid_weight 0: its image branch has learned nothing")
+        raise ValueError(f"{path} was trained with --cmid_weight 0: it has no image branch")
     if flags.get("image_teacher", "none") != "none":
         raise ValueError(
             f"{path} was trained with --image_teacher {flags['image_teacher']}: it has no image branch of its own, and "

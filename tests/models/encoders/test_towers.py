@@ -212,7 +212,7 @@ def test_contrast_of_clouds_and_of_points_reaches_every_weight(name, pair):
     images = nn.Flatten()
     images.feature_dim = 8
     for build_method, batch in (
-        (lambda encoder: CrossPoint(encoder, images, cmid_weight=0.0), {"aug_a": points, "aug_b": points.flip(2)}),
+        (lambda encoder: CrossPoint(encoder, None, cmid_weight=0.0), {"aug_a": points, "aug_b": points.flip(2)}),
         (lambda encoder: MultiView(encoder, 5, 8), {"points": points, **pixels}),
     ):
         encoder = build_encoder(name, emb_dims=WIDTHS.get(name))

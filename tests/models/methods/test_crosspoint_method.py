@@ -24,7 +24,8 @@ class TinyImages(nn.Sequential):
 
 def build(**options):
     torch.manual_seed(0)
-    return CrossPoint(DGCNN(k=4, emb_dims=32), TinyImages(), **options)
+    encoder = DGCNN(k=4, emb_dims=32)
+    return CrossPoint(encoder, TinyImages() if options.get("cmid_weight", 1.0) else None, **options)
 
 
 @pytest.fixture
@@ -105,7 +106,15 @@ def test_local_clouds_leave_running_statistics_to_the_whole_ones(batch):
 
 def test_without_the_cross_modal_term_no_image_is_needed(batch):
     del batch["image"]
-    assert set(build(cmid_weight=0.0)(batch)) == {"loss/imid"}
+    method = build(cmid_weight=0.0)
+    assert set(method(batch)) == {"loss/imid"}
+    assert set(method.weights()) == {"point"}
+
+
+@pytest.mark.parametrize(("images", "cmid_weight"), [(None, 1.0), (TinyImages(), 0.0)])
+def test_an_image_encoder_belongs_to_the_cross_modal_term(images, cmid_weight):
+    with pytest.raises(ValueError, match="cmid_weight"):
+        CrossPoint(DGCNN(k=4, emb_dims=32), images, cmid_weight=cmid_weight)
 
 
 def test_weights_scale_their_terms(batch):

@@ -97,7 +97,7 @@ def test_files_that_hold_no_trained_image_branch_are_refused(tmp_path):
     torch.save(broken, tmp_path / "cut.pt")
     for name, message in (
         ("best_model.pth", r"best_model\.pth has no image branch.*pass the run's last\.pt"),
-        ("points_only.pt", "--cmid_weight 0: its image branch"),
+        ("points_only.pt", "--cmid_weight 0: it has no image branch"),
         ("taught.pt", "--image_teacher imagenet: it has no image branch"),
         ("other.pt", "its flags lack k, num_points"),
         ("cut.pt", r"cut\.pt does not hold the networks"),
