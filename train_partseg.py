@@ -28,9 +28,9 @@ from models.methods.part_segmentation import PartSegmentation
 from utils import seed
 from utils.classification.recipes import PUBLISHED_PARTS
 from utils.cli import run_main
-from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
 from utils.inference.input_transform import describe_training_clouds
+from utils.output_files import check_report_path
 from utils.parts.part_clouds import PartSetSettings, read_training_clouds
 from utils.parts.part_results import PartScoreSettings, score_part_network
 from utils.parts.part_training import PartSegTraining, PartSettings

@@ -18,6 +18,7 @@ from utils.cli import run_main
 from utils.csv_rows import write_rows
 from utils.flags import add_device_arg, add_flags, program_parser, require_at_least, weights_path
 from utils.inference.cloud_files import InputSettings, find_cloud_files, report_failed, run_network
+from utils.output_files import refuse_inputs
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 
@@ -46,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch_size", "top")
     if args.out and (args.out.suffix.lower() != ".csv" or args.out.is_dir()):
         raise ValueError(f"--out {args.out}: expected a file .csv, such as classes.csv")
+    refuse_inputs(args.out, args.files)
     files, unreadable = find_cloud_files(args.files)
     device = get_device(args.device)
     keep_freed_memory(device)

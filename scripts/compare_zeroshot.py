@@ -18,9 +18,10 @@ import numpy as np
 from utils.cli import run_main
 from utils.figures.contact_sheet import Cell, contact_sheet
 from utils.figures.plot_style import COLOURS, save_png
-from utils.files import check_png_path, write_text
+from utils.files import write_text
 from utils.flags import program_parser, require_at_least
 from utils.markdown import table
+from utils.output_files import check_png_path
 from utils.texts.zero_shot_sets import SHAPES, ZeroShotSet, ZeroShotSetSettings, open_zero_shot_set
 
 PROTOCOLS = {"points": "points", "image": "one view", "views": "all views", "both": "points and all views"}

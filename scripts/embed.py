@@ -19,6 +19,7 @@ from utils.csv_rows import write_rows
 from utils.files import write_npz
 from utils.flags import add_device_arg, add_flags, program_parser, require_at_least, weights_path
 from utils.inference.cloud_files import Embedded, InputSettings, find_cloud_files, report_failed, run_network
+from utils.output_files import refuse_inputs
 from utils.pretrained import load
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
@@ -51,6 +52,7 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch_size", "k")
     if args.out.suffix.lower() not in WRITTEN or args.out.is_dir():
         raise ValueError(f"--out {args.out}: expected a file {' or '.join(WRITTEN)}, such as features.npz")
+    refuse_inputs(args.out, args.files)
     files, unreadable = find_cloud_files(args.files)
     keep_freed_memory(get_device(args.device))
     encoder = load(args.model_path, k=args.k, device=args.device)

@@ -27,8 +27,8 @@ from utils.evaluation.fold_files import describe_folds, read_folds, splits_named
 from utils.evaluation.frozen_encoder import EncoderSettings, FeatureSettings, load_frozen_encoder
 from utils.evaluation.json_report import result_line, write_report
 from utils.evaluation.labelled_set import LabelledSetSettings, load_split
-from utils.files import check_report_path
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser
+from utils.output_files import check_report_path
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 

@@ -22,8 +22,8 @@ from utils.cli import run_main
 from utils.evaluation.json_report import result_line, write_report
 from utils.figures.contact_sheet import contact_sheet
 from utils.figures.plot_style import save_png
-from utils.files import check_png_path, check_report_path
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, require_at_least
+from utils.output_files import check_png_path, check_report_path, refuse_inputs
 from utils.pretraining.pair_loader import SourceSettings, open_source
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
@@ -60,6 +60,7 @@ def main(args: argparse.Namespace) -> None:
         require_at_least(2, args, "num_shapes")
     check_report_path(args.json)
     check_png_path(args.picture)
+    refuse_inputs(args.picture, [args.data_root])
     listed = list_shape_files(args.data_root)
     device = get_device(args.device)
     keep_freed_memory(device)

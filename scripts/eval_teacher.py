@@ -18,9 +18,9 @@ from utils.evaluation.json_report import constants_line, make_record, result_lin
 from utils.evaluation.nearest_neighbour import leave_one_out_protocol
 from utils.evaluation.protocols import run_protocols
 from utils.evaluation.svm.fair_cv import fair_cv_protocol
-from utils.files import check_report_path
 from utils.flags import add_device_arg, add_flags, program_parser
 from utils.multiview.image_teacher import ImageTeacherSettings
+from utils.output_files import check_report_path
 from utils.pretraining.pair_loader import SourceSettings
 from utils.processes.device import get_device
 

@@ -21,8 +21,8 @@ from utils.cli import run_main
 from utils.evaluation.json_report import result_line, write_report
 from utils.figures.class_plots import draw_confusion_matrix
 from utils.figures.plot_style import save_png
-from utils.files import check_report_path
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, require_at_least
+from utils.output_files import check_report_path
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 from utils.run.provenance import weights_origin

@@ -33,8 +33,8 @@ from utils.classification.labelled_rows import LabelSettings, choose_rows
 from utils.classification.recipes import CONSTANTS, ClassifierSettings
 from utils.cli import run_main
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split
-from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
+from utils.output_files import check_report_path
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, goes_on, open_run

@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 from utils.cli import run_main
-from utils.files import check_png_path
 from utils.flags import program_parser
 from utils.multiview.pixel_pictures import draw_panel, summary, write_pixel_points
 from utils.multiview.pixel_points import compare_shapes, find_shapes, load_method, open_taught
+from utils.output_files import check_png_path
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

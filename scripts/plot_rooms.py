@@ -17,8 +17,8 @@ from utils.cli import run_main
 from utils.figures.contact_sheet import Cell, contact_sheet
 from utils.figures.plot_style import save_png
 from utils.figures.room_pictures import room_cells
-from utils.files import check_png_path
 from utils.flags import default_data_root, program_parser, require_at_least
+from utils.output_files import check_png_path
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

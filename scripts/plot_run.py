@@ -10,8 +10,8 @@ from pathlib import Path
 
 from utils.cli import run_main
 from utils.figures.run_curves import draw_curves
-from utils.files import check_png_path
 from utils.flags import program_parser
+from utils.output_files import check_png_path
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

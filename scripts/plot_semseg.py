@@ -13,8 +13,8 @@ from datasets.scenes.room_sets import TEST, list_split, read_labelled
 from utils.cli import run_main
 from utils.figures.plot_style import save_png
 from utils.figures.semseg_pictures import SegmentedRoom, segmentation_panel
-from utils.files import check_png_path
 from utils.flags import add_device_arg, default_data_root, program_parser, require_at_least
+from utils.output_files import check_png_path
 from utils.processes.device import get_device
 from utils.run.names import BEST_MODEL
 from utils.semseg.semseg_scores import load_room_network

@@ -10,8 +10,8 @@ from utils.cli import run_main
 from utils.figures.cloud_plots import shape_panel
 from utils.figures.plot_style import save_png
 from utils.figures.shape_samples import ROW_NAMES, sample_columns
-from utils.files import check_png_path
 from utils.flags import program_parser, seed_number
+from utils.output_files import check_png_path
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -20,8 +20,9 @@ from utils.evaluation.labelled_set import LabelledSetSettings, load_split
 from utils.figures.class_plots import feature_maps
 from utils.figures.plot_style import save_png
 from utils.figures.tsne import tsne_map
-from utils.files import check_png_path, write_npz
+from utils.files import write_npz
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, seed_number, weights_path
+from utils.output_files import check_png_path
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 

@@ -28,6 +28,8 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or args.run_dirs[0] / "report.html"
     if out.is_dir():
         raise ValueError(f"--out {out} is a folder; name a file in it, such as {out / 'report.html'}")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out {out}: the page is written as HTML; name it {out.with_suffix('.html').name}")
     page = build_page(args.run_dirs)
     write_text(out, page)
     print(f"wrote {out}, {len(page.encode()) / 1e6:.1f} MB")

@@ -22,8 +22,8 @@ from utils.cli import run_main
 from utils.evaluation.json_report import result_line, write_report
 from utils.figures.contact_sheet import contact_sheet
 from utils.figures.plot_style import save_png
-from utils.files import check_png_path, check_report_path
 from utils.flags import add_device_arg, add_flags, program_parser, require_at_least, weights_path
+from utils.output_files import check_png_path, check_report_path, refuse_inputs
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 from utils.retrieval.cross_modal import CrossModal, EmbeddingSettings, load_cross_modal
@@ -75,6 +75,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError("--json is for the scores of --evaluate")
     check_report_path(args.json)
     check_png_path(args.out)
+    refuse_inputs(args.out, [args.shapes, *(args.query or ())])
     shapes = list_shape_files(args.shapes)
     device = get_device(args.device)
     keep_freed_memory(device)

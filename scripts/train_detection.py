@@ -34,8 +34,8 @@ from utils.detection.detector_training import (
     build_detector,
     sizes_of,
 )
-from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
+from utils.output_files import check_report_path
 from utils.processes.collectives import is_main_process
 from utils.processes.launch import ProcessSettings, launch_notes, process_group
 from utils.run.folder import RunSettings, open_run

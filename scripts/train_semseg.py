@@ -20,8 +20,8 @@ finished. docs/semseg.md has the protocol.
 import argparse
 
 from utils.cli import run_main
-from utils.files import check_report_path
 from utils.flags import add_flags, default_data_root, program_parser
+from utils.output_files import check_report_path
 from utils.processes.launch import ProcessSettings, process_group
 from utils.run.folder import RunSettings
 from utils.semseg.folds import run_folds

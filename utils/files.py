@@ -188,31 +188,3 @@ def appears(path: Path, *, unlike: tuple[int, ...] | None, patience_s: float = 1
             return False
         time.sleep(0.05)
     return True
-
-
-def check_report_path(path: str | Path | None) -> None:
-    """Create the folder of a report, where one is asked for, before the work that fills it.
-
-    Raises:
-        ValueError: `path` is a folder. OSError: its folder cannot be made.
-    """
-    if not path:
-        return
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"--json {path} is a folder; name a file in it, such as {path / 'results.json'}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def check_png_path(path: Path | None) -> None:
-    """Refuse a name under which no picture can be written, before the work that draws it.
-
-    Raises:
-        ValueError: `path` is a folder, or does not end in .png.
-    """
-    if path is None:
-        return
-    if path.is_dir():
-        raise ValueError(f"--out {path} is a folder; name a file in it, such as {path / 'picture.png'}")
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--out {path}: pictures are written as PNG only; name it {path.with_suffix('.png').name}")

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 
 from utils.csv_rows import Row, read_rows, write_rows
-from utils.files import check_report_path, locked, write_text
+from utils.files import locked, write_text
+from utils.output_files import check_report_path
 from utils.run.provenance import REPO, processor_name, provenance
 
 RESULTS = REPO / "benchmarks" / "results.csv"

@@ -230,3 +230,12 @@ def test_segment_replaces_neither_its_input_nor_a_picture_of_the_user(files, tmp
         flags = (scan, "--model_path", tmp_path / "none.pth", "--out", tmp_path / out)
         assert message in error_of(lambda flags=flags: run(segment, *flags), capsys)
     assert (tmp_path / "photo.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("program", "name"), [(embed, "scan.npz"), (classify, "scan.csv")])
+def test_answers_replace_no_input(program, name, tmp_path, capsys):
+    (tmp_path / name).write_bytes(b"mine")
+    flags = ("--model_path", tmp_path / "none.pth", "--out", tmp_path / name)
+    for given, message in ((name, "is an input itself"), (".", "among the inputs")):
+        assert message in error_of(lambda given=given: run(program, tmp_path / given, *flags), capsys)
+    assert (tmp_path / name).read_bytes() == b"mine"

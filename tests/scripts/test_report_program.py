@@ -29,9 +29,11 @@ def test_the_page_goes_into_the_folder_of_the_first_run_unless_told_otherwise(pa
     assert not (page.parent.parent / "first" / "report.html").exists()
 
 
-def test_a_folder_as_out_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="--out .* is a folder"):
-        run(report, write_run(tmp_path / "tiny"), "--out", tmp_path)
+def test_a_folder_or_another_kind_of_file_as_out_is_refused(tmp_path):
+    folder = write_run(tmp_path / "tiny")
+    for out, message in ((tmp_path, "is a folder"), (folder / "config.json", "written as HTML; name it config.html")):
+        with pytest.raises(ValueError, match=f"--out .* {message}"):
+            run(report, folder, "--out", out)
 
 
 def test_nothing_is_written_when_a_run_is_at_fault(tmp_path):

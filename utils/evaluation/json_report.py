@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.evaluation.protocol_score import Score
-from utils.files import check_report_path, write_text
+from utils.files import write_text
 from utils.run.provenance import provenance
 
 _LIBRARIES = ("numpy", "scikit-learn")
@@ -64,7 +64,7 @@ def write_report(path: str | Path | None, results: list[dict[str, Any]]) -> None
     """
     if not path:
         return
-    check_report_path(path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     origin = provenance()
     versions = {name: origin.pop(name) for name in ("python", "torch")} | {name: version(name) for name in _LIBRARIES}
     report = {**origin, "versions": versions, "command": shlex.join(sys.orig_argv), "results": results}

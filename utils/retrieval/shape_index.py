@@ -49,10 +49,13 @@ def embed_folder(
 def _read(path: Path, origin: dict[str, Any]) -> np.ndarray:
     try:
         arrays = read_npz(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--index {path} cannot be read ({error}); name another file, or delete it") from error
+    try:
         embedding, found = arrays["embedding"], json.loads(str(arrays["origin"]))
         changed = [key for key, value in origin.items() if found[key] != value]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"--index {path} is damaged or no index ({error}); delete it") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"--index {path} is no index of scripts.retrieve: name another file") from error
     if changed:
         difference = ", ".join(f"{key} was {found[key]}, is {origin[key]}" for key in changed)
         raise ValueError(f"--index {path} is of something else: {difference}; delete it or name another file")

@@ -8,7 +8,6 @@ import pytest
 
 from utils.evaluation.json_report import constants_line, make_record, result_line, write_report
 from utils.evaluation.protocol_score import score
-from utils.files import check_report_path
 
 RESULT = score("linear_svm", "published", [0, 1, 1, 2], np.array([0, 1, 2, 2]), {"c": 0.1, "grid": [0.1, 1.0]})
 RECORD = make_record(RESULT, dataset="toy", split="test", variant=None, k=15)
@@ -44,8 +43,3 @@ def test_a_report_that_cannot_be_written_leaves_the_one_before(tmp_path):
         write_report(path, [RECORD | {"accuracy": float("nan")}])
     assert json.loads(path.read_text())["results"] == [RECORD]
     assert os.listdir(tmp_path) == ["results.json"]
-
-
-def test_a_folder_is_refused_as_a_report(tmp_path):
-    with pytest.raises(ValueError, match="is a folder; name a file in it"):
-        check_report_path(tmp_path)

@@ -1,0 +1,48 @@
+"""What flags name for output replaces nothing but what such a program wrote."""
+
+import json
+
+import pytest
+
+from utils.evaluation.json_report import write_report
+from utils.output_files import check_png_path, check_report_path, refuse_inputs
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\xff weights", b"", b'{"config": {}}', b"[1, 2]", b"results"])
+def test_a_report_replaces_no_other_file(tmp_path, content):
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"--json .*mine\.json would replace a file that is no report"):
+        check_report_path(path)
+    assert path.read_bytes() == content
+
+
+def test_a_report_replaces_a_report_and_gets_its_folder(tmp_path):
+    scores, speed = tmp_path / "new" / "scores.json", tmp_path / "speed.json"
+    check_report_path(scores)
+    assert scores.parent.is_dir()
+    write_report(scores, [])
+    speed.write_text(json.dumps({"figures": []}))
+    for path in (scores, speed, None, ""):
+        check_report_path(path)
+
+
+def test_a_folder_is_refused(tmp_path):
+    for check, example in ((check_report_path, "results.json"), (check_png_path, "picture.png")):
+        with pytest.raises(ValueError, match=f"is a folder; name a file in it, such as {tmp_path / example}"):
+            check(tmp_path)
+
+
+def test_no_input_is_written_over(tmp_path):
+    folder, query = tmp_path / "shapes", tmp_path / "q.png"
+    folder.mkdir()
+    view, link = folder / "0.png", tmp_path / "link.png"
+    for path in (query, view):
+        path.write_bytes(b"mine")
+    link.symlink_to(query)
+    inputs = [folder, str(query), "not_there.png"]
+    for out, message in ((query, "is an input itself"), (link, "is an input itself"), (view, "among the inputs")):
+        with pytest.raises(ValueError, match=message):
+            refuse_inputs(out, inputs)
+    for out in (None, tmp_path / "new.png", folder / "new.png"):
+        refuse_inputs(out, inputs)

@@ -1,0 +1,60 @@
+"""Checks of the files that flags ask for, before the work that fills them: what is there already may be precious."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+_OF_REPORTS = ("results", "figures")  # what a report of scores, and one of a benchmark, keeps its figures under
+
+
+def check_report_path(path: str | Path | None) -> None:
+    """Create the folder of a report, where one is asked for.
+
+    Raises:
+        ValueError: `path` is a folder, or a file that is no report. OSError: its folder cannot be made.
+    """
+    if not path:
+        return
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"--json {path} is a folder; name a file in it, such as {path / 'results.json'}")
+    if path.is_file() and not _is_report(path):
+        raise ValueError(f"--json {path} would replace a file that is no report; name another, or delete it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # no text, or no JSON
+        return False
+    return isinstance(report, dict) and any(name in report for name in _OF_REPORTS)
+
+
+def check_png_path(path: Path | None) -> None:
+    """Refuse a name under which no picture can be written.
+
+    Raises:
+        ValueError: `path` is a folder, or does not end in .png.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ValueError(f"--out {path} is a folder; name a file in it, such as {path / 'picture.png'}")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--out {path}: pictures are written as PNG only; name it {path.with_suffix('.png').name}")
+
+
+def refuse_inputs(out: Path | None, inputs: Iterable[str | Path]) -> None:
+    """Refuse to write over an input, or into a folder of inputs a file that is there.
+
+    Raises:
+        ValueError: names it.
+    """
+    if out is None or not out.exists():
+        return
+    for name in map(Path, inputs):
+        if name.is_dir() and out.resolve().is_relative_to(name.resolve()):
+            raise ValueError(f"--out {out} would replace a file in {name}, among the inputs; name another file")
+        if name.exists() and out.samefile(name):
+            raise ValueError(f"--out {out} is an input itself; name another file")
