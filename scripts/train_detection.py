@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
 
 def train(settings: ProgramSettings, device: torch.device) -> None:
     """Train a detector and score it."""
-    run, rooms, training, scoring, processes = settings
+    run, rooms, training, scoring, processes = settings._replace(training=settings.training.filled())
     inputs = rooms.inputs or ("height" if training.backbone == "pointnet2" else "colour")
     rooms = replace(rooms, num_points=rooms.num_points or PUBLISHED_POINTS[rooms.dataset], inputs=inputs)
     train_rooms, val_rooms = rooms.rooms("train"), rooms.rooms("val")

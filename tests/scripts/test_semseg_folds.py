@@ -93,6 +93,7 @@ def test_what_has_no_folds_is_refused(root, plain, tmp_path, capsys):
         return error_of(lambda: train(data, out, *flags), capsys)
 
     assert "--test_area all is for s3dis; scannet has no areas" in message("--dataset", "scannet")
+    assert "--test_area 2 is for s3dis; scannet has no areas" in message("--dataset", "scannet", "--test_area", "2")
     assert "has 1 folders Area_<k>" in message(data=write_box_rooms(tmp_path / "single", (5,)))
     assert "area_1 already holds a run" in message(out=plain.parent)
     assert "cannot resume with other settings" in message("--resume", "--seed", 2, out=plain.parent)

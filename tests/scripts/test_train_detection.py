@@ -18,7 +18,7 @@ from tests.support.interruption import interrupted_in
 from tests.support.light_runs import built_by, metrics, results, same, weights
 from tests.support.real_scenes import write_prepared, write_scan
 from tests.support.tiny_detection import STAGES
-from utils.detection.detector_training import detector_schedule
+from utils.detection.detector_training import DetectorSettings, detector_schedule
 from utils.results.result_records import read_report
 
 pytestmark = pytest.mark.usefixtures("light_training")
@@ -81,8 +81,10 @@ def test_a_resumed_training_ends_as_one_in_a_piece_and_is_scored_alike(root, tmp
 
 
 def test_the_defaults_and_schedules_are_the_published_ones(root, tmp_path, monkeypatch):
-    args = train_detection.parse_args(["--dataset", "sunrgbd"])
-    assert (args.epochs, args.lr, args.batch_size, args.num_proposals, args.voxel_size) == (180, 0.001, 8, 256, 0.025)
+    args = train_detection.parse_args(["--dataset", "sunrgbd", "--backbone", "sr_unet"])
+    made = DetectorSettings.read(vars(args)).filled()
+    assert (made.epochs, made.lr, made.batch_size, made.num_proposals) == (180, 0.001, 8, 256)
+    assert (made.voxel_size, made.plan, made.kernel_order) == (0.025, "34C", "cube")
     optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0)
     rate = detector_schedule(optimizer, 180, steps=5).lr_lambdas[0]
     changes = [(step / 5, round(rate(step), 9)) for step in range(900) if step and rate(step) != rate(step - 1)]
@@ -125,10 +127,24 @@ def test_a_pre_trained_sr_unet_is_taken_without_its_last_layer_and_trained(root,
     assert f"{pretrained} takes 3 channels of a voxel, --inputs height gives 1" in message
     message = error_of(lambda: run(root, tmp_path, "--model_path", pretrained), capsys)
     assert "pass --backbone sr_unet" in message
+    message = error_of(lambda: run(root, tmp_path, *flags, "--plan", "34C", "--overwrite", **options), capsys)
+    assert f"--plan 34C: {pretrained} has a plan of its own" in message
     torch.save({k: v for k, v in given.items() if k != "bn0.bn.bias"}, pretrained)
     message = error_of(lambda: run(root, tmp_path, *flags, "--overwrite", **options), capsys)
     assert str(pretrained) in message
     assert "bn0.bn.bias" in message
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--plan", "14A"), "--plan belongs to --backbone sr_unet"),
+        (("--voxel_size", 0.1), "--voxel_size belongs to --backbone sr_unet"),
+        (("--backbone", "sr_unet", "--kernel_order", "cube"), "--kernel_order belongs to --model_path"),
+    ],
+)
+def test_flags_of_a_network_that_is_not_built_are_refused(flags, message, root, tmp_path, capsys):
+    assert message in error_of(lambda: run(root, tmp_path, *flags), capsys)
 
 
 def test_data_may_move_between_sessions_but_not_change(root, tmp_path):

@@ -4,7 +4,7 @@ Source: Qi et al. 2019, arXiv:1904.09664, train.py and README of facebookresearc
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch.optim import Optimizer
@@ -28,6 +28,7 @@ PUBLISHED_POINTS = {"scannet": 40_000, "sunrgbd": 20_000}
 DECAYS, OF_NINTHS, DECAY = (4, 6, 8), 9, 0.1  # after 80, 120 and 160 of 180 epochs
 NORM_MOMENTUM, LEAST_NORM_MOMENTUM = 0.5, 0.001
 BACKBONES = ("pointnet2", "sr_unet")
+_USUAL = {"plan": "34C", "voxel_size": 0.025, "kernel_order": "cube"}  # of sr_unet
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,30 @@ class DetectorSettings(LoopSettings):
     num_proposals: int = flag(256, "boxes proposed in a scene", at_least=1)
     detach_votes: bool = flag(False, "places of votes learn from the votes' own term alone, not from the boxes' too")
     mean_sizes: str = flag("published", "of each class, or of the training boxes", choices=("published", "train"))
-    voxel_size: float = flag(0.025, "of sr_unet: edge of a voxel in metres", above=0)
-    plan: str = flag("34C", "of sr_unet without --model_path", choices=tuple(PLANS))
+    voxel_size: float | None = flag(None, "of sr_unet: edge of a voxel in metres (0.025)", above=0)
+    plan: str | None = flag(None, "size of sr_unet (34C); a file of --model_path has its own", choices=tuple(PLANS))
     model_path: str = flag("", "pre-trained sr_unet, of which all but the last layer is taken; none: from scratch")
-    kernel_order: str = flag(
-        "cube", "of --model_path: hybrid for files of PointContrast's code before MinkowskiEngine 0.5", choices=ORDERS
+    kernel_order: str | None = flag(
+        None,
+        "of --model_path: cube for our files, hybrid for those of PointContrast's code before MinkowskiEngine 0.5",
+        choices=ORDERS,
     )
+
+    def filled(self) -> "DetectorSettings":
+        """Return the settings with the constants of SR-UNet filled in.
+
+        Raises:
+            ValueError: one is given that the network does not take, named.
+        """
+        is_sparse, sparse = self.backbone == "sr_unet", "--backbone sr_unet"
+        needs = {"voxel_size": (is_sparse, sparse), "plan": (is_sparse, sparse)}
+        needs["kernel_order"] = (bool(self.model_path), "--model_path")
+        for name, (is_met, needed) in needs.items():
+            if getattr(self, name) is not None and not is_met:
+                raise ValueError(f"--{name} belongs to {needed}: leave it out")
+        if self.model_path and self.plan is not None:
+            raise ValueError(f"--plan {self.plan}: {self.model_path} has a plan of its own, leave the flag out")
+        return replace(self, **{name: value for name, value in _USUAL.items() if getattr(self, name) is None})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -125,6 +125,8 @@ class SceneData:
                     "--batch_size 1 leaves BatchNorm before the distillation one row a step: pass 2 or more, or "
                     "--global_weight 0"
                 )
+        elif own.teacher:
+            raise ValueError(f"--loss {own.loss} contrasts two frames, without a teacher: leave --teacher out")
         elif own.matches > pairs.num_points:
             raise ValueError(f"--matches {own.matches} is more than --num_points {pairs.num_points}; pass fewer")
         items = self._items(common, open_pairs(common, notes.append), device, notes)

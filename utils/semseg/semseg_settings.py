@@ -16,6 +16,7 @@ from utils.training.engine import AMP_DTYPES
 from utils.training.loop import LoopSettings
 
 ALL_AREAS = 0  # as --test_area
+_PUBLISHED_AREA = 5
 MIN_EPOCH_STEPS = 100  # each epoch writes a state
 NORM_MOMENTUM, POLY_POWER, DAMPENING = 0.02, 0.9, 0.1
 
@@ -85,11 +86,18 @@ class RoomSetSettings(Settings):
     data_root: str = flag("data", "folder with Area_<k>/, or with scans/ and scannetv2_{train,val}.txt", is_free=True)
     dataset: str = flag("s3dis", "layout and classes", choices=tuple(ROOM_CLASSES))
     test_area: int = flag(
-        5, "of S3DIS: tested on, all others are trained on; all: a training for each, scored together", at_least=0
+        _PUBLISHED_AREA,
+        "of S3DIS: tested on, all others are trained on; all: a training for each, scored together",
+        at_least=0,
     )
     label_fraction: float = flag(
         1.0, "share of the training rooms that is used, at least one, drawn by --seed", above=0, at_most=1
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dataset != "s3dis" and self.test_area not in (_PUBLISHED_AREA, ALL_AREAS):
+            raise ValueError(f"--test_area {self.test_area} is for s3dis; {self.dataset} has no areas: leave it out")
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,11 @@ def test_it_goes_on_exactly_and_leaves_a_network_for_segmentation(rooms, tmp_pat
         load_backbone(tmp_path / "more.pth", 20)
 
 
+def test_a_teacher_of_no_use_is_refused(rooms, tmp_path):
+    with pytest.raises(ValueError, match="contrasts two frames, without a teacher: leave --teacher out"):
+        train(rooms, tmp_path, "--loss", "point_info_nce", "--teacher", "random")
+
+
 def test_a_teacher_of_frames_teaches_pixels_and_clouds(rooms, tmp_path):
     teacher = write_teacher(tmp_path / "teacher.pth")
     taught = ("--teacher", teacher, "--image_size", "16", "--pairs", "32", "--map_size", "8", "--epochs", "1")
