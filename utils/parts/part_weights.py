@@ -83,6 +83,8 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
     """
     state = read_weights(path)
     stored = stored_origin(state)
+    if "method" in state:
+        raise ValueError(f"{path} is the state of a training, for --resume: pass models/best_model.pth of its run")
     if (found := stored.get("model", name)) not in PART_NETWORKS:
         raise ValueError(
             f"{path} holds a {found}, which segments nothing yet; expected models/best_model.pth of "

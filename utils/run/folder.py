@@ -90,7 +90,16 @@ def _check_start(settings: RunSettings, record: Record) -> None:
     if settings.resume and not has_state(folder) and not config.is_file():
         raise FileNotFoundError(f"nothing to resume: no {folder / STATE_FILE}; start without --resume")
     if settings.resume and config.is_file():
-        check_same(read_config(config)["flags"], record, config)
+        recorded = read_config(config)
+        _check_program(recorded, record, config)
+        check_same(recorded["flags"], record, config)
+
+
+def _check_program(recorded: dict[str, Any], now: Record, path: Path) -> None:
+    """Refuse to continue what another program began, which had flags that this one does not know."""
+    began, own = (Path(words[0]).stem for words in (shlex.split(recorded.get("command", "")) or [""], sys.argv))
+    if began != own and recorded["flags"].keys() - now.flags.keys():
+        raise ValueError(f"{path} is of a run of {began}, this is {own}: choose another --exp_name")
 
 
 def _prepare(settings: RunSettings, record: Record) -> None:

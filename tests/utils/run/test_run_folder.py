@@ -5,9 +5,9 @@ from utils.run.names import FEATURES_FOLDER
 from utils.settings import Record
 
 
-def start(tmp_path, **how):
+def start(tmp_path, flags=None, **how):
     settings = RunSettings(exp_name=tmp_path.name, output_dir=str(tmp_path.parent), **how)
-    with open_run(settings, Record({"seed": 1}, frozenset())):
+    with open_run(settings, Record(flags or {"seed": 1}, frozenset())):
         pass
 
 
@@ -35,3 +35,16 @@ def test_overwriting_removes_what_the_run_before_left_and_resuming_keeps_it(tmp_
     kept = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size}
     assert kept == {"config.json"}
     assert [name for name in left if (tmp_path / name).exists()] == ["metrics.jsonl"]  # begun anew
+
+
+def test_a_run_of_another_program_is_not_continued(tmp_path, monkeypatch):
+    def go_on(program, **flags):
+        monkeypatch.setattr("sys.argv", [f"/code/scripts/{program}.py", "--exp_name", "tiny"])
+        start(tmp_path, resume=True, flags=flags)
+
+    monkeypatch.setattr("sys.argv", ["/code/scripts/train_detection.py"])
+    start(tmp_path, flags={"lr": 0.1, "backbone": "sr_unet"})
+    go_on("train_detection", lr=0.1)  # of an earlier version, which had a flag more
+    go_on("renamed", lr=0.1, backbone="sr_unet", probe="none")
+    with pytest.raises(ValueError, match=r"config\.json is of a run of train_detection, this is train_semseg: choose"):
+        go_on("train_semseg", lr=0.2, probe="none")
