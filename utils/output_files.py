@@ -24,6 +24,9 @@ def check_report_path(path: str | Path | None) -> None:
 
 
 def _is_report(path: Path) -> bool:
+    with path.open("rb") as stream:
+        if stream.read(1) != b"{":  # weights may be too large to be read for this
+            return False
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # no text, or no JSON
