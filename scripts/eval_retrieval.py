@@ -24,7 +24,7 @@ from utils.figures.contact_sheet import contact_sheet
 from utils.figures.plot_style import save_png
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, require_at_least
 from utils.output_files import check_png_path, check_report_path, refuse_inputs
-from utils.pretraining.pair_loader import SourceSettings, open_source
+from utils.pretraining.seen_data import open_seen_data, place_of_data
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 from utils.retrieval.composed_queries import KINDS, ComposedQueries, kinds_sheet, score_kind
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
             "with others by --data_root"
         )
     if seen is None:
-        where = cross_modal.flags.get("packed") or cross_modal.flags["data_root"]
+        where = place_of_data(cross_modal.flags)
         print(f"warning: the data of the training, {where}, cannot be read: none is left out", file=sys.stderr)
     if args.num_shapes is not None and len(shapes) > args.num_shapes:
         drawn = np.random.default_rng(args.seed).choice(len(shapes), args.num_shapes, replace=False)
@@ -114,12 +114,8 @@ def trained_on(flags: Mapping[str, Any], shapes: list[ShapeFile]) -> set[str] | 
     Returns:
         None where they cannot be read.
     """
-    if flags.get("shards") is not None:
-        return None
-    try:
-        settings = SourceSettings(data_root=flags["data_root"], packed=flags.get("packed"))
-        source = open_source(settings, num_points=2, with_images=False)
-    except (OSError, ValueError):
+    source = open_seen_data(flags)
+    if source is None:
         return None
     places = {source.name(number): number for number in range(len(source))}
     known = [shape for shape in shapes if shape.name in places]

@@ -54,7 +54,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--k", type=int, help="neighbours per point (default: what the checkpoint says, else 15)")
     parser.add_argument("--format", choices=tuple(SUFFIXES), help="default: as the suffix of --out says, else pt2")
     parser.add_argument("--out", type=Path, help="file to write, replacing an older one (default: beside the weights)")
-    parser.add_argument("--scores", type=Path, nargs="+", default=[], metavar="JSON", help="reports for the card")
+    parser.add_argument(
+        "--scores", type=Path, nargs="+", default=[], metavar="JSON", help="reports of these weights, for the card"
+    )
     parser.add_argument("--licence", default="", help="for the card (default: of an earlier card, else what is known)")
     return parser.parse_args(argv)
 

@@ -4,8 +4,9 @@
         --scores infomr69 random.json shipped.json
 
 scripts/pretrain_open.sh is the whole path to it. Every program then takes the name for a file: --model_path dgcnn-open.
-Only runs into which no label has come are taken; the card says what shapes they saw, under which licences, and how the
-encoder scores beside random weights.
+Only runs of train_crosspoint.py into which no label has come are taken; the card says what shapes they saw, under which
+licences, and how the encoder scores beside random weights. The trees are compared with the data of the run, shape by
+shape, if these are still where the run found them.
 """
 
 import argparse
@@ -13,9 +14,9 @@ from pathlib import Path
 
 from models.weights.shipped import SHIPPED
 from utils.cli import run_main
-from utils.flags import program_parser
-from utils.markdown import update_section
-from utils.results.shipping import SECTION, Source, TestSet, read_cards, ship, tables_of
+from utils.flags import program_parser, require_at_least
+from utils.results.learned_from import Tree
+from utils.results.shipping import TestSet, ship
 from utils.run.names import LAST_WEIGHTS
 
 
@@ -58,18 +59,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the files, then the table."""
+    """Check all, then write the files and the table."""
+    require_at_least(1, args, "k")
     card = args.out / f"{args.name}.json"
     if card.exists() and not args.overwrite:
         raise ValueError(f"{card} exists: choose another --name, or pass --overwrite to replace these weights")
-    sources = [Source.of_tree(*words) for words in args.tree]
+    trees = [Tree(Path(folder), name, licence) for folder, name, licence in args.tree]
     test_sets = [TestSet(name, [Path(report) for report in reports]) for name, *reports in args.scores]
-    found = ship(args.run, args.weights, args.name, sources, test_sets, args.out, k=args.k, command=args.command)
+    found = ship(args.run, args.weights, args.name, trees, test_sets, args.out, k=args.k, command=args.command)
     print(
         f"wrote {args.out / args.name}.safetensors: {found['model']}, {found['bytes']} bytes, sha256 {found['sha256']}"
     )
-    print(f"wrote {card}: {sum(source.shapes for source in sources)} shapes, {len(found['figures'])} figures")
-    update_section(args.out / "README.md", SECTION, tables_of(read_cards(args.out)))
+    shapes = sum(source["shapes"] for source in found["sources"])
+    print(f"wrote {card}: {shapes} shapes, {len(found['figures'])} figures")
 
 
 if __name__ == "__main__":

@@ -90,6 +90,28 @@ def test_exporting_again_keeps_the_scores_and_the_licence_of_earlier_cards(tmp_p
     assert message.startswith(f"error: {tmp_path / 'b.pt2.json'} is a damaged card (")
 
 
+def test_a_report_of_other_weights_is_refused_and_nothing_is_written(tmp_path, capsys):
+    path = write_encoder(tmp_path / "weights.pth", "pointnet")
+    records = [
+        {"weights": "checkpoint", "checkpoint": "runs/b/last.pth", "checkpoint_sha256": "0ff"},
+        {"weights": "random", "checkpoint": None, "checkpoint_sha256": None},
+        {"network": "parts/best_model.pth", "network_sha256": "abc"},
+    ]
+    flags = ("--model_path", path, "--out", tmp_path / "a.safetensors", "--scores", tmp_path / "r.json")
+    expected = (
+        "runs/b/last.pth (sha256 0ff), random weights, parts/best_model.pth (sha256 abc)",
+        "random weights",
+        "no weights",
+    )
+    for results, found in zip((records, records[1:2], []), expected):
+        (tmp_path / "r.json").write_text(json.dumps({"results": results}))
+        assert error_of(lambda: run(*flags), capsys) == (
+            f"error: {tmp_path / 'r.json'} has no figure of {path} (sha256 {file_sha256(path)}), but of {found}: score "
+            "these weights, or leave this report out"
+        )
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["r.json", "weights.pth"]
+
+
 def test_a_changed_byte_of_a_safetensors_file_is_noticed(tmp_path):
     run("--model_path", write_encoder(tmp_path / "weights.pth", "pointnet"), "--format", "safetensors")
     path = tmp_path / "weights.safetensors"

@@ -5,25 +5,35 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from models.encoders.registry import build_encoder
 from models.weights import shipped
 from models.weights.published import export_state, load_encoder
 from models.weights.safe_file import safe_bytes
+from models.weights.weight_file import read_weights
 from tests.support.entry_programs import write_encoder
 from utils.evaluation.features import extract_features
 from utils.results.shipping import MOST_BYTES, example_cloud
 from utils.run.provenance import file_sha256
+from utils.run.run_note import note_run
+from utils.settings import Record
 
-FLAGS = {"model_path": "", "num_points": 61, "seed": 3, "image_teacher_labels": "none", "image_weights": "none"}
+FLAGS = {
+    "model_path": "", "num_points": 61, "seed": 3, "image_teacher_labels": "none", "image_weights": "none",
+    "cmid_weight": 0.0, "data_root": "data",
+}  # fmt: skip
 _WORDS = ("name", "model", "feature_dim", "num_points", "licence", "seed", "commit", "machine", "hours", "sources")
 
 
 def write_finished_run(folder: Path, model: str = "pointnet", **flags: object) -> Path:
-    """Write what a finished pre-training leaves: untrained weights, its config and its log."""
-    write_encoder(folder / "models" / "ckpt_epoch_last.pth", model, k=7)
+    """Write what a finished train_crosspoint.py leaves: untrained weights, its config and its log."""
+    path, flags = write_encoder(folder / "models" / "ckpt_epoch_last.pth", model, k=7), FLAGS | flags
+    state = read_weights(path)
+    note_run(state, "CrossPoint", Record(flags, frozenset({"data_root"})))
+    torch.save(state, path)
     session = {"command": "train_crosspoint.py --seed 3", "commit": "abc", "machine": "one core"}
-    (folder / "config.json").write_text(json.dumps({**session, "flags": FLAGS | flags}))
+    (folder / "config.json").write_text(json.dumps({**session, "flags": flags}))
     (folder / "metrics.jsonl").write_text('{"epoch": 0, "hours": 0.25}\n')
     return folder
 

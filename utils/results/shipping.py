@@ -1,7 +1,8 @@
 """Weights that ship in pretrained/: their files, cards and table; only those that learned without any label."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -9,15 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from datasets.shapes.shape_tree import list_shapes
 from models.weights.published import export_state, load_encoder
 from models.weights.safe_file import check_same, safe_bytes
-from models.weights.shipped import SUFFIX
+from models.weights.shipped import SHIPPED, SUFFIX
 from utils import markdown
 from utils.csv_rows import Row
 from utils.evaluation.features import extract_features
-from utils.files import write_atomically, write_text
-from utils.multiview.image_teacher import NO_LABELS, TEACHER_LABELS
+from utils.files import write_atomically
+from utils.multiview.image_teacher import NO_LABELS
+from utils.results.label_free import check_run, check_weights
+from utils.results.learned_from import Tree, sources_of
 from utils.results.result_records import read_report
 from utils.results.tasks import CONDITIONS, protocol_name
 from utils.results.weight_card import weight_card
@@ -30,25 +32,6 @@ MOST_BYTES = 3_000_000
 SECTION = "weights"
 NOTHING_YET = "No weights are here yet."
 _NUMBERS = 16  # of the feature of the example cloud, in the card
-
-
-class Source(NamedTuple):
-    """Shapes that the weights learned from: what they are, their licence and their number."""
-
-    name: str
-    licence: str
-    shapes: int
-
-    @classmethod
-    def of_tree(cls, folder: str, name: str, licence: str) -> "Source":
-        """Count the shapes of a pre-training tree.
-
-        Raises:
-            FileNotFoundError: no such tree. ValueError: no name or no licence.
-        """
-        if not name.strip() or not licence.strip():
-            raise ValueError(f"{folder}: say what these shapes are and under which licence they may be used")
-        return cls(name, licence, len(list_shapes(Path(folder), with_views=False)))
 
 
 class TestSet(NamedTuple):
@@ -100,35 +83,46 @@ def ship(
     run: Path,
     weights: str,
     name: str,
-    sources: Sequence[Source],
+    trees: Sequence[Tree],
     test_sets: Sequence[TestSet],
     out: Path,
     *,
     k: int | None = None,
     command: str = "",
+    report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Write <name>.safetensors, <name>.json (the card) and <name>.metrics.jsonl (the log of the run) into `out`.
+    """Write <name>.safetensors, <name>.json (the card), <name>.metrics.jsonl (the log of the run) and the table.
 
     Args:
         run: folder of a finished pre-training.
         weights: file in its models/.
+        trees: all shapes that it saw.
+        out: folder of shipped weights, whose README.md has the table.
         k: neighbours per point that the file asks for; None takes those of the training.
         command: what made all of it, for the card; "" if there is no such command.
+        report: called with lines on what is not known of the trees.
     Returns:
         The card.
     Raises:
-        FileNotFoundError, ValueError: a file is missing or damaged, labels have entered, or the weights are too large.
+        FileNotFoundError, ValueError: a file is missing or damaged, labels have entered, trees are not those of the
+            run, the weights are too large, or `out` has no place for the table. Nothing is written then.
+        OSError: no room or no permission; new files of the weights are removed again.
     """
+    readme = out / "README.md"
+    _check_readme(readme)
     path, config = run / MODELS_FOLDER / weights, read_config(run / CONFIG_FILE)
+    check_run(run / CONFIG_FILE, config)
     loaded = load_encoder(path, k=k)
-    _check_origin(run, config["flags"])
+    check_weights(path, loaded)
+    sources = sources_of(run, config["flags"], trees, report)
     sessions, num_points = [config, *config.get("sessions", [])], config["flags"]["num_points"]
-    reports = [report for test_set in test_sets for report in test_set.reports]
+    digest, used_k = file_sha256(path), getattr(loaded.encoder, "k", None)
+    figures = [figure for test_set in test_sets for figure in figures_of(test_set, digest, used_k)]
+    reports = [report for test_set in test_sets for report in test_set.reports if _is_of_weights(report)]
     licences = "; ".join(dict.fromkeys(source.licence for source in sources))
     card = weight_card(
         path, loaded, reports=reports, licence=f"MIT, as this repository; learned from shapes of: {licences}"
     )
-    digest = card["checkpoint_sha256"]
     with torch.random.fork_rng():
         feature = extract_features(loaded.encoder, example_cloud(num_points), device=torch.device("cpu"))[0]
     card |= {
@@ -142,7 +136,7 @@ def ship(
         "hours": round(read_metrics(run)[-1]["hours"], 3),
         "labels": NO_LABELS,
         "sources": [source._asdict() for source in sources],
-        "figures": [figure for test_set in test_sets for figure in figures_of(test_set, digest, card["k"])],
+        "figures": figures,
         "example": [round(float(value), 6) for value in feature[:_NUMBERS]],
     }
     state = export_state(loaded.encoder, loaded.name, k=card["k"], run=loaded.stored.get("run"))
@@ -152,32 +146,54 @@ def ship(
         raise ValueError(
             f"{name}{SUFFIX} would have {len(content)} bytes, more than {MOST_BYTES}: give a narrower encoder"
         )
-    file = out / f"{name}{SUFFIX}"
-    write_atomically(file, lambda stream: stream.write(content))
-    write_text(out / f"{name}.{METRICS_FILE}", (run / METRICS_FILE).read_text(encoding="utf-8"))
-    card |= {"bytes": len(content), "sha256": file_sha256(file)}
-    write_text(out / f"{name}.json", json.dumps(card, indent=2) + "\n")
+    card |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    table = tables_of(sorted([*read_cards(out, but=name), card], key=lambda one: one["name"]))
+    files = {
+        out / f"{name}{SUFFIX}": content,
+        out / f"{name}.{METRICS_FILE}": (run / METRICS_FILE).read_bytes(),
+        out / f"{name}.json": (json.dumps(card, indent=2) + "\n").encode(),
+    }
+    new = [file for file in files if not file.exists()]
+    try:
+        for file, data in files.items():
+            write_atomically(file, lambda stream, data=data: stream.write(data))
+        markdown.update_section(readme, SECTION, table)
+    except BaseException:
+        for file in new:
+            file.unlink(missing_ok=True)
+        raise
     return card
 
 
-def _check_origin(run: Path, flags: dict[str, Any]) -> None:
-    """Refuse a run that began with weights, or into which labels have come by an image network."""
-    labels = flags.get(TEACHER_LABELS, NO_LABELS)
-    if labels != NO_LABELS or flags.get("image_weights", "none") != "none":
-        source = f"those of its image teacher, {labels}" if labels != NO_LABELS else "those of its --image_weights"
-        raise ValueError(f"labels have entered {run}, {source}: what ships is free of labels")
-    if flags["model_path"]:
-        raise ValueError(f"{run} began with the weights {flags['model_path']}: what ships is made by one command alone")
+def _check_readme(path: Path) -> None:
+    """Refuse a folder of weights without a place for their table.
+
+    Raises:
+        FileNotFoundError, ValueError: no README.md, or one without the lines around the table; says what to do.
+    """
+    wanted = f"expected a README.md with the lines {' and '.join(markdown.markers(SECTION))}, between which the table "
+    wanted += f"of all weights is written; add them, or pass --out {SHIPPED}"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: {wanted}")
+    try:
+        markdown.replace_section(path.read_text(encoding="utf-8"), SECTION, "")
+    except ValueError as error:
+        raise ValueError(f"{path}: {wanted}") from error
 
 
-def read_cards(folder: Path) -> list[dict[str, Any]]:
-    """Read the card of every weight file in a folder, sorted by name.
+def _is_of_weights(report: Path) -> bool:
+    """Return whether any record of a report is of other weights than random ones."""
+    return any(row["encoder"] == "pretrained" for row in read_report(report))
+
+
+def read_cards(folder: Path, *, but: str = "") -> list[dict[str, Any]]:
+    """Read the card of every weight file in a folder, except those of the name `but`, sorted by name.
 
     Raises:
         ValueError: one is missing or damaged.
     """
     cards = []
-    for file in sorted(folder.glob(f"*{SUFFIX}")):
+    for file in sorted(file for file in folder.glob(f"*{SUFFIX}") if file.stem != but):
         path = file.with_suffix(".json")
         try:
             cards.append(json.loads(path.read_text(encoding="utf-8")))

@@ -1,7 +1,7 @@
 """The card of a weight file: task, method, data, settings, transform of clouds, scores with seeds, licence."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ EXPORTED = (SAFE_SUFFIX, PROGRAM_SUFFIX, ONNX_SUFFIX)  # of scripts.export; the 
 RECORDS = REPO / "benchmarks" / "accuracies.csv"
 _OWN_LICENCE = "MIT, as this repository; the data have terms of their own, see data/README.md there"
 _UNKNOWN_LICENCE = "not stated in the file: ask whoever published it"
+_WEIGHTS = (("network_sha256", "network"), ("checkpoint_sha256", "checkpoint"))  # digest and file, in records
 _SCORE = ("task", "protocol", "setting", "dataset", "variant", "data", "metric", "value", "seed", "eval_seed", "c")
 
 
@@ -32,11 +33,12 @@ def weight_card(
 
     Args:
         path: the file that the encoder was `loaded` from.
-        reports: JSON reports of evaluation programs; records of other weights in them are passed over.
+        reports: JSON reports of evaluation programs, each of which has a record of these weights; those of others in
+            it are passed over.
         licence: "" takes that of earlier cards, or this repository's for weights that a run here made.
         beside: folder of earlier cards; those of the same weights, and the one in `path`, hand on scores and licence.
     Raises:
-        FileNotFoundError, ValueError: a report is missing or damaged, or a card is damaged.
+        FileNotFoundError, ValueError: a report is missing, damaged or of other weights, or a card is damaged.
     """
     stored = loaded.stored
     task = "classification" if "classifier" in stored else "part segmentation" if "parts" in stored else None
@@ -46,7 +48,7 @@ def weight_card(
     digest = file_sha256(path)
     earlier = [stored["card"]] if stored.get("card") else []
     earlier += _cards_in(beside, digest) if beside else []
-    digests = {digest, *(card["checkpoint_sha256"] for card in earlier)}
+    digests = [digest, *(card["checkpoint_sha256"] for card in earlier)]
     licences = [licence, *(card["licence"] for card in earlier), _OWN_LICENCE if stored else _UNKNOWN_LICENCE]
     return {
         "task": task,
@@ -63,7 +65,7 @@ def weight_card(
             "scaling": transform.scaling,
             "reason": transform.reason,
         },
-        "scores": _distinct([*(row for card in earlier for row in card["scores"]), *_scores(digests, reports)]),
+        "scores": _distinct([*(row for card in earlier for row in card["scores"]), *_scores(path, digests, reports)]),
         "licence": next(filter(None, licences)),
         "checkpoint": str(path),
         "checkpoint_sha256": digest,
@@ -90,18 +92,33 @@ def _distinct(rows: Iterable[Row]) -> list[Row]:
     return found
 
 
-def _scores(digests: set[str], reports: Sequence[Path]) -> list[Row]:
-    """Find every figure of a weight file, by its digests: in the committed records and in the reports given."""
+def _scores(path: Path, digests: Sequence[str], reports: Sequence[Path]) -> list[Row]:
+    """Find every figure of a weight file in the committed records and in the reports given.
+
+    Args:
+        digests: of the file, then of those that hold the same weights.
+    """
     rows = read_rows(RECORDS, COLUMNS) if RECORDS.is_file() else []
     found = [{name: row[name] for name in _SCORE if row[name]} for row in rows if row["sha256"] in digests]
     for report in reports:
         try:
             records = json.loads(report.read_text(encoding="utf-8"))["results"]
-            found += [
-                record
-                for record in records
-                if digests & {record.get("checkpoint_sha256"), record.get("network_sha256")}
-            ]
+            own = [record for record in records if any(record.get(digest) in digests for digest, _ in _WEIGHTS)]
+            others = ", ".join(dict.fromkeys(map(_weights_of, records)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{report} is no report of an evaluation program ({error}); make it by --json") from error
+        if not own:
+            raise ValueError(
+                f"{report} has no figure of {path} (sha256 {digests[0]}), but of {others or 'no weights'}: score these "
+                "weights, or leave this report out"
+            )
+        found += own
     return found
+
+
+def _weights_of(record: Mapping[str, Any]) -> str:
+    """Say which weights a record is of."""
+    for digest, name in _WEIGHTS:
+        if record.get(digest) or record.get(name):
+            return f"{record.get(name)} (sha256 {record.get(digest)})"
+    return "random weights"
