@@ -46,7 +46,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--model_path",
         type=weights_path,
         required=True,
-        help="models/best_model.pth of train_partseg.py or scripts.train_semseg, or its .safetensors",
+        help="models/best_model.pth of train_partseg.py, or a .safetensors of it by scripts.export; for rooms "
+        "models/best_model.pth of scripts.train_semseg",
     )
     parser.add_argument("--category", default="", help="of the shape (default: the one trained on, if it is one alone)")
     parser.add_argument("--out", type=Path, required=True, help="coloured.ply; the picture is beside it, .png")

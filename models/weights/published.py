@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.encoders.registry import EMB_DIMS, ENCODERS, MAX_EMB_DIMS, build_encoder, published_width
 from models.layers.heads import point_head
+from models.weights.room_networks import room_network
 from models.weights.tower_names import LABELLED_HEADS, same_weights, split_tower
 from models.weights.weight_file import check_tensors, load_exactly, read_weights, unwrap
 
@@ -205,6 +206,8 @@ def load_encoder(
             state, stored = _from_training_state(state)
         state = unwrap(state)
         check_tensors(state)
+        if other := room_network(state, stored):
+            raise ValueError(f"expected a point encoder, found {other}")
         tower = split_tower(state)
         found, state, others = tower or (detect_encoder(state), state, [])
         wanted = name or stored.get("model")

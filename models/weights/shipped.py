@@ -20,7 +20,14 @@ def find_weights(path: str | Path) -> str | Path:
     return file.relative_to(here) if file.is_relative_to(here) else file  # records name it as a user would
 
 
-def names_hint() -> str:
-    """Return the end of a message on weights that are not there."""
-    names = ", ".join(shipped_names())
-    return f"or a name of shipped weights: {names}" if names else f"and no weights are shipped in {SHIPPED}"
+def what_was_expected(path: Path) -> str:
+    """Return the end of a message on weights that are not at `path`."""
+    names = shipped_names()
+    if str(path) in names:
+        return f"expected a file; the weights shipped under this name, of a point encoder, are {find_weights(path)}"
+    expected = "expected a .pth or .pt file written by training"
+    if path.suffix:
+        return expected
+    if not names:
+        return f"{expected}, and no weights are shipped in {SHIPPED}"
+    return f"{expected}, or a name of shipped weights: {', '.join(names)}"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.weights.safe_file import SUFFIX as SAFE_SUFFIX
 from models.weights.safe_file import read_safe_file
-from models.weights.shipped import names_hint
+from models.weights.shipped import what_was_expected
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "base_model")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -33,8 +33,7 @@ def read_weights(path: str | Path) -> dict:
     """
     path = Path(path)
     if not path.is_file():
-        names = "" if path.suffix else f", {names_hint()}"
-        raise FileNotFoundError(f"no checkpoint at {path}; expected a .pth or .pt file written by training{names}")
+        raise FileNotFoundError(f"no checkpoint at {path}; {what_was_expected(path)}")
     check_kind(path)
     if path.suffix.lower() in (".pt2", ".onnx"):
         raise ValueError(

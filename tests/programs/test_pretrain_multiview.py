@@ -133,7 +133,11 @@ def test_damaged_pairs_are_refused_by_name(root, teacher, tmp_path):
         (["--crop_min", "0.4"], "--crop_min would take points away from their pairs"),
         (["--background", "random"], "--background random: --teacher sees each view once, before the training; pass"),
         (["--teacher", ""], "a training needs a --teacher"),
-        (["--teacher", "nothing.pth"], "no checkpoint at nothing.pth"),
+        (
+            ["--teacher", "dgcnn-open"],
+            "no image network at --teacher dgcnn-open; a teacher is random, imagenet, imagenet_lite, or "
+            r"models/teacher_last.pth of python -m scripts.pretrain_images$",
+        ),
     ],
 )
 def test_bad_settings_are_refused(root, tmp_path, flags, message):

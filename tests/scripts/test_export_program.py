@@ -10,9 +10,14 @@ from torch import nn
 from torch.testing import assert_close
 
 from models.encoders.registry import build_encoder
+from models.encoders.scenes.sr_unet import SRUNet
 from models.weights.published import export_state
+from models.weights.sr_unet_file import backbone_state
 from scripts import export
 from tests.support.program_calls import message_of, run
+from tests.support.tiny_detection import tiny_votenet
+from tests.support.tiny_rooms import tiny_plan
+from utils.semseg.semseg_weights import network_state
 
 ELSEWHERE = """
 import sys, torch
@@ -77,3 +82,29 @@ def test_a_program_that_deviates_is_not_written_over_an_older_one(pointnet, tmp_
 )
 def test_flags_that_do_not_fit_are_one_message(flags, expected, pointnet, capsys):
     assert expected in message_of(capsys, export, "--model_path", pointnet, *flags)
+
+
+def segmenter():
+    with tiny_plan():
+        return network_state(SRUNet(3, 2, "14A"), {"model": "sr_unet 14A", "class_names": ["floor", "wall"]})
+
+
+def scene_network():
+    with tiny_plan():
+        return backbone_state(SRUNet(3, 2, "14A"), 0.025)
+
+
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (segmenter, "a network of rooms by scripts.train_semseg, which scripts.segment reads as it is"),
+        (lambda: tiny_votenet().state_dict(), "a VoteNet, the detector of rooms that scripts.train_detection trains"),
+        (scene_network, "an SR-UNet, the network of rooms that scripts.pretrain_scenes trains; scripts.train_semseg"),
+    ],
+)
+def test_networks_of_rooms_are_refused_by_what_they_are(make, expected, tmp_path, capsys):
+    torch.save(make(), tmp_path / "best_model.pth")
+    words = ("--model_path", tmp_path / "best_model.pth", "--out", tmp_path / "a.safetensors")
+    found = f"error: {tmp_path / 'best_model.pth'}: expected a point encoder, found {expected}"
+    assert message_of(capsys, export, *words).startswith(found)
+    assert [path.name for path in tmp_path.iterdir()] == ["best_model.pth"]

@@ -22,6 +22,8 @@ from utils.training.epoch_loader import EpochLoader
 
 TEACHER_DIGEST = "teacher_sha256"  # in config.json and every state: the file of --teacher may be replaced
 _OF_IMAGENET = ("imagenet", "imagenet_lite")  # values of --teacher whose network has learned from labels
+_WITHOUT_FILE = ("random", *_OF_IMAGENET)
+_TEACHERS = f"{', '.join(_WITHOUT_FILE)}, or models/teacher_last.pth of python -m scripts.pretrain_images"
 MAP_SIZE = 32  # side of the grid of pixels that pairs refer to, as published
 
 
@@ -40,11 +42,11 @@ class TeacherSettings(Settings):
     teacher_cache: str = flag("", "folder of its features (default: <output_dir>/teacher_cache)", is_free=True)
 
     def require_teacher(self) -> None:
-        """Raise a ValueError where no teacher is named."""
+        """Raise a ValueError where no teacher is named, and a FileNotFoundError where its file is missing."""
         if not self.teacher:
-            raise ValueError(
-                "a training needs a --teacher: random, imagenet, imagenet_lite, or a file of scripts.pretrain_images"
-            )
+            raise ValueError(f"a training needs a --teacher: {_TEACHERS}")
+        if self.teacher not in _WITHOUT_FILE and not Path(self.teacher).is_file():
+            raise FileNotFoundError(f"no image network at --teacher {self.teacher}; a teacher is {_TEACHERS}")
 
     def origin(self, digest: str) -> dict[str, str]:
         """Return what a run records of a teacher with this digest: see Method.origin."""
@@ -76,7 +78,7 @@ def build_teacher(settings: TeacherSettings, seed_of_run: int) -> MultiViewNetwo
         FileNotFoundError, OSError: no such file, or a download failed.
         ValueError: it is no teacher, or the wheel is not installed.
     """
-    if settings.teacher not in ("random", *_OF_IMAGENET):
+    if settings.teacher not in _WITHOUT_FILE:
         return load_teacher(settings.teacher)
     seed.everything(seed_of_run)
     if settings.teacher == "imagenet_lite":

@@ -10,12 +10,12 @@ from models.encoders.registry import EMB_DIMS
 from models.encoders.scenes.block_networks import BLOCK_NETWORKS, build_block_network
 from models.encoders.scenes.sr_unet import SRUNet
 from models.weights.published import export_state, load_encoder, load_strictly, stored_origin
+from models.weights.room_networks import ROOMS
 from models.weights.sr_unet_file import load_backbone, load_sr_unet
 from models.weights.weight_file import read_weights
 from utils import seed
 from utils.semseg.semseg_settings import NORM_MOMENTUM, SemsegSettings
 
-ROOMS = "rooms"  # what a run recorded, among what its file says of itself
 COLOURS = 3
 _FILE_NAMES = {"sr_unet": SRUNet} | {f"{name}_blocks": kind for name, kind in BLOCK_NETWORKS.items()}
 

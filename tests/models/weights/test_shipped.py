@@ -70,6 +70,13 @@ def test_a_name_that_does_not_exist_is_answered_by_those_that_do(names, expected
         read_weights("run/weights.pth")
 
 
+def test_where_a_name_is_not_taken_for_its_file_the_file_is_named(folder):
+    with pytest.raises(FileNotFoundError, match="no checkpoint at other; ") as error:
+        read_weights("other")
+    expected = "expected a file; the weights shipped under this name, of a point encoder, are"
+    assert str(error.value) == f"no checkpoint at other; {expected} {folder / 'other.safetensors'}"
+
+
 def test_only_shipped_weights_of_the_same_encoder_are_compared(folder, tmp_path, monkeypatch):
     assert list(shipped_encoders("tiny-open")) == ["other", "tiny-open"]
     other = ship_into(tmp_path / "of_dgcnn", monkeypatch, "dgcnn-open", model="dgcnn") / "dgcnn-open.safetensors"

@@ -164,6 +164,8 @@ def test_what_does_not_go_together_is_refused(rooms, tmp_path):
         train(rooms, tmp_path, "--loss", "point_info_nce", "--matches", "300")
     with pytest.raises(ValueError, match="a training needs a --teacher"):
         train(rooms, tmp_path)
+    with pytest.raises(FileNotFoundError, match="no image network at --teacher dgcnn-open; a teacher is random, imag"):
+        train(rooms, tmp_path, "--teacher", "dgcnn-open")
     with pytest.raises(ValueError, match="--ema_decay"):
         train(rooms, tmp_path, "--ema_decay", "0.9")
     taught = ("--teacher", write_teacher(tmp_path / "teacher.pth"), "--batch_size", "1")
