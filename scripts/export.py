@@ -5,7 +5,8 @@
     python -m scripts.export --model_path checkpoints/ft/models/best_model.pth --format safetensors \
         --scores checkpoints/ft/results.json
 
-safetensors holds every tensor of the file, also of a fine-tuned network, and every program here reads it in its place.
+safetensors holds every tensor of the file, also of a network fine-tuned for classes or parts, and every program here
+reads it in its place; networks of rooms are not taken.
 pt2 and onnx hold an encoder as a program for a CPU, which needs no code of this repository: points (B, N, 3) float32,
 any B, any N of at least k -> features (B, D). `torch.export.load("encoder.pt2").module()(points)` runs the first,
 onnxruntime the second. y is up, and clouds should be as the card's `transform` says.

@@ -195,6 +195,13 @@ def test_shapes_of_the_run_without_a_licence_are_named(merged, words, tmp_path, 
     assert left_in(tmp_path / "out") == ["README.md"]
 
 
+def test_a_tree_given_twice_is_not_counted_twice(merged, words, tmp_path, capsys):
+    (chairs, games), flags = merged
+    message = error_of(lambda: call(ship, *of_run(words, tmp_path, chairs, games, chairs, **flags)), capsys)
+    assert message.startswith(f"error: 3 shapes of {chairs}, first chairs__02/a of ")
+    assert "are in a --tree before it too" in message
+
+
 def test_shapes_that_came_to_a_tree_after_the_training_are_not_counted(merged, words, tmp_path, capsys):
     (chairs, games), flags = merged
     write_ply(chairs / "ShapeNet" / "09" / "new.ply", cloud(99))

@@ -44,7 +44,7 @@ def sources_of(
             shapes of the trees are counted.
     Raises:
         FileNotFoundError: no such tree.
-        ValueError: a tree has no name or no licence, the run saw none of its shapes, or saw shapes of no tree.
+        ValueError: a tree has no name or licence, the run saw none of it, or a shape of the run is in no tree or two.
     """
     for tree in trees:
         if not tree.name.strip() or not tree.licence.strip():
@@ -101,8 +101,13 @@ def _compare(
             raise ValueError(f"{tree.folder} is no part of {where}: {found}; pass the trees that this run saw")
         if more := len(shapes) - len(seen):
             report(f"{more} of the {len(shapes)} shapes in {tree.folder} are not in {where}: they are not counted")
+        if again := [number for number in seen if data.name(number) not in left]:
+            raise ValueError(
+                f"{len(again)} shapes of {tree.folder}, first {data.name(again[0])} of {where}, are in a --tree before "
+                "it too: give each tree once, or its shapes are counted twice"
+            )
         for number in seen:
-            left.pop(data.name(number), None)
+            del left[data.name(number)]
         counts.append(len(seen))
     if left:
         raise ValueError(
