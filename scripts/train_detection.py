@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from datasets.detection.boxed_rooms import require_boxes
+from datasets.scenes.room_sets import refuse_shared
 from models.methods.detection import Detection
 from utils import seed
 from utils.cli import run_main
@@ -80,6 +81,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     inputs = rooms.inputs or ("height" if training.backbone == "pointnet2" else "colour")
     rooms = replace(rooms, num_points=rooms.num_points or PUBLISHED_POINTS[rooms.dataset], inputs=inputs)
     train_rooms, val_rooms = rooms.rooms("train"), rooms.rooms("val")
+    refuse_shared(train_rooms.source, train_rooms.names, val_rooms.source, val_rooms.names)
     for found, split in ((train_rooms, "train"), (val_rooms, "val")):  # now, not after hours of training
         reads_all = split == "val" and not run.resume
         require_boxes(found, split, with_colours=inputs == "colour", read_all=reads_all)

@@ -12,13 +12,21 @@ from PIL import Image
 
 from data.checking.check_report import GLUE, Report
 from data.parallel import Map
+from datasets.scenes.room_sets import describe_shared
 from datasets.scenes.s3dis_rooms import list_areas, list_rooms, read_room
 from datasets.scenes.scannet_frames import SceneFrames
 from datasets.scenes.scannet_scans import SPLITS, has_scans, list_scans, read_scan, split_list
 from datasets.scenes.scene import IGNORED, Scene
 from datasets.scenes.scene_classes import S3DIS_CLASSES, SCANNET_CLASSES, SUNRGBD_CLASSES
 from datasets.scenes.sunrgbd_scenes import SPLITS as PREPARED_SPLITS
-from datasets.scenes.sunrgbd_scenes import VERSIONS, list_prepared, prepared_folder, read_prepared, read_votes
+from datasets.scenes.sunrgbd_scenes import (
+    VERSIONS,
+    list_prepared,
+    prepared_folder,
+    prepared_ids,
+    read_prepared,
+    read_votes,
+)
 
 LOOKED_FOR_SCENES = (
     "scans/<scene>/<scene>_vh_clean_2.ply (ScanNet)",
@@ -51,12 +59,21 @@ def check_scenes(root: Path, run: Map) -> list[Report]:
         listed, counts = partial(list_rooms, root), f"areas {', '.join(map(str, list_areas(root)))}"
         reports.append(_check("S3DIS", "s3dis", root, root, listed, _check_room, S3DIS_CLASSES, run, counts))
     for version in VERSIONS:
-        for split in PREPARED_SPLITS:
-            folder = prepared_folder(root, split, version)
-            if folder.is_dir():
-                title, check = f"SUN RGB-D {version} {split}", partial(_check_prepared, folder)
-                listed = partial(list_prepared, folder)
-                reports.append(_check(title, "sunrgbd", root, folder, listed, check, SUNRGBD_CLASSES, run))
+        reports += _check_sunrgbd(root, version, run)
+    return reports
+
+
+def _check_sunrgbd(root: Path, version: str, run: Map) -> list[Report]:
+    reports, found = [], []
+    for split in PREPARED_SPLITS:
+        folder = prepared_folder(root, split, version)
+        if folder.is_dir():
+            title, check = f"SUN RGB-D {version} {split}", partial(_check_prepared, folder)
+            listed = partial(list_prepared, folder)
+            reports.append(_check(title, "sunrgbd", root, folder, listed, check, SUNRGBD_CLASSES, run))
+            found.append((folder, prepared_ids(folder)))
+    if len(found) == 2 and (shared := describe_shared(*found[0], *found[1])):
+        reports[-1].faults.append(shared)
     return reports
 
 
@@ -71,9 +88,9 @@ def _check_scannet(root: Path, run: Map) -> Report:
         except FileNotFoundError as error:
             faults.append(str(error))
     for one, other in combinations(listed, 2):
-        if shared := sorted({*listed[one]} & {*listed[other]}):
-            names = f"scannetv2_{one}.txt and scannetv2_{other}.txt"
-            faults.append(f"{root}: {names} both name {len(shared)} scenes, first {shared[0]}: take them off one list")
+        lists = (part for split in (one, other) for part in (split_list(root, split), listed[split]))
+        if shared := describe_shared(*lists):
+            faults.append(shared)
     for split, names in listed.items():
         if len(names) > len({*names}):
             faults.append(f"{split_list(root, split)} names scenes twice, first {max(names, key=names.count)}")

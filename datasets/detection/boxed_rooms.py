@@ -11,7 +11,7 @@ import numpy as np
 from datasets.detection.detection_sets import SCANNET, SUN_RGBD, DetectionSet
 from datasets.detection.scene_boxes import SceneBoxes
 from datasets.detection.votes import Votes, no_votes, votes_of_instances
-from datasets.scenes.scannet_scans import list_scans, read_scan
+from datasets.scenes.scannet_scans import list_scans, read_scan, split_list
 from datasets.scenes.scene import Scene, boxed_rows, colour_features
 from datasets.scenes.scene_classes import SCANNET_UNBOXED
 from datasets.scenes.sunrgbd_scenes import list_prepared, prepared_folder, read_prepared, read_votes
@@ -33,6 +33,7 @@ class BoxedRooms(Protocol):
     augment: SceneAugment
     names: list[str]
     place: Path  # where they are
+    source: Path  # of the names: a list, or a folder
 
     def __len__(self) -> int: ...
 
@@ -54,7 +55,7 @@ class ScanNetRooms:
 
     def __init__(self, root: Path, split: str):
         self.place = root
-        self._folders = list_scans(root, split)
+        self._folders, self.source = list_scans(root, split), split_list(root, split)
         self.names = [folder.name for folder in self._folders]
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ class SunRgbdRooms:
     kind, augment = SUN_RGBD, ORIENTED_AUGMENT
 
     def __init__(self, root: Path, split: str):
-        self.place = prepared_folder(root, split)
+        self.place = self.source = prepared_folder(root, split)
         self.names = list_prepared(self.place)
 
     def __len__(self) -> int:

@@ -1,12 +1,12 @@
 """Labelled rooms of S3DIS and ScanNet: which are trained on, which are tested on, and what a training reads of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from datasets.scenes.s3dis_rooms import list_areas, list_rooms, read_room
-from datasets.scenes.scannet_scans import list_scans, read_scan
+from datasets.scenes.scannet_scans import list_names, list_scans, read_scan, split_list
 from datasets.scenes.scene import IGNORED, Scene
 from datasets.scenes.scene_classes import S3DIS_CLASSES, SCANNET_CLASSES
 
@@ -43,6 +43,30 @@ def list_split(root: Path, dataset: str, split: str, test_area: int = 5) -> list
     if split == TRAIN and areas and not others:
         raise FileNotFoundError(f"{root} has no other area than Area_{test_area}, which is tested on; add areas")
     return list_rooms(root, None if not areas else others if split == TRAIN else (test_area,))
+
+
+def describe_shared(one: Path, names: Iterable[str], other: Path, other_names: Iterable[str]) -> str | None:
+    """Say which scenes two lists or folders of scenes have in common; None where there is none."""
+    if not (shared := sorted({*names} & {*other_names})):
+        return None
+    return f"{one} and {other} both have {len(shared)} scenes, first {', '.join(shared[:3])}: take them out of one"
+
+
+def require_apart(root: Path, dataset: str) -> None:
+    """Refuse to train on scenes that are tested on. Areas of S3DIS are apart by themselves.
+
+    Raises:
+        ValueError: ScanNet's lists train and val have scenes in common; names them.
+    """
+    lists = [split_list(root, split) for split in ("train", "val")] if dataset == "scannet" else [None]
+    if None not in lists:
+        refuse_shared(*(part for path in lists for part in (path, list_names(path))))
+
+
+def refuse_shared(trained: Path, names: Iterable[str], tested: Path, tested_names: Iterable[str]) -> None:
+    """Refuse lists or folders of scenes to train on and to test on that have some in common, with a ValueError."""
+    if shared := describe_shared(trained, names, tested, tested_names):
+        raise ValueError(f"{shared}; no scene that is trained on may be tested on")
 
 
 def choose_rooms(rooms: list[Path], fraction: float, seed: int) -> list[Path]:

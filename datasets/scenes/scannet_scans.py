@@ -43,7 +43,7 @@ def list_scans(root: Path, split: str | None = None) -> list[Path]:
     found = split_list(root, split)
     if found is None:
         raise FileNotFoundError(f"no {root}/scannetv2_{split}.txt, a list of scenes; ScanNet's Tasks/Benchmark has it")
-    names = decode_text(found.read_bytes(), found).split()
+    names = list_names(found)
     missing = [name for name in names if name not in scans]
     if missing:
         raise FileNotFoundError(
@@ -51,6 +51,11 @@ def list_scans(root: Path, split: str | None = None) -> list[Path]:
             "put them there or shorten the list"
         )
     return [scans[name] for name in names]
+
+
+def list_names(path: Path) -> list[str]:
+    """Read the names of scenes in a list."""
+    return decode_text(path.read_bytes(), path).split()
 
 
 def split_list(root: Path, split: str) -> Path | None:

@@ -28,10 +28,14 @@ def list_prepared(folder: Path) -> list[str]:
     Raises:
         FileNotFoundError: there is none.
     """
-    ids = sorted(path.name.removesuffix("_pc.npz") for path in folder.glob("[!.]*_pc.npz"))
-    if not ids:
+    if not (ids := prepared_ids(folder)):
         raise FileNotFoundError(f"no <id>_pc.npz in {folder}; {_REMEDY}")
     return ids
+
+
+def prepared_ids(folder: Path) -> list[str]:
+    """Return the ids of the scenes in a folder of VoteNet's preparation, sorted."""
+    return sorted(path.name.removesuffix("_pc.npz") for path in folder.glob("[!.]*_pc.npz"))
 
 
 def read_prepared(folder: Path, scene_id: str) -> Scene:

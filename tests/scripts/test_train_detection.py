@@ -178,16 +178,28 @@ def test_any_damaged_scene_of_val_is_refused_before_a_run_begins(root, tmp_path,
     assert not (tmp_path / "tiny").exists()
 
 
+def test_scenes_that_are_trained_on_and_scored_on_are_refused_before_a_run_begins(root, tmp_path, capsys):
+    rooms = shutil.copytree(root, tmp_path / "rooms")
+    lists = [rooms / f"scannetv2_{split}.txt" for split in ("train", "val")]
+    lists[1].write_text("scene0003_00\nscene0002_00\nscene0001_00")
+    message = error_of(lambda: run(rooms, tmp_path), capsys)
+    assert f"{lists[0]} and {lists[1]} both have 2 scenes, first scene0001_00, scene0002_00: take" in message
+    folders = [rooms / f"sunrgbd_pc_bbox_votes_50k_v1_{split}" for split in ("train", "val")]
+    write_prepared(folders[1], "000002")
+    message = error_of(lambda: run(rooms, tmp_path, dataset="sunrgbd"), capsys)
+    assert f"{folders[0]} and {folders[1]} both have 1 scenes, first 000002: take them out of one" in message
+    assert not (tmp_path / "tiny").exists()
+
+
 def test_flat_boxes_have_no_mean_size(root, tmp_path, capsys):
     message = error_of(lambda: run(root, tmp_path, "--mean_sizes", "train"), capsys)  # of two or three points each
     assert f"{root}: all boxes of chair, garbagebin to train on are flat" in message
 
 
 def test_a_folder_without_boxes_is_refused_before_a_run_begins(root, tmp_path, capsys):
-    write_scan(tmp_path, "scene0009_00", labelled=False)
-    (tmp_path / "scans" / "scene0009_00" / "scene0009_00.txt").write_text("sceneType = Office\n")
-    for split in ("train", "val"):
-        (tmp_path / f"scannetv2_{split}.txt").write_text("scene0009_00\n")
+    for split, name in (("train", "scene0009_00"), ("val", "scene0010_00")):
+        (write_scan(tmp_path, name, labelled=False) / f"{name}.txt").write_text("sceneType = Office\n")
+        (tmp_path / f"scannetv2_{split}.txt").write_text(f"{name}\n")
     message = error_of(lambda: run(tmp_path, tmp_path / "out"), capsys)
     assert "scene0009_00 has no boxes" in message
     assert not (tmp_path / "out").exists()

@@ -191,6 +191,20 @@ def test_lists_without_a_scene_and_rooms_without_a_class_are_refused_before_a_ru
         path.write_bytes(sound)
 
 
+def test_scenes_of_the_list_train_in_val_are_refused_before_a_run_begins(tmp_path, capsys):
+    names = [f"scene000{number}_00" for number in range(3)]
+    for name in names:
+        write_scan(tmp_path, name)
+    lists = [tmp_path / f"scannetv2_{split}.txt" for split in ("train", "val")]
+    lists[0].write_text("\n".join(names[:2]))
+    lists[1].write_text("\n".join(names[1:]))
+    for share in (1.0, 0.5):  # also where the share that is drawn has none of them
+        flags = ("--dataset", "scannet", "--label_fraction", share)
+        said = error_of(lambda flags=flags: train(tmp_path, tmp_path / "out", *flags, steps=1, epochs=1), capsys)
+        assert f"{lists[0]} and {lists[1]} both have 1 scenes, first {names[1]}: take them out of one" in said
+        assert not (tmp_path / "out").exists()
+
+
 def test_rooms_are_drawn_with_truth_and_prediction_of_the_run(root, plain, tmp_path, monkeypatch):
     drawn = []
     panel = plot_semseg.segmentation_panel

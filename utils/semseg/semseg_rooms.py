@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from datasets.scenes.room_blocks import placed
-from datasets.scenes.room_sets import ROOM_CLASSES, TRAIN, choose_rooms, list_split, read_labelled, require_labels
+from datasets.scenes.room_sets import (
+    ROOM_CLASSES,
+    TRAIN,
+    choose_rooms,
+    list_split,
+    read_labelled,
+    require_apart,
+    require_labels,
+)
 from datasets.scenes.scene import Scene
 from utils.semseg.semseg_settings import RoomSetSettings, SemsegSettings
 
@@ -20,8 +28,10 @@ def reader_for(training: SemsegSettings) -> Reader:
 
 
 def list_train(room_set: RoomSetSettings) -> list[Path]:
-    """List the folders of all rooms that may be trained on."""
-    return list_split(Path(room_set.data_root), room_set.dataset, TRAIN, room_set.test_area)
+    """List the folders of all rooms that may be trained on, none of which may be tested on."""
+    root = Path(room_set.data_root)
+    require_apart(root, room_set.dataset)
+    return list_split(root, room_set.dataset, TRAIN, room_set.test_area)
 
 
 def count_train(room_set: RoomSetSettings, seed: int) -> int:

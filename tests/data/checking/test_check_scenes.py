@@ -76,7 +76,16 @@ def test_a_scene_of_two_lists_or_without_colours_is_named(tmp_path, capsys):
     status, said = check(tmp_path, capsys)
     assert status == 1
     said = " ".join(said.split())
-    assert "scannetv2_train.txt and scannetv2_val.txt both name 1 scenes, first scene0001_00: take them off one" in said
+    lists = f"{tmp_path}/scannetv2_train.txt and {tmp_path}/scannetv2_val.txt"
+    assert f"{lists} both have 1 scenes, first scene0001_00: take them out of one" in said
     assert "scannetv2_val.txt names scenes twice, first scene0002_00" in said
     assert "ScanNet: 2 faults" in said
     assert "1 of 1 scenes have no colours, which networks of rooms take" in said
+
+
+def test_a_scene_of_sun_rgbd_in_train_and_val_is_named(root, capsys):
+    folders = [prepared_folder(root, split) for split in ("train", "val")]
+    write_prepared(folders[1], "000001")
+    status, said = check(root, capsys)
+    assert status == 1
+    assert f"{folders[0]} and {folders[1]} both have 1 scenes, first 000001: take them out of one" in said
