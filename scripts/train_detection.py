@@ -21,6 +21,7 @@ import torch
 
 from datasets.detection.boxed_rooms import require_boxes
 from datasets.scenes.room_sets import refuse_shared
+from datasets.scenes.scene import height_doubts
 from models.methods.detection import Detection
 from utils import seed
 from utils.cli import run_main
@@ -82,9 +83,10 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     rooms = replace(rooms, num_points=rooms.num_points or PUBLISHED_POINTS[rooms.dataset], inputs=inputs)
     train_rooms, val_rooms = rooms.rooms("train"), rooms.rooms("val")
     refuse_shared(train_rooms.source, train_rooms.names, val_rooms.source, val_rooms.names)
+    heights = {}
     for found, split in ((train_rooms, "train"), (val_rooms, "val")):  # now, not after hours of training
         reads_all = split == "val" and not run.resume
-        require_boxes(found, split, with_colours=inputs == "colour", read_all=reads_all)
+        heights |= require_boxes(found, split, with_colours=inputs == "colour", read_all=reads_all)
     draws = AugmentedRooms(train_rooms, rooms.num_points, inputs, training.seed)
     loader = EpochLoader.of_rank(draws, training, device)
     if training.steps:
@@ -92,7 +94,8 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     with open_run(run, record(*settings._replace(rooms=rooms, training=training))) as opened:
         report = opened.log.line
         report(f"{len(train_rooms)} scenes, {len(loader)} steps an epoch, {training.backbone} on {device}")
-        for note in launch_notes(processes, training.batch_size):
+        notes = [f"note: {doubt}" for doubt in height_doubts(heights)]
+        for note in [*notes, *launch_notes(processes, training.batch_size)]:
             report(note)
         sizes = sizes_of(train_rooms, training, report)
         seed.everything(training.seed)

@@ -15,8 +15,8 @@ from data.parallel import Map
 from datasets.scenes.room_sets import describe_shared
 from datasets.scenes.s3dis_rooms import list_areas, list_rooms, read_room
 from datasets.scenes.scannet_frames import SceneFrames
-from datasets.scenes.scannet_scans import SPLITS, has_scans, list_scans, read_scan, split_list
-from datasets.scenes.scene import IGNORED, Scene
+from datasets.scenes.scannet_scans import SPLITS, cloud_path, has_scans, list_scans, read_scan, split_list
+from datasets.scenes.scene import IGNORED, Scene, height_doubts, height_of
 from datasets.scenes.scene_classes import S3DIS_CLASSES, SCANNET_CLASSES, SUNRGBD_CLASSES
 from datasets.scenes.sunrgbd_scenes import SPLITS as PREPARED_SPLITS
 from datasets.scenes.sunrgbd_scenes import (
@@ -162,7 +162,7 @@ def _frame_facts(results: list[_Result]) -> list[str]:
 
 def _check_scan(folder: Path) -> _Result:
     """Check a scene of ScanNet and its frames, if it has any."""
-    result = _of_scene(partial(read_scan, folder))
+    result = _of_scene(partial(read_scan, folder), cloud_path(folder))
     if not (folder / "depth").is_dir():
         return result
     faults, sizes = list(result.faults), set()
@@ -191,11 +191,11 @@ def _picture_faults(path: Path) -> list[str]:
 
 
 def _check_room(folder: Path) -> _Result:
-    return _of_scene(partial(read_room, folder))
+    return _of_scene(partial(read_room, folder), folder)
 
 
 def _check_prepared(folder: Path, scene_id: str) -> _Result:
-    result = _of_scene(partial(read_prepared, folder, scene_id))
+    result = _of_scene(partial(read_prepared, folder, scene_id), folder / f"{scene_id}_pc.npz")
     try:
         read_votes(folder, scene_id)
     except (ValueError, OSError) as error:
@@ -204,12 +204,13 @@ def _check_prepared(folder: Path, scene_id: str) -> _Result:
     return result
 
 
-def _of_scene(read: Callable[[], Scene]) -> _Result:
-    """Read a scene and count what it holds, or report its fault."""
+def _of_scene(read: Callable[[], Scene], source: Path) -> _Result:
+    """Read a scene from `source` and count what it holds, or report its fault."""
     try:
         scene = read()
     except (ValueError, OSError) as error:
         return _Result(faults=(str(error),))
     counts = None if scene.labels is None else np.bincount(scene.labels, minlength=256)
     num_boxes = 0 if scene.boxes is None else len(scene.boxes.label)
-    return _Result(len(scene.points), scene.colours is not None, counts, num_boxes, notes=scene.notes)
+    notes = (*scene.notes, *height_doubts({str(source): height_of(scene.points)}))
+    return _Result(len(scene.points), scene.colours is not None, counts, num_boxes, notes=notes)

@@ -12,7 +12,7 @@ from datasets.detection.detection_sets import SCANNET, SUN_RGBD, DetectionSet
 from datasets.detection.scene_boxes import SceneBoxes
 from datasets.detection.votes import Votes, no_votes, votes_of_instances
 from datasets.scenes.scannet_scans import list_scans, read_scan, split_list
-from datasets.scenes.scene import Scene, boxed_rows, colour_features
+from datasets.scenes.scene import Scene, boxed_rows, colour_features, height_of
 from datasets.scenes.scene_classes import SCANNET_UNBOXED
 from datasets.scenes.sunrgbd_scenes import list_prepared, prepared_folder, read_prepared, read_votes
 from datasets.transforms.scene_augment import ALIGNED_AUGMENT, ORIENTED_AUGMENT, SceneAugment
@@ -112,23 +112,34 @@ class SunRgbdRooms:
 BOXED_ROOMS: dict[str, type[ScanNetRooms] | type[SunRgbdRooms]] = {"scannet": ScanNetRooms, "sunrgbd": SunRgbdRooms}
 
 
-def require_boxes(rooms: BoxedRooms, split: str, *, with_colours: bool = False, read_all: bool = False) -> None:
+def require_boxes(
+    rooms: BoxedRooms, split: str, *, with_colours: bool = False, read_all: bool = False
+) -> dict[str, float]:
     """Refuse rooms none of which has a box; reads as many as it takes to find one.
 
     Args:
         read_all: read every room, so that a damaged one is found now.
+    Returns:
+        the heights of the rooms that were read, by name.
     Raises:
         ValueError: names the folder; or a room that was read has no colours, though they are asked for.
         ValueError, OSError: a room that was read is damaged; names the file.
     """
     options = {"with_colours": with_colours, "with_votes": False}
-    numbers = (len(rooms.read(index, **options).boxes.label) for index in range(len(rooms)))
-    if not any(list(numbers) if read_all else numbers):
+    heights, has_box = {}, False
+    for index, name in enumerate(rooms.names):
+        if has_box and not read_all:
+            break
+        room = rooms.read(index, **options)
+        heights[name] = height_of(room.points)
+        has_box = has_box or len(room.boxes.label) > 0
+    if not has_box:
         classes = ", ".join(rooms.kind.classes)
         raise ValueError(
             f"{rooms.place}: none of the {len(rooms)} scenes of {split} has a box of one of {classes}; there is "
             "nothing to detect: add scenes that hold such objects"
         )
+    return heights
 
 
 def _columns(scene: Scene, place: Path, with_colours: bool) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.scenes.s3dis_rooms import list_areas, list_rooms, read_room
-from datasets.scenes.scannet_scans import list_names, list_scans, read_scan, split_list
+from datasets.scenes.scannet_scans import labels_path, list_names, list_scans, read_scan, split_list
 from datasets.scenes.scene import IGNORED, Scene
 from datasets.scenes.scene_classes import S3DIS_CLASSES, SCANNET_CLASSES
 
@@ -97,8 +97,8 @@ def read_labelled(folder: Path, dataset: str) -> Scene:
     """
     scene = read_room(folder) if dataset == "s3dis" else read_scan(folder, align=False)
     if scene.labels is None:
-        lacking = "Annotations/" if dataset == "s3dis" else f"{folder.name}_vh_clean_2.labels.ply"
-        raise ValueError(f"{folder} has no labels: no {folder / lacking}; get the room again, or take it out")
+        lacking = folder / "Annotations/" if dataset == "s3dis" else labels_path(folder)
+        raise ValueError(f"{folder} has no labels: no {lacking}; get the room again, or take it out")
     if scene.colours is None:
         raise ValueError(f"{folder} has no colours, which the network takes; get the room again, or take it out")
     return Scene(scene.name, scene.points, scene.colours, scene.labels, notes=scene.notes)

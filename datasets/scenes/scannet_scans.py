@@ -64,6 +64,16 @@ def split_list(root: Path, split: str) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
+def cloud_path(folder: Path) -> Path:
+    """Return the path of the cloud of a scene."""
+    return folder / f"{folder.name}{_CLOUD}"
+
+
+def labels_path(folder: Path) -> Path:
+    """Return the path of the labels of a scene; those of the test split have none."""
+    return folder / f"{folder.name}{_LABELS}"
+
+
 def read_scan(folder: Path, *, align: bool = True) -> Scene:
     """Read a scene of ScanNet; one without `_vh_clean_2.labels.ply`, such as those of the test split, has no labels.
 
@@ -75,7 +85,7 @@ def read_scan(folder: Path, *, align: bool = True) -> Scene:
         FileNotFoundError: no cloud; no `<scene>.txt` though `align`; one of both files of instances alone.
         ValueError: a damaged file, or files of different numbers of points; it is named.
     """
-    path = folder / f"{folder.name}{_CLOUD}"
+    path = cloud_path(folder)
     if not path.is_file():
         raise FileNotFoundError(f"no {path}, the cloud of the scene; get it from ScanNet, or take the scene out")
     ply = open_ply(path)
@@ -120,7 +130,7 @@ def parse_matrix(words: list[str], path: Path, what: str) -> np.ndarray:
 
 
 def _read_labels(folder: Path, num_points: int) -> np.ndarray | None:
-    path = folder / f"{folder.name}{_LABELS}"
+    path = labels_path(folder)
     if not path.is_file():
         return None
     ply = open_ply(path)

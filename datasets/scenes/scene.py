@@ -1,6 +1,6 @@
 """What the readers of rooms return: a cloud with labels and boxes, and a frame of an RGB-D camera."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from datasets.shapes.cameras import Camera
 
 IGNORED = 255  # the label of a point that belongs to no class of the benchmark
 NO_INSTANCE = 0
+_USUAL_HEIGHT_M = (1.0, 12.0)  # of a room or hall
 
 
 class Scene(NamedTuple):
@@ -55,6 +56,26 @@ class Frame(NamedTuple):
         """The camera of the depth map under the convention of `datasets.shapes.cameras`, half a pixel further on."""
         half_pixel = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
         return Camera(half_pixel @ self.intrinsics, np.linalg.inv(self.pose), self.depth.shape)
+
+
+def height_of(points: np.ndarray) -> float:
+    """Return how high a cloud (N, 3 or more) is along z."""
+    return float(np.ptp(points[:, 2]))
+
+
+def height_doubts(heights: Mapping[str, float]) -> list[str]:
+    """Say where rooms are unlike rooms in metres and z up, which their heights can tell; nothing where none is.
+
+    Args:
+        heights: of the rooms that were read, by name.
+    """
+    low, high = _USUAL_HEIGHT_M
+    unusual = [(name, height) for name, height in heights.items() if not low <= height <= high]
+    if not unusual:
+        return []
+    name, height = unusual[0]
+    read = f" (outside {low:g} to {high:g} m: {len(unusual)} of {len(heights)} rooms read)" if len(heights) > 1 else ""
+    return [f"{name} is {height:g} m high along z{read}; rooms are taken in metres and z up"]
 
 
 def colour_features(colours: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from models.weights.weight_file import read_weights
 from scripts import train_detection
 from tests.support.entry_programs import call, error_of
 from tests.support.interruption import interrupted_in
-from tests.support.light_runs import built_by, metrics, results, same, weights
+from tests.support.light_runs import built_by, log_of, metrics, results, same, weights
 from tests.support.real_scenes import write_prepared, write_scan
 from tests.support.tiny_detection import STAGES
 from utils.detection.detector_training import DetectorSettings, detector_schedule
@@ -189,6 +189,16 @@ def test_scenes_that_are_trained_on_and_scored_on_are_refused_before_a_run_begin
     message = error_of(lambda: run(rooms, tmp_path, dataset="sunrgbd"), capsys)
     assert f"{folders[0]} and {folders[1]} both have 1 scenes, first 000002: take them out of one" in message
     assert not (tmp_path / "tiny").exists()
+
+
+def test_scenes_in_millimetres_are_noted(root, tmp_path):
+    rooms = shutil.copytree(root, tmp_path / "rooms")
+    for name in ("scene0000_00", "scene0003_00"):  # the first of train, which is read, and that of val
+        shutil.rmtree(rooms / "scans" / name)
+        write_scan(rooms, name, scale=1000)
+    log = log_of(run(rooms, tmp_path, "--epochs", 1, "--num_pictures", 0))
+    line = "note: scene0000_00 is 1500 m high along z (outside 1 to 12 m: 2 of 2 rooms read); rooms are taken in"
+    assert line in log
 
 
 def test_flat_boxes_have_no_mean_size(root, tmp_path, capsys):

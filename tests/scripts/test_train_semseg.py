@@ -205,6 +205,19 @@ def test_scenes_of_the_list_train_in_val_are_refused_before_a_run_begins(tmp_pat
         assert not (tmp_path / "out").exists()
 
 
+def test_rooms_in_millimetres_are_noted_in_training_and_in_testing(tmp_path, capsys):
+    for number, split in enumerate(("train", "val")):
+        write_scan(tmp_path, f"scene000{number}_00", scale=1000)
+        (tmp_path / f"scannetv2_{split}.txt").write_text(f"scene000{number}_00\n")
+    flags = ("--dataset", "scannet", "--voxel", 20.0)
+    run_dir = train(tmp_path, tmp_path, *flags, steps=1, epochs=1)
+    note = "note: scene000{} is 1500 m high along z{}; rooms are taken in metres and z up"
+    assert note.format("0_00", " (outside 1 to 12 m: 2 of 2 rooms read)") in (run_dir / "run.log").read_text()
+    capsys.readouterr()
+    train(tmp_path, tmp_path, *flags, "--eval")
+    assert note.format("1_00", "") in capsys.readouterr().out
+
+
 def test_rooms_are_drawn_with_truth_and_prediction_of_the_run(root, plain, tmp_path, monkeypatch):
     drawn = []
     panel = plot_semseg.segmentation_panel

@@ -15,11 +15,11 @@ GROUPS = [(0, "wall", [3]), (1, "office chair", [9]), (2, "some thing", [7])]
 QUARTER_TURN = "0 -1 0 5 1 0 0 6 0 0 1 7 0 0 0 1"  # x' = 5 - y, y' = 6 + x, z' = 7 + z
 
 
-def write_scan(root: Path, name: str, *, labelled: bool = True, folder: str = "scans") -> Path:
-    """Write a scene of ScanNet of six points; without labels, as one of the test split."""
+def write_scan(root: Path, name: str, *, labelled: bool = True, folder: str = "scans", scale: float = 1) -> Path:
+    """Write a scene of ScanNet of six points; without labels, as one of the test split; in metres / `scale`."""
     scene = root / folder / name
     scene.mkdir(parents=True)
-    _write_cloud(scene / f"{name}_vh_clean_2.ply")
+    _write_cloud(scene / f"{name}_vh_clean_2.ply", scale=scale)
     info = "numDepthFrames = 3\r\nsceneType = Office\r\n"
     if labelled:
         _write_cloud(scene / f"{name}_vh_clean_2.labels.ply", NYU40)
@@ -32,14 +32,15 @@ def write_scan(root: Path, name: str, *, labelled: bool = True, folder: str = "s
     return scene
 
 
-def _write_cloud(path: Path, labels: list[int] | None = None) -> None:
+def _write_cloud(path: Path, labels: list[int] | None = None, scale: float = 1) -> None:
     """Write a binary mesh of two triangles as ScanNet has it: RGBA and, in the file of labels, a label."""
     kinds = "".join(f"property float {axis}\n" for axis in "xyz")
     kinds += "".join(f"property uchar {name}\n" for name in ("red", "green", "blue", "alpha"))
     kinds += "property ushort label\n" if labels else ""
     head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(POINTS)}\n{kinds}"
     head += "element face 2\nproperty list uchar int vertex_indices\nend_header\n"
-    rows = [struct.pack("<fff4B", *point, *colour, 255) for point, colour in zip(POINTS, COLOURS)]
+    places = np.multiply(POINTS, scale)
+    rows = [struct.pack("<fff4B", *point, *colour, 255) for point, colour in zip(places, COLOURS)]
     if labels:
         rows = [row + struct.pack("<H", label) for row, label in zip(rows, labels)]
     faces = struct.pack("<B3i", 3, 0, 1, 2) + struct.pack("<B3i", 3, 0, 2, 3)

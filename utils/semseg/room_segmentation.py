@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from datasets.scenes.room_files import read_coloured_room
-from datasets.scenes.scene import Scene
+from datasets.scenes.scene import Scene, height_doubts, height_of
 from utils.figures.contact_sheet import Cell, contact_sheet
 from utils.figures.plot_style import save_png
 from utils.figures.room_pictures import label_colours, top_view
@@ -16,7 +16,6 @@ from utils.inference.coloured_ply import write_coloured
 from utils.semseg.semseg_scores import load_room_network
 
 _SIDE_PX = 360
-_USUAL_HEIGHT_M = (1.0, 12.0)  # of a room or hall
 
 
 def segment_room(source: Path, model_path: Path, out: Path, device: torch.device) -> None:
@@ -50,9 +49,7 @@ def segment_room(source: Path, model_path: Path, out: Path, device: torch.device
 
 def _doubts(scene: Scene) -> list[str]:
     """Say where a file is unlike rooms in metres with colours, which its numbers alone can tell."""
-    height, doubts = float(np.ptp(scene.points[:, 2])), []
-    if not _USUAL_HEIGHT_M[0] <= height <= _USUAL_HEIGHT_M[1]:
-        doubts.append(f"{scene.name} is {height:g} m high along z; rooms are taken in metres and z up")
+    doubts = height_doubts({scene.name: height_of(scene.points)})
     if (scene.colours == scene.colours[0]).all():
         doubts.append(f"all points of {scene.name} have one colour; the network was trained on colours of surfaces")
     return doubts

@@ -14,7 +14,7 @@ from utils.processes.launch import ProcessSettings, launch_notes
 from utils.run.folder import RunSettings, goes_on, open_run
 from utils.run.names import BEST_MODEL, RESULTS_FILE, ROOM_CLOUDS_FILE
 from utils.run.provenance import weights_origin
-from utils.semseg.semseg_rooms import Reader, count_train, describe_rooms, read_rooms, reader_for
+from utils.semseg.semseg_rooms import Reader, count_train, describe_rooms, doubts_of, read_rooms, reader_for
 from utils.semseg.semseg_scores import score_room_network
 from utils.semseg.semseg_settings import RoomScoreSettings, RoomSetSettings, SemsegSettings, published
 from utils.semseg.semseg_training import (
@@ -58,6 +58,8 @@ def run_area(settings: ProgramSettings, device: torch.device, read: Reader | Non
         return train(settings, test, device, read)
     if not is_main_process():
         return []
+    for doubt in doubts_of(test):
+        print(doubt)
     path = Path(start.model_path or run.folder / BEST_MODEL)
     data = describe_rooms(room_set) | {name: getattr(training, name) for name in FORM}
     data["model"] = training.model if training.is_by_blocks else None
@@ -88,7 +90,7 @@ def train(settings: ProgramSettings, test: list[Scene], device: torch.device, re
         steps = f"{training.epochs} epochs of {len(loader)} steps of {training.batch_size}"
         report(f"{len(rooms)} rooms to train on, {len(test)} to test on; {steps}, {form_words(training)}")
         notes = [f"note: {note}" for room in [*rooms, *test] for note in room.notes]
-        for note in [*notes, *launch_notes(processes, training.batch_size)]:
+        for note in [*notes, *doubts_of([*rooms, *test]), *launch_notes(processes, training.batch_size)]:
             report(note)
         origin = describe_training(start, room_set, training, len(rooms))
         kind = BlockTraining if training.is_by_blocks else RoomTraining

@@ -1,6 +1,6 @@
 """The rooms of a semantic segmentation: which are read for a training and its test, and what records say of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from datasets.scenes.room_sets import (
     require_apart,
     require_labels,
 )
-from datasets.scenes.scene import Scene
+from datasets.scenes.scene import Scene, height_doubts, height_of
 from utils.semseg.semseg_settings import RoomSetSettings, SemsegSettings
 
 Reader = Callable[[Path, str], Scene]  # a room's folder and its data set
@@ -48,6 +48,11 @@ def read_rooms(room_set: RoomSetSettings, split: str, seed: int, read: Reader) -
     rooms = [read(folder, room_set.dataset) for folder in folders]
     require_labels(rooms, Path(room_set.data_root), split)
     return rooms
+
+
+def doubts_of(rooms: Iterable[Scene]) -> list[str]:
+    """Say as notes where rooms are unlike rooms in metres and z up."""
+    return [f"note: {doubt}" for doubt in height_doubts({room.name: height_of(room.points) for room in rooms})]
 
 
 def describe_rooms(room_set: RoomSetSettings) -> dict[str, Any]:

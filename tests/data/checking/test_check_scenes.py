@@ -89,3 +89,15 @@ def test_a_scene_of_sun_rgbd_in_train_and_val_is_named(root, capsys):
     status, said = check(root, capsys)
     assert status == 1
     assert f"{folders[0]} and {folders[1]} both have 1 scenes, first 000001: take them out of one" in said
+
+
+def test_a_scene_in_millimetres_is_noted_by_its_file(tmp_path, capsys):
+    write_scan(tmp_path, "scene0000_00")
+    scene = write_scan(tmp_path, "scene0001_00", scale=1000)
+    write_room(tmp_path, 1, "office_1", {"chair_1.txt": b"0 0 0 1 2 3\n1 1 12 4 5 6\n"})
+    write_room(tmp_path, 1, "office_2", {"chair_1.txt": b"0 0 0 1 2 3\n1 1 12.5 4 5 6\n"})
+    _, said = check(tmp_path, capsys)
+    notes = [line for line in said.splitlines() if "high along z" in line]
+    cloud, room = scene / "scene0001_00_vh_clean_2.ply", tmp_path / "Area_1" / "office_2"
+    end = "m high along z; rooms are taken in metres and z up"
+    assert notes == [f"  note: {cloud} is 1500 {end}", f"  note: {room} is 12.5 {end}"]

@@ -164,6 +164,7 @@ def test_the_validator_takes_it_and_it_is_drawn(tree, tmp_path, capsys):
     assert run(check_data, tree, "--workers", 1) == 0
     said = capsys.readouterr().out
     assert "no faults" in said
+    assert "high along z" not in said
     assert "frames: 18 of 2 scenes" in said
     for dataset in ("scannet", "sunrgbd"):
         run(plot_rooms, "--data_root", tree, "--dataset", dataset, "--rooms", 1, "--out", tmp_path / f"{dataset}.png")
