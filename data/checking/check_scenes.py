@@ -12,10 +12,21 @@ from PIL import Image
 
 from data.checking.check_report import GLUE, Report
 from data.parallel import Map
+from data.procedural import manifest
 from datasets.scenes.room_sets import describe_shared
 from datasets.scenes.s3dis_rooms import list_areas, list_rooms, read_room
 from datasets.scenes.scannet_frames import SceneFrames
-from datasets.scenes.scannet_scans import SPLITS, cloud_path, has_scans, list_scans, read_scan, split_list
+from datasets.scenes.scannet_scans import (
+    MADE_ROOMS,
+    SPLITS,
+    cloud_path,
+    has_instances,
+    has_scans,
+    labels_path,
+    list_scans,
+    read_scan,
+    split_list,
+)
 from datasets.scenes.scene import IGNORED, Scene, height_doubts, height_of
 from datasets.scenes.scene_classes import S3DIS_CLASSES, SCANNET_CLASSES, SUNRGBD_CLASSES
 from datasets.scenes.sunrgbd_scenes import SPLITS as PREPARED_SPLITS
@@ -51,7 +62,7 @@ class _Result(NamedTuple):
 
 
 def check_scenes(root: Path, run: Map) -> list[Report]:
-    """Read every scene and every frame in root and report on each of the three layouts that it holds."""
+    """Read every scene and every frame in root and report on each of the three layouts, and on unfinished rooms."""
     reports = []
     if has_scans(root):
         reports.append(_check_scannet(root, run))
@@ -60,7 +71,21 @@ def check_scenes(root: Path, run: Map) -> list[Report]:
         reports.append(_check("S3DIS", "s3dis", root, root, listed, _check_room, S3DIS_CLASSES, run, counts))
     for version in VERSIONS:
         reports += _check_sunrgbd(root, version, run)
-    return reports
+    return reports + _check_made(root)
+
+
+def _check_made(root: Path) -> list[Report]:
+    """Report on rooms of data.make_rooms that it has not finished; on none otherwise."""
+    command = f"python -m data.make_rooms --out {shlex.quote(str(root))}"
+    try:
+        recipe = manifest.unfinished(root, "make_rooms")
+    except ValueError as error:
+        return [Report("made rooms", root, remedy=f"{command} --overwrite", use=command, faults=[str(error)])]
+    if recipe is None:
+        return []
+    command = " ".join([command, *(f"--{name} {value}" for name, value in recipe.items())])
+    fault = f"{root / MADE_ROOMS}: data.make_rooms was not finished here, so that rooms or lists may be missing"
+    return [Report("made rooms", root, remedy=command, use=command, faults=[fault])]
 
 
 def _check_sunrgbd(root: Path, version: str, run: Map) -> list[Report]:
@@ -78,15 +103,20 @@ def _check_sunrgbd(root: Path, version: str, run: Map) -> list[Report]:
 
 
 def _check_scannet(root: Path, run: Map) -> Report:
-    counts, faults, listed = [], [], {}
+    counts, faults, notes, listed = [], [], [], {}
     for split in SPLITS:
         if split_list(root, split) is None:
             continue
         try:
-            listed[split] = [folder.name for folder in list_scans(root, split)]
+            folders = list_scans(root, split)
+            listed[split] = [folder.name for folder in folders]
             counts.append(f"{split} {len(listed[split])}")
         except FileNotFoundError as error:
             faults.append(str(error))
+            continue
+        if split != "test":  # whose labels are not public
+            faults += _label_faults(folders, split_list(root, split))
+            notes += _instance_notes(folders, split_list(root, split))
     for one, other in combinations(listed, 2):
         lists = (part for split in (one, other) for part in (split_list(root, split), listed[split]))
         if shared := describe_shared(*lists):
@@ -98,7 +128,25 @@ def _check_scannet(root: Path, run: Map) -> Report:
     in_lists = f"in lists: {', '.join(counts) or 'none'}"
     report = _check("ScanNet", "scannet", root, root, every, _check_scan, SCANNET_CLASSES, run, in_lists)
     report.faults += faults
+    report.notes += notes
     return report
+
+
+def _label_faults(folders: list[Path], source: Path) -> list[str]:
+    """Name the scenes of a list that have no labels."""
+    return [
+        f"{source} names {folder.name}, which has no labels: no {path}; get them, or take it off"
+        for folder in dict.fromkeys(folders)
+        if not (path := labels_path(folder)).is_file()
+    ]
+
+
+def _instance_notes(folders: list[Path], source: Path) -> list[str]:
+    """Note the scenes of a list that have no instances, of which boxes are made."""
+    without = [folder.name for folder in folders if not has_instances(folder)]
+    number = f"{len(without)} of {len(folders)}"
+    note = f"{source}: {number} scenes have no instances, first {{}}: train_detection refuses them"
+    return [note.format(without[0])] if without else []
 
 
 def _check(

@@ -56,6 +56,16 @@ def finish(out: Path, recipe: dict[str, int], *, program: str = "make_shapes") -
     _write(out / f"{program}.json", recipe, complete=True)
 
 
+def unfinished(out: Path, program: str) -> dict[str, int | float | str] | None:
+    """Return the recipe of a tree that the program has begun and not finished; None where it has, or has none.
+
+    Raises:
+        ValueError: its record is damaged.
+    """
+    found = _read(out / f"{program}.json")
+    return found["recipe"] if found is not None and not found["complete"] else None
+
+
 def _read(path: Path) -> dict | None:
     if not path.is_file():
         return None

@@ -16,6 +16,7 @@ from datasets.text_files import decode_text
 
 SCAN_FOLDERS = ("scans", "scans_test")
 SPLITS = ("train", "val", "test")
+MADE_ROOMS = "make_rooms.json"  # that data.make_rooms leaves in a folder of its own rooms
 _CLOUD, _LABELS = "_vh_clean_2.ply", "_vh_clean_2.labels.ply"
 _SEGMENTS = "_vh_clean_2.0.010000.segs.json"
 _MOST = 2**31 - 1  # numbers of segments and objects lie below it
@@ -42,7 +43,10 @@ def list_scans(root: Path, split: str | None = None) -> list[Path]:
         return [scans[name] for name in sorted(scans)]
     found = split_list(root, split)
     if found is None:
-        raise FileNotFoundError(f"no {root}/scannetv2_{split}.txt, a list of scenes; ScanNet's Tasks/Benchmark has it")
+        source = "ScanNet's Tasks/Benchmark has it"
+        if (root / MADE_ROOMS).is_file():
+            source = "data.make_rooms writes it last: run it again, with --overwrite if it says there is nothing to do"
+        raise FileNotFoundError(f"no {root}/scannetv2_{split}.txt, a list of scenes; {source}")
     names = list_names(found)
     missing = [name for name in names if name not in scans]
     if missing:
@@ -72,6 +76,11 @@ def cloud_path(folder: Path) -> Path:
 def labels_path(folder: Path) -> Path:
     """Return the path of the labels of a scene; those of the test split have none."""
     return folder / f"{folder.name}{_LABELS}"
+
+
+def has_instances(folder: Path) -> bool:
+    """Return whether a scene has a file of instances."""
+    return any((folder / f"{folder.name}{ending}").is_file() for ending in (_SEGMENTS, _GROUPS))
 
 
 def read_scan(folder: Path, *, align: bool = True) -> Scene:

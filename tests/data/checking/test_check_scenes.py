@@ -1,5 +1,7 @@
 """Rooms in the three published layouts are validated: what is sound is counted, what a reader refuses is named."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,48 @@ def test_a_scene_in_millimetres_is_noted_by_its_file(tmp_path, capsys):
     cloud, room = scene / "scene0001_00_vh_clean_2.ply", tmp_path / "Area_1" / "office_2"
     end = "m high along z; rooms are taken in metres and z up"
     assert notes == [f"  note: {cloud} is 1500 {end}", f"  note: {room} is 12.5 {end}"]
+
+
+def test_a_listed_scene_without_labels_or_instances_is_named(tmp_path, capsys):
+    names = [f"scene000{number}_00" for number in range(5)]
+    scenes = [write_scan(tmp_path, name) for name in names]
+    for split, number in (("train", 0), ("val", 1), ("test", 2)):
+        (tmp_path / f"scannetv2_{split}.txt").write_text(f"{names[number]}\n")
+    labels = [scene / f"{scene.name}_vh_clean_2.labels.ply" for scene in scenes]
+    for path in labels[:4]:  # of a scene of each list, and of one in no list
+        path.unlink()
+    status, said = check(tmp_path, capsys)
+    assert status == 1
+    faults = [line.strip() for line in said.splitlines() if "FAULT" in line]
+    assert faults == [
+        f"FAULT: {tmp_path}/scannetv2_{split}.txt names {scene.name}, which has no labels: no {path}; get them, or "
+        "take it off"
+        for split, scene, path in zip(("train", "val"), scenes, labels)
+    ]
+
+
+def test_scenes_without_instances_are_noted(tmp_path, capsys):
+    scene = write_scan(tmp_path, "scene0000_00")
+    (tmp_path / "scannetv2_train.txt").write_text("scene0000_00\n")
+    assert "train_detection" not in check(tmp_path, capsys)[1]
+    for name in ("_vh_clean_2.0.010000.segs.json", ".aggregation.json"):
+        (scene / f"{scene.name}{name}").unlink()
+    status, said = check(tmp_path, capsys)
+    assert status == 0
+    assert "scannetv2_train.txt: 1 of 1 scenes have no instances, first scene0000_00: train_detection refuses" in said
+
+
+@pytest.mark.parametrize("has_rooms", [True, False])
+def test_made_rooms_that_were_not_finished_are_a_fault(tmp_path, capsys, has_rooms):
+    if has_rooms:
+        write_scan(tmp_path, "scene0000_00")
+    record = tmp_path / "make_rooms.json"
+    record.write_text(json.dumps({"recipe": {"count": 3, "seed": 0}, "complete": False}))
+    status, said = check(tmp_path, capsys)
+    assert status == 1
+    assert f"FAULT: {record}: data.make_rooms was not finished here" in said
+    assert f"made rooms: 1 faults; next: python -m data.make_rooms --out {tmp_path} --count 3 --seed 0" in said
+    record.write_text("{")
+    status, said = check(tmp_path, capsys)
+    assert status == 1
+    assert f"FAULT: {record} is damaged" in said

@@ -160,6 +160,26 @@ def test_a_room_made_again_alone_is_the_same(tree, tmp_path, capsys):
     assert "frames 9 there, 4 asked for" in message_of(capsys, make_rooms, "--out", tree, *FLAGS, "--frames", 4)
 
 
+def test_rooms_of_a_killed_run_are_refused_with_the_command_that_goes_on(tmp_path, capsys, monkeypatch):
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    flags = ("--out", tmp_path / "rooms", "--layout", "scannet", "--count", 1, "--frames", 2, "--width", 64)
+    with monkeypatch.context() as patched:
+        patched.setattr(make_rooms, "write_lists", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(make_rooms, *flags, "--workers", 1)
+    with pytest.raises(FileNotFoundError, match=r"no .*scannetv2_train\.txt.*data\.make_rooms writes it last: run it"):
+        list_scans(tmp_path / "rooms", "train")
+    assert run(check_data, tmp_path / "rooms", "--workers", 1) == 1
+    (last,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("made rooms:")]
+    command = last.split("next: python -m data.make_rooms ")[1].split()
+    run(make_rooms, *command, "--workers", 1)
+    assert "1 rooms" in capsys.readouterr().out
+    assert [folder.name for folder in list_scans(tmp_path / "rooms", "train")] == ["scene0000_00"]
+    assert run(check_data, tmp_path / "rooms", "--workers", 1) == 0
+
+
 def test_the_validator_takes_it_and_it_is_drawn(tree, tmp_path, capsys):
     assert run(check_data, tree, "--workers", 1) == 0
     said = capsys.readouterr().out
