@@ -45,6 +45,17 @@ def distance_in_sizes(clouds: np.ndarray) -> np.ndarray:
         return np.divide(reach, side, out=np.zeros_like(side), where=side != 0)
 
 
+def float32_step(points: np.ndarray) -> tuple[float, float]:
+    """Return how far apart numbers of float32 lie where half of a cloud is or is farther out, and that coordinate.
+
+    Of the three axes the coarsest counts. A few stray points far away change nothing.
+
+    Shape: (N, 3) -> two floats.
+    """
+    place = np.median(np.abs(points), axis=0).max()
+    return float(np.spacing(np.float32(place))), float(place)
+
+
 def far_warning(clouds: np.ndarray, remedy: str) -> str | None:
     """Warn of clouds that lie so far from the origin that float32 loses their detail; return None where none does.
 

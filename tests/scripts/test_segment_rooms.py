@@ -19,8 +19,8 @@ from utils.semseg.voxel_rooms import room_probabilities
 NAMES = ["floor", "table", "wall"]
 
 
-def write_room_ply(path, points, colours=None, kind="u1"):
-    fields = [(name, "f8") for name in "xyz"]
+def write_room_ply(path, points, colours=None, kind="u1", place="f8"):
+    fields = [(name, place) for name in "xyz"]
     fields += [] if colours is None else [(name, kind) for name in ("red", "green", "blue")]
     columns = points if colours is None else np.concatenate([points, colours], axis=1)
     rows = np.array([tuple(row) for row in columns], fields)
@@ -125,3 +125,25 @@ def test_a_room_in_millimetres_or_of_one_colour_is_said_to_be_unusual(model, tmp
     said = capsys.readouterr().err
     assert "m high along z; rooms are taken in metres and z up" in said
     assert "all points of mm have one colour" in said
+
+
+@pytest.mark.parametrize(("north", "step"), [(5e6, "0.5"), (1e6, "0.0625"), (1e5, None)])
+def test_single_precision_that_is_coarser_than_voxels_is_refused_and_coarse_one_noted(
+    model, tmp_path, capsys, north, step
+):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 2, (60, 3)) + (0, north, 0)
+    colours = rng.integers(0, 256, (60, 3))
+    room = write_room_ply(tmp_path / "utm.ply", points, colours, place="f4")
+    out = ("--model_path", model[0], "--out", tmp_path / "out.ply", "--device", "cpu")
+    said = (
+        f"{room}: its coordinates, about {north + 1:,.0f} m, lie {step} m apart as float32; voxels of 0.2 m need 0.02"
+    )
+    if north == 5e6:
+        assert said in error_of(lambda: call(segment, room, *out), capsys)
+        assert not (tmp_path / "out.ply").exists()
+        call(segment, write_room_ply(room, points, colours), *out)  # doubles, which are centred
+    else:
+        call(segment, room, *out)
+    assert (said in (found := capsys.readouterr().err)) == (north == 1e6)
+    assert ("float32" in found) == (north == 1e6)

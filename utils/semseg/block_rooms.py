@@ -25,6 +25,7 @@ from utils.evaluation.features import eval_mode
 from utils.semseg.confusion import ConfusionMatrix
 
 BATCH = 8  # blocks in a forward pass
+_DETAILS = 20  # along the edge of a block: what is smaller is taken to matter little, as below a voxel of 0.05 m
 
 
 class BlockRooms:
@@ -38,6 +39,7 @@ class BlockRooms:
     def __init__(self, network: nn.Module, origin: dict[str, Any]):
         self.network, self.origin = network, origin
         self.form = BlockForm(origin["block_size"], origin["block_stride"], origin["num_points"])
+        self.detail_m = self.form.size / _DETAILS
         self.words = f"blocks of {self.form.size:g} m every {self.form.stride:g} m, {self.form.num_points} points"
 
     def probabilities(self, scene: Scene, device: torch.device, *, votes: int = 1) -> Tensor:

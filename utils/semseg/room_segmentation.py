@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from datasets.precision import float32_step
 from datasets.scenes.room_files import read_coloured_room
 from datasets.scenes.scene import Scene, height_doubts, height_of
 from utils.figures.contact_sheet import Cell, contact_sheet
 from utils.figures.plot_style import save_png
 from utils.figures.room_pictures import label_colours, top_view
 from utils.inference.coloured_ply import write_coloured
-from utils.semseg.semseg_scores import load_room_network
+from utils.semseg.semseg_scores import RoomNetwork, load_room_network
 
 _SIDE_PX = 360
+_LEAST_STEPS = 10  # of float32 within the detail that a network sees; fewer are noted
 
 
 def segment_room(source: Path, model_path: Path, out: Path, device: torch.device) -> None:
@@ -25,13 +27,14 @@ def segment_room(source: Path, model_path: Path, out: Path, device: torch.device
         source: see `read_coloured_room`; z up, metres.
         model_path: models/best_model.pth of scripts.train_semseg.
     Raises:
-        FileNotFoundError, ValueError: as `read_coloured_room` and `load_room_network`, or the network has diverged.
+        FileNotFoundError, ValueError: as `read_coloured_room` and `load_room_network`; float32 does not hold the room's
+            detail; or the network has diverged.
     """
     trained = load_room_network(model_path)
     origin, names = trained.origin, trained.origin["class_names"]
     start = time.perf_counter()
     scene = read_coloured_room(source)
-    for note in (*scene.notes, *_doubts(scene)):
+    for note in (*scene.notes, *_doubts(scene), *_coarse(scene, source, trained)):
         sys.stderr.write(f"note: {note}\n")
     read = time.perf_counter()
     labels, cut = trained.classify(scene, device)
@@ -53,6 +56,24 @@ def _doubts(scene: Scene) -> list[str]:
     if (scene.colours == scene.colours[0]).all():
         doubts.append(f"all points of {scene.name} have one colour; the network was trained on colours of surfaces")
     return doubts
+
+
+def _coarse(scene: Scene, source: Path, trained: RoomNetwork) -> list[str]:
+    """Say where float32, as which points are stored or read, is too coarse for the network.
+
+    Raises:
+        ValueError: coarser than the detail that it sees.
+    """
+    (step, place), needed = float32_step(scene.points), trained.detail_m / _LEAST_STEPS
+    if step <= needed:
+        return []
+    found = (
+        f"{source}: its coordinates, about {place:,.0f} m, lie {step:g} m apart as float32; {trained.words} need "
+        f"{needed:g} m or less: move the room to the origin before it is stored, or store doubles"
+    )
+    if step > trained.detail_m:
+        raise ValueError(found)
+    return [found]
 
 
 def _picture(scene: Scene, labels: np.ndarray):

@@ -27,7 +27,7 @@ class VoxelRooms:
 
     def __init__(self, network: nn.Module, origin: dict[str, Any]):
         self.network, self.origin = network, origin
-        self.words = f"voxels of {origin['voxel']:g} m"
+        self.words, self.detail_m = f"voxels of {origin['voxel']:g} m", origin["voxel"]
 
     def probabilities(self, scene: Scene, device: torch.device, *, votes: int = 1) -> Tensor:
         """Return the probabilities of the classes at every point of a room (N, Y)."""
