@@ -34,8 +34,8 @@ def pack(coordinates: Tensor) -> Tensor:
         raise ValueError(f"batch indices run from {low[0]} to {high[0]}, expected 0 to {MAX_CLOUDS - 1}")
     if min(low[1:]) < -LIMIT or max(high[1:]) > LIMIT:
         raise ValueError(
-            f"voxel coordinates run from {min(low[1:])} to {max(high[1:])}, expected -{LIMIT} to {LIMIT}: move the "
-            "scene to the origin, or take larger voxels"
+            f"voxel coordinates run from {min(low[1:])} to {max(high[1:])}, expected -{LIMIT} to {LIMIT}: "
+            + _remedy(max(last - first + 1 for first, last in zip(low[1:], high[1:])))
         )
     return _join(coordinates.long())
 
@@ -60,6 +60,14 @@ def parents(keys: Tensor) -> tuple[Tensor, Tensor]:
     place = (coordinates[:, 1:] % 2 * coordinates.new_tensor([1, 2, 4])).sum(dim=1)
     coordinates[:, 1:] >>= 1
     return _join(coordinates), place
+
+
+def _remedy(extent: int) -> str:
+    """Say what to do about coordinates out of range that extend over so many voxels along an axis."""
+    most = 2 * LIMIT + 1
+    if extent <= most:
+        return "move the scene to the origin, or take larger voxels"
+    return f"they extend over {extent} voxels, {most} are possible: remove stray points, or take larger voxels"
 
 
 def _join(coordinates: Tensor) -> Tensor:

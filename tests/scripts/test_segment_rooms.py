@@ -147,3 +147,13 @@ def test_single_precision_that_is_coarser_than_voxels_is_refused_and_coarse_one_
         call(segment, room, *out)
     assert (said in (found := capsys.readouterr().err)) == (north == 1e6)
     assert ("float32" in found) == (north == 1e6)
+
+
+def test_a_stray_point_that_no_voxel_reaches_is_refused_by_the_name_of_the_file(model, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(0, 2, (60, 3)), [(1e5, 0, 1)]])
+    room = write_room_ply(tmp_path / "far.ply", points, rng.integers(0, 256, (61, 3)), place="f4")
+    out = ("--model_path", model[0], "--out", tmp_path / "out.ply", "--device", "cpu")
+    message = error_of(lambda: call(segment, room, *out), capsys)
+    assert f"{room}: its points lie up to 100,000 m apart, 26,200 m are possible with voxels of 0.2 m" in message
+    assert "float32" not in message

@@ -205,6 +205,18 @@ def test_scenes_of_the_list_train_in_val_are_refused_before_a_run_begins(tmp_pat
         assert not (tmp_path / "out").exists()
 
 
+def test_a_stray_point_is_refused_by_the_room_before_a_run_begins(root, tmp_path, capsys):
+    for area in (1, 5):
+        data = shutil.copytree(root, tmp_path / f"far_{area}")
+        (file, *_) = data.glob(f"Area_{area}/*/Annotations/floor_1.txt")
+        with file.open("a") as stream:
+            stream.write("-90000 0 0 1 2 3\n")
+        message = error_of(lambda data=data: train(data, tmp_path / "run", steps=1, epochs=1), capsys)
+        assert f"Area_{area}/{file.parts[-3]}: its points lie up to 90,04" in message
+        assert "26,200 m are possible with voxels of 0.2 m: remove stray points far from the room" in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_rooms_in_millimetres_are_noted_in_training_and_in_testing(tmp_path, capsys):
     for number, split in enumerate(("train", "val")):
         write_scan(tmp_path, f"scene000{number}_00", scale=1000)

@@ -37,7 +37,7 @@ def segment_room(source: Path, model_path: Path, out: Path, device: torch.device
     for note in (*scene.notes, *_doubts(scene), *_coarse(scene, source, trained)):
         sys.stderr.write(f"note: {note}\n")
     read = time.perf_counter()
-    labels, cut = trained.classify(scene, device)
+    labels, cut = trained.classify(scene._replace(name=str(source)), device)
     seconds = time.perf_counter() - read
     size = " x ".join(f"{side:.1f}" for side in np.ptp(scene.points, axis=0))
     kind = f"{origin['model']} of {origin['dataset']}, {trained.words}"

@@ -25,6 +25,7 @@ from utils.semseg.semseg_training import (
     build_loader,
     build_voxel_training,
 )
+from utils.semseg.voxel_rooms import require_extent
 from utils.settings import record
 from utils.training.finetuning import StartSettings
 
@@ -80,6 +81,9 @@ def train(settings: ProgramSettings, test: list[Scene], device: torch.device, re
     root, num_classes = Path(room_set.data_root), len(ROOM_CLASSES[room_set.dataset])
     if training.is_by_blocks:
         list_places(test, root, training.block_form)  # so that rooms without blocks show before the training
+    else:
+        for room in [*test, *([] if training.crop else rooms)]:
+            require_extent(room, training.voxel)
     build = build_block_training if training.is_by_blocks else build_voxel_training
     method, draws, started = build(rooms, root, num_classes, path, training)
     loader = build_loader(draws, training, device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from datasets.scenes.scene import Scene, colour_features
 from datasets.scenes.training_rooms import centred
+from models.sparse.voxel_keys import LIMIT
 from models.sparse.voxelise import Voxels, voxelise
 from utils.evaluation.features import eval_mode
 from utils.semseg.voxel_tiles import MOST_VOXELS, tiled_logits
@@ -49,8 +50,9 @@ def room_probabilities(
         voxel: edge in metres.
         votes: V; the mean over copies turned about z by 0, 1 / V, 2 / V ... of a full turn.
     Raises:
-        ValueError: a logit is not finite.
+        ValueError: as `require_extent`, or a logit is not finite.
     """
+    require_extent(scene, voxel)
     (points, colours), total = _inputs(scene, device), 0
     with eval_mode(network), torch.inference_mode():
         for vote in range(votes):
@@ -64,12 +66,28 @@ def classify_points(network: nn.Module, scene: Scene, voxel: float, device: torc
     """Return the class of every point (N,) uint8, that of its voxel, and the number of tiles.
 
     Raises:
-        ValueError: a logit is not finite.
+        ValueError: as `require_extent`, or a logit is not finite.
     """
+    require_extent(scene, voxel)
     with eval_mode(network), torch.inference_mode():
         voxels = voxelise(*_inputs(scene, device), voxel)
         logits, num_tiles = _logits(network, scene, voxels, MOST_VOXELS)
         return logits.argmax(dim=1)[voxels.inverse].to(torch.uint8).cpu().numpy(), num_tiles
+
+
+def require_extent(scene: Scene, voxel: float) -> None:
+    """Refuse a room that, turned by any angle about z, does not fit into the voxels there can be.
+
+    Raises:
+        ValueError: names the room.
+    """
+    x, y, z = np.ptp(scene.points, axis=0).astype(np.float64)
+    extent, most = max(math.hypot(x, y), z), 2 * LIMIT * voxel
+    if extent > most:
+        raise ValueError(
+            f"{scene.name}: its points lie up to {extent:,.0f} m apart, {most:,.0f} m are possible with voxels of "
+            f"{voxel:g} m: remove stray points far from the room; if there are none, store it in metres"
+        )
 
 
 def _inputs(scene: Scene, device: torch.device) -> tuple[Tensor, Tensor]:

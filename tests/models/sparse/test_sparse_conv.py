@@ -207,7 +207,11 @@ def test_keys_hold_coordinates_to_their_limits():
     "voxels, message",
     [
         ([[0, 1, 2, 3], [0, 4, 5, 6], [0, 1, 2, 3]], r"1 of 3 voxels are given twice, first .* = \[0, 1, 2, 3\]"),
-        ([[0, 0, 0, LIMIT + 1]], "expected -65500 to 65500: move the scene"),
+        ([[0, 0, 0, LIMIT + 1]], "expected -65500 to 65500: move the scene to the origin, or take larger voxels"),
+        (
+            [[0, 0, 9, -LIMIT], [0, 0, 0, LIMIT + 1]],
+            "expected -65500 to 65500: they extend over 131002 voxels, 131001 are possible: remove stray points",
+        ),
         ([[-1, 0, 0, 0]], "batch indices run from -1 to -1"),
         ([[0, 0, 0, 0], [2, 0, 0, 0]], "cloud 1 of the 3 of this batch has no voxel"),
         ([[0, 0, 0]], r"expected \(M, 4\) integers"),
