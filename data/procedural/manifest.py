@@ -30,8 +30,11 @@ def prepare(
     Returns:
         False if the complete tree by the same recipe exists already.
     Raises:
-        ValueError: the folder holds something else; the message gives a remedy.
+        ValueError: the folder holds something else, or is or lies below a file; the message gives a remedy.
     """
+    found = next((path for path in (out, *out.parents) if path.exists()), None)
+    if found is not None and not found.is_dir():
+        raise ValueError(f"--out {out}: {found} is a file, a folder is expected; pass another --out")
     record = out / f"{program}.json"
     found = _read(record)
     if found is None and out.is_dir() and any(out.iterdir()):

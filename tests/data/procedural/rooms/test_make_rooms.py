@@ -160,6 +160,15 @@ def test_a_room_made_again_alone_is_the_same(tree, tmp_path, capsys):
     assert "frames 9 there, 4 asked for" in message_of(capsys, make_rooms, "--out", tree, *FLAGS, "--frames", 4)
 
 
+@pytest.mark.parametrize("inner", ["", "rooms"])
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, capsys, inner):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    message = message_of(capsys, make_rooms, "--out", file / inner, *FLAGS)
+    assert f"--out {file / inner}: {file} is a file, a folder is expected" in message
+    assert file.read_text() == "mine"
+
+
 def test_rooms_of_a_killed_run_are_refused_with_the_command_that_goes_on(tmp_path, capsys, monkeypatch):
     def killed(*args):
         raise KeyboardInterrupt
