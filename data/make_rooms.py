@@ -73,4 +73,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main, parse_args())
+    run_main(main, parse_args(), goes_on="the same command goes on from here")

@@ -142,7 +142,4 @@ def _report(outcomes: Sequence[Outcome], num_meshes: int, settings: Settings, se
 
 
 if __name__ == "__main__":
-    try:
-        run_main(lambda: main(parse_args()))
-    except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from here")
+    run_main(lambda: main(parse_args()), goes_on="the same command goes on from here")

@@ -64,6 +64,7 @@ def open_run(settings: RunSettings, record: Record, *, wandb: str = "off") -> It
         ValueError: the folder holds a run and neither `resume` nor `overwrite` is set, both are set, another training
             writes there, or a resumed run differs in a flag that changes what is learned.
         FileNotFoundError: nothing to resume.
+        KeyboardInterrupt: as it came, with words on resuming where there is a state.
     """
     folder = settings.folder
     _check_start(settings, record)
@@ -75,6 +76,10 @@ def open_run(settings: RunSettings, record: Record, *, wandb: str = "off") -> It
     log = RunLog(folder, wandb_mode=wandb, name=name, config=record.flags) if is_main_process() else NoLog()
     try:
         yield Run(folder, record, log)
+    except KeyboardInterrupt as error:
+        if has_state(folder):
+            raise KeyboardInterrupt(f"--resume continues {folder}") from error
+        raise
     finally:
         log.close()
 
