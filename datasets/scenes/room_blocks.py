@@ -55,6 +55,8 @@ def grid_blocks(points: np.ndarray, size: float, stride: float, start: float = 0
     """
     x_order = np.argsort(points[:, 0], kind="stable")
     for x_low, strip in _intervals(points[x_order, 0], size, stride, start):
+        if strip.stop == strip.start:
+            continue
         rows = x_order[strip]
         y_order = rows[np.argsort(points[rows, 1], kind="stable")]
         for y_low, part in _intervals(points[y_order, 1], size, stride, start, points[:, 1].max()):

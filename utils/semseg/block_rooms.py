@@ -4,7 +4,7 @@ Letters: N points of a room, P points drawn of a block, B blocks, Y classes.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,8 @@ class BlockRooms:
 
     def classify(self, scene: Scene, device: torch.device) -> tuple[np.ndarray, str]:
         """Return the class of every point (N,) uint8 of a room of any size, and in words what it was cut into."""
-        num_blocks = sum(1 for _ in grid_blocks(placed(scene).points, self.form.size, self.form.stride))
-        labels = self.probabilities(scene, device).argmax(dim=1).to(torch.uint8).cpu().numpy()
-        return labels, f"{num_blocks} blocks"
+        found, num_blocks = _look(self.network.to(device), scene, self.form, device)
+        return found.argmax(dim=1).to(torch.uint8).cpu().numpy(), f"{num_blocks} blocks"
 
     def count_blocks(self, rooms: Iterable[Scene], device: torch.device) -> ConfusionMatrix:
         """Count the points drawn of all blocks by true and predicted class."""
@@ -91,17 +90,25 @@ def block_probabilities(
     Raises:
         ValueError: a logit is not finite.
     """
-    room, total = placed(scene), None
+    return _look(network, scene, form, device, votes)[0]
+
+
+def _look(
+    network: nn.Module, scene: Scene, form: BlockForm, device: torch.device, votes: int = 1
+) -> tuple[Tensor, int]:
+    """Return what `block_probabilities` does, and the number of blocks of all looks."""
+    room, total, numbers = placed(scene), None, count()
     for vote in range(votes):
         rng = np.random.default_rng(vote)
         blocks = grid_blocks(room.points, form.size, form.stride, -form.stride * vote / votes)
-        draws = (rows for block in blocks for rows in covering_draws(block.rows, form.num_points, rng))
+        numbered = zip(blocks, numbers)  # takes a number for each block, none at the end
+        draws = (rows for block, _ in numbered for rows in covering_draws(block.rows, form.num_points, rng))
         for rows, logits in _run(network, room, draws, form, device):
             found = logits.float().softmax(dim=2).flatten(0, 1)
             if total is None:
                 total = found.new_zeros(len(room.points), found.shape[1])
             total.index_add_(0, torch.from_numpy(rows.ravel()).to(device), found)
-    return total / total.sum(dim=1, keepdim=True)
+    return total / total.sum(dim=1, keepdim=True), next(numbers)
 
 
 def _run(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from datasets.scenes import room_blocks
 from datasets.scenes.room_blocks import (
     FEWEST,
     BlockForm,
@@ -199,3 +200,17 @@ def test_a_moved_block_with_too_few_points_gives_way_to_that_of_the_grid():
 def test_rooms_without_a_block_of_enough_points_are_refused():
     with pytest.raises(ValueError, match="root: none of 1 rooms has 100 points in a block of 1 m; rooms are taken"):
         blocks([ROOMS[2]])
+
+
+def test_strips_without_points_are_not_walked(monkeypatch):
+    walks = []
+
+    def walked(*args):
+        walks.append(args)
+        return intervals(*args)
+
+    intervals = room_blocks._intervals
+    monkeypatch.setattr(room_blocks, "_intervals", walked)
+    points = np.array([(0, 0, 0), (90.5, 60.5, 0)], np.float32)  # two strips of 91 have a point
+    assert [block.rows.tolist() for block in grid_blocks(points, 1.0, 1.0)] == [[0], [1]]
+    assert len(walks) == 3

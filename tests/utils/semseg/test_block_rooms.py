@@ -100,3 +100,21 @@ def test_a_network_that_has_diverged_is_refused_by_the_name_of_the_room():
     nn.init.constant_(network.weight, torch.nan)
     with pytest.raises(ValueError, match="room_4: logits that are not finite"):
         block_probabilities(network, room(4, 50), BlockForm(1.0, 1.0, 32), CPU)
+
+
+def test_classes_of_points_take_one_walk_over_the_grid_whose_blocks_are_counted(monkeypatch):
+    walks = []
+
+    def walked(*args):
+        walks.append(list(grid_blocks(*args)))
+        return iter(walks[-1])
+
+    monkeypatch.setattr("utils.semseg.block_rooms.grid_blocks", walked)
+    origin = {"block_size": 1.0, "block_stride": 0.5, "num_points": 32}
+    scene = room(3, 310)
+    labels, words = BlockRooms(Shown(), origin).classify(scene, CPU)
+    assert len(walks) == 1
+    assert words == f"{len(walks[0])} blocks"
+    assert len(walks[0]) > 5
+    expected = block_probabilities(Shown(), scene, BlockForm(1.0, 0.5, 32), CPU).argmax(dim=1)
+    assert labels.tolist() == expected.tolist()
