@@ -80,7 +80,8 @@ def _check_made(root: Path) -> list[Report]:
     try:
         recipe = manifest.unfinished(root, "make_rooms")
     except ValueError as error:
-        return [Report("made rooms", root, remedy=f"{command} --overwrite", use=command, faults=[str(error)])]
+        remedy = f"delete {root}, then {command}"  # which refuses a damaged record, with --overwrite too
+        return [Report("made rooms", root, remedy=remedy, use=command, faults=[str(error)])]
     if recipe is None:
         return []
     command = " ".join([command, *(f"--{name} {value}" for name, value in recipe.items())])

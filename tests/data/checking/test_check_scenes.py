@@ -148,3 +148,4 @@ def test_made_rooms_that_were_not_finished_are_a_fault(tmp_path, capsys, has_roo
     status, said = check(tmp_path, capsys)
     assert status == 1
     assert f"FAULT: {record} is damaged" in said
+    assert f"next: delete {tmp_path}, then python -m data.make_rooms --out {tmp_path}" in said
