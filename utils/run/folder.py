@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from utils.files import remove_unfinished, write_text
@@ -30,12 +30,21 @@ from utils.settings import Record, Settings, flag
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """Which folder a training writes, and whether it begins or continues there."""
+    """Which folder a training writes, below output_dir, and whether it begins or continues there."""
 
     exp_name: str = flag("exp", "run folder: <output_dir>/<exp_name>", is_free=True)
     output_dir: str = flag("checkpoints", "folder of the run folders", is_free=True)
     resume: bool = flag(False, "continue <exp_name> from its last state", is_free=True)
     overwrite: bool = flag(False, "start anew in a folder that holds a run", is_free=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = PurePath(self.exp_name)
+        if not name.parts or name.is_absolute() or ".." in name.parts:
+            raise ValueError(
+                f"--exp_name must name a folder below --output_dir {self.output_dir}, got {self.exp_name!r}: pass a name "
+                "that is neither empty nor . nor absolute, without a part .."
+            )
 
     @property
     def folder(self) -> Path:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from utils.run.folder import RunSettings, open_run
@@ -48,3 +50,14 @@ def test_a_run_of_another_program_is_not_continued(tmp_path, monkeypatch):
     go_on("renamed", lr=0.1, backbone="sr_unet", probe="none")
     with pytest.raises(ValueError, match=r"config\.json is of a run of train_detection, this is train_semseg: choose"):
         go_on("train_semseg", lr=0.2, probe="none")
+
+
+@pytest.mark.parametrize("name", ["", ".", "./", "..", "../a", "a/..", "a/../../b", "/tmp/a"])
+def test_a_name_that_is_no_folder_below_the_output_folder_is_refused(name):
+    with pytest.raises(ValueError, match="--exp_name must name a folder below --output_dir ck, got '"):
+        RunSettings(exp_name=name, output_dir="ck")
+
+
+@pytest.mark.parametrize("name", ["a", "screen/a", "a..b", "..a", "./a"])
+def test_a_name_may_hold_folders_and_dots(name):
+    assert RunSettings(exp_name=name, output_dir="ck").folder == Path("ck") / name
