@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from models.encoders.image_resnet import DEPTHS, ImageResNet
-from models.encoders.registry import build_encoder, has_graph
+from models.encoders.registry import build_encoder, check_neighbours
 from models.methods.crosspoint import CrossPoint
 from utils.cli import run_main
 from utils.flags import add_flags, default_data_root, program_parser
@@ -70,8 +70,8 @@ def build_method(
         ValueError: a local cloud has fewer points than a neighbourhood.
     """
     model = common.model
-    if settings.local_clouds and has_graph(model.model) and settings.local_points < model.k:
-        raise ValueError(f"--local_points {settings.local_points} must be at least --k {model.k}")
+    if settings.local_clouds:
+        check_neighbours(model.model, model.k, "local_points", settings.local_points)
     encoder = build_encoder(model.model, model.k, model.emb_dims)
     options = {
         "imid_weight": settings.imid_weight,

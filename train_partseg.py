@@ -24,6 +24,7 @@ import torch
 from datasets.parts.part_table import part_names
 from datasets.parts.part_task import PartTask
 from datasets.parts.shuffled_parts import ShuffledParts
+from models.encoders.registry import check_neighbours
 from models.methods.part_segmentation import PartSegmentation
 from utils import seed
 from utils.classification.recipes import PUBLISHED_PARTS
@@ -97,6 +98,7 @@ def train(settings: ProgramSettings, device: torch.device) -> None:
     run, start, part_set, training, scoring, processes = settings
     task = PartTask.from_flags(part_set.parts, part_set.class_choice)
     part_set = replace(part_set, class_choice=task.class_choice)
+    check_neighbours(training.model, training.k, "num_points", part_set.num_points)
     # Read before the training, so that a fault in the test split shows at once.
     test = task.read(part_set.data_root, "test", num_points=part_set.num_points)
     seed.everything(training.seed)

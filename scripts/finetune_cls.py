@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 
 from datasets.labelled.labelled_clouds import LabelledClouds
+from models.encoders.registry import check_neighbours
 from models.methods.classification import Classification
 from utils.classification.classifier_scores import score_classifier
 from utils.classification.classifier_training import (
@@ -100,6 +101,7 @@ def train(settings: ProgramSettings, test: LabelledClouds, device: torch.device)
         run = replace(run, resume=False)
     rows = choose_rows(clouds.labels, labels, training.seed)
     encoder = load_start(training, start.pretrained_path, device)
+    check_neighbours(encoder.constants["model"], training.k, "num_points", labelled.num_points)
     network = build_network(encoder.encoder, num_classes, training)
     method = Classification(network, training.label_smoothing, training.transform_weight).to(device)
     epochs, length = plan_epochs(len(rows.fit), training)

@@ -59,6 +59,18 @@ def has_graph(name: str) -> bool:
     return name in ENCODERS and "k" in signature(ENCODERS[name]).parameters
 
 
+def check_neighbours(name: str, k: int, flag: str, num_points: int) -> None:
+    """Refuse a `k` above the number of points of a cloud, where an encoder of that name searches neighbours.
+
+    Args:
+        flag: the name of the flag that sets `num_points`.
+    Raises:
+        ValueError: too few points for k.
+    """
+    if has_graph(name) and num_points < k:
+        raise ValueError(f"--{flag} {num_points} must be at least --k {k}")
+
+
 def encoder_name(encoder: nn.Module) -> str:
     """Return the key of ENCODERS under which an encoder was built.
 

@@ -226,7 +226,7 @@ def test_a_packed_file_at_fault_is_named_before_anything_is_written(root, tmp_pa
         ("--num_points 1", "--num_points must be at least 2"),
         ("--image_size 1", "--image_size must be"),
         ("--packed=", "--packed is empty; name a file"),
-        ("--model dgcnn --k 100", "k = 100"),
+        ("--model dgcnn --k 65", "--num_points 64 must be at least --k 65"),
         ("--model_path none.pth", "none.pth"),
         ("--device cuda:99", "cuda:99"),
         ("--imid_weight 0 --cmid_weight 0", "one of them > 0"),

@@ -288,7 +288,7 @@ def test_a_scanobjectnn_variant_is_trained_on(tmp_path):
         ("--test_batch_size 0", "--test_batch_size must be at least 1"),
         ("--votes -1", "--votes must be at least 0"),
         ("--num_points 64", "holds 48 points a cloud, 64 were asked for"),
-        ("--model dgcnn --k 33", "k = 33"),
+        ("--model dgcnn --k 33", "--num_points 32 must be at least --k 33"),
         ("--label_fraction 2", "--label_fraction must be above 0"),
         ("--label_fraction 0.01 --select val", "--select val finds nothing to hold out"),
         ("--variant obj_bg", "--variant obj_bg belongs to --dataset scanobjectnn"),

@@ -96,6 +96,11 @@ def write_run(folder: Path) -> Path:
     return folder
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Read every file in a folder, by its path there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def write_room_clouds(folder: Path, num_points: int = 60, most: int = 50) -> Path:
     """Write the first two of three rooms, whose ceilings are all that is above 2 m."""
     clouds, rng = RoomClouds(2, most), np.random.default_rng(0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from datasets.labelled.stratified import stratified_split
-from models.encoders.registry import has_graph
+from models.encoders.registry import check_neighbours
 from utils.evaluation.labelled_set import DATASETS, LabelledSetSettings, load_split, size_warning
 from utils.evaluation.svm.linear_svm import LinearProbe
 from utils.settings import Settings, flag
@@ -94,8 +94,7 @@ def find_monitor(
         report(f"warning: no labelled data in {data_root}: {without}")
         return None
     points = f"--eval_num_points {settings.eval_num_points}"
-    if has_graph(model) and settings.eval_num_points < k:
-        raise ValueError(f"{points} must be at least --k {k}")
+    check_neighbours(model, k, "eval_num_points", settings.eval_num_points)
     try:
         monitor = Monitor(labelled, device, freq=settings.eval_freq, batch_size=settings.test_batch_size)
     except (FileNotFoundError, ValueError) as error:

@@ -13,7 +13,7 @@ import torch
 
 from datasets.transforms.point_transforms import PointAugment
 from models.distributed import get_world_size
-from models.encoders.registry import ENCODERS, MAX_EMB_DIMS, has_graph, published_width
+from models.encoders.registry import ENCODERS, MAX_EMB_DIMS, check_neighbours, has_graph, published_width
 from models.methods.method import Method
 from models.weights.published import PretrainedEncoder, load_encoder
 from utils import seed
@@ -186,6 +186,8 @@ def _train(
     has_scores: bool,
 ) -> None:
     run, model, training, pairs = common[:4]
+    if has_graph(model.model):
+        check_neighbours(model.model, model.k, "num_points", pairs.num_points)
     seed.everything(training.seed)
     loader, transform = open_data(common, device)
     notes = model.notes + launch_notes(common.processes, pairs.batch_size) + getattr(loader, "notes", [])
