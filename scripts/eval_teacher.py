@@ -17,7 +17,7 @@ from utils.cli import run_main
 from utils.evaluation.json_report import constants_line, make_record, result_line, write_report
 from utils.evaluation.nearest_neighbour import leave_one_out_protocol
 from utils.evaluation.protocols import run_protocols
-from utils.evaluation.svm.fair_cv import fair_cv_protocol
+from utils.evaluation.svm.fair_cv import fair_cv_protocol, left_out_words
 from utils.flags import add_device_arg, add_flags, program_parser
 from utils.multiview.image_teacher import ImageTeacherSettings
 from utils.output_files import check_report_path
@@ -60,9 +60,14 @@ def main(args: argparse.Namespace) -> None:
     labels = np.array([classes.index(name) for name in names])
     print(f"{len(labels)} shapes of {len(classes)} classes; labels of the teacher: {settings.labels}")
     if not args.test:
-        for score in (fair_cv_protocol(features, labels, seed=args.seed), leave_one_out_protocol(features, labels)):
+        try:
+            scores = (fair_cv_protocol(features, labels, seed=args.seed), leave_one_out_protocol(features, labels))
+        except ValueError as error:
+            raise ValueError(f"{args.train}: {error}") from error
+        for score in scores:
             print(constants_line(score))
-            print(f"{score.protocol}: {score.accuracy:.4f}")
+            words = left_out_words(score.constants.get("num_scored", len(labels)), len(labels))
+            print(f"{score.protocol}: {score.accuracy:.4f}{f', {words}' if words else ''}")
         return
     tested, test_names = see(args, args.test)
     if unknown := sorted(set(test_names) - set(classes)):

@@ -6,7 +6,7 @@ from statistics import mean
 from benchmarks.screening.screen_runs import Record
 from utils import markdown
 from utils.evaluation.nearest_neighbour import LEAVE_ONE_OUT
-from utils.evaluation.svm.fair_cv import PROTOCOL
+from utils.evaluation.svm.fair_cv import PROTOCOL, left_out_words
 from utils.results.result_tables import mean_cell
 from utils.results.seed_means import SeedFigure, gain_error, seed_mean
 from utils.results.tasks import encoder_words
@@ -19,7 +19,10 @@ _NOTE = (
 
 
 def screen_table(records: Sequence[Record]) -> str:
-    """Return Markdown: a line for random weights of each network, and one for each setting, in the order of records."""
+    """Return Markdown: a line for random weights of each network, and one for each setting, in the order of records.
+
+    Below the table stands how many clouds the SVM scored, where some were left out.
+    """
     rows = {record["row"]: record for record in records}
     header = ["setting", "network", *(cell for name in _PROTOCOLS.values() for cell in (f"{name} (%)", "gain"))]
     lines = []
@@ -29,7 +32,9 @@ def screen_table(records: Sequence[Record]) -> str:
         cells = [cell for protocol in _PROTOCOLS for cell in _figures(own, records, protocol)]
         lines.append([name, network, *cells, str(len({record["seed"] for record in own})), *_length(own)])
     table = markdown.table([*header, "seeds", "epochs", "minutes", "processor minutes"], lines)
-    return f"{_NOTE}\n\n{table}\n"
+    counts = {(record["num_scored"], record["num_train"]) for record in records if record["protocol"] == PROTOCOL}
+    notes = [words for count in sorted(counts) if (words := left_out_words(*count))]
+    return "\n".join([f"{_NOTE}\n\n{table}\n", *(f"Fair SVM: {words}.\n" for words in notes)])
 
 
 def _figures(own: Sequence[Record], records: Sequence[Record], protocol: str) -> tuple[str, str]:

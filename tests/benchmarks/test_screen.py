@@ -15,6 +15,7 @@ from benchmarks.screening import screen_runs
 from benchmarks.screening.screen_config import Screen, read_screen
 from benchmarks.screening.screen_runs import Spent, num_epochs, run_program
 from benchmarks.screening.screen_scores import Scorer
+from benchmarks.screening.screen_table import screen_table
 from models.encoders.registry import build_encoder
 from models.weights.published import export_state
 from tests.support.entry_programs import call
@@ -117,6 +118,18 @@ def test_the_table_holds_means_spreads_and_the_time_used_beside_random_weights(d
     assert rows["random weights, pointnet"][6:] == ["2", "-", "-", "-"]
     assert [record["split"] for report in reports for record in report] == ["train"] * 4
     assert reports[0][0]["train_minutes"] == pytest.approx(1.2)
+
+
+def test_clouds_that_were_not_scored_are_counted_below_the_table(done):
+    out, *_, table = done
+    reports = [json.loads(file.read_text())["results"] for file in sorted((out / "scores").iterdir())]
+    records = [record for report in reports for record in report]
+    assert "scored" not in table
+    for record in records:
+        if record["protocol"] == "fair_cv":
+            record["num_scored"] -= 2
+    below = screen_table(records).split("|\n")[-1]
+    assert below == "\nFair SVM: 13 of 15 scored: the only one of a class cannot be held out.\n"
 
 
 def test_what_is_finished_is_not_run_again_and_a_new_seed_is(root, done, tmp_path):

@@ -1,6 +1,8 @@
 """scripts.eval_teacher on views whose colour tells their class."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -45,6 +47,21 @@ def test_a_tree_is_scored_on_another_and_on_itself(tmp_path, capsys):
     (test / "ShapeNet/bowl").rename(test / "ShapeNet/cup")
     (test / "ShapeNetRendering/bowl").rename(test / "ShapeNetRendering/cup")
     assert "holds classes that" in error_of(lambda: score(*place, "--test", test), capsys)
+
+
+def test_shapes_that_are_alone_in_their_class_are_counted_and_refused_where_little_is_left(tmp_path, capsys):
+    train = write_coloured(tmp_path / "train", 3)
+    write_shapenet(train, ["mug/0"], num_views=2)
+    place = ("--train", train, "--teacher_cache", tmp_path / "cache", "--device", "cpu")
+    score(*place)
+    lines = capsys.readouterr().out
+    assert "fair_cv: 1.0000, 6 of 7 scored: the only one of a class cannot be held out\n" in lines
+    assert re.search(r"knn_loo: 0\.\d{4}\n", lines)
+    for number in (1, 2):
+        shutil.rmtree(train / f"ShapeNetRendering/lamp/{number}")
+        (train / f"ShapeNet/lamp/{number}.ply").unlink()
+    message = error_of(lambda: score(*place), capsys)
+    assert f"{train}: fair_cv needs at least 2 classes with 2 clouds or more, got 1, and 2 with a single" in message
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,15 @@ def fair_cv_protocol(features: np.ndarray, labels: ArrayLike, *, seed: int = 0) 
     Returns:
         `predicted` and the accuracies are those of the `num_scored` rows that a fold holds out, in their order.
     Raises:
-        ValueError: lengths differ, a single class, or too few rows of every class to hold one out twice.
+        ValueError: lengths differ, a single class, or fewer than two classes of which rows can be held out.
     """
     ((rows, truth),) = check_features((features, labels))
+    counts = np.unique(truth, return_counts=True)[1]
+    if np.sum(counts > 1) < 2:
+        raise ValueError(
+            f"{PROTOCOL} needs at least 2 classes with 2 clouds or more, got {np.sum(counts > 1)}, and "
+            f"{np.sum(counts == 1)} with a single cloud, which cannot be held out; give more clouds of these classes"
+        )
     predicted, is_scored, folds = np.zeros_like(truth), np.zeros(len(truth), dtype=bool), []
     for is_out in held_out_rows(truth, seed):
         folds.append(fair_protocol(rows[~is_out], truth[~is_out], rows[is_out], truth[is_out], seed=seed))
@@ -40,3 +46,10 @@ def fair_cv_protocol(features: np.ndarray, labels: ArrayLike, *, seed: int = 0) 
         "has_converged": all(fold.constants["has_converged"] for fold in folds),
     }
     return score(TASK, PROTOCOL, truth[is_scored], predicted[is_scored], constants)
+
+
+def left_out_words(num_scored: int, num_rows: int) -> str:
+    """Say how many rows were scored where some were left out; "" where none was."""
+    if num_scored == num_rows:
+        return ""
+    return f"{num_scored} of {num_rows} scored: the only one of a class cannot be held out"
