@@ -246,8 +246,19 @@ def test_bad_flags_are_an_error_that_names_them(root, tmp_path, flags, message):
 
 
 def test_an_encoder_alone_is_no_network_to_score(root, pretrained, tmp_path):
+    torch.save(dict(read_weights(pretrained)), tmp_path / "of_others.pth")  # which does not say what it is
     with pytest.raises(ValueError, match="no fine-tuned part segmentation network"):
-        run_partseg(root, tmp_path, "--eval", "--model_path", pretrained)
+        run_partseg(root, tmp_path, "--eval", "--model_path", tmp_path / "of_others.pth")
+
+
+@pytest.mark.parametrize("name", ["dgcnn", "dgcnn_seg", "pointnet_tnet"])
+@pytest.mark.parametrize("model", ["dgcnn", "dgcnn_seg"])
+def test_weights_of_a_run_that_is_no_part_segmentation_are_said_to_hold_none(root, tmp_path, name, model):
+    path = write_encoder(tmp_path / "encoder.pth", name)
+    with pytest.raises(
+        ValueError, match="encoder.pth holds no part segmentation network; expected models/best_model.pth"
+    ):
+        run_partseg(root, tmp_path, "--eval", "--model", model, "--model_path", path)
 
 
 def test_scoring_with_another_k_than_trained_is_refused(root, plain):

@@ -90,6 +90,11 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
             f"{path} holds a {found}, which segments nothing yet; expected models/best_model.pth of "
             "train_partseg.py, or for rooms of scripts.train_semseg"
         )
+    if "model" in stored and "parts" not in stored and not _has_part_layers(state, found):
+        raise ValueError(
+            f"{path} holds no part segmentation network; expected models/best_model.pth of a run of train_partseg.py. "
+            "To train one on these weights pass them to it as --pretrained_path"
+        )
     if stored.get("model", name) != name:
         raise ValueError(
             f"{path} holds a {stored['model']} network, got --model {name}; pass --model {stored['model']}"
@@ -111,6 +116,12 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
     if stored.get("k") not in (None, k):
         raise ValueError(f"{path} was trained with k {stored['k']}, got --k {k}; pass --k {stored['k']}")
     return TrainedNetwork(Path(path), network, task, stored.get("training", {}))
+
+
+def _has_part_layers(state: dict[str, Any], name: str) -> bool:
+    """Return whether a file of ours holds more than the encoder of a part segmentation network of that name."""
+    last_layer = {"dgcnn_seg": "conv11.", "pointnet_seg": ""}.get(name, "part_head.")  # pointnet_seg is nothing else
+    return any(key.startswith(last_layer) for key in state)
 
 
 def _difference(trained: PartTable, given: PartTable) -> str:
