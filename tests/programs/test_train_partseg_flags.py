@@ -84,6 +84,13 @@ def test_eval_of_a_network_of_all_categories_on_one(root, plain, tmp_path):
         assert record["miou_by_category"]["airplane"] == read_records(plain)[protocol]["miou_by_category"]["airplane"]
 
 
+def test_eval_with_another_number_of_points_than_trained_is_a_warning(root, plain, tmp_path, capsys):
+    evaluate(root, plain, tmp_path)
+    assert "warning" not in capsys.readouterr().out
+    evaluate(root, plain, tmp_path, "--num_points", "40")
+    assert "warning: trained with --num_points 32, scored with 40\n" in capsys.readouterr().out
+
+
 def test_the_published_name_of_motorbike_is_understood(tmp_path):
     root = write_part_tree(tmp_path, indices=(10, 1, 10))
     training = built_by(lambda: run_partseg(root, tmp_path, "--class_choice", "motor"))

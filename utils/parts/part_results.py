@@ -39,6 +39,8 @@ def score_part_network(
 ) -> None:
     """Score a network on the test split by both protocols; report the table, write the records and examples.
 
+    Clouds of another number of points than in training are a warning.
+
     Args:
         clouds: the test split, or those of `category` in it.
         settings: model, k and seed are used.
@@ -54,6 +56,8 @@ def score_part_network(
     neighbours = "no graph" if graph is None else f"k {graph}"
     report(f"network: {settings.model}, {neighbours}, {path}, sha256 {digest}")
     num_points = clouds.points.shape[1]
+    if (trained_with := trained.clouds.get("num_points", num_points)) != num_points:
+        report(f"warning: trained with --num_points {trained_with}, scored with {num_points}")
     report(f"data: test split of {clouds.shards[0].parent}, {len(clouds)} shapes, {num_points} points each")
     report(category_table(scores, clouds))
     constants = {

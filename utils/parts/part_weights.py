@@ -15,12 +15,16 @@ from models.weights.weight_file import check_tensors, read_weights
 
 
 class TrainedNetwork(NamedTuple):
-    """A fine-tuned network, its file, what it was trained for, and how (JSON values; empty for files of others)."""
+    """A fine-tuned network, its file, what it was trained for, how, and on which clouds.
+
+    `training` and `clouds` are JSON values, empty for files of others.
+    """
 
     path: Path
     network: nn.Module
     task: PartTask
     training: dict[str, Any]
+    clouds: dict[str, Any]
 
 
 def start_from(network: nn.Module, path: str | Path, name: str, k: int) -> PretrainedEncoder:
@@ -115,7 +119,7 @@ def load_part_network(path: str | Path, name: str, k: int, asked: PartTask | Non
         raise ValueError(f"{path} is no fine-tuned part segmentation network of --model {name}: {error}") from error
     if stored.get("k") not in (None, k):
         raise ValueError(f"{path} was trained with k {stored['k']}, got --k {k}; pass --k {stored['k']}")
-    return TrainedNetwork(Path(path), network, task, stored.get("training", {}))
+    return TrainedNetwork(Path(path), network, task, stored.get("training", {}), stored.get("clouds", {}))
 
 
 def _has_part_layers(state: dict[str, Any], name: str) -> bool:
