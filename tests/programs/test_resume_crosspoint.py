@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -50,9 +51,11 @@ def test_a_run_is_not_overwritten_unless_asked(root, run_dir):
         train(root, run_dir.parent)
     begun = built_by(lambda: train(root, run_dir.parent, "--overwrite", "--seed", "7"))
     assert begun.progress.epoch == 0
-    assert metrics(run_dir) == []
-    assert list((run_dir / "models").iterdir()) == list(run_dir.glob("*.pt")) == []
-    assert flags_of(run_dir)["seed"] == 7
+    assert (len(metrics(run_dir)), flags_of(run_dir)["seed"]) == (2, 1)  # ended before its first state
+    with patch("utils.run.folder.discard"):  # by the first state, not by the end
+        train(root, run_dir.parent, "--overwrite", "--seed", "7", "--epochs", "1")
+    assert (len(metrics(run_dir)), flags_of(run_dir)["seed"]) == (1, 7)
+    assert not [*run_dir.glob(".replaced*"), *run_dir.glob("previous.pt")]
 
 
 def test_resume_and_overwrite_exclude_each_other(root, finished):

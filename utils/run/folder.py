@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -14,16 +14,15 @@ from utils.processes.collectives import barrier, gather_objects, is_main_process
 from utils.run.log import NoLog, RunLog
 from utils.run.names import (
     CONFIG_FILE,
-    DAMAGED_FILE,
-    FEATURES_FOLDER,
-    METRICS_FILE,
     MODELS_FOLDER,
     PICTURES,
     PREVIOUS_FILE,
+    REPLACED_FOLDER,
     RESULTS_FILE,
     STATE_FILE,
 )
 from utils.run.provenance import provenance
+from utils.run.replaced import discard, is_unsettled, put_back, set_aside
 from utils.run.state import has_state
 from utils.settings import Record, Settings, flag
 
@@ -65,7 +64,8 @@ def open_run(settings: RunSettings, record: Record, *, wandb: str = "off") -> It
     """Claim the run folder, record the settings or check them against those recorded, and open the log.
 
     Every rank checks, the main process writes, and only its log reports. A run that was killed before its first state
-    was saved can be resumed: it begins.
+    was saved can be resumed: it begins. One that `overwrite` replaces is kept until then, and is back where the new one
+    ends by an error before.
 
     Args:
         wandb: mode of Weights & Biases, see RunLog.
@@ -76,6 +76,9 @@ def open_run(settings: RunSettings, record: Record, *, wandb: str = "off") -> It
         KeyboardInterrupt: as it came, with words on resuming where there is a state.
     """
     folder = settings.folder
+    if is_main_process():
+        _settle(settings)
+    barrier()
     _check_start(settings, record)
     barrier()  # nobody writes before everybody has looked
     if is_main_process():
@@ -85,12 +88,32 @@ def open_run(settings: RunSettings, record: Record, *, wandb: str = "off") -> It
     log = RunLog(folder, wandb_mode=wandb, name=name, config=record.flags) if is_main_process() else NoLog()
     try:
         yield Run(folder, record, log)
-    except KeyboardInterrupt as error:
-        if has_state(folder):
+    except BaseException as error:
+        has_begun = has_state(folder)
+        if is_main_process() and put_back(folder):
+            log.line(f"{folder} holds the run before again: the new one ended before its first state")
+        if has_begun and isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"--resume continues {folder}") from error
         raise
+    else:
+        if is_main_process():
+            discard(folder)
     finally:
         log.close()
+
+
+def _settle(settings: RunSettings) -> None:
+    """Bring a folder in order in which a run was killed while it replaced another.
+
+    The run before is back, unless the new one has a state, or --resume asks for it and it has begun.
+    """
+    folder = settings.folder
+    if not is_unsettled(folder):
+        return
+    with closing(RunLog(folder)):  # refuses a folder in which another training writes
+        is_asked_for = settings.resume and (folder / CONFIG_FILE).is_file() and (folder / REPLACED_FOLDER).is_dir()
+        if not is_asked_for or has_state(folder):
+            put_back(folder)
 
 
 def _check_start(settings: RunSettings, record: Record) -> None:
@@ -117,20 +140,21 @@ def _check_program(recorded: dict[str, Any], now: Record, path: Path) -> None:
 
 
 def _prepare(settings: RunSettings, record: Record) -> None:
-    """Make the folder, remove what a kill left unfinished or an overwritten run left, and record the settings."""
+    """Make the folder, remove what a kill left unfinished, set aside what is overwritten, and record the settings."""
     folder, models = settings.folder, settings.folder / MODELS_FOLDER
     models.mkdir(parents=True, exist_ok=True)
-    RunLog(folder).close()  # refuses a folder in which another training writes
-    remove_unfinished(folder, STATE_FILE, PREVIOUS_FILE, CONFIG_FILE, RESULTS_FILE, *PICTURES)
-    remove_unfinished(models, "*.pth")
-    if settings.resume:
-        return
-    if settings.overwrite:
-        names = (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, METRICS_FILE, RESULTS_FILE, *PICTURES)
-        written = [*folder.glob("nonfinite*.pt"), *models.glob("*.pth"), *(folder / FEATURES_FOLDER).glob("*.npy")]
-        for stale in [*(folder / name for name in names), *written]:
-            stale.unlink(missing_ok=True)
-    _write_config(folder / CONFIG_FILE, {**_session(), "flags": record.flags})
+    with closing(RunLog(folder)):  # refuses a folder in which another training writes
+        remove_unfinished(folder, STATE_FILE, PREVIOUS_FILE, CONFIG_FILE, RESULTS_FILE, *PICTURES)
+        remove_unfinished(models, "*.pth")
+        if settings.resume:
+            return
+        try:
+            if settings.overwrite:
+                set_aside(folder)
+            _write_config(folder / CONFIG_FILE, {**_session(), "flags": record.flags})
+        except BaseException:
+            put_back(folder)
+            raise
 
 
 def goes_on(settings: RunSettings) -> bool:

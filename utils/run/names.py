@@ -9,6 +9,7 @@ MODELS_FOLDER = "models"
 BEST_MODEL = f"{MODELS_FOLDER}/best_model.pth"  # weights, whatever the run trains
 LAST_WEIGHTS, EMA_WEIGHTS = "ckpt_epoch_last.pth", "ema_last.pth"  # of a pre-training's encoder, in MODELS_FOLDER
 BEST_HEADS = f"{MODELS_FOLDER}/heads_best.pth"  # of scripts.pretrain_multiview, beside that
+REPLACED_FOLDER = ".replaced"  # of --overwrite until the new run has a state, see utils.run.replaced
 FEATURES_FOLDER = "features"  # kept by utils.evaluation.feature_cache
 RESULTS_FILE = "results.json"  # figures on the test split
 CURVE_FILE = "loss_curve.png"

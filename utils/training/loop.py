@@ -19,6 +19,7 @@ from utils.processes.stop import Stopped, StopRequest
 from utils.run.folder import Run, add_session, check_same
 from utils.run.names import MODELS_FOLDER, NONFINITE_FILE, STATE_FILE
 from utils.run.provenance import provenance
+from utils.run.replaced import discard
 from utils.run.run_note import note_run
 from utils.run.state import (
     has_state,
@@ -269,6 +270,7 @@ class Training(ABC):
         rng = gather_objects(rng_state())
         if is_main_process():
             save_state(self.collect_state(rng), self.run.folder)
+            discard(self.run.folder)
 
     def collect_state(self, rng: list[dict]) -> dict[str, Any]:
         """Collect all that a run needs to continue; `rng` holds the generators of every rank."""
