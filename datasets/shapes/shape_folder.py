@@ -10,6 +10,7 @@ from datasets.layouts import CLOUDS
 from datasets.meshes.ply_file import has_faces
 from datasets.precision import is_points_last, to_float32
 from datasets.shapes.file_listing import list_files, place_of
+from datasets.shapes.merged_tree import own_classes
 from datasets.shapes.meshes import SUFFIXES as MESH_SUFFIXES
 from datasets.shapes.meshes import load_mesh, sample_surface
 from datasets.shapes.ply_clouds import read_points
@@ -33,22 +34,25 @@ class ShapeFile(NamedTuple):
 def list_shape_files(folder: str | Path, unreadable: list[str] | None = None) -> list[ShapeFile]:
     """List the shapes of a folder, sorted: of a pre-training tree with views, else all clouds and meshes at any depth.
 
-    The category of a shape is the name of its synset, or its sub-folder.
+    The category of a shape is the name of its synset, in a tree of data.merge that of its own tree, or its sub-folder.
 
     Raises:
+        ValueError: the record of data.merge is damaged.
         FileNotFoundError: no such folder, or no shape in it.
         PermissionError: a folder below it may not be read; with `unreadable`, a message is added there instead.
     """
     folder = Path(folder)
     if (folder / CLOUDS).is_dir():
+        shapes = list_shapes(folder, with_views=False)
+        classes = own_classes(folder, {shape.synset for shape in shapes})
         return [
             ShapeFile(
                 str(shape),
-                CATEGORY_NAMES.get(shape.synset, shape.synset),
+                CATEGORY_NAMES.get(classes[shape.synset], classes[shape.synset]),
                 shape.cloud_path(folder),
                 tuple(shape.view_folder(folder) / view for view in shape.views),
             )
-            for shape in list_shapes(folder, with_views=False)
+            for shape in shapes
         ]
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of shapes at {folder}")

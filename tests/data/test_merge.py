@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -36,3 +37,32 @@ def test_a_tree_is_not_mixed_with_links_and_trees_of_one_name_are_refused(roots,
     assert "two of the trees are called one" in message
     assert "no clouds" in error_of(lambda: call(merge, tmp_path / "other", "--out", tmp_path / "x"), capsys)
     assert not (tmp_path / "x").exists()
+
+
+def captions_in(out):
+    path = out / "captions.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def test_captions_of_the_trees_that_have_some_are_merged(roots, tmp_path, capsys):
+    out = tmp_path / "out"
+    (roots[0] / "captions.json").write_text(json.dumps({"02/a": "x", "03/b": {"captions": ["Stühle"]}}))
+    call(merge, *roots, "--out", out)
+    assert captions_in(out) == {"one__02/a": "x", "one__03/b": {"captions": ["Stühle"]}}
+    assert "captions: of 1 trees; 1 of 2 trees have none (two)" in capsys.readouterr().out
+    (roots[0] / "captions.json").unlink()
+    call(merge, *roots, "--out", out)
+    assert captions_in(out) is None
+    assert "captions: 2 of 2 trees have none (one, two)" in capsys.readouterr().out
+    (roots[0] / "captions.json").write_text("[]")
+    assert "one/captions.json: expected an object" in error_of(lambda: call(merge, *roots, "--out", out), capsys)
+
+
+def test_captions_of_anyone_else_are_kept(roots, tmp_path, capsys):
+    out = tmp_path / "out"
+    (roots[0] / "captions.json").write_text('{"02/a": "x"}')
+    call(merge, *roots, "--out", out)
+    (out / "captions.json").write_text('{"one__02/a": "mine"}')
+    call(merge, *roots, "--out", out)
+    assert captions_in(out) == {"one__02/a": "mine"}
+    assert f"{out / 'captions.json'} is not as data.merge writes it and is kept" in capsys.readouterr().out

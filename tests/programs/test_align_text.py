@@ -2,19 +2,22 @@
 
 import json
 import shutil
+from collections import Counter
 
 import pytest
 import torch
 
+from data import merge
 from models.methods.text_alignment import load_towers
 from models.text.clip_model import build_clip
 from models.weights.published import load_encoder
 from scripts import align_text, eval_zeroshot
 from tests.support.alignment_runs import SHAPES, align, write_captioned
+from tests.support.entry_programs import call
 from tests.support.interruption import stopped_after
 from tests.support.light_runs import built_by, flags_of, log_of, metrics, same, weights
 from tests.support.program_calls import run
-from tests.support.tiny_trees import pack
+from tests.support.tiny_trees import pack, write_shapenet
 from tests.support.toy_texts import TINY_CLIP, ToyTexts
 
 pytestmark = pytest.mark.usefixtures("light_training")
@@ -61,6 +64,33 @@ def test_a_run_does_not_go_on_with_other_captions(root, tmp_path):
     (data / "captions.json").write_text(json.dumps(captions | {SHAPES[0]: "another"}))
     with pytest.raises(ValueError, match="cannot resume with other settings.*--texts_sha256 was"):
         align(data, tmp_path, "--resume")
+
+
+@pytest.fixture(scope="module")
+def merged(root, tmp_path_factory):
+    """The tree of captions and one without any, whose mugs are of a folder of this name, as one tree of links."""
+    mine = write_shapenet(tmp_path_factory.mktemp("trees") / "mine", ["mug/1", "FloorLamp/1"], num_views=2, size=16)
+    call(merge, root, mine, "--out", mine.parent / "both")
+    return mine.parent / "both"
+
+
+@pytest.mark.parametrize("storage", ["links", "packed"])
+def test_classes_of_merged_trees_are_those_of_their_own_trees(storage, merged, root, tmp_path):
+    packed = ("--packed", pack(merged, tmp_path / "p.h5")) if storage == "packed" else ()
+    folder = root if packed else merged  # the file says what was packed
+    texts = built_by(lambda: align(folder, tmp_path, "--texts", "classes", *packed)).loader.dataset.text_rows
+    assert sorted(Counter(int(rows[0]) for rows in texts).values()) == [1, 3, 3, 4]  # floor lamps; 3 mugs and 1 are one
+    assert "4 texts, such as 'Floor Lamp'" in log_of(tmp_path / "tiny")
+
+
+def test_captions_of_merged_trees_advise_to_complete_their_own(merged, root, tmp_path, capsys):
+    with pytest.raises(
+        ValueError, match="no text of 2 of 11 shapes, the first mine__.*captions of its own tree and run"
+    ):
+        align(merged, tmp_path)
+    call(merge, merged.parent / "mine", "--out", merged.parent / "one")
+    with pytest.raises(FileNotFoundError, match="the trees that data.merge linked there had no captions.json"):
+        align(merged.parent / "one", tmp_path)
 
 
 def texts_of(training):
@@ -132,7 +162,7 @@ def test_the_published_towers_are_frozen_and_of_one_file(root, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--captions", "none.json"], "no captions at none.json: run the command of data.make_shapes again"),
+        (["--captions", "none.json"], "no captions at none.json: those of built-in shapes are added by their command"),
         (["--prompted"], "--prompted puts class names into prompts"),
         (["--shards", "x"], "--shards name no captions"),
         (["--augment", "device"], "--augment device knows CrossPoint's two clouds only"),

@@ -8,12 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
+from data import merge
 from models.methods.text_alignment import load_towers
 from models.text.prompts import read_templates, zero_shot_classifier
 from scripts import eval_zeroshot, train_crossmost
 from tests.support.alignment_runs import SHAPES, align, toy_texts, write_captioned
+from tests.support.entry_programs import call
 from tests.support.program_calls import message_of, run
-from tests.support.tiny_trees import cloud, write_modelnet40
+from tests.support.tiny_trees import cloud, write_modelnet40, write_shapenet
 from tests.support.toy_texts import ToyTexts
 from utils.results.result_records import read_report
 from utils.texts.zero_shot import zero_shot_logits, zero_shot_score
@@ -50,6 +52,22 @@ def test_images_that_no_training_has_seen_are_neither_scored_nor_learned_from(ro
     flags = ("--classes", "a,b", "--exp_name", "self", "--output_dir", tmp_path, "--batch_size", 2)
     with toy_texts(), pytest.raises(ValueError, match="--labels joint needs images.*pass --labels points"):
         run(train_crossmost, *words(towers, root, *flags))
+
+
+def test_shapes_of_merged_trees_have_the_classes_of_their_own_trees(root, tmp_path):
+    write_shapenet(tmp_path / "mine", ["mug/1", "FloorLamp/1"], num_views=1)
+    call(merge, root, tmp_path / "mine", "--out", tmp_path / "both")
+    call(merge, tmp_path / "both", "--out", tmp_path / "again")  # a tree of links to links
+    for folder in ("both", "again"):
+        shapes = open_zero_shot_set(ZeroShotSetSettings(dataset="shapes", data_root=str(tmp_path / folder)))
+        assert shapes.class_names == ["Floor Lamp", "airplane", "mug", "table"]
+        assert np.bincount(shapes.labels).tolist() == [1, 3, 4, 3]
+    (tmp_path / "both" / "merge.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"merge\.json is damaged"):
+        open_zero_shot_set(ZeroShotSetSettings(dataset="shapes", data_root=str(tmp_path / "both")))
+    (tmp_path / "both" / "merge.json").unlink()  # as earlier versions left it
+    shapes = open_zero_shot_set(ZeroShotSetSettings(dataset="shapes", data_root=str(tmp_path / "both")))
+    assert "mine mug" in shapes.class_names
 
 
 def test_shapes_with_views_are_scored_four_times_and_drawn(towers, root, tmp_path, capsys):

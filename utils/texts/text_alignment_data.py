@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from datasets.layouts import CAPTIONS
+from datasets.pairs.packed_render import PackedRender
 from datasets.pairs.render_pairs import RenderPairs
+from datasets.shapes.merged_tree import is_merged, own_classes
 from datasets.texts.captions import read_captions
 from datasets.texts.class_texts import class_text
 from datasets.texts.text_pairs import TextPairs, text_rows
@@ -109,8 +111,13 @@ class AlignedData:
                 raise ValueError("--prompted puts class names into prompts; captions are whole texts: --texts classes")
             return read_captions(own.captions or Path(data_root) / CAPTIONS, names)
         prompts = own.read_prompts() if own.prompted else ["{}"]
-        classes = {name.split("/")[0] for name in names}
-        of_class = {name: [prompt.replace("{}", class_text(name)) for prompt in prompts] for name in classes}
+        root = data_root
+        if isinstance(source, PackedRender) and not is_merged(data_root):
+            root = source.file.provenance.get("root", data_root)  # what was packed knows the classes of its own shapes
+        folders = own_classes(root, {name.split("/")[0] for name in names})
+        of_class = {
+            name: [prompt.replace("{}", class_text(folder)) for prompt in prompts] for name, folder in folders.items()
+        }
         return [of_class[name.split("/")[0]] for name in names]
 
     def build_method(self, encoder: nn.Module, k: int | None) -> TextAlignment:
