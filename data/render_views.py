@@ -3,10 +3,11 @@
     python -m data.render_views MESH_DIR --out DIR --views 24 --size 137
 
 Reads OFF, OBJ, PLY, STL, GLB and GLTF files at any depth. Writes DIR/ShapeNet/<sub-folder>/<name>.ply and
-DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz; with --pairs also pairs.npz, which
-says what points are seen at which pixels). Run it again to continue an interrupted run, or with --pairs to add the
-missing pairs.npz of finished shapes, of which it changes no other file. Files that fail and folders that may not be
-read are listed at the end; the exit status is then 1. Textures and other things that were left out are noted.
+DIR/ShapeNetRendering/<sub-folder>/<name>/ (rendering/NN.png, cameras.npz, depth.npz, mesh.json; with --pairs also
+pairs.npz, which says what points are seen at which pixels). Run it again to continue an interrupted run, to render
+meshes that have changed or come since, or with --pairs to add the missing pairs.npz of finished shapes. Files that fail
+and folders that may not be read are listed at the end; the exit status is then 1. Textures and other things that were
+left out are noted.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from tqdm import tqdm
 
 from data.rendering.isolated_workers import Outcome, run_isolated
 from data.rendering.mesh_conversion import Conversion, Settings, convert_shape
+from data.rendering.mesh_origin import Outdated, is_up_to_date, remove_outdated
 from data.rendering.pair_writer import has_pairs
 from data.rendering.raycast import require_embreex
-from data.rendering.shape_writer import PARTIAL, is_finished
+from data.rendering.shape_writer import PARTIAL
 from datasets.shapes.mesh_files import MeshFile, find_meshes
 from utils.cli import run_main
 from utils.files import write_text
@@ -69,6 +71,8 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")
     settings = Settings(args.views, args.size, args.points, args.supersample, args.up, args.seed)
     _check_record(args.out, {"mesh_dir": str(args.mesh_dir.resolve())} | asdict(settings))
+    outdated = remove_outdated(mesh_files, args.out)
+    _report_outdated(outdated._replace(without_mesh=[]) if unreadable else outdated)
     to_do = [mesh for mesh in mesh_files if not _is_done(mesh, args.out, args.pairs)]
     convert = partial(convert_shape, settings=settings, out=args.out, with_pairs=args.pairs)
     start = time.perf_counter()
@@ -98,8 +102,7 @@ def _check_record(out: Path, record: dict[str, str | int]) -> None:
 
 
 def _is_done(mesh: MeshFile, out: Path, with_pairs: bool) -> bool:
-    place = (out, mesh.synset, mesh.shape_id)
-    return is_finished(*place) and (not with_pairs or has_pairs(*place))
+    return is_up_to_date(mesh, out) and (not with_pairs or has_pairs(out, mesh.synset, mesh.shape_id))
 
 
 def _convert_all(
@@ -112,6 +115,15 @@ def _convert_all(
             bar.set_postfix(failed=sum(done.error is not None for done in outcomes), refresh=False)
             bar.update()
     return outcomes
+
+
+def _report_outdated(found: Outdated) -> None:
+    if names := found.changed:
+        print(f"{len(names)} meshes have changed since they were rendered, first {names[0]}: rendering them again")
+    if names := found.renamed:
+        print(f"removed {len(names)} shapes, first {names[0]}: their meshes have other names now")
+    if names := found.without_mesh:
+        print(f"note: {len(names)} shapes, first {names[0]}, are of no mesh now; delete those that are not wanted")
 
 
 def _report(outcomes: Sequence[Outcome], num_meshes: int, settings: Settings, seconds: float) -> int:

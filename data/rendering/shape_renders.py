@@ -1,6 +1,6 @@
 """Rendering and writing of a shape whose mesh, cloud and cameras are known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,10 @@ def render_shape(
     *,
     supersample: int = 2,
     with_pairs: bool = False,
+    texts: Mapping[str, str] | None = None,
 ) -> None:
     """Render a mesh from each camera, find where its cloud (N, 3) is seen if asked for pairs, and write it all."""
     caster = Raycaster(mesh)
     views = [caster.render(camera, supersample=supersample) for camera in cameras]
     pairs = find_pairs(caster, cameras, points) if with_pairs else None
-    write_shape(out, synset, shape_id, points, views, cameras, pairs)
+    write_shape(out, synset, shape_id, points, views, cameras, pairs, texts)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def write_shape(
     views: Sequence[tuple[np.ndarray, np.ndarray]],
     cameras: Sequence[Camera],
     pairs: PixelPairs | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> None:
     """Write cloud, pictures, cameras, depth and pairs of a shape, replacing the remains of an interrupted run.
 
@@ -46,6 +47,7 @@ def write_shape(
         views: per view rgba (H, W, 4) uint8 and depth (H, W) float32, inf for background.
         cameras: one per view, all of one size.
         pairs: where the points are seen in the views; None leaves them out.
+        texts: of more files, by their names, which lie beside the cameras.
     """
     shape = TreeShape(synset, shape_id, ())
     cloud, folder = shape.cloud_path(out), shape.render_folder(out)
@@ -60,6 +62,8 @@ def write_shape(
     _write_npz(partial / "depth.npz", encode_depth(np.stack([depth for _, depth in views])))
     if pairs is not None:
         _write_npz(partial / PAIRS, pairs._asdict())
+    for name, text in (texts or {}).items():
+        (partial / name).write_text(text, encoding="utf-8")
     (partial / "cloud.ply").write_bytes(trimesh.PointCloud(points).export(file_type="ply"))
     for parent in (cloud.parent, folder.parent):
         parent.mkdir(parents=True, exist_ok=True)

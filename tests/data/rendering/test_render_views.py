@@ -1,7 +1,6 @@
 """data.render_views: the whole program on tiny folders of meshes."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,20 +22,9 @@ from datasets.shapes.mesh_files import find_meshes
 from datasets.shapes.meshes import load_mesh, normalise_mesh
 from tests.support.entry_programs import error_of
 from tests.support.pickled_jobs import run_pickled
+from tests.support.rendered_meshes import FLAGS, contents, render, write_meshes
 
-FLAGS = ("--views", "2", "--size", "21", "--points", "97", "--workers", "1")
 TINY = Settings(num_views=2, size_px=21, num_points=97, supersample=2, up="y", seed=0)
-
-
-def _meshes(folder):
-    (folder / "round").mkdir(parents=True)
-    trimesh.creation.box(extents=(1, 2, 3)).export(folder / "box.off")
-    trimesh.creation.icosphere(subdivisions=1).export(folder / "round" / "ball.stl")
-    return folder
-
-
-def _run(*arguments):
-    return render_views.main(render_views.parse_args([*map(str, arguments), *FLAGS]))
 
 
 def _convert(folder, out, **changes):
@@ -57,19 +45,13 @@ def in_process(monkeypatch):
     monkeypatch.setattr(render_views, "run_isolated", run_pickled)
 
 
-def _contents(out):
-    """The content of every file; that of zip archives, which hold the time, without it."""
-    files = [path for path in out.rglob("*") if path.is_file()]
-    return {str(path.relative_to(out)): path.suffix == ".npz" or path.read_bytes() for path in files}
-
-
 def test_a_folder_of_meshes_becomes_both_trees(tmp_path, capsys):
-    assert _run(_meshes(tmp_path / "in"), "--out", tmp_path / "out") == 0
+    assert render(write_meshes(tmp_path / "in"), "--out", tmp_path / "out") == 0
     expected = {"render_views.json"}
     for shape in ("meshes/box", "round/ball"):
-        of_views = ("rendering/00.png", "rendering/01.png", "cameras.npz", "depth.npz")
+        of_views = ("rendering/00.png", "rendering/01.png", "cameras.npz", "depth.npz", "mesh.json")
         expected |= {f"ShapeNet/{shape}.ply", *(f"ShapeNetRendering/{shape}/{name}" for name in of_views)}
-    assert set(_contents(tmp_path / "out")) == expected
+    assert set(contents(tmp_path / "out")) == expected
     printed = capsys.readouterr().out
     assert "2 shapes, 4 views in" in printed
     assert "views/s per core" in printed
@@ -77,10 +59,10 @@ def test_a_folder_of_meshes_becomes_both_trees(tmp_path, capsys):
 
 @pytest.mark.usefixtures("in_process")
 def test_failures_are_listed_and_the_rest_is_written(tmp_path, capsys):
-    folder = _meshes(tmp_path / "in")
+    folder = write_meshes(tmp_path / "in")
     (folder / "empty.obj").touch()
     (folder / "text.off").write_text("hello")
-    assert _run(folder, "--out", tmp_path / "out") == 1
+    assert render(folder, "--out", tmp_path / "out") == 1
     errors = capsys.readouterr().err
     assert f"failed: {folder / 'empty.obj'}: expected triangles" in errors
     assert f"failed: {folder / 'text.off'}: expected the word OFF at its start" in errors
@@ -90,17 +72,17 @@ def test_failures_are_listed_and_the_rest_is_written(tmp_path, capsys):
 
 @pytest.mark.usefixtures("in_process")
 def test_finished_shapes_are_skipped_and_missing_ones_made_the_same(tmp_path, capsys):
-    folder, out = _meshes(tmp_path / "in"), tmp_path / "out"
-    _run(folder, "--out", out)
-    first = _contents(out)
+    folder, out = write_meshes(tmp_path / "in"), tmp_path / "out"
+    render(folder, "--out", out)
+    first = contents(out)
     kept = out / "ShapeNet/meshes/box.ply"
     modified = kept.stat().st_mtime_ns
     (out / "ShapeNet/round/ball.ply").unlink()  # as a kill leaves it: views in place, no cloud
     capsys.readouterr()
-    assert _run(folder, "--out", out) == 0
+    assert render(folder, "--out", out) == 0
     assert "1 shapes, 2 views" in capsys.readouterr().out
     assert kept.stat().st_mtime_ns == modified
-    assert _contents(out) == first
+    assert contents(out) == first
 
 
 @pytest.mark.usefixtures("in_process")
@@ -118,7 +100,7 @@ def test_a_killed_run_goes_on_and_leaves_nothing_partial(tmp_path):
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)  # the worker too: nothing can tidy up
     process.wait()
-    assert _run(folder, "--out", out) == 0
+    assert render(folder, "--out", out) == 0
     assert len(list((out / "ShapeNet/meshes").iterdir())) == 6
     assert len(list(out.glob("ShapeNetRendering/meshes/*/rendering/*.png"))) == 12
     assert not (out / ".partial").exists()
@@ -126,53 +108,42 @@ def test_a_killed_run_goes_on_and_leaves_nothing_partial(tmp_path):
 
 @pytest.mark.usefixtures("in_process")
 def test_pairs_are_added_to_finished_shapes_and_made_with_new_ones(tmp_path, capsys):
-    folder, out = _meshes(tmp_path / "in"), tmp_path / "out"
-    _run(folder, "--out", out)
-    before = _contents(out)
+    folder, out = write_meshes(tmp_path / "in"), tmp_path / "out"
+    render(folder, "--out", out)
+    before = contents(out)
     (out / "ShapeNet/round/ball.ply").unlink()
     capsys.readouterr()
-    assert _run(folder, "--out", out, "--pairs") == 0
+    assert render(folder, "--out", out, "--pairs") == 0
     assert "1 shapes, 2 views" in (printed := capsys.readouterr().out)
     assert "; pairs added to 1 shapes" in printed
     pairs = {f"ShapeNetRendering/{shape}/pairs.npz": True for shape in ("meshes/box", "round/ball")}
-    assert _contents(out) == before | pairs
-    assert _run(folder, "--out", out, "--pairs") == 0
+    assert contents(out) == before | pairs
+    assert render(folder, "--out", out, "--pairs") == 0
     assert "2 shapes were finished before" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_mesh_that_changed_since_gets_no_pairs(tmp_path, capsys):
-    folder, out = _meshes(tmp_path / "in"), tmp_path / "out"
-    _run(folder, "--out", out)
-    trimesh.creation.box(extents=(3, 2, 3)).export(folder / "box.off")
-    assert _run(folder, "--out", out, "--pairs") == 1
-    error = capsys.readouterr().err
-    assert re.search(r"failed: \S*box\.off: \S*box\.ply: \d+ of 97 points do not lie on the mesh", error)
-    assert [path.parent.name for path in out.rglob("pairs.npz")] == ["ball"]
-
-
-@pytest.mark.usefixtures("in_process")
 def test_other_settings_do_not_mix_into_a_folder(tmp_path):
-    folder, out = _meshes(tmp_path / "in"), tmp_path / "out"
-    _run(folder, "--out", out)
+    folder, out = write_meshes(tmp_path / "in"), tmp_path / "out"
+    render(folder, "--out", out)
     with pytest.raises(ValueError, match="begun with seed 0, now 1"):
-        _run(folder, "--out", out, "--seed", "1")
+        render(folder, "--out", out, "--seed", "1")
 
 
 def test_output_within_the_mesh_folder_is_refused(tmp_path):
-    folder = _meshes(tmp_path / "in")
+    folder = write_meshes(tmp_path / "in")
     with pytest.raises(ValueError, match="is inside"):
-        _run(folder, "--out", folder / "out")
+        render(folder, "--out", folder / "out")
 
 
 def test_a_folder_without_meshes_exits_with_status_2(tmp_path, capsys):
-    error = error_of(lambda: _run(tmp_path, "--out", tmp_path / "out"), capsys)
+    error = error_of(lambda: render(tmp_path, "--out", tmp_path / "out"), capsys)
     assert error.startswith(f"error: {tmp_path}: no mesh files")
 
 
 def test_missing_embreex_exits_with_status_2(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(raycast, "IMPORT_ERROR", ImportError("no wheel"))
-    error = error_of(lambda: _run(_meshes(tmp_path / "in"), "--out", tmp_path / "out"), capsys)
+    error = error_of(lambda: render(write_meshes(tmp_path / "in"), "--out", tmp_path / "out"), capsys)
     assert error.startswith("error: rendering needs embreex")
 
 
@@ -184,7 +155,7 @@ def test_counts_below_one_are_refused(flag, capsys):
 
 
 def test_a_shape_does_not_depend_on_the_others_in_its_folder(tmp_path):
-    both, alone = _meshes(tmp_path / "both"), _meshes(tmp_path / "alone")
+    both, alone = write_meshes(tmp_path / "both"), write_meshes(tmp_path / "alone")
     (alone / "box.off").unlink()
     _convert(both, tmp_path / "1")
     _convert(alone, tmp_path / "2")
@@ -192,7 +163,7 @@ def test_a_shape_does_not_depend_on_the_others_in_its_folder(tmp_path):
 
 
 def test_shapes_differ_in_their_cameras_and_seeds_too(tmp_path):
-    folder = _meshes(tmp_path / "in")
+    folder = write_meshes(tmp_path / "in")
     poses = set()
     for seed in (0, 1):
         for shape in _convert(folder, tmp_path / str(seed), seed=seed):
