@@ -100,6 +100,8 @@ def open_data(
     more_clouds = settings.clouds(common.augment.cloud)
     if taught:
         return taught.open(common, device, more_clouds)
+    if not settings.cmid_weight:
+        common.pairs.refuse_unseen("--cmid_weight 0")
     return open_pairs(
         common,
         device.type == "cuda",

@@ -162,6 +162,10 @@ def test_the_published_towers_are_frozen_and_of_one_file(root, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (
+            ["--image_weight", "0", "--image_text_weight", "0", "--background", "random"],
+            "of which --image_weight 0 reads",
+        ),
         (["--captions", "none.json"], "no captions at none.json: those of built-in shapes are added by their command"),
         (["--prompted"], "--prompted puts class names into prompts"),
         (["--shards", "x"], "--shards name no captions"),

@@ -153,6 +153,12 @@ def test_a_checkpoint_of_another_model_is_refused(root, tmp_path):
         train(root, tmp_path, "--model_path", start, model="dgcnn")
 
 
+def test_backgrounds_of_views_that_are_not_read_are_refused(root, tmp_path):
+    message = "--background random belongs to views, of which --cmid_weight 0 reads none: leave one out"
+    with pytest.raises(ValueError, match=message):
+        train(root, tmp_path, "--background", "random", "--cmid_weight", "0")
+
+
 def test_a_width_of_the_embedding_is_recorded_and_restored_and_dropout_is_said_to_have_no_effect(root, tmp_path):
     flags = ("--emb_dims", "24", "--dropout", "0.5", "--epochs", "1")
     run_dir = train(root, tmp_path, *flags, "--eval_freq", "1", model="dgcnn")

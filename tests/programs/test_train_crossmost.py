@@ -248,6 +248,7 @@ def test_a_run_begins_with_trained_towers_and_goes_on_with_no_others(towers, roo
         (["--augment", "device"], "--augment device knows CrossPoint's two clouds only"),
         (["--crop_min", "0.4"], "--crop_min: the weak and the strong cloud"),
         (["--num_points", "200"], "holds 97 points, 200 are needed"),
+        (["--labels", "points", "--background", "random"], "of which --labels points reads none"),
         (["--labels", "image", "--alignment_weight", "1"], "--labels image trains one branch"),
     ],
 )

@@ -71,6 +71,15 @@ class SourceSettings(Settings):
             )
         return self.background
 
+    def refuse_unseen(self, cause: str) -> None:
+        """Refuse random backgrounds where no view is read, because of the flag `cause`.
+
+        Raises:
+            ValueError: backgrounds are random.
+        """
+        if self.background == RANDOM:
+            raise ValueError(f"--background {RANDOM} belongs to views, of which {cause} reads none: leave one out")
+
 
 @dataclass(frozen=True)
 class PairSettings(SourceSettings):

@@ -129,6 +129,8 @@ def open_unlabelled(
     if augment.crop_min < 1:
         raise ValueError("--crop_min: the weak and the strong cloud are made of the same points: leave it out")
     has_images = "image" in trained_branches(own.labels)
+    if not has_images:
+        data.refuse_unseen(f"--labels {own.labels}")
     if has_images and not towers.knows_images:
         raise ValueError(
             f"--labels {own.labels} needs images, of which {own.towers} has learned nothing: pass --labels points, or "

@@ -84,13 +84,16 @@ class AlignedData:
             raise ValueError("--shards name no captions: pass --packed FILE, or --data_root")
         if augment.augment != "loader":
             raise ValueError("--augment device knows CrossPoint's two clouds only: leave it out")
+        has_images = own.image_weight + own.weight_of_image_texts > 0
+        if not has_images:
+            pairs.refuse_unseen("--image_weight 0")
         source = open_source(
             pairs,
             num_points=pairs.num_points,
             image_size=pairs.image_size,
             background=pairs.behind_views,
             clouds={"points": augment.cloud},
-            with_images=own.image_weight + own.weight_of_image_texts > 0,
+            with_images=has_images,
             seed=common.training.seed,
         )
         texts = self._texts(source, pairs.data_root)
