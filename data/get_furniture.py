@@ -31,6 +31,7 @@ from data.parallel import parallel_map
 from data.unpack import sha256
 from utils.cli import run_main
 from utils.files import locked
+from utils.output_files import check_output_folder
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -49,6 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> int:
     """Write the set, or find it complete; return the exit status."""
     start = time.perf_counter()
+    check_output_folder("--out", args.out)
     out = args.out.resolve()
     before = _digests_of(out)
     if before and not (args.deb or args.sh3f):

@@ -20,6 +20,7 @@ from datasets.shapes.shape_tree import list_shapes
 from datasets.texts.captions import load_captions
 from utils.cli import run_main
 from utils.files import write_text
+from utils.output_files import check_output_folder
 from utils.run.provenance import file_sha256
 
 
@@ -32,6 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Check every tree, then replace the links, the record and the captions of an earlier call."""
+    check_output_folder("--out", args.out)
     roots = {root.resolve().name: root.resolve() for root in args.roots}
     if len(roots) < len(args.roots):
         names = [root.resolve().name for root in args.roots]

@@ -33,6 +33,7 @@ from datasets.shapes.mesh_files import MeshFile, find_meshes
 from utils.cli import run_main
 from utils.files import write_text
 from utils.flags import seed_number
+from utils.output_files import check_output_folder
 
 RECORD = "render_views.json"
 
@@ -66,6 +67,7 @@ def main(args: argparse.Namespace) -> int:
         require_embreex()
     except ImportError as error:
         raise OSError(str(error)) from error  # an OSError ends in a message without a traceback
+    check_output_folder("--out", args.out)
     mesh_files, unreadable = find_meshes(args.mesh_dir)
     if args.out.resolve().is_relative_to(args.mesh_dir.resolve()):
         raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")

@@ -22,7 +22,7 @@ from utils.evaluation.json_report import result_line, write_report
 from utils.figures.class_plots import draw_confusion_matrix
 from utils.figures.plot_style import save_png
 from utils.flags import add_device_arg, add_flags, default_data_root, program_parser, require_at_least
-from utils.output_files import check_report_path
+from utils.output_files import check_output_folder, check_report_path
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
 from utils.run.provenance import weights_origin
@@ -55,8 +55,8 @@ def main(args: argparse.Namespace) -> None:
     settings, prompts = ZeroShotSetSettings.read(flags), PromptSettings.read(flags).read_prompts()
     require_at_least(1, args, "batch_size")
     check_report_path(args.json)
-    if args.confusion and args.confusion.exists() and not args.confusion.is_dir():
-        raise ValueError(f"--confusion {args.confusion} is a file; name a folder")
+    if args.confusion:
+        check_output_folder("--confusion", args.confusion)
     device = get_device(args.device)
     keep_freed_memory(device)
     seed.everything(settings.seed)

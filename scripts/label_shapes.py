@@ -30,6 +30,7 @@ from utils.cli import run_main
 from utils.figures.class_sheet import Tile, class_sheet, save_sheet
 from utils.files import write_text
 from utils.flags import add_device_arg, add_flags, program_parser
+from utils.output_files import check_output_folder
 from utils.page.label_page import MOST_SHOWN, build_label_page, by_doubt
 from utils.processes.allocator import keep_freed_memory
 from utils.processes.device import get_device
@@ -73,6 +74,7 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(f"--labels {own.labels} trains one of the towers, and both label the shapes; take another")
     if args.out.resolve().is_relative_to(args.mesh_dir.resolve()):
         raise ValueError(f"--out {args.out} is inside {args.mesh_dir}: its clouds would be taken for meshes next time")
+    check_output_folder("--out", args.out)
     place, device = LabelFolder(args.out), get_device(args.device)
     meshes, unreadable = find_meshes(args.mesh_dir)
     files = [mesh.path.relative_to(args.mesh_dir).as_posix() for mesh in meshes]

@@ -34,6 +34,19 @@ def _is_report(path: Path) -> bool:
     return isinstance(report, dict) and any(name in report for name in _OF_REPORTS)
 
 
+def check_output_folder(flag: str, folder: Path) -> None:
+    """Refuse a folder for output that cannot be one.
+
+    Args:
+        flag: that names it.
+    Raises:
+        ValueError: it is a file, or lies below one.
+    """
+    found = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if found is not None and not found.is_dir():
+        raise ValueError(f"{flag} {folder}: {found} is a file, a folder is expected; pass another {flag}")
+
+
 def check_png_path(path: Path | None) -> None:
     """Refuse a name under which no picture can be written.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datasets.layouts import CAPTIONS, CLOUDS, MODELNET40, RENDERS, SCANOBJECTNN, SHAPENET_PART_FOLDER
 from utils.files import write_text
+from utils.output_files import check_output_folder
 
 FOLDERS = (CLOUDS, RENDERS, MODELNET40, SCANOBJECTNN, SHAPENET_PART_FOLDER)  # that make_shapes writes
 
@@ -32,9 +33,7 @@ def prepare(
     Raises:
         ValueError: the folder holds something else, or is or lies below a file; the message gives a remedy.
     """
-    found = next((path for path in (out, *out.parents) if path.exists()), None)
-    if found is not None and not found.is_dir():
-        raise ValueError(f"--out {out}: {found} is a file, a folder is expected; pass another --out")
+    check_output_folder("--out", out)
     record = out / f"{program}.json"
     found = _read(record)
     if found is None and out.is_dir() and any(out.iterdir()):

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from data import get_furniture, merge, render_views
+from scripts import label_shapes
+from tests.support.program_calls import message_of
+from tests.support.tiny_trees import write_shapenet
 from utils.evaluation.json_report import write_report
 from utils.output_files import check_png_path, check_report_path, refuse_inputs
 
@@ -25,6 +29,17 @@ def test_a_report_replaces_a_report_and_gets_its_folder(tmp_path):
     speed.write_text(json.dumps({"figures": []}))
     for path in (scores, speed, None, ""):
         check_report_path(path)
+
+
+@pytest.mark.parametrize("program", [render_views, merge, label_shapes, get_furniture])
+def test_a_file_given_as_the_folder_of_output_is_called_one(program, tmp_path, capsys):
+    write_shapenet(tmp_path / "tree", ["02/a", "02/b"], num_views=1)
+    (tmp_path / "file").touch()
+    words = ["--deb", tmp_path / "none.deb"] if program is get_furniture else [tmp_path / "tree"]
+    words += ["--towers", "t.pth", "--classes", "a,b"] if program is label_shapes else []
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        message = message_of(capsys, program, *words, "--out", out)
+        assert f"--out {out}: {tmp_path / 'file'} is a file, a folder is expected; pass another --out" in message
 
 
 def test_a_folder_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from utils.files import remove_unfinished, write_text
+from utils.output_files import check_output_folder
 from utils.processes.collectives import barrier, gather_objects, is_main_process
 from utils.run.log import NoLog, RunLog
 from utils.run.names import (
@@ -70,8 +71,8 @@ def open_run(settings: RunSettings, record: Record, *, wandb: str = "off") -> It
     Args:
         wandb: mode of Weights & Biases, see RunLog.
     Raises:
-        ValueError: the folder holds a run and neither `resume` nor `overwrite` is set, both are set, another training
-            writes there, or a resumed run differs in a flag that changes what is learned.
+        ValueError: the folder is a file, the folder holds a run and neither `resume` nor `overwrite` is set, both are
+            set, another training writes there, or a resumed run differs in a flag that changes what is learned.
         FileNotFoundError: nothing to resume.
         KeyboardInterrupt: as it came, with words on resuming where there is a state.
     """
@@ -118,6 +119,8 @@ def _settle(settings: RunSettings) -> None:
 
 def _check_start(settings: RunSettings, record: Record) -> None:
     folder, config = settings.folder, settings.folder / CONFIG_FILE
+    check_output_folder("--output_dir", Path(settings.output_dir))
+    check_output_folder("--exp_name", folder)
     if settings.resume and settings.overwrite:
         raise ValueError("--resume continues a run, --overwrite starts it anew: pass one of them")
     if has_state(folder) and not settings.resume and not settings.overwrite:

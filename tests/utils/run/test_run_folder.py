@@ -23,6 +23,13 @@ def test_what_a_kill_left_unfinished_is_removed_by_the_next_start(tmp_path, name
     assert (tmp_path / "config.json").is_file()
 
 
+def test_a_file_in_place_of_the_folder_is_called_one(tmp_path):
+    (tmp_path / "file").touch()
+    for flag, path in (("--output_dir", tmp_path / "file" / "exp"), ("--exp_name", tmp_path / "file")):
+        with pytest.raises(ValueError, match=f"^{flag} .*: {tmp_path / 'file'} is a file, a folder is expected; pass"):
+            start(path)
+
+
 def test_overwriting_removes_what_the_run_before_left_and_resuming_keeps_it(tmp_path):
     start(tmp_path)
     left = ["predictions.npz", "part_clouds.npz", "parts.png", "loss_curve.png", "results.json", "metrics.jsonl"]
