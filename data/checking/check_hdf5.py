@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from data.checking.check_report import GLUE, Report
-from data.checking.cloud_stats import CloudStats, describe, duplicates, join, measure
+from data.checking.cloud_stats import CloudStats, count_far, describe, duplicates, join, measure
 from data.parallel import Map
 from datasets.labelled.hdf5_clouds import check_layout, open_shard, read_labels, read_part_labels
 from datasets.labels import SHAPENET_PART
@@ -73,7 +73,7 @@ def check_hdf5_set(found: HDF5Set, run: Map) -> Report:
     report.faults += [fault for shard in shards.values() for fault in shard.faults]
     missing = [split for split in found.published if split not in found.splits]
     report.faults += [f"{found.folder}: no file of the split {split}" for split in missing]
-    _add_statistics(report, list(shards.values()))
+    _add_statistics(report, list(shards.values()), takes_normalize=found.table is None)
     return report
 
 
@@ -150,11 +150,14 @@ def _class_notes(histograms: dict[str, np.ndarray], names: Sequence[str]) -> lis
     return notes
 
 
-def _add_statistics(report: Report, shards: list[_Shard]) -> None:
+def _add_statistics(report: Report, shards: list[_Shard], *, takes_normalize: bool) -> None:
+    """Add what is measured, and to the next command --normalize where it takes that and clouds are far away."""
     stats = join([shard.stats for shard in shards])
     if len(stats.radius) == 0:
         return
     report.stats = stats
-    report.facts += describe(stats)
+    report.facts += describe(stats, "; read with --normalize" if takes_normalize else "")
+    if takes_normalize and count_far(stats):
+        report.use += " --normalize"
     names = [f"{shard.path.name} row {row}" for shard in shards for row in shard.rows]
     report.notes += [f"equal clouds: {group}" for group in duplicates(stats, names)]

@@ -70,18 +70,21 @@ def likely_up_axis(stats: CloudStats) -> str | None:
     return AXES[votes.argmax()] if votes.max() >= CLEAR_MAJORITY else None
 
 
-def describe(stats: CloudStats) -> list[str]:
-    """Describe scale, extent and up-axis of M >= 1 clouds, in lines."""
+def count_far(stats: CloudStats) -> int:
+    """Count the clouds that lie so far from the origin that float32 loses their detail."""
+    distance = stats.centroid / np.maximum(stats.extent.max(axis=1), np.finfo(np.float64).tiny)
+    return int((distance > FAR).sum())
+
+
+def describe(stats: CloudStats, far_remedy: str = "") -> list[str]:
+    """Describe scale, extent and up-axis of M >= 1 clouds, in lines; `far_remedy` follows what is said of far ones."""
     votes = ", ".join(f"{axis} {share:.0%}" for axis, share in zip(AXES, up_votes(stats)))
     upright = likely_up_axis(stats)
     extent = (stats.extent / stats.radius[:, None]).mean(axis=0)  # (3,), comparable between sets of any scale
-    distance = stats.centroid / np.maximum(stats.extent.max(axis=1), np.finfo(np.float64).tiny)
-    is_far = distance > FAR
-    far = [
-        f"far: {is_far.sum()} clouds lie more than {FAR:.0f} times their size from the origin; read with --normalize"
-    ]
+    num_far = count_far(stats)
+    far = [f"far: {num_far} clouds lie more than {FAR:.0f} times their size from the origin" + far_remedy]
     extents = ", ".join(f"{axis} {size:.3g}" for axis, size in zip(AXES, extent))
-    return (far if is_far.any() else []) + [
+    return (far if num_far else []) + [
         f"scale: {_scale(stats)}; radius {stats.radius.min():.3g} .. {stats.radius.max():.3g} "
         f"(median {np.median(stats.radius):.3g}), centroid at most {stats.centroid.max():.3g} from the origin",
         f"mean extent in radii: {extents}",

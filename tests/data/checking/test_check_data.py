@@ -11,10 +11,21 @@ import train_crosspoint
 from data.check_data import check_all
 from datasets.parts.part_table import part_table
 from datasets.transforms.point_transforms import unit_sphere
+from scripts import eval_svm
 from tests.support.check_helpers import check, report_on
 from tests.support.part_runs import write_part_tree
 from tests.support.pickled_jobs import PickledPool
-from tests.support.tiny_trees import cloud, labelled, pack, write_all, write_extras, write_h5, write_shapenet
+from tests.support.tiny_trees import (
+    cloud,
+    labelled,
+    pack,
+    write_all,
+    write_extras,
+    write_h5,
+    write_modelnet40,
+    write_shapenet,
+    write_shapenet_part,
+)
 from utils.pretraining.program import PretrainingSettings, open_pairs
 from utils.settings import read_all
 
@@ -50,6 +61,21 @@ def test_the_training_command_runs_for_a_folder_with_a_space(tmp_path, capsys):
     args = train_crosspoint.parse_args([*command[1:], "--image_size", "32", "--num_workers", "0"])
     loader, _ = open_pairs(read_all(PretrainingSettings, vars(args)), pin_memory=False)
     assert len(loader) == 1
+
+
+@pytest.mark.parametrize("has_parts", [False, True])
+def test_far_clouds_are_read_with_normalize_where_the_next_command_takes_it(has_parts, tmp_path, capsys):
+    folder = write_shapenet_part(tmp_path) if has_parts else write_modelnet40(tmp_path)
+    assert "--normalize" not in check(tmp_path, capsys)[1]
+    for path in folder.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["data"][...] += np.float32(1000)
+    text = check(tmp_path, capsys)[1]
+    assert "clouds lie more than 16 times their size from the origin" in text
+    command = text.split("next: python ")[1].splitlines()[0]
+    assert ("read with --normalize" in text, command.endswith(" --normalize")) == (not has_parts, not has_parts)
+    if not has_parts:
+        assert eval_svm.parse_args(shlex.split(command)[2:]).normalize
 
 
 def test_one_shape_alone_is_not_sent_to_training(tmp_path, capsys):
