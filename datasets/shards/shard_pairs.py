@@ -28,11 +28,12 @@ class ShardPairs(RenderPairs):
             location: folder of the shards, or its URL.
             num_points: points of each augmented cloud; None takes as many as the smallest cloud holds.
         Raises:
-            OSError: there are no shards, or they cannot be read.
+            OSError: there are no shards, one is missing in a folder, or they cannot be read.
             ValueError: their index is damaged or of another kind, a cloud is too small, or an argument is invalid.
         """
         self.source = ShardSource(location)
         self.index: ShardIndex = self.source.load_index()
+        self.source.require_files(self.index)
         self._samples: dict[int, StoredSample] = {}
         self.sample_names: dict[int, str] = {}
         fewest = self.index.fewest_points

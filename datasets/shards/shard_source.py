@@ -6,6 +6,7 @@ starts its program with a list of arguments.
 """
 
 import io
+import os
 import re
 import select
 import stat
@@ -65,6 +66,22 @@ class ShardSource:
         if len(raw) > _LARGEST_INDEX:
             raise ValueError(f"{where} has more than {_LARGEST_INDEX} bytes; name a folder that data.shard wrote")
         return parse_index(raw, where)
+
+    def require_files(self, index: ShardIndex) -> None:
+        """Check that a local folder has every shard; at a URL nothing is asked, and nothing is read either way.
+
+        Raises:
+            FileNotFoundError: names the first that is missing.
+        """
+        if self.scheme:
+            return
+        with os.scandir(self.location) as entries:
+            present = {entry.name for entry in entries if entry.is_file()}
+        if missing := [shard.name for shard in index.shards if shard.name not in present]:
+            raise FileNotFoundError(
+                f"no {self.where(missing[0])}: {len(missing)} of the {len(index.shards)} shards that {INDEX_NAME} "
+                "names are missing; copy them again, or write the shards again"
+            )
 
     def open_shard(self, shard: Shard, *, may_be_cut: bool = False) -> BinaryIO:
         """Open a shard for reading from its start; a local file may be shorter than indexed only if `may_be_cut`.

@@ -60,9 +60,21 @@ def test_a_damaged_sample_is_one_message(folder, tmp_path, num_workers):
 def test_a_missing_shard_is_named(folder, tmp_path, options):
     copy = shutil.copytree(folder, tmp_path / "s")
     path = sorted(copy.glob("*.tar"))[1]
-    path.unlink()
+    loader = open_loader(copy, **options)
+    path.unlink()  # after the start, which looks for every shard
     with pytest.raises(FileNotFoundError, match=str(path)):
-        load(copy, **options)
+        list(loader.epoch(0))
+
+
+def test_shards_that_are_missing_at_the_start_are_named_and_counted(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "s")
+    paths = sorted(copy.glob("*.tar"))
+    for path in paths[-2:]:  # of the last pass, which the first epochs do not read
+        path.unlink()
+    (copy / paths[-1].name).symlink_to("nowhere")
+    message = f"no {paths[-2]}: 2 of the {len(paths)} shards that index.json names are missing; copy them again"
+    with pytest.raises(FileNotFoundError, match=message):
+        open_loader(copy)
 
 
 @FORKING
