@@ -34,6 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Check every tree, then replace the links, the record and the captions of an earlier call."""
     check_output_folder("--out", args.out)
+    read_record(args.out)  # refuses a file of that name that another wrote
     roots = {root.resolve().name: root.resolve() for root in args.roots}
     if len(roots) < len(args.roots):
         names = [root.resolve().name for root in args.roots]

@@ -47,8 +47,8 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch_size", "top")
     if args.out and (args.out.suffix.lower() != ".csv" or args.out.is_dir()):
         raise ValueError(f"--out {args.out}: expected a file .csv, such as classes.csv")
-    refuse_inputs(args.out, args.files)
     files, unreadable = find_cloud_files(args.files)
+    refuse_inputs(args.out, files)
     device = get_device(args.device)
     keep_freed_memory(device)
     network, origin = load_network(args.model_path)

@@ -52,8 +52,8 @@ def main(args: argparse.Namespace) -> int:
     require_at_least(1, args, "batch_size", "k")
     if args.out.suffix.lower() not in WRITTEN or args.out.is_dir():
         raise ValueError(f"--out {args.out}: expected a file {' or '.join(WRITTEN)}, such as features.npz")
-    refuse_inputs(args.out, args.files)
     files, unreadable = find_cloud_files(args.files)
+    refuse_inputs(args.out, files)
     keep_freed_memory(get_device(args.device))
     encoder = load(args.model_path, k=args.k, device=args.device)
     transform = settings.transform(encoder.stored, is_pretrained=encoder.is_pretrained)

@@ -78,6 +78,7 @@ def main(args: argparse.Namespace) -> None:
 
 def train(settings: ProgramSettings, device: torch.device) -> None:
     """Train a detector and score it."""
+    settings.training.require_plan()
     run, rooms, training, scoring, processes = settings._replace(training=settings.training.filled())
     inputs = rooms.inputs or ("height" if training.backbone == "pointnet2" else "colour")
     rooms = replace(rooms, num_points=rooms.num_points or PUBLISHED_POINTS[rooms.dataset], inputs=inputs)

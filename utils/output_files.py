@@ -25,8 +25,9 @@ def check_report_path(path: str | Path | None) -> None:
 
 def _is_report(path: Path) -> bool:
     with path.open("rb") as stream:
-        if stream.read(1) != b"{":  # weights may be too large to be read for this
-            return False
+        first = stream.read(1)
+    if first != b"{":  # of weights, which may be too large to be read for this; or of nothing, as mktemp makes one
+        return not first
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # no text, or no JSON
@@ -62,15 +63,13 @@ def check_png_path(path: Path | None) -> None:
 
 
 def refuse_inputs(out: Path | None, inputs: Iterable[str | Path]) -> None:
-    """Refuse to write over an input, or into a folder of inputs a file that is there.
+    """Refuse to write over one of the input files. A link to one would be replaced, not what it leads to.
 
     Raises:
         ValueError: names it.
     """
     if out is None or not out.exists():
         return
-    for name in map(Path, inputs):
-        if name.is_dir() and out.resolve().is_relative_to(name.resolve()):
-            raise ValueError(f"--out {out} would replace a file in {name}, among the inputs; name another file")
-        if name.exists() and out.samefile(name):
+    for path in map(Path, inputs):
+        if path.name == out.name and path.exists() and out.samefile(path):
             raise ValueError(f"--out {out} is an input itself; name another file")

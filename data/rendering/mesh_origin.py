@@ -31,11 +31,12 @@ class MeshOrigin(NamedTuple):
         return cls(os.path.realpath(path), found.st_size, found.st_mtime_ns, file_sha256(path))
 
     def is_still(self, path: Path) -> bool:
-        """Return whether a file is this one, unchanged; one that was only touched or copied back is."""
+        """Return whether a file holds the same; one that was only touched, moved or copied back does."""
         found = path.stat()
-        if (os.path.realpath(path), found.st_size) != (self.mesh, self.size):
+        if found.st_size != self.size:
             return False
-        return found.st_mtime_ns == self.mtime_ns or file_sha256(path) == self.sha256
+        is_same_file = (os.path.realpath(path), found.st_mtime_ns) == (self.mesh, self.mtime_ns)
+        return is_same_file or file_sha256(path) == self.sha256
 
 
 class Outdated(NamedTuple):
@@ -65,10 +66,15 @@ def read_origin(out: Path, synset: str, shape_id: str) -> MeshOrigin | None:
 
 
 def is_up_to_date(mesh: MeshFile, out: Path) -> bool:
-    """Return whether a shape is finished and of the mesh as it is, without a record whether it is no older."""
+    """Return whether a shape is finished and of the mesh as it is, without a record whether it is no older.
+
+    A mesh that is not there, as at the end of a link that leads nowhere, has not changed.
+    """
     place = (mesh.synset, mesh.shape_id)
     if not is_finished(out, *place):
         return False
+    if not mesh.path.exists():
+        return True
     if origin := read_origin(out, *place):
         return origin.is_still(mesh.path)
     return mesh.path.stat().st_mtime_ns <= TreeShape(*place, ()).cloud_path(out).stat().st_mtime_ns
@@ -88,7 +94,7 @@ def remove_outdated(meshes: Sequence[MeshFile], out: Path) -> Outdated:
         if not is_finished(out, *name):
             continue
         shape, origin, mesh = TreeShape(*name, ()), read_origin(out, *name), by_name.get(name)
-        if origin and origin.mesh in names and name not in names[origin.mesh]:
+        if origin and any(_is_renamed(name, now) for now in names.get(origin.mesh, ())):
             kind = result.renamed
         elif mesh is None:
             kind = result.without_mesh
@@ -101,3 +107,9 @@ def remove_outdated(meshes: Sequence[MeshFile], out: Path) -> Outdated:
             shape.cloud_path(out).unlink()  # first: without it the shape is unfinished
             shutil.rmtree(shape.render_folder(out))
     return result
+
+
+def _is_renamed(before: tuple[str, str], now: tuple[str, str]) -> bool:
+    """Return whether a name differs from another by the suffix of its file alone, as where a stem occurs twice."""
+    (synset, old), (synset_now, new) = before, now
+    return synset == synset_now and (new.startswith(f"{old}_") or old.startswith(f"{new}_"))

@@ -31,7 +31,9 @@ def read_record(root: str | Path) -> dict[str, Any]:
             raise TypeError("a class is no text")
         return {"classes": classes, "captions_sha256": found["captions_sha256"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); delete it and run data.merge again") from error
+        raise ValueError(
+            f"{path} is damaged or no record of data.merge ({error!r}); delete it and run data.merge again"
+        ) from error
 
 
 def own_classes(root: str | Path, folders: Iterable[str]) -> dict[str, str]:

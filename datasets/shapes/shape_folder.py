@@ -30,6 +30,11 @@ class ShapeFile(NamedTuple):
     path: Path
     views: tuple[Path, ...] = ()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its file and its views."""
+        return (self.path, *self.views)
+
 
 def list_shape_files(folder: str | Path, unreadable: list[str] | None = None) -> list[ShapeFile]:
     """List the shapes of a folder, sorted: of a pre-training tree with views, else all clouds and meshes at any depth.

@@ -64,6 +64,7 @@ class CrossPoint(Method):
         self.point_head = point_head(point_encoder.feature_dim)
         self.image_encoder = image_encoder
         self.image_head = None if image_encoder is None else image_head(image_encoder.feature_dim)
+        self.register_load_state_dict_pre_hook(_without_idle_images)
         self.imid_weight = imid_weight
         self.cmid_weight = cmid_weight
         self.temperature = temperature
@@ -138,6 +139,13 @@ class CrossPoint(Method):
             return {"point": point}
         head = {f"inv_head.{key}": value for key, value in self.image_head.state_dict().items()}
         return {"point": point, "img_model": self.image_encoder.state_dict() | head}
+
+
+def _without_idle_images(method: CrossPoint, state: dict[str, Any], *_: object) -> None:
+    """Leave out the image branch that states of earlier versions hold, untrained, without the cross-modal term."""
+    if method.image_encoder is None:
+        for key in [key for key in state if key.startswith(("image_encoder.", "image_head."))]:
+            del state[key]
 
 
 @contextmanager

@@ -39,6 +39,15 @@ def test_a_tree_is_not_mixed_with_links_and_trees_of_one_name_are_refused(roots,
     assert not (tmp_path / "x").exists()
 
 
+def test_a_file_of_anyone_else_in_place_of_the_record_is_kept(roots, tmp_path, capsys):
+    own = tmp_path / "out" / "merge.json"
+    own.parent.mkdir()
+    own.write_text('{"my": "notes"}')
+    message = error_of(lambda: call(merge, *roots, "--out", own.parent), capsys)
+    assert f"{own} is damaged or no record of data.merge" in message
+    assert own.read_text() == '{"my": "notes"}'
+
+
 def captions_in(out):
     path = out / "captions.json"
     return json.loads(path.read_text()) if path.exists() else None

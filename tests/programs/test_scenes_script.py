@@ -3,6 +3,8 @@
 import pytest
 
 from tests.support.shell_calls import asked, fake_python, make_checkout, run_script, touch
+from utils.detection.detector_training import DetectorSettings
+from utils.semseg.semseg_settings import SemsegSettings
 
 MADE, RUN = "data/scenes/make_rooms.json", "checkpoints/scenes_seed1"
 WEIGHTS = f"{RUN}/models/best_model.pth"
@@ -61,6 +63,10 @@ def test_each_task_is_done_from_scratch_and_from_the_pretrained_weights_under_th
         )
     assert [flags.probe for flags in tasks[:4]] == ["linear_bn"] * 2 + ["none"] * 2
     assert [flags.label_fraction for flags in tasks[:4]] == [1, 1, 0.2, 0.2]
+    for flags in tasks[:4]:  # flags that the program itself takes, not argparse alone
+        SemsegSettings.read(vars(flags)).for_rooms("scannet", num_rooms=3)
+    for flags in tasks[4:]:
+        DetectorSettings.read(vars(flags)).filled()
     scored = {f"checkpoints/scenes_seed2/scenes/{task}_{start}/results.json" for task in TASKS
               for start in ("scratch", "pretrained")}  # fmt: skip
     assert {str(path) for path in calls[-1][1].reports} == scored

@@ -61,4 +61,4 @@ def test_a_run_whose_data_are_gone_is_warned_of_and_one_that_saw_everything_is_r
     assert "--views must be at least 1" in message_of(capsys, eval_retrieval, *asked, "--views", 0)
     assert "--num_shapes must be at least 2" in message_of(capsys, eval_retrieval, *asked, "--num_shapes", 1)
     view = next((root / "ShapeNetRendering").rglob("*.png"))
-    assert "among the inputs" in message_of(capsys, eval_retrieval, *asked, "--picture", view)
+    assert "is an input itself" in message_of(capsys, eval_retrieval, *asked, "--picture", view)

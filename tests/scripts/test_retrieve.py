@@ -206,8 +206,8 @@ def test_mistakes_are_one_message_each(state, root, tmp_path, capsys):
 def test_answers_replace_neither_a_query_nor_a_view_nor_a_state(state, root, tmp_path, capsys):
     query = shutil.copy(root / "ShapeNetRendering" / SHAPES[0] / "rendering" / "00.png", tmp_path / "q.png")
     view = root / "ShapeNetRendering" / SHAPES[0] / "rendering" / "01.png"
-    for out, message in ((query, "is an input itself"), (view, "among the inputs")):
-        assert message in message_of(capsys, state, root, "--query", query, "--out", out)
+    for out in (query, view):
+        assert "is an input itself" in message_of(capsys, state, root, "--query", query, "--out", out)
     assert "no report" in message_of(capsys, state, root, "--evaluate", "--json", state)
 
 

@@ -175,6 +175,16 @@ def test_merged_trees_ship_as_what_the_run_saw(storage, merged, words, tmp_path,
     assert "warning" not in capsys.readouterr().out
 
 
+def test_trees_that_were_merged_twice_or_copied_since_are_those_of_the_run(merged, words, tmp_path, capsys):
+    (chairs, games), _ = merged
+    more = write_shapenet(tmp_path / "more", ["09/x"])
+    call(merge, tmp_path / "all", more, "--out", tmp_path / "everything")
+    copied = shutil.copytree(chairs, tmp_path / "renamed")
+    call(ship, *of_run(words, tmp_path, copied, games, more, data_root=str(tmp_path / "everything")))
+    card = json.loads((tmp_path / "out" / "tiny-open.json").read_text())
+    assert [source["shapes"] for source in card["sources"]] == [3, 4, 1]
+
+
 def test_a_tree_that_the_run_has_not_seen_is_refused(merged, words, tmp_path, capsys):
     (chairs, games), flags = merged
     other = write_shapenet(tmp_path / "other", ["07/x", "07/y"])

@@ -128,7 +128,7 @@ def test_a_pre_trained_sr_unet_is_taken_without_its_last_layer_and_trained(root,
     message = error_of(lambda: run(root, tmp_path, "--model_path", pretrained), capsys)
     assert "pass --backbone sr_unet" in message
     message = error_of(lambda: run(root, tmp_path, *flags, "--plan", "34C", "--overwrite", **options), capsys)
-    assert f"--plan 34C: {pretrained} has a plan of its own" in message
+    assert f"{pretrained} is an SR-UNet tiny, got --plan 34C; pass --plan tiny" in message
     torch.save({k: v for k, v in given.items() if k != "bn0.bn.bias"}, pretrained)
     message = error_of(lambda: run(root, tmp_path, *flags, "--overwrite", **options), capsys)
     assert str(pretrained) in message

@@ -63,7 +63,7 @@ class DetectorSettings(LoopSettings):
     detach_votes: bool = flag(False, "places of votes learn from the votes' own term alone, not from the boxes' too")
     mean_sizes: str = flag("published", "of each class, or of the training boxes", choices=("published", "train"))
     voxel_size: float | None = flag(None, "of sr_unet: edge of a voxel in metres (0.025)", above=0)
-    plan: str | None = flag(None, "size of sr_unet (34C); a file of --model_path has its own", choices=tuple(PLANS))
+    plan: str | None = flag(None, "size of sr_unet (34C); of --model_path it must be the file's", choices=tuple(PLANS))
     model_path: str = flag("", "pre-trained sr_unet, of which all but the last layer is taken; none: from scratch")
     kernel_order: str | None = flag(
         None,
@@ -83,9 +83,18 @@ class DetectorSettings(LoopSettings):
         for name, (is_met, needed) in needs.items():
             if getattr(self, name) is not None and not is_met:
                 raise ValueError(f"--{name} belongs to {needed}: leave it out")
-        if self.model_path and self.plan is not None:
-            raise ValueError(f"--plan {self.plan}: {self.model_path} has a plan of its own, leave the flag out")
         return replace(self, **{name: value for name, value in _USUAL.items() if getattr(self, name) is None})
+
+    def require_plan(self) -> None:
+        """Refuse a plan that is not that of --model_path.
+
+        Raises:
+            FileNotFoundError, ValueError: no such file, damaged, or an SR-UNet of another plan.
+        """
+        if not self.model_path or self.plan is None:
+            return
+        if (found := load_backbone(self.model_path, 1, self.kernel_order or _USUAL["kernel_order"]).plan) != self.plan:
+            raise ValueError(f"{self.model_path} is an SR-UNet {found}, got --plan {self.plan}; pass --plan {found}")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """The shapes that shipped weights learned from: trees, compared with the data of the run as far as these are there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,43 +83,63 @@ def _compare(
     report: Callable[[str], None],
 ) -> list[int]:
     """Return how many shapes of each tree are in the data, which lie `where`; raises as `sources_of`."""
-    places = {data.name(number): number for number in range(len(data))}
-    left, counts = dict(places), []
+    numbers = _numbers_by_name(data)
+    left, counts = {*range(len(data))}, []
     for tree, shapes in zip(trees, listed):
-        namesakes = _namesakes(places, tree.folder, shapes)
-        seen = [
-            number
-            for shape, number in namesakes.items()
-            if np.array_equal(data.read_points(number), read_points(shape.cloud_path(tree.folder)))
-        ]
+        seen, namesakes = _seen_of(data, numbers, tree, shapes, left)
         if not seen:
             found = f"none of its {len(shapes)} shapes, first {shapes[0]}, is there"
             if namesakes:
                 found = (
-                    f"{len(namesakes)} of its {len(shapes)} shapes have a namesake there, first {next(iter(namesakes))}"
+                    f"{len(namesakes)} of its {len(shapes)} shapes have a namesake there, first {namesakes[0]}"
                     ", but none has the same cloud"
                 )
             raise ValueError(f"{tree.folder} is no part of {where}: {found}; pass the trees that this run saw")
         if more := len(shapes) - len(seen):
             report(f"{more} of the {len(shapes)} shapes in {tree.folder} are not in {where}: they are not counted")
-        if again := [number for number in seen if data.name(number) not in left]:
+        if again := [number for number in seen if number not in left]:
             raise ValueError(
                 f"{len(again)} shapes of {tree.folder}, first {data.name(again[0])} of {where}, are in a --tree before "
                 "it too: give each tree once, or its shapes are counted twice"
             )
-        for number in seen:
-            del left[data.name(number)]
+        left.difference_update(seen)
         counts.append(len(seen))
     if left:
         raise ValueError(
-            f"{len(left)} of the {len(data)} shapes of {where}, first {next(iter(left))}, are in no --tree: give the "
-            "tree that holds them too, for the card names every source with its licence"
+            f"{len(left)} of the {len(data)} shapes of {where}, first {data.name(min(left))}, are in no --tree: give "
+            "the tree that holds them too, for the card names every source with its licence"
         )
     return counts
 
 
-def _namesakes(places: Mapping[str, int], folder: Path, shapes: Sequence[TreeShape]) -> dict[TreeShape, int]:
-    """Return the numbers of the shapes that the data name alike, or as data.merge names those of this tree."""
-    ways = ("", f"{folder.resolve().name}__")
-    found = [{shape: places[f"{way}{shape}"] for shape in shapes if f"{way}{shape}" in places} for way in ways]
-    return max(found, key=len)
+def _numbers_by_name(data: RenderPairs) -> dict[str, list[int]]:
+    """Return the numbers of the shapes by their names, and by those in the trees that data.merge linked them from.
+
+    Each merge puts TREE__ before a name, one over the other where a merged tree is merged again.
+    """
+    numbers = defaultdict(list)
+    for number in range(len(data)):
+        words = data.name(number).split("__")
+        for first in range(len(words)):
+            numbers["__".join(words[first:])].append(number)
+    return numbers
+
+
+def _seen_of(
+    data: RenderPairs, numbers: Mapping[str, list[int]], tree: Tree, shapes: Sequence[TreeShape], left: Collection[int]
+) -> tuple[list[int], list[TreeShape]]:
+    """Return the numbers of the shapes of a tree that are in the data, and the shapes that have a namesake there.
+
+    Of several with the same cloud one is taken that is `left`, which no tree before has.
+    """
+    seen, namesakes = [], []
+    for shape in shapes:
+        candidates = sorted(numbers.get(str(shape), ()), key=lambda number: number not in left)
+        if not candidates:
+            continue
+        namesakes.append(shape)
+        points = read_points(shape.cloud_path(tree.folder))
+        equal = (number for number in candidates if np.array_equal(data.read_points(number), points))
+        if (number := next(equal, None)) is not None:
+            seen.append(number)
+    return seen, namesakes

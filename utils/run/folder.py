@@ -43,7 +43,7 @@ class RunSettings(Settings):
         if not name.parts or name.is_absolute() or ".." in name.parts:
             raise ValueError(
                 f"--exp_name must name a folder below --output_dir {self.output_dir}, got {self.exp_name!r}: pass a "
-                "name that is neither empty nor . nor absolute, without a part .."
+                "name that is neither empty nor . nor absolute, without a part .., and another folder as --output_dir"
             )
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 import pytest
 import trimesh
@@ -58,6 +59,25 @@ def test_shapes_that_a_mesh_of_the_same_stem_renames_are_removed_under_their_old
     assert render(folder, "--out", out) == 0
     assert "note: 1 shapes, first meshes/box_off, are of no mesh now" in capsys.readouterr().out
     assert set(os.listdir(out / "ShapeNetRendering" / "meshes")) == {"box_off", "box"}
+
+
+def test_links_to_a_mesh_change_nothing_where_they_come_and_go(tmp_path, capsys):
+    folder, out = write_meshes(tmp_path / "in"), tmp_path / "out"
+    (folder / "link.off").symlink_to(folder / "box.off")
+    render(folder, "--out", out, "--pairs")
+    before = contents(out)
+    ball = folder / "round" / "ball.stl"
+    shutil.copyfile(ball, tmp_path / "elsewhere.stl")
+    ball.unlink()
+    ball.symlink_to(tmp_path / "elsewhere.stl")
+    (folder / "link.off").unlink()
+    capsys.readouterr()
+    assert render(folder, "--out", out) == 0
+    assert "note: 1 shapes, first meshes/link, are of no mesh now" in capsys.readouterr().out
+    (tmp_path / "elsewhere.stl").unlink()
+    assert render(folder, "--out", out) == 0
+    assert "2 shapes were finished before" in capsys.readouterr().out
+    assert contents(out) == before
 
 
 def test_of_trees_of_earlier_versions_the_shapes_that_are_older_than_their_mesh_are_rendered_again(tmp_path, capsys):

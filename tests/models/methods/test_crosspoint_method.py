@@ -111,6 +111,16 @@ def test_without_the_cross_modal_term_no_image_is_needed(batch):
     assert set(method.weights()) == {"point"}
 
 
+def test_states_of_earlier_versions_hold_an_image_branch_that_is_left_out():
+    method, state = build(cmid_weight=0.0), build().state_dict()
+    assert any(key.startswith("image_head.") for key in state)
+    method.load_state_dict(state)
+    with pytest.raises(RuntimeError, match="image_tail"):
+        method.load_state_dict(state | {"image_tail.weight": torch.ones(1)})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        build().load_state_dict(method.state_dict())
+
+
 @pytest.mark.parametrize(("images", "cmid_weight"), [(None, 1.0), (TinyImages(), 0.0)])
 def test_an_image_encoder_belongs_to_the_cross_modal_term(images, cmid_weight):
     with pytest.raises(ValueError, match="cmid_weight"):
