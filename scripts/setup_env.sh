@@ -55,11 +55,12 @@ _install() {
   echo "$wanted" >"$stamp"
 }
 
-# Install with the given options by uv, in a fraction of pip's time. Of pip's configuration uv is told the index alone.
+# Install with the given options by uv, in a fraction of pip's time. Of pip's configuration uv is told the index alone;
+# like pip it trusts the certificates of the system, which a proxy may need (the second name is that of later versions).
 _install_by_uv() {
   local index=${PIP_INDEX_URL:-$(python -m pip config get global.index-url 2>/dev/null || true)}
   python -m pip install --quiet --disable-pip-version-check uv || return 1
-  python -m uv pip install --no-cache --compile-bytecode --python .venv/bin/python ${index:+--default-index "$index"} "$@"
+  UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1 python -m uv pip install --no-cache --compile-bytecode --python .venv/bin/python ${index:+--default-index "$index"} "$@"
 }
 
 _setup_env() {
